@@ -1,0 +1,168 @@
+"""What every experiment shares: settings as flags, one-line errors, the compilation cache.
+
+settings = flags.define(Config())          # at module level: a flag for every field of a frozen dataclass
+flags.run(main)                            # at the end; main() takes nothing and reads settings()
+"""
+
+import dataclasses
+import difflib
+import os
+import sys
+import types
+import typing
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, NoReturn
+
+from absl import app
+from absl import flags as absl_flags
+from absl import logging
+
+FLAGS = absl_flags.FLAGS
+HELP = {"--help", "-help", "-h", "--h", "-?"}
+
+absl_flags.disclaim_key_flags()  # the flags defined here belong to the experiment, so that its --help lists them
+
+
+def define(default: Any, *, prefix: str = "") -> Callable[[], Any]:
+    """Defines a flag for each field of `default`, an instance of a frozen dataclass; returns a function that reads them back as one.
+
+    Fields may be int, float, str, bool, `Literal`, a tuple of numbers (--name=1,2), a tuple of str (the flag repeated), another dataclass
+    (flags `name.field`), or any of them `| None`. The help of a flag is the field's text in the class docstring ("name: text").
+    """
+    hints = typing.get_type_hints(type(default))
+    readers = {f.name: _define_field(default, f.name, hints[f.name], prefix) for f in dataclasses.fields(default)}
+    return lambda: type(default)(**{name: read() for name, read in readers.items()})
+
+
+def _define_field(default: Any, field: str, hint: Any, prefix: str) -> Callable[[], Any]:
+    value, name = getattr(default, field), prefix + field
+    text = _help(type(default), field)
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        hint = next(a for a in typing.get_args(hint) if a is not type(None))
+    if dataclasses.is_dataclass(hint):
+        return define(value, prefix=f"{name}.")
+    if typing.get_origin(hint) is typing.Literal:
+        holder = absl_flags.DEFINE_enum(name, value, list(typing.get_args(hint)), text)
+    elif hint == tuple[str, ...]:
+        holder = absl_flags.DEFINE_multi_string(name, list(value), text)
+        return lambda: tuple(holder.value)
+    elif typing.get_origin(hint) is tuple:
+        item = typing.get_args(hint)[0]
+        holder = absl_flags.DEFINE_list(name, None if value is None else [str(v) for v in value], text)
+        return lambda: None if holder.value is None else tuple(item(v) for v in holder.value)
+    else:
+        makers = {
+            bool: absl_flags.DEFINE_bool,
+            int: absl_flags.DEFINE_integer,
+            float: absl_flags.DEFINE_float,
+            str: absl_flags.DEFINE_string,
+        }
+        holder = makers[hint](name, value, text)
+    return lambda: holder.value
+
+
+def _help(config_class: type, field: str) -> str:
+    """The docstring's "field: text", up to the line that starts the next field."""
+    lines = [line.strip() for line in (config_class.__doc__ or "").splitlines()]
+    names = [f.name for f in dataclasses.fields(config_class)]
+    start = next((i for i, line in enumerate(lines) if line.startswith(f"{field}:")), None)
+    if start is None:
+        return field.replace("_", " ")
+    text = [lines[start].partition(":")[2].strip()]
+    for line in lines[start + 1 :]:
+        if not line or any(line.startswith(f"{n}:") for n in names):
+            break
+        text.append(line)
+    return " ".join(text)
+
+
+def fail(message: str) -> NoReturn:
+    """Ends the program with one line on stderr and exit status 2."""
+    print(f"{Path(sys.argv[0]).name}: error: {' '.join(str(message).split())}", file=sys.stderr)
+    sys.exit(2)
+
+
+def choose(name: str, known: Iterable[str], what: str) -> str:
+    """Returns `name` when it is one of `known`; else raises ValueError that names the nearest and all known ones."""
+    known = list(known)
+    if name in known:
+        return name
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    raise ValueError(f"unknown {what} {name!r}: {hint}known: {', '.join(known)}")
+
+
+def run(main: Callable[[], int | None]) -> None:
+    """Parses the flags and runs `main()`.
+
+    A mistake in the flags, ValueError, OSError and lack of device memory end as one line with status 2 (with --debug as a traceback),
+    Ctrl-C as one line with status 130.
+    """
+    debug = absl_flags.DEFINE_bool("debug", False, "Show the full traceback of an error.")
+
+    def guarded(argv: list[str]) -> int | None:
+        logging.set_verbosity(logging.WARNING)  # jax tells at INFO which backends there are not
+        if len(argv) > 1:
+            fail(
+                f"unexpected argument {argv[1]!r}: every setting is a flag (--name=value), and a pattern needs quotes (--input='photos/*.png')"
+            )
+        try:
+            return main()
+        except KeyboardInterrupt:
+            print(f"{Path(sys.argv[0]).name}: stopped; what was finished is kept, the same command goes on from there", file=sys.stderr)
+            sys.exit(130)
+        except (ValueError, OSError, RuntimeError) as error:
+            if debug.value or not _expected(error):
+                raise
+            fail(_one_line(error))
+
+    app.run(guarded, flags_parser=_parse)
+
+
+def _parse(argv: list[str]) -> list[str]:
+    if HELP & set(argv):
+        app.usage(shorthelp=True, writeto_stdout=True)
+        sys.exit(0)
+    try:
+        return FLAGS(argv)
+    except absl_flags.Error as error:
+        fail(f"{error} (--help lists the flags)")
+
+
+def _expected(error: Exception) -> bool:
+    return not isinstance(error, RuntimeError) or "RESOURCE_EXHAUSTED" in str(error)
+
+
+def _one_line(error: Exception) -> str:
+    if isinstance(error, RuntimeError):
+        return "the device is out of memory: use a smaller --batch_size"
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
+    return str(error)
+
+
+def cache_compilations() -> None:
+    """Keeps compiled programs in the user's cache folder, so that a second start compiles nothing. Does nothing where that folder cannot be
+    written or where JAX_COMPILATION_CACHE_DIR already names one."""
+    import jax
+
+    if jax.config.jax_compilation_cache_dir is None:  # pyright: ignore[reportAttributeAccessIssue]
+        try:
+            folder = cache_folder() / "jaxsr" / "xla"
+            folder.mkdir(parents=True, exist_ok=True)
+        except (OSError, RuntimeError):  # RuntimeError: a user without a home
+            return
+        if not os.access(folder, os.W_OK):
+            return
+        jax.config.update("jax_compilation_cache_dir", str(folder))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+
+
+def cache_folder() -> Path:
+    """The user's cache folder on this platform; XDG_CACHE_HOME wins everywhere."""
+    if os.environ.get("XDG_CACHE_HOME"):
+        return Path(os.environ["XDG_CACHE_HOME"])
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
+    return Path.home() / "Library" / "Caches" if sys.platform == "darwin" else Path.home() / ".cache"

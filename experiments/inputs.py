@@ -1,0 +1,170 @@
+"""Photos as people have them, made ready for a prior: found, named, read, and brought to a size that the prior restores."""
+
+import functools
+import hashlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Literal, NamedTuple, cast
+
+import jax.numpy as jnp
+import numpy as np
+
+from jaxsr import degradations, images, operators, resample
+
+REFERENCE_FACTOR = 8  # of a reference, when none is asked for
+
+
+class File(NamedTuple):
+    """A file to restore or, if `is_reference`, to degrade and restore; `problem` says why it was not found."""
+
+    name: str
+    is_reference: bool
+    problem: str = ""
+
+
+class Fitter(NamedTuple):
+    """How photos meet the prior: its resolution, the factor asked for (None: from the photo), what to do with odd sides, the operators."""
+
+    resolution: int
+    factor: int | None
+    fit: Literal["crop", "pad"]
+    operator: Callable[[int], operators.Operator]
+
+
+class Photo(NamedTuple):
+    """A photo to restore: y [h, w, 3], what was cropped or padded to get it, its high-resolution reference [R, R, 3] on request."""
+
+    file: str
+    factor: int
+    y: np.ndarray
+    fit: str
+    reference: Callable[[], np.ndarray | None]
+    digest: str
+
+
+class Job(NamedTuple):
+    """One result to make: the file OUT/output, solution number `solution` of the photo."""
+
+    photo: Photo
+    output: str
+    solution: int
+
+
+def find_files(inputs: Sequence[str], references: Sequence[str]) -> list[File]:
+    """Each file once, in the order of the patterns."""
+    found = {}
+    for patterns, is_reference in ((inputs, False), (references, True)):
+        for pattern in patterns:
+            try:
+                files = [File(str(path), is_reference) for path in images.find(pattern)]
+            except images.ImageError as error:
+                files = [File(pattern, is_reference, str(error))]
+            found |= {file[:2]: file for file in files if file[:2] not in found}
+    return list(found.values())
+
+
+def output_names(files: Sequence[File], num_solutions: int) -> list[list[str]]:
+    """Names of the results of each file: <stem>.png, or <stem>_s0.png and so on.
+
+    A stem that is taken (upper and lower case being the same) or that is "grid" gets _2, _3, ...
+    """
+    taken, names = {"grid"}, []
+    for file in files:
+        choices = [Path(file.name).stem, *(f"{Path(file.name).stem}_{i}" for i in range(2, len(files) + 3))]
+        stem = next(choice for choice in choices if choice.casefold() not in taken)
+        taken.add(stem.casefold())
+        names.append([f"{stem}.png"] if num_solutions == 1 else [f"{stem}_s{i}.png" for i in range(num_solutions)])
+    return names
+
+
+def make_fitter(resolution: int, kernel: str, factor: int | None, fit: Literal["crop", "pad"], *, references: bool) -> Fitter:
+    """Raises ValueError when the factor, or that of the references, does not divide the prior's resolution."""
+    asked = factor or (REFERENCE_FACTOR if references else 1)
+    if resolution % asked:
+        fitting = ", ".join(str(f) for f in range(2, resolution + 1) if resolution % f == 0)
+        raise ValueError(f"--factor={asked} does not divide the prior's resolution of {resolution} px: choose one of {fitting}")
+    shape = (resolution, resolution, 3)
+    operator = functools.cache(lambda f: operators.downsample(f, image_shape=shape, kernel=cast(resample.Kernel, kernel)))
+    return Fitter(resolution, factor, fit, operator)
+
+
+def load_jobs(files: Sequence[File], names: Sequence[Sequence[str]], fitter: Fitter) -> tuple[list[Job], list[dict]]:
+    """The results to make, in order, and a row (file, output, status, error) for each file that cannot be used.
+
+    Raises:
+        ValueError: none can.
+    """
+    jobs, bad = [], []
+    for file, outputs in zip(files, names, strict=True):
+        try:
+            if file.problem:
+                raise ValueError(file.problem)
+            photo = (load_reference if file.is_reference else load_input)(file.name, fitter)
+            jobs += [Job(photo, output, i) for i, output in enumerate(outputs)]
+        except (ValueError, OSError) as error:
+            message = str(error) if file.name in str(error) else f"{file.name}: {error}"
+            bad.append({"file": file.name, "output": outputs[0], "status": "error", "error": message})
+    if not jobs:
+        raise ValueError(bad[0]["error"] if len(bad) == 1 else f"none of the {len(bad)} photos can be used; the first: {bad[0]['error']}")
+    return jobs, bad
+
+
+def load_input(file: str, fitter: Fitter) -> Photo:
+    """Reads a low-resolution photo. Raises ValueError when it cannot be used."""
+    image = images.read(file)
+    height, width = image.shape[:2]
+    factor = _check_factor(height, width, fitter) if fitter.factor else _find_factor(height, width, fitter)
+    y, fit = images.fit(image, size=fitter.operator(factor).measurement_shape[0], mode=fitter.fit)
+    return Photo(file, factor, y, fit, lambda: None, _digest(y))
+
+
+def _check_factor(height: int, width: int, fitter: Fitter) -> int:
+    """The factor asked for, if a photo of these sides can be brought to its size without losing half of a side."""
+    factor, pad = fitter.factor or 1, fitter.fit == "pad"
+    size, side = fitter.resolution // factor, max(height, width) if pad else min(height, width)
+    needs = f"{width}x{height} px, but the prior's {fitter.resolution} px at --factor={factor} need {size} px on a side"
+    if side >= 2 * size or (pad and side > size):
+        raise ValueError(f"{needs}: leave --factor out{', use --fit=crop' if pad else ''}, or give a larger photo as --reference")
+    if side < size and not pad:
+        raise ValueError(f"{needs}: leave --factor out, or use --fit=pad")
+    return factor
+
+
+def _find_factor(height: int, width: int, fitter: Fitter) -> int:
+    """The factor that keeps most of a photo (crop) or adds least to it (pad)."""
+    resolution, pad = fitter.resolution, fitter.fit == "pad"
+    side = max(height, width) if pad else min(height, width)
+    sizes = {f: resolution // f for f in range(2, resolution + 1) if resolution % f == 0}
+    factors = [f for f, size in sizes.items() if (size >= side if pad else size <= side < resolution)]
+    if not factors:
+        raise ValueError(
+            f"{width}x{height} px is too large for a prior of {resolution}x{resolution} px, which restores at most {resolution // 2}x"
+            f"{resolution // 2} px: give it as --reference to degrade it first, or use a prior of a higher resolution"
+        )
+    return max(factors) if pad else min(factors)
+
+
+def load_reference(file: str, fitter: Fitter) -> Photo:
+    """Reads a high-resolution photo and degrades it. Raises ValueError when it cannot be used."""
+    factor = fitter.factor or REFERENCE_FACTOR
+    image, fit = _square(file, fitter.resolution)
+    y = np.asarray(degradations.quantise(fitter.operator(factor).apply(jnp.asarray(image))))
+    # The reference is read again when needed, so that a thousand of them need not be held.
+    return Photo(file, factor, y, fit, lambda: _square(file, fitter.resolution)[0], _digest(y, image))
+
+
+def _square(file: str, resolution: int) -> tuple[np.ndarray, str]:
+    """The centre square of a photo at the prior's resolution, by area average, and what was cropped."""
+    image = images.read(file)
+    height, width = image.shape[:2]
+    if min(height, width) < resolution:
+        raise ValueError(f"{width}x{height} px is smaller than the prior's {resolution}x{resolution} px: a reference must not be enlarged")
+    image, fit = images.square(image, mode="crop")
+    return images.resize_area(image, resolution), fit
+
+
+def _digest(*arrays: np.ndarray) -> str:
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(np.ascontiguousarray(array, np.float32).tobytes())
+    return digest.hexdigest()[:16]

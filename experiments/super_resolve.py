@@ -1,0 +1,313 @@
+"""Restores low-resolution photos with a GAN prior and writes them, a grid and a table.
+
+    python experiments/super_resolve.py                                  # the bundled prior on its bundled examples, into results/
+    python experiments/super_resolve.py --input=photos --out=restored    # a folder, a file or a quoted pattern; repeatable
+    python experiments/super_resolve.py --reference=photos --factor=8    # sharp photos: degraded, restored, scored against
+    python experiments/super_resolve.py --smoke                          # two photos, a few steps: seconds
+
+OUT holds <name>.png for each photo (<name>_s0.png, <name>_s1.png, ... with several solutions), grid.png, results.csv with a row for each,
+and config.json with every setting. Two photos of one name become <name> and <name>_2. Results are written as they are done; the same
+command again does only what is missing, whatever stopped it. A photo that cannot be used gets a row that says why.
+
+A low-resolution photo must be a square with the prior's resolution over a whole number on a side. What is over that is cropped away around
+the centre (--fit=crop), or what is missing is filled up (--fit=pad), and the table says what was done. PSNR and SSIM are of the 8-bit RGB
+image written, all of it, against the reference at the prior's resolution; the residual is the mean squared difference between the
+low-resolution photo and the result brought to its size, before rounding; seconds are a batch's wall time (the first includes compiling)
+over its photos.
+"""
+
+import dataclasses
+import functools
+import hashlib
+import importlib.metadata
+import math
+import platform
+import shlex
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Literal, get_args
+
+import flags
+import inputs
+import jax
+import numpy as np
+from inputs import Job
+from tqdm import tqdm
+
+from jaxsr import images, metrics, operators, plots, priors, report, resample
+from jaxsr.methods import METHODS, resolve
+from jaxsr.priors import Prior
+from jaxsr.restore import restore_batches
+from jaxsr.search import Solve
+from jaxsr.types import Params, Result
+
+KERNELS = get_args(resample.Kernel)
+GRID_ROWS = 64
+SMOKE_STEPS, SMOKE_PHOTOS = 4, 2
+COLUMNS = ("file", "output", "solution", "method", "factor", "seconds", "residual", "feasible", "psnr", "ssim", "top_octave")
+COLUMNS += ("top_octave_reference", "fit", "status", "error", "digest")
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What to restore and how.
+
+    Attributes:
+        input: Low-resolution photos: a file, a folder or a quoted pattern; repeatable. Default: the prior's examples.
+        reference: High-resolution photos, likewise: the centre square is brought to the prior's resolution (area average), degraded,
+            rounded to 8 bits, restored and scored against.
+        prior: A bundled prior's name, or a folder written by training or by ports/convert.py. Default: the best bundled one.
+        method: pulse, rls or rls_plus.
+        preset: Settings of the method: paper, or code (those of the authors' release).
+        kernel: How the photos were made small: bicubic, bicubic_matlab, bicubic_pulse, box or bilinear.
+        factor: Enlargement. Default: the prior's resolution over the photo's side; 8 for --reference.
+        out: Folder for the results. Default: results (results_smoke with --smoke).
+        seed: Another seed gives other random starts.
+        batch_size: Photos at once; bounds the memory.
+        num_solutions: Results for each photo; number i is the one that --seed=SEED+i gives.
+        fit: What to do with sides that no factor fits.
+        overwrite: Start anew in a folder that holds other results.
+        progress: A progress bar on stderr.
+        smoke: Two photos and a few steps, to see that everything runs.
+    """
+
+    input: tuple[str, ...] = ()
+    reference: tuple[str, ...] = ()
+    prior: str | None = None
+    method: str = "rls_plus"
+    preset: str = "paper"
+    kernel: str = "bicubic"
+    factor: int | None = None
+    out: str | None = None
+    seed: int = 0
+    batch_size: int = 8
+    num_solutions: int = 1
+    fit: Literal["crop", "pad"] = "crop"
+    overwrite: bool = False
+    progress: bool = True
+    smoke: bool = False
+
+
+def check(settings: Settings) -> None:
+    """Raises ValueError for a name or a number that makes no sense, or an output folder that cannot be written."""
+    flags.choose(settings.method, METHODS, "method")
+    flags.choose(settings.preset, METHODS[settings.method][1].PRESETS, "preset")
+    flags.choose(settings.kernel, KERNELS, "kernel")
+    for name, least in (("factor", 1), ("seed", 0), ("batch_size", 1), ("num_solutions", 1)):
+        value = getattr(settings, name)
+        if value is not None and not least <= value < 2**31:
+            raise ValueError(f"--{name} must be from {least} to 2^31 - 1, got {value}")
+    report.check_writable(out_folder(settings))
+
+
+def out_folder(settings: Settings) -> Path:
+    return Path(settings.out or ("results_smoke" if settings.smoke else "results"))
+
+
+def prior_folder(settings: Settings) -> tuple[str, Path]:
+    """The prior's source for `load_prior`, and its folder. Raises ValueError for an unknown one."""
+    bundled = priors.bundled()
+    source = settings.prior or (bundled[0] if bundled else "")
+    if not source:
+        raise ValueError("no prior is bundled with this copy: give --prior=DIR")
+    if source not in bundled and not Path(source).is_dir():
+        flags.choose(source, bundled, "prior (neither a bundled name nor a folder)")
+    return source, Path(priors.__file__).parent / "assets" / source if source in bundled else Path(source)
+
+
+def make_solve(prior: Prior, params: Params, operator: operators.Operator, settings: Settings) -> tuple[Solve, dict]:
+    """The method for one operator, and all of its settings. Raises ValueError when the prior lacks what the method needs."""
+    factory, config_class = METHODS[settings.method]
+    config = resolve(config_class(preset=settings.preset), operator)
+    if settings.smoke:
+        config = dataclasses.replace(config, **{f.name: SMOKE_STEPS for f in dataclasses.fields(config) if f.name.endswith("steps")})
+    solve = factory(prior, operator, config)
+    y = jax.ShapeDtypeStruct(operator.measurement_shape, np.float32)
+    jax.eval_shape(functools.partial(solve.phases[0].start, previous=None), jax.random.key(0), params, y)  # its checks, without compiling
+    return solve, dataclasses.asdict(config)
+
+
+def example_folder(prior: Path) -> str:
+    if not (prior / "examples").is_dir():
+        raise ValueError(f"the prior {prior.name} has no examples: give --input or --reference")
+    return str(prior / "examples")
+
+
+def describe(source: str, prior: Prior, params: Params, values: dict, jobs: Sequence[Job], settings: Settings) -> dict:
+    """What config.json holds. "settings" is what results depend on: a run goes on only in a folder where it is the same."""
+    fixed = {name: getattr(settings, name) for name in ("method", "preset", "kernel", "factor", "fit", "seed", "num_solutions", "smoke")}
+    packages = ("jaxsr", "jax", "jaxlib", "optax", "numpy", "pillow")
+    return {
+        "settings": {"prior": prior.info.name, "prior_sha256": _params_digest(params), **fixed},
+        "prior": {"source": source, **prior.info._asdict()},
+        "values": {f"factor {factor}": value for factor, value in values.items()},
+        "batch_size": settings.batch_size,
+        "command": shlex.join(["python", *sys.argv]),
+        "versions": {"python": platform.python_version(), **{name: _version(name) for name in packages}},
+        "device": f"{jax.device_count()} x {jax.devices()[0].device_kind}",
+        "photos": {job.output: {"file": job.photo.file, "factor": job.photo.factor, "fit": job.photo.fit} for job in jobs},
+    }
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def _params_digest(params: Params) -> str:
+    digest = hashlib.sha256()
+    for path, leaf in jax.tree_util.tree_leaves_with_path(params):
+        digest.update(jax.tree_util.keystr(path).encode() + np.ascontiguousarray(leaf).tobytes())
+    return digest.hexdigest()
+
+
+def check_targets(folder: Path, jobs: Sequence[Job], rows: Sequence[report.Row]) -> None:
+    """Raises ValueError when a result would replace a photo that is read or, by the rows of the folder, the result of another photo."""
+    targets = {(folder / job.output).resolve() for job in jobs}
+    made = {row["output"]: row for row in rows if row.get("status") == "ok"}
+    for job in jobs:
+        if Path(job.photo.file).resolve() in targets:
+            raise ValueError(f"a result would replace the photo {job.photo.file}: choose another --out")
+        row = made.get(job.output)
+        if row and row["digest"] != job.photo.digest and row["file"] != job.photo.file:
+            raise ValueError(
+                f"{folder / job.output} is the result of {row['file']}, not of {job.photo.file}: choose another --out or --overwrite"
+            )
+
+
+def score(image: np.ndarray, reference: np.ndarray | None) -> dict[str, float]:
+    """Metrics of an image [R, R, 3] as it was written."""
+    scores = {"top_octave": _metric("top_octave_power")(image)}
+    if reference is not None:
+        scores |= {"psnr": _metric("psnr")(image, reference), "top_octave_reference": _metric("top_octave_power")(reference)}
+        if min(image.shape[:2]) >= 11:  # the window of SSIM
+            scores["ssim"] = _metric("ssim")(image, reference)
+    return {name: float(value) for name, value in scores.items()}
+
+
+@functools.cache
+def _metric(name: Literal["psnr", "ssim", "top_octave_power"]) -> Callable:
+    return jax.jit({"psnr": metrics.psnr, "ssim": metrics.ssim, "top_octave_power": metrics.top_octave_power}[name])
+
+
+def save(folder: Path, job: Job, result: Result, seconds: float, method: str) -> dict:
+    """Writes one result; returns its row."""
+    row = {"file": job.photo.file, "output": job.output, "solution": job.solution, "method": method, "factor": job.photo.factor}
+    row |= {"seconds": seconds, "fit": job.photo.fit, "digest": job.photo.digest}
+    if not np.isfinite(result.image).all():
+        return row | {"status": "error", "error": f"{job.photo.file}: the search went to infinity"}
+    images.write(folder / job.output, result.image)
+    found = {"residual": float(result.residual), "feasible": bool(result.feasible), "status": "ok"}
+    return row | found | score(images.to_uint8(result.image) / np.float32(255), job.photo.reference())
+
+
+def restore_jobs(run: report.Run, jobs: Sequence[Job], solve: Solve, params: Params, settings: Settings) -> None:
+    """Restores photos of one size; each batch is in the folder and in the table as soon as it is done."""
+    start, done = time.perf_counter(), 0
+    ys, seeds = np.stack([job.photo.y for job in jobs]), [settings.seed + job.solution for job in jobs]
+    batches = restore_batches(solve, params, ys, seed=seeds, batch_size=settings.batch_size, progress=settings.progress)
+    for indices, results in batches:
+        seconds = (time.perf_counter() - start) / len(indices)
+        each = [jax.tree.map(lambda leaf, row=row: leaf[row], results) for row in range(len(indices))]
+        run.add([save(run.folder, jobs[i], result, seconds, settings.method) for i, result in zip(indices, each, strict=True)])
+        done += len(indices)
+        residual = f"residual {np.mean(results.residual):.2g}, {np.mean(results.feasible):.0%} feasible"
+        tqdm.write(f"factor {jobs[0].photo.factor}: {done} of {len(jobs)} done, {seconds:.2g} s each, {residual}")
+        start = time.perf_counter()
+
+
+def draw_grid(run: report.Run, jobs: Sequence[Job], resolution: int, num_solutions: int) -> str:
+    """Writes OUT/grid.png from the images in the folder, a row a photo; returns what it shows."""
+    groups = [jobs[i : i + num_solutions] for i in range(0, len(jobs), num_solutions)]
+    groups = [group for group in groups if all(run.rows.get(job.output, {}).get("status") == "ok" for job in group)]
+    if not groups:
+        return "no grid: there is no result"
+    references = [group[0].photo.reference() for group in groups[:GRID_ROWS]]
+    rows, captions = [], []
+    for group, reference in zip(groups, references, strict=False):
+        photo, results = group[0].photo, [images.read(run.folder / job.output) for job in group]
+        rows.append([photo.y, np.asarray(resample.upsample(photo.y, photo.factor)), *results, reference])
+        captions.append(_caption(group[0].output, run.rows[group[0].output]))
+    titles = [f"result {i + 1}" for i in range(num_solutions)] if num_solutions > 1 else ["result"]
+    columns = ["input", "bicubic", *titles, "reference"]
+    if all(reference is None for reference in references):
+        rows, columns = [row[:-1] for row in rows], columns[:-1]
+    cell = min(resolution * math.ceil(128 / resolution), 256)
+    images.write(run.folder / "grid.png", plots.grid(rows, columns=columns, captions=captions, cell=cell))
+    shown = f" (the first {GRID_ROWS} of {len(groups)} photos)" if len(groups) > GRID_ROWS else ""
+    return f"{run.folder / 'grid.png'}{shown}"
+
+
+def _caption(output: str, row: report.Row) -> str:
+    psnr = report.cell(row.get("psnr"))
+    return f"{Path(output).stem}  " + (f"{float(psnr):.2f} dB" if psnr else f"residual {float(report.cell(row['residual'])):.2g}")
+
+
+def summarise(run: report.Run, jobs: Sequence[Job], bad: Sequence[dict], prior: Prior, settings: Settings) -> str:
+    """The lines that end a run."""
+    rows = [run.rows[job.output] for job in jobs]
+    rows = [row for row in rows if row["status"] == "ok"]
+    names = {"residual": "residual", "psnr": "PSNR", "ssim": "SSIM"}
+    means = [f"{text} {report.mean(rows, name):.4g}" for name, text in names.items() if not math.isnan(report.mean(rows, name))]
+    scored = [row for row in rows if report.cell(row.get("top_octave_reference"))]
+    if report.mean(scored, "top_octave_reference") > 0:
+        kept = report.mean(scored, "top_octave") / report.mean(scored, "top_octave_reference")
+        means.append(f"top-octave power {kept:.2g} of the references'")
+    lines = [f"{len(rows)} results, {report.share(rows, 'feasible'):.0%} feasible; mean {', '.join(means)}"] if rows else ["no result"]
+    lost = [row for row in [*bad, *(run.rows[job.output] for job in jobs)] if row["status"] == "error"]
+    lines += [f"{len(lost)} not restored; {run.folder / 'results.csv'} says why, the first: {lost[0]['error']}"] if lost else []
+    real = [run.rows[job.output] for job in jobs if job.photo.reference() is None]
+    if report.share(real, "feasible") < 0.5:
+        lines.append(
+            f"hint: most results do not match their photo: it may have been made small by another kernel than --kernel={settings.kernel} "
+            f"(there are {', '.join(KERNELS)}), or show something else than the prior does ({prior.info.domain})"
+        )
+    return "\n".join(lines)
+
+
+def main(settings: Settings) -> int:
+    check(settings)
+    source, folder = prior_folder(settings)
+    patterns = settings.input or (() if settings.reference else (example_folder(folder),))
+    files = inputs.find_files(patterns, settings.reference)[: SMOKE_PHOTOS if settings.smoke else None]
+    names = inputs.output_names(files, settings.num_solutions)
+    flags.cache_compilations()
+    prior, params = priors.load_prior(source)
+    fitter = inputs.make_fitter(
+        prior.info.resolution, settings.kernel, settings.factor, settings.fit, references=any(file.is_reference for file in files)
+    )
+    jobs, bad = inputs.load_jobs(files, names, fitter)
+    factors = sorted({job.photo.factor for job in jobs})
+    solves = {factor: make_solve(prior, params, fitter.operator(factor), settings) for factor in factors}
+    config = describe(source, prior, params, {factor: values for factor, (_, values) in solves.items()}, jobs, settings)
+    out = out_folder(settings)
+    check_targets(out, jobs, [] if settings.overwrite else report.read_csv(out / "results.csv"))
+    run = report.open_run(out, config, COLUMNS, [name for group in names for name in group], overwrite=settings.overwrite)
+    missing = [job for job in jobs if not run.is_done(job.output, job.photo.digest)]
+    announce(jobs, bad, len(jobs) - len(missing), prior, settings)
+    for factor in factors:
+        group = [job for job in missing if job.photo.factor == factor]
+        if group:
+            restore_jobs(run, group, solves[factor][0], params, settings)
+    run.add(row | {"method": settings.method} for row in bad)
+    print(f"{summarise(run, jobs, bad, prior, settings)}\n{draw_grid(run, jobs, prior.info.resolution, settings.num_solutions)}")
+    return 0
+
+
+def announce(jobs: Sequence[Job], bad: Sequence[dict], done: int, prior: Prior, settings: Settings) -> None:
+    """Says what will be done, what was cropped or padded, and which photos cannot be used."""
+    shown = f"prior {prior.info.name} ({prior.info.resolution} px, {prior.info.domain})"
+    print(f"{shown}, method {settings.method}, preset {settings.preset}, kernel {settings.kernel}")
+    print(f"{len(jobs)} results to make, {done} of them done before")
+    changed = {job.photo.file: job.photo.fit for job in jobs if job.photo.fit}
+    for line in [f"{file}: {fit}" for file, fit in changed.items()] + [f"cannot use {row['error']}" for row in bad]:
+        print(line)
+
+
+if __name__ == "__main__":
+    read_settings = flags.define(Settings())
+    flags.run(lambda: main(read_settings()))

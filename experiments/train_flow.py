@@ -1,0 +1,139 @@
+"""Trains the normalizing flow that RLS and RLS+ need on a prior's w, adds it to the prior, and shows how well it Gaussianises w.
+
+    python experiments/train_flow.py --prior=runs/mine/prior --out=runs/flow      # settings of the paper; --hidden=512 is faster
+    python experiments/train_flow.py --smoke                                      # a toy prior, in seconds
+
+OUT gets checkpoints/, flow.json (log-likelihood of new samples in nats a dimension, beside that of a normal distribution with full
+covariance; mean, spread and Kolmogorov-Smirnov distance of |F(w)|^2 from chi-squared) and gaussianisation.png (RLS, Figure 3; needs
+matplotlib). The flow goes into the prior's own folder, or into --to. A killed run continues with the same command and ends with the same flow.
+"""
+
+import dataclasses
+import json
+import os
+from importlib.util import find_spec
+from pathlib import Path
+
+import flags
+import jax
+import jax.numpy as jnp
+import numpy as np
+from absl import flags as absl_flags
+from tqdm import tqdm
+
+from jaxsr import priors, weights
+from jaxsr.nets import stylegan2
+from jaxsr.training import flow
+from jaxsr.types import Params
+
+PRIOR = absl_flags.DEFINE_string("prior", None, "The prior: a folder, or a bundled name.")
+TO = absl_flags.DEFINE_string("to", None, "Prior folder that gets the flow. Default: that of --prior, or OUT/prior for a bundled name.")
+OUT = absl_flags.DEFINE_string(
+    "out", None, "Folder for checkpoints, flow.json and gaussianisation.png. Default: runs/flow, runs/flow_smoke."
+)
+SEED = absl_flags.DEFINE_integer("seed", 0, "Seed of the samples, the start and the order.")
+SMOKE = absl_flags.DEFINE_bool("smoke", False, "A toy prior and a few steps, to see that everything runs.")
+CONFIG = flags.define(flow.Config())
+
+PANELS = {"raw": "w itself", "pulse": "PULSE's transform of w", "flow": "the flow's F(w)"}
+
+
+def main() -> None:
+    flags.cache_compilations()
+    config, out = CONFIG(), Path(OUT.value or ("runs/flow_smoke" if SMOKE.value else "runs/flow"))
+    out.mkdir(parents=True, exist_ok=True)
+    source = PRIOR.value
+    if SMOKE.value:
+        config = dataclasses.replace(config, hidden=16, num_blocks=2, num_train=400, num_valid=100, max_epochs=2)
+        source = toy_prior(out / "prior")
+    elif source is None:
+        raise ValueError("--prior is missing: expected the folder of a prior, or a bundled name")
+    prior, params = priors.load_prior(source)
+    to = Path(TO.value or (source if str(source) not in priors.bundled() else out / "prior"))
+    key = jax.random.key(SEED.value)
+    print(
+        f"{prior.info.name}: w of {prior.info.w_dim} dimensions, {config.num_train:,} samples to train on, checkpoints in {out}/checkpoints"
+    )
+    trained = train(prior, params, key, config, out / "checkpoints")
+    stored = add_flow(priors.prior_folder(source), to, params, trained)
+    drawn = flow.samples(prior, params, key, config)
+    norms = flow.squared_norms(params["statistics"], stored, drawn.test)
+    summary = flow.assess(stored, drawn, norms)
+    write_summary(out / "flow.json", {"prior": prior.info.name, "seed": SEED.value, "config": dataclasses.asdict(config), **summary})
+    print_summary(summary)
+    if find_spec("matplotlib"):
+        draw_figure(out / "gaussianisation.png", norms, prior.info.w_dim)
+    else:
+        print("gaussianisation.png is left out: it needs matplotlib (pip install 'jaxsr[plots]')")
+    print(f"the flow is in {to}; flow.json in {out}")
+
+
+def train(prior: priors.Prior, params: Params, key: jax.Array, config: flow.Config, folder: Path) -> Params:
+    """`flow.fit` with a progress bar over epochs that shows nats a dimension; early stopping may end it before it is full."""
+    with tqdm(total=config.max_epochs, unit="epoch", desc="flow") as bar:
+
+        def report(epoch: int, metrics: dict[str, float]) -> None:
+            bar.update(epoch - bar.n)
+            bar.set_postfix({name: f"{value:.4f}" for name, value in metrics.items()})
+
+        return flow.fit(prior, params, key, config, folder=folder, report=report)
+
+
+def add_flow(source: Path, to: Path, params: Params, trained: Params) -> Params:
+    """Writes the prior with the flow to `to` and returns the flow as it is stored.
+
+    A prior whose arrays were stored in half precision stays so, flow included.
+    """
+    floats = [leaf for leaf in jax.tree.leaves(params) if jnp.issubdtype(leaf.dtype, jnp.floating)]
+    half = all(bool((leaf == leaf.astype(jnp.float16)).all()) for leaf in floats)
+    dtype = jnp.float16 if half else jnp.float32
+    whole = jax.tree.map(lambda x: x.astype(dtype) if jnp.issubdtype(x.dtype, jnp.floating) else x, {**params, "flow": trained})
+    weights.save(to, whole, weights.read_config(source))
+    return jax.tree.map(lambda x: x.astype(jnp.float32), whole["flow"])
+
+
+def write_summary(path: Path, summary: dict) -> None:
+    """JSON, written beside `path` and renamed."""
+    part = path.with_name(path.name + ".part")
+    part.write_text(json.dumps(summary, indent=2) + "\n")
+    os.replace(part, path)
+
+
+def print_summary(summary: dict) -> None:
+    nats, gaussian = summary["nats_per_dim"], summary["gaussian_nats_per_dim"]
+    print(f"{summary['test_samples']:,} new samples, nats a dimension: flow {nats:.4f}, full-covariance Gaussian {gaussian:.4f}")
+    print(f"squared norm:  {'mean':>10} {'std':>10}  distance from chi-squared")
+    for name, row in summary["squared_norm"].items():
+        print(f"  {name:<12} {row['mean']:>10.2f} {row['std']:>10.2f}  {row['ks_distance']:.3f}")
+
+
+def draw_figure(path: Path, norms: dict[str, jax.Array], dim: int) -> None:
+    """RLS, Figure 3: histograms of the squared norms, each against the chi-squared density of `dim` degrees of freedom; written as PNG."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(4 * len(PANELS), 3.2), layout="constrained")
+    FigureCanvasAgg(figure)
+    spread = np.sqrt(2 * dim)
+    for axes, (name, title) in zip(figure.subplots(1, len(PANELS)), PANELS.items(), strict=True):
+        values = np.asarray(norms[name])
+        low, high = min(np.quantile(values, 0.002), dim - 4 * spread), max(np.quantile(values, 0.998), dim + 4 * spread)
+        x = np.linspace(max(low, 1e-3), high, 600)
+        axes.hist(values, bins=np.linspace(max(low, 0), high, 90), density=True, color="tab:blue", alpha=0.6, label=title)
+        axes.plot(x, np.asarray(jax.scipy.stats.chi2.pdf(x, dim)), color="black", linewidth=1, label=f"chi-squared, {dim} degrees")
+        axes.set(xlabel="squared norm", yticks=[], title=f"mean {values.mean():.1f}, std {values.std():.1f}")
+        axes.legend(fontsize=7)
+    figure.savefig(path, dpi=110, format="png")
+
+
+def toy_prior(folder: Path) -> Path:
+    """A random 8 px StyleGAN2 with its latent statistics, written to `folder`."""
+    net = stylegan2.Config(resolution=8, z_dim=8, w_dim=8, mapping_layers=2, channels=(4, 4))
+    params = stylegan2.init(jax.random.key(0), net)
+    params["statistics"] = priors.latent_statistics(stylegan2.stylegan2(net), params, jax.random.key(1), num_samples=2_000)
+    weights.save(folder, params, {"architecture": "stylegan2", "name": "toy", "net": dataclasses.asdict(net)})
+    return folder
+
+
+if __name__ == "__main__":
+    flags.run(main)

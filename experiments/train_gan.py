@@ -1,0 +1,59 @@
+"""Trains a StyleGAN2 prior on your own photos: a folder, a .tar, or a TFDS data set.
+
+    python experiments/train_gan.py --data=PHOTOS --resolution=64 --out=runs/mine
+
+On 2 CPU cores a 64 px prior with --channels=64,64,64,48,24 sees about 25 images a second, and needs 150,000 or more. A killed run continues
+with the same command. Then: python experiments/train_flow.py --prior=runs/mine/prior, and every experiment takes --prior=runs/mine/prior.
+--smoke trains for a few steps on generated pictures.
+"""
+
+import dataclasses
+
+import flags
+import numpy as np
+from absl import flags as absl_flags
+
+from jaxsr import data, priors
+from jaxsr.nets import stylegan2
+from jaxsr.training import gan, gan_loop
+
+DATA = absl_flags.DEFINE_string("data", None, 'Photos: a folder (searched deeply), a .tar, or "tfds:NAME@SPLIT".')
+OUT = absl_flags.DEFINE_string("out", "runs/gan", "Folder for checkpoints, samples.png, curve.csv and the prior.")
+WARM = absl_flags.DEFINE_string("warm", None, "A prior (folder or bundled name) to start from; blocks of equal shape are taken over.")
+NAME = absl_flags.DEFINE_string("name", "mine", "Name of the prior.")
+DOMAIN = absl_flags.DEFINE_string("domain", "", "What the photos show, for the prior's card.")
+LICENCE = absl_flags.DEFINE_string("licence", "", "Licence of the photos, for the prior's card.")
+CREDIT = absl_flags.DEFINE_string("credit", "", "Whom to credit for the photos, for the prior's card.")
+PRECISION = absl_flags.DEFINE_enum("precision", "float32", ["float32", "tf32", "bfloat16"], "What convolutions compute in.")
+SMOKE = absl_flags.DEFINE_bool("smoke", False, "A few steps on generated pictures, to see that everything runs.")
+NET = flags.define(stylegan2.Config(resolution=64, z_dim=128, w_dim=128, mapping_layers=4, channel_base=4096, channel_max=256))
+CONFIG = flags.define(gan.Config())
+RUN = flags.define(gan_loop.Run())
+
+
+def main() -> None:
+    import jax
+
+    flags.cache_compilations()
+    net, config, run = NET(), CONFIG(), RUN()
+    net = dataclasses.replace(net, dtype="bfloat16" if PRECISION.value == "bfloat16" else "float32")
+    if PRECISION.value != "bfloat16":
+        jax.config.update("jax_default_matmul_precision", PRECISION.value.replace("tf32", "tensorfloat32"))
+    if SMOKE.value:
+        net = dataclasses.replace(net, resolution=16, channels=(8, 8, 8))
+        config = dataclasses.replace(config, batch=4)
+        run = dataclasses.replace(run, total_images=16, tick_images=8, frechet_samples=8)
+        photos = np.random.default_rng(0).integers(0, 256, (32, 16, 16, 3), np.uint8)
+    elif DATA.value is None:
+        raise ValueError("--data is missing: expected a folder of photos, a .tar of photos, or tfds:NAME")
+    else:
+        photos = data.prepare(DATA.value, net.resolution, f"{OUT.value}/cache")
+    warm = priors.load_prior(WARM.value)[1] if WARM.value else None
+    print(f"{len(photos):,} photos at {net.resolution} px")
+    about = {"name": NAME.value, "domain": DOMAIN.value, "licence": LICENCE.value, "credit": CREDIT.value}
+    prior = gan_loop.fit(net, config, run, photos, OUT.value, about=about, warm=warm)
+    print(f"prior: {prior}")
+
+
+if __name__ == "__main__":
+    flags.run(main)

@@ -1,0 +1,120 @@
+"""RLS: latent search regularised by a normalising flow of w (Gheisari and Genovesio, arXiv:2311.16923)."""
+
+import dataclasses
+from typing import Any, ClassVar, Literal
+
+import jax
+import optax
+
+from jaxsr import objectives, transforms
+from jaxsr.methods import _common
+from jaxsr.priors import Prior, tile
+from jaxsr.search import Phase, Solve
+
+PAPER = {
+    "steps": 200,
+    "learning_rate": 0.5,
+    "fit_weight": 1.0,
+    "flow_weight": 0.0002,
+    "gaussian_weight": 0.0004,
+    "cross_weight": 0.05,
+    "cross": "mean_l2",
+    "eps": 2e-3,
+    "init_spread": 0.0,
+}
+CODE = {
+    **PAPER,
+    "steps": 500,
+    "fit_weight": 10.0,
+    "flow_weight": 0.002,
+    "gaussian_weight": 0.004,
+    "cross_weight": 0.5,
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class RLS:
+    """Settings of RLS; a field left at None takes the preset's value.
+
+    Preset "paper" has the paper's weights and 200 steps; "code" the release's, ten times those, and 500 steps (Adam does not see the common
+    factor). What the paper leaves open follows the release in both: the l1 fit is a mean, the cross term a mean of distances, the step
+    size follows linear1cycledrop.
+
+    Attributes:
+        steps: iterates.
+        learning_rate: peak of the schedule linear1cycledrop, of Adam.
+        fit_weight: of the mean |A(image) - y|.
+        flow_weight: lambda_w, of -log p_F(w), mean over layers.
+        gaussian_weight: lambda_g, of (|F(w)| - sqrt d)^2, mean over layers.
+        cross_weight: lambda_c, of the distances between the layers' codes.
+        cross: "mean_l2", the mean of distances that the release has, or "sum_sq", the sum of squares that the paper prints (eq. 5), under
+            the same weight.
+        eps: largest residual (mean square on [0, 1]) called feasible; PULSE's, as RLS has none.
+        init_spread: the start is w_mean + init_spread (w - w_mean) with a random w: 0 starts at the mean of w as the paper, 0.2 is the
+            release's when several solutions are wanted.
+    """
+
+    preset: Literal["paper", "code"] = "paper"
+    steps: int | None = None
+    learning_rate: float | None = None
+    fit_weight: float | None = None
+    flow_weight: float | None = None
+    gaussian_weight: float | None = None
+    cross_weight: float | None = None
+    cross: Literal["mean_l2", "sum_sq"] | None = None
+    eps: float | None = None
+    init_spread: float | None = None
+
+    PRESETS: ClassVar[dict[str, dict[str, Any]]] = {"paper": PAPER, "code": CODE}
+
+
+CROSS = {"mean_l2": objectives.pairwise_mean_l2, "sum_sq": objectives.pairwise_sum_sq}
+
+
+def rls(prior: Prior, operator: Any, config: RLS = RLS()) -> Solve:
+    """Returns solve(key, params, y) -> Result with latent {"w_plus": [L, d], "noise": tuple of [r, r]}.
+
+    w+ is searched from the mean of w; the noise maps are drawn once, normalised to mean 0 and standard deviation 1 (so that the
+    refinement of RLS+, which keeps them so, starts at exactly this image), and fixed. The best iterate (smallest loss) is returned.
+    The key draws the noise maps and, with init_spread, the start: other keys give other solutions.
+
+    Raises:
+        ValueError: the prior has no w space, or its images are not the operator's; at solve time also if params has no "statistics" or
+            no "flow", or y has the wrong shape.
+    """
+    _common.check_prior("rls", prior, operator)
+    settings = _common.resolve(config, operator)
+
+    def finish(params, y, variables, context):
+        return prior.synthesize(params, variables["w_plus"], context["noise"]), {**variables, **context}
+
+    return Solve((search_phase("rls", prior, operator, settings),), finish, operator, settings.eps)
+
+
+def search_phase(method: str, prior: Prior, operator: Any, config: Any) -> Phase:
+    """The search of RLS and the first stage of RLS+: variables {"w_plus"}, context {"noise"}. `config` is resolved."""
+    from jaxsr import flows  # distrax comes with it, which `import jaxsr` must not load
+
+    def start(key, params, y, previous):
+        _common.check_inputs(method, operator, params, y, needs=("statistics", "flow"))
+        key_noise, key_w = jax.random.split(key)
+        w = params["statistics"]["w_mean"]
+        if config.init_spread > 0:
+            w = w + config.init_spread * (prior.map(params, jax.random.normal(key_w, (prior.info.z_dim,))) - w)
+        noise = transforms.renormalise_noise(prior.noise("random", params, key_noise))
+        return {"w_plus": tile(prior, w)}, {"noise": noise}
+
+    def loss(params, y, context, variables):
+        w_plus = variables["w_plus"]
+        u, log_det = jax.vmap(flows.forward_and_log_det, (None, 0))(params["flow"], w_plus)
+        terms = {
+            "l1": objectives.l1(operator(prior.synthesize(params, w_plus, context["noise"])), y),
+            "flow_nll": objectives.flow_nll(u, log_det),
+            "gaussian": objectives.gaussianisation(u),
+            "cross": CROSS[config.cross](w_plus),
+        }
+        weights = (config.fit_weight, config.flow_weight, config.gaussian_weight, config.cross_weight)
+        return sum(weight * term for weight, term in zip(weights, terms.values(), strict=True)), terms
+
+    tx = optax.adam(transforms.linear1cycledrop(config.learning_rate, config.steps))
+    return Phase(config.steps, start, loss, tx, lambda context, variables: variables)

@@ -1,0 +1,43 @@
+"""Structural similarity."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from jaxsr.types import Scalar
+
+# [h, w, c]; two shapes are a ValueError of their own.
+AnyImage = Float[Array, "..."] | Float[np.ndarray, "..."]
+_SIGMA, _RADIUS = 1.5, 5
+_C1, _C2 = 0.01**2, 0.03**2
+
+
+def _blur(x: jax.Array) -> jax.Array:
+    """Gaussian means over every 11 x 11 window that lies inside x [h, w, c]: [h - 10, w - 10, c]."""
+    profile = np.exp(-0.5 * (np.arange(-_RADIUS, _RADIUS + 1) / _SIGMA) ** 2)
+    weights = [float(value) for value in profile / profile.sum()]
+    height, width = x.shape[0] - 2 * _RADIUS, x.shape[1] - 2 * _RADIUS
+    x = sum((weight * x[i : i + height] for i, weight in enumerate(weights)), jnp.zeros((height, *x.shape[1:])))
+    return sum((weight * x[:, i : i + width] for i, weight in enumerate(weights)), jnp.zeros((height, width, x.shape[2])))
+
+
+def ssim(x: AnyImage, ref: AnyImage) -> Scalar:
+    """Mean structural similarity (Wang et al. 2004) over RGB, at most 1: 11 x 11 Gaussian windows of sigma 1.5 inside the image.
+
+    Equal to scikit-image's `structural_similarity(x, ref, gaussian_weights=True, sigma=1.5, use_sample_covariance=False,
+    data_range=1, channel_axis=-1)`. Both images are clipped to [0, 1], as in `psnr`.
+
+    Raises:
+        ValueError: images of different shapes, or with a side below 11 pixels.
+    """
+    if x.shape != ref.shape or min(x.shape[:2]) <= 2 * _RADIUS:
+        raise ValueError(f"expected two images of one shape, at least 11 pixels a side, got {x.shape} and {ref.shape}")
+    # Moments about 1/2 lose fewer digits in float32 than those about 0.
+    x, ref = jnp.clip(x, 0.0, 1.0) - 0.5, jnp.clip(ref, 0.0, 1.0) - 0.5
+    mean_x, mean_ref = _blur(x), _blur(ref)
+    var_x, var_ref = _blur(x * x) - mean_x**2, _blur(ref * ref) - mean_ref**2
+    covariance = _blur(x * ref) - mean_x * mean_ref
+    mean_x, mean_ref = mean_x + 0.5, mean_ref + 0.5
+    luminance = (2.0 * mean_x * mean_ref + _C1) / (mean_x**2 + mean_ref**2 + _C1)
+    return jnp.mean(luminance * (2.0 * covariance + _C2) / (var_x + var_ref + _C2))

@@ -1,0 +1,182 @@
+"""Priors: what a generator network offers to the methods, and the latent spaces it can be searched in.
+
+A `Prior` is a bundle of pure functions; its parameters are always passed in. A latent space is a combinator that returns a prior whose
+`sample` and `decode` speak another latent: `in_w(prior)`, `in_w_plus(prior)`, `in_w_plus_noise(prior)`.
+"""
+
+import difflib
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxsr import weights
+from jaxsr.types import Params, PRNGKey
+
+ASSETS = Path(__file__).parent / "assets"
+
+
+class Info(NamedTuple):
+    """Static facts of a prior: sizes, what it shows and under which licence."""
+
+    name: str
+    resolution: int
+    z_dim: int
+    w_dim: int
+    num_layers: int
+    noise_shapes: tuple[tuple[int, int], ...]
+    domain: str
+    licence: str
+
+
+class Prior(NamedTuple):
+    """A generator (and its discriminator) as pure functions.
+
+    Attributes:
+        info: static facts.
+        sample: (key, params) -> latent; [z_dim] unless a combinator changed the space.
+        decode: (params, latent) -> image [H, W, 3].
+        map: (params, z [z_dim], truncation=1.0) -> w [w_dim].
+        noise: (kind, params, key=None) -> tuple of [r, r]; kind "const" (the checkpoint's), "none" (zeros) or "random".
+        synthesize: (params, w_plus [num_layers, w_dim], noise) -> image [H, W, 3].
+        discriminate: (params, images [n, H, W, 3]) -> (logits [n], features, a list of [n, r, r, c] finest first).
+    """
+
+    info: Info
+    sample: Callable
+    decode: Callable
+    map: Callable
+    noise: Callable
+    synthesize: Callable
+    discriminate: Callable
+
+
+def tile(prior: Prior, w: jax.Array) -> jax.Array:
+    """Repeats w [w_dim] for every layer: [num_layers, w_dim]."""
+    return jnp.broadcast_to(w, (prior.info.num_layers, prior.info.w_dim))
+
+
+def in_w(prior: Prior) -> Prior:
+    """The prior searched in W: latent [w_dim], constant noise."""
+
+    def sample(key: PRNGKey, params: Params) -> jax.Array:
+        return prior.map(params, jax.random.normal(key, (prior.info.z_dim,)))
+
+    def decode(params: Params, w: jax.Array) -> jax.Array:
+        return prior.synthesize(params, tile(prior, w), prior.noise("const", params))
+
+    return prior._replace(sample=sample, decode=decode)
+
+
+def in_w_plus(prior: Prior) -> Prior:
+    """The prior searched in W+: latent [num_layers, w_dim], constant noise; samples have one w in all layers."""
+
+    def sample(key: PRNGKey, params: Params) -> jax.Array:
+        return tile(prior, in_w(prior).sample(key, params))
+
+    def decode(params: Params, w_plus: jax.Array) -> jax.Array:
+        return prior.synthesize(params, w_plus, prior.noise("const", params))
+
+    return prior._replace(sample=sample, decode=decode)
+
+
+def in_w_plus_noise(prior: Prior) -> Prior:
+    """The prior searched in W+ and its noise maps: latent {"w_plus": [num_layers, w_dim], "noise": tuple of [r, r]}."""
+
+    def sample(key: PRNGKey, params: Params) -> dict:
+        key_w, key_noise = jax.random.split(key)
+        return {"w_plus": in_w_plus(prior).sample(key_w, params), "noise": prior.noise("random", params, key_noise)}
+
+    def decode(params: Params, latent: dict) -> jax.Array:
+        return prior.synthesize(params, latent["w_plus"], latent["noise"])
+
+    return prior._replace(sample=sample, decode=decode)
+
+
+def latent_statistics(prior: Prior, params: Params, key: PRNGKey, *, num_samples: int = 100_000) -> dict[str, jax.Array]:
+    """Statistics of w that the searches start from, each [w_dim], from `num_samples` draws of z.
+
+    `w_mean`, `w_std`: of w (RLS starts at the mean of 100,000 w). `white_mean`, `white_std`: of LeakyReLU_5(w), the inverse of the
+    mapping network's last activation, PULSE's "gaussian fit" (arXiv:2003.03808): w = LeakyReLU_0.2(v * white_std + white_mean).
+    """
+
+    def chunk(sums, key):
+        z = jax.random.normal(key, (1_000, prior.info.z_dim))
+        w = jax.vmap(lambda z: prior.map(params, z))(z)
+        white = jnp.where(w >= 0, w, 5.0 * w)
+        moments = [w.mean(0), (w**2).mean(0), white.mean(0), (white**2).mean(0)]
+        return [s + m for s, m in zip(sums, moments, strict=True)], None
+
+    count = max(num_samples // 1_000, 1)
+    zeros = [jnp.zeros(prior.info.w_dim)] * 4
+    sums, _ = jax.lax.scan(chunk, zeros, jax.random.split(key, count))
+    mean, square, white_mean, white_square = (s / count for s in sums)
+    std = jnp.sqrt(jnp.maximum(square - mean**2, 0))
+    white_std = jnp.sqrt(jnp.maximum(white_square - white_mean**2, 0))
+    return {"w_mean": mean, "w_std": std, "white_mean": white_mean, "white_std": white_std}
+
+
+def bundled() -> list[str]:
+    """Names of the priors that come with the package, the one of highest resolution first."""
+    folders = [path.parent for path in ASSETS.glob("*/config.json")]
+    return [f.name for f in sorted(folders, key=lambda f: (-weights.read_config(f)["net"]["resolution"], f.name))]
+
+
+def prior_folder(source: str | Path) -> Path:
+    """The folder of a prior given as a bundled name or as a path; a name wins.
+
+    Raises:
+        ValueError: it is neither (with the nearest bundled name).
+    """
+    if str(source) in bundled():
+        return ASSETS / str(source)
+    if Path(source).is_dir():
+        return Path(source)
+    near = difflib.get_close_matches(str(source), bundled(), n=1, cutoff=0.4)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    raise ValueError(
+        f"unknown prior {str(source)!r}: {hint}expected one of {', '.join(bundled())}, or a folder with config.json and params/"
+    )
+
+
+def load_prior(source: str | Path) -> tuple[Prior, Params]:
+    """Loads a prior and its parameters, float32.
+
+    Args:
+        source: a bundled name (`bundled()`), or a folder written by ports/convert.py or by training.
+
+    Raises:
+        ValueError: neither such a name nor such a folder, an unknown architecture, or arrays that do not fit the config (both are named).
+    """
+    folder = prior_folder(source)
+    config = weights.read_config(folder)
+    prior, shapes = _build(folder, config)
+    params, _ = weights.load(folder)
+    _check_shapes(folder, shapes, {name: params.get(name) for name in shapes})
+    return prior, params
+
+
+def _build(folder: Path, config: dict) -> tuple[Prior, dict]:
+    """The prior that a config describes, and the shapes that its parameters must have."""
+    from jaxsr.nets import ARCHITECTURES
+
+    try:
+        make_config, make_prior, init = ARCHITECTURES[config["architecture"]]
+        net = make_config(**{k: tuple(v) if isinstance(v, list) else v for k, v in config["net"].items()})
+        about = {name: str(config.get(name, "")) for name in ("name", "domain", "licence")}
+    except (KeyError, TypeError) as error:
+        expected = f'"architecture" (one of {", ".join(ARCHITECTURES)}) and its "net" settings'
+        raise ValueError(f"{folder}/config.json: expected {expected}, got {error}") from error
+    return make_prior(net, **about), jax.eval_shape(lambda: init(jax.random.key(0), net))
+
+
+def _check_shapes(folder: Path, expected: dict, got: dict) -> None:
+    def named(tree: dict) -> dict[str, tuple[int, ...]]:
+        return {jax.tree_util.keystr(path, simple=True, separator="/"): x.shape for path, x in jax.tree_util.tree_leaves_with_path(tree)}
+
+    want, have = named(expected), named(got)
+    wrong = [f"{k} {want.get(k, 'unknown')} (got {have.get(k, 'nothing')})" for k in sorted(want | have) if want.get(k) != have.get(k)]
+    if wrong:
+        raise ValueError(f"{folder}: {len(wrong)} arrays do not fit config.json, expected {'; '.join(wrong[:3])}")

@@ -1,0 +1,161 @@
+"""Rows of results: dictionaries to and from CSV files, Markdown tables, summary numbers, and folders of results that a run goes on with."""
+
+import csv
+import dataclasses
+import io
+import json
+import math
+import os
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+Row = Mapping[str, object]
+
+
+def write_text(path: str | os.PathLike, text: str) -> None:
+    """Writes a file at once: whoever reads `path`, whenever, sees the old text or all of the new. Raises OSError.
+
+    The name of the temporary file depends on the target's alone, so that a run repeated after a kill overwrites what the killed one left.
+    """
+    temporary = Path(path).with_name(f".{Path(path).name}.tmp")
+    try:
+        temporary.write_text(text, encoding="utf-8", newline="")
+        os.replace(temporary, path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise OSError(error.errno, f"cannot write {path}: {error.strerror}") from error
+
+
+def write_csv(path: str | os.PathLike, rows: Iterable[Row], columns: Sequence[str]) -> None:
+    """Writes rows as CSV (RFC 4180, UTF-8), at once and with `columns` in that order; a value a row lacks, None and NaN are left empty.
+
+    Raises:
+        ValueError: a row has a column that `columns` lacks. OSError: the file cannot be written.
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    for row in rows:
+        unknown = set(row) - set(columns)
+        if unknown:
+            raise ValueError(f"the row has columns {sorted(unknown)}, the table has {list(columns)}")
+        writer.writerow([cell(row.get(name)) for name in columns])
+    write_text(path, text.getvalue())
+
+
+def read_csv(path: str | os.PathLike) -> list[dict[str, str]]:
+    """The rows of a CSV file as text; no rows where there is no file. Raises ValueError for a file that is no CSV table."""
+    if not Path(path).exists():
+        return []
+    try:
+        with open(path, encoding="utf-8", newline="") as file:
+            return [{k: v or "" for k, v in row.items() if k is not None} for row in csv.DictReader(file, strict=True)]
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is not a table of results: {error}") from error
+
+
+def cell(value: object) -> str:
+    """A value as the tables print it: six significant digits, yes or no, nothing for None and NaN."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def markdown(rows: Sequence[Row], columns: Sequence[str]) -> str:
+    """A Markdown table with one line a row."""
+    lines = [columns, ["---"] * len(columns)] + [[cell(row.get(name)).replace("|", "\\|") for name in columns] for row in rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+
+
+def mean(rows: Iterable[Row], column: str) -> float:
+    """Mean of a column over the rows that have a number there, which may be text as `read_csv` returns it; NaN when none has."""
+    texts = [cell(row.get(column)) for row in rows]
+    values = [float(text) for text in texts if text]
+    return sum(values) / len(values) if values else math.nan
+
+
+def share(rows: Iterable[Row], column: str) -> float:
+    """Share of "yes" in a column among the rows that say yes or no; NaN when none does."""
+    answers = [text for text in (cell(row.get(column)) for row in rows) if text]
+    return answers.count("yes") / len(answers) if answers else math.nan
+
+
+@dataclasses.dataclass
+class Run:
+    """A folder of results under way: FOLDER/config.json, FOLDER/results.csv with a row an output, and the outputs themselves.
+
+    Attributes:
+        folder: where it all lies.
+        columns: of results.csv; among them "output" (a file name in `folder`), "status" ("ok" when done) and "digest" (of what it was made
+            from).
+        order: the outputs of this run, in the order of their rows; rows of other outputs stay, before them.
+        rows: output -> row.
+    """
+
+    folder: Path
+    columns: Sequence[str]
+    order: Sequence[str]
+    rows: dict[str, Row]
+
+    def is_done(self, output: str, digest: str) -> bool:
+        """Whether the output exists, its row says ok and it was made from the same content."""
+        row = self.rows.get(output, {})
+        return row.get("status") == "ok" and row.get("digest") == digest and (self.folder / output).is_file()
+
+    def add(self, rows: Iterable[Row]) -> None:
+        """Adds or replaces rows and writes results.csv at once. The outputs must be there before."""
+        self.rows |= {str(row["output"]): row for row in rows}
+        others = [name for name in self.rows if name not in set(self.order)]
+        write_csv(self.folder / "results.csv", [self.rows[name] for name in [*others, *self.order] if name in self.rows], self.columns)
+
+
+def check_writable(folder: str | os.PathLike) -> None:
+    """Makes the folder and a file in it, which goes at once. Raises ValueError, naming the folder, when that fails."""
+    try:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise ValueError(f"cannot write into {folder}: {error.strerror}") from error
+
+
+def open_run(folder: str | os.PathLike, config: Mapping, columns: Sequence[str], order: Sequence[str], *, overwrite: bool = False) -> Run:
+    """Starts a run in a folder, or goes on with the one that is there.
+
+    Args:
+        folder: made when missing.
+        config: what config.json is to hold; its entry "settings" (name -> value or nested) must be that of the run being gone on with.
+        columns, order: see `Run`.
+        overwrite: start anew whatever is there; files of other names stay.
+
+    Raises:
+        ValueError: the folder cannot be written, holds a run with other settings (each is named), or one of the outputs from elsewhere.
+    """
+    check_writable(folder)
+    folder = Path(folder)
+    rows: dict[str, Row] = {}
+    if overwrite:
+        (folder / "results.csv").unlink(missing_ok=True)
+    elif (folder / "config.json").exists():
+        _check_same(folder, json.loads(json.dumps(config["settings"])))
+        rows = {row.get("output", ""): row for row in read_csv(folder / "results.csv")}
+    else:
+        taken = [name for name in (*order, "results.csv") if (folder / name).exists()]
+        if taken:
+            raise ValueError(f"{folder / taken[0]} exists and no config.json tells what made it: choose another folder, or overwrite")
+    write_text(folder / "config.json", json.dumps(config, indent=1) + "\n")
+    return Run(folder, columns, order, rows)
+
+
+def _check_same(folder: Path, settings: dict) -> None:
+    """Raises ValueError that names the settings in which the run in the folder differs."""
+    try:
+        there = json.loads((folder / "config.json").read_text(encoding="utf-8"))["settings"]
+        different = [name for name in {**there, **settings} if there.get(name) != settings.get(name)]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{folder / 'config.json'} is not the record of a run: choose another folder, or overwrite") from error
+    if different:
+        what = ", ".join(f"{name} ({json.dumps(there.get(name))} there, {json.dumps(settings.get(name))} now)" for name in different)
+        raise ValueError(f"{folder} holds results with another {what}: choose another folder, or overwrite")

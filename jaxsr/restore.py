@@ -1,0 +1,144 @@
+"""Many photos at once: batches through a method's phases, compiled once, in bounded memory, with progress."""
+
+import functools
+import math
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from tqdm import tqdm
+
+from jaxsr import search
+from jaxsr.types import Params, Result
+
+
+def restore(
+    solve: search.Solve, params: Params, ys: np.ndarray, *, seed: int | Sequence[int] = 0, batch_size: int = 8, progress: bool = True
+) -> Result:
+    """Restores n measurements with any method: `restore_batches`, collected in the order of `ys`.
+
+    Args and errors: see `restore_batches`.
+
+    Returns:
+        Result of numpy arrays with a leading axis n in every field.
+    """
+    results = [result for _, result in restore_batches(solve, params, ys, seed=seed, batch_size=batch_size, progress=progress)]
+    return jax.tree.map(lambda *leaves: np.concatenate(leaves), *results)
+
+
+def restore_batches(
+    solve: search.Solve, params: Params, ys: np.ndarray, *, seed: int | Sequence[int] = 0, batch_size: int = 8, progress: bool = True
+) -> Iterator[tuple[np.ndarray, Result]]:
+    """Restores n measurements batch by batch, so that each can be written as soon as it is done.
+
+    The result of a photo depends on its pixels, its seed and the method: not on its neighbours, the order or the number of devices. Every
+    batch has `batch_size` rows, the last is filled up with copies: one program serves all, and a photo alone runs through the very same
+    arithmetic as a photo among others, in the time of a full batch. The rows are shared out over the devices.
+
+    Args:
+        solve: a method from `jaxsr.methods`; its compiled programs are kept, a second call with the same `solve` compiles nothing.
+        params: the prior's parameters.
+        ys: [n, *solve.operator.measurement_shape], finite, nominally in [0, 1].
+        seed: another seed gives other random starts; a number for all, or one for each measurement (several solutions of one photo).
+        batch_size: rows a batch; bounds the memory.
+        progress: a bar on stderr.
+
+    Yields:
+        (indices into `ys`, Result of numpy arrays with that leading axis).
+
+    Raises:
+        ValueError: a wrong shape or number, a batch_size below 1, no measurement, or a measurement that is not finite (its index is named).
+    """
+    ys = np.asarray(ys, np.float32)
+    seeds = np.full(len(ys), seed, np.uint32) if isinstance(seed, int) else np.asarray(seed, np.uint32)
+    _check(ys, seeds, solve.operator.measurement_shape, batch_size)
+    return _batches(solve, params, ys, photo_keys(ys, seeds), batch_size, progress)
+
+
+def _check(ys: np.ndarray, seeds: np.ndarray, shape: tuple[int, ...], batch_size: int) -> None:
+    if batch_size < 1:
+        raise ValueError(f"expected batch_size of at least 1, got {batch_size}")
+    if ys.shape[1:] != tuple(shape) or len(ys) == 0:
+        raise ValueError(f"expected measurements of shape (n, {', '.join(map(str, shape))}) with n >= 1, got {ys.shape}")
+    if seeds.shape != (len(ys),):
+        raise ValueError(f"expected one seed or {len(ys)}, one a measurement, got shape {seeds.shape}")
+    bad = np.flatnonzero(~np.isfinite(ys).reshape(len(ys), -1).all(1))
+    if len(bad):
+        raise ValueError(f"expected finite measurements, got NaN or infinity in number {bad[0]} ({len(bad)} of {len(ys)} hold some)")
+
+
+def photo_keys(ys: np.ndarray, seeds: np.ndarray) -> np.ndarray:
+    """The bits of one key a photo, [n, 2]: its seed's key folded with a digest (CRC-32) of the photo's own float32 bytes."""
+    digests = np.array([zlib.crc32(np.ascontiguousarray(y, np.float32).tobytes()) for y in ys], np.uint32)
+    return np.asarray(jax.random.key_data(_fold(np.asarray(seeds, np.uint32), digests)))
+
+
+@jax.jit
+@jax.vmap
+def _fold(seed: jax.Array, digest: jax.Array) -> jax.Array:
+    return jax.random.fold_in(jax.random.key(seed), digest)
+
+
+def _batches(
+    solve: search.Solve, params: Params, ys: np.ndarray, keys: np.ndarray, batch_size: int, progress: bool
+) -> Iterator[tuple[np.ndarray, Result]]:
+    rows, whole = _placement(batch_size)
+    params = jax.device_put(params, whole)
+    batches = np.split(np.arange(len(ys)), range(batch_size, len(ys), batch_size))
+    steps = len(batches) * sum(phase.steps for phase in solve.phases)
+    with tqdm(total=steps, unit="step", disable=not progress, dynamic_ncols=True) as bar:
+        for batch, indices in enumerate(batches):
+            padded = np.pad(indices, (0, batch_size - len(indices)), mode="edge")
+            bar.set_description(f"batch {batch + 1} of {len(batches)}")
+            batch_keys = jax.random.wrap_key_data(jax.device_put(keys[padded], rows))
+            result = _solve_batch(solve, params, batch_keys, jax.device_put(ys[padded], rows), bar)
+            yield indices, jax.tree.map(lambda leaf, real=indices: np.asarray(leaf)[: len(real)], result)
+
+
+def _placement(batch_size: int) -> tuple[NamedSharding, NamedSharding]:
+    """(rows shared out over as many devices as divide them evenly, everything on each of those devices)."""
+    mesh = Mesh(np.array(jax.devices()[: math.gcd(batch_size, jax.device_count())]), ("batch",))
+    return NamedSharding(mesh, PartitionSpec("batch")), NamedSharding(mesh, PartitionSpec())
+
+
+class Programs(NamedTuple):
+    """The jitted, vmapped pieces of a method: for each phase (begin, advance, steps of a chunk), and conclude."""
+
+    phases: tuple[tuple[Callable, Callable, int], ...]
+    conclude: Callable
+
+
+@functools.lru_cache(maxsize=8)
+def programs(solve: search.Solve) -> Programs:
+    """Compiles nothing yet; kept for the last few methods, because jit finds what it compiled by the identity of these functions."""
+
+    def pieces(phase: search.Phase) -> tuple[Callable, Callable, int]:
+        length = search.chunk_length(phase.steps)
+
+        def begin(keys, params, ys, previous):
+            states = jax.vmap(functools.partial(search.begin, phase), in_axes=(0, None, 0, 0))(keys, params, ys, previous)
+            # Fresh buffers: an output that merely is an input would be that input's buffer, which `advance` then gives away.
+            return jax.lax.optimization_barrier(states)
+
+        advance = jax.vmap(functools.partial(search.advance, phase, length=length), in_axes=(None, 0, 0))
+        return jax.jit(begin), jax.jit(advance, donate_argnums=2), length
+
+    return Programs(tuple(map(pieces, solve.phases)), jax.jit(jax.vmap(solve.conclude, in_axes=(None, 0, 0, 0))))
+
+
+def _solve_batch(solve: search.Solve, params: Params, keys: jax.Array, ys: jax.Array, bar: tqdm) -> Result:
+    """One batch through all phases, in chunks that show on the bar."""
+    state, traces = None, []
+    for phase, (begin, advance, length) in zip(solve.phases, programs(solve).phases, strict=True):
+        state = begin(keys, params, ys, None if state is None else (state.best, state.context))
+        for _ in range(phase.steps // length):
+            state, trace = advance(params, ys, state)
+            traces.append(trace)
+            bar.set_postfix(loss=f"{np.mean(state.best_value):.3g}", refresh=False)  # waits for the chunk
+            bar.update(length)
+    result = programs(solve).conclude(params, ys, state, traces)
+    bar.set_postfix(residual=f"{np.mean(result.residual):.3g}")
+    return result

@@ -1,0 +1,1 @@
+"""Training: pure train steps and resumable loops."""

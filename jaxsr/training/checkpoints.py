@@ -1,0 +1,185 @@
+"""Resumable training state: any pytree of arrays and a small readable `meta`, written atomically with Orbax.
+
+A folder holds one sub-folder for each saved step and nothing else. Leaves are stored under their path in the pytree ("params.mapping.w"), so
+the file format knows nothing of Python classes: nothing is pickled, and nothing in a checkpoint is executed when it is read.
+"""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import orbax.checkpoint as ocp
+
+FORMAT = "jaxsr.training 1"
+
+
+def save(folder: str | Path, step: int, state: Any, meta: dict, *, keep: int = 2) -> None:
+    """Writes `state` as step `step` of `folder` (made when missing) and deletes all but the last `keep` steps.
+
+    A process killed at any moment leaves the steps that were complete before. Returns when everything is on the disk.
+
+    Args:
+        folder: where the steps lie; must hold nothing else.
+        step: a number above that of every step already saved.
+        state: pytree of arrays; float, integer, bfloat16, bool and typed PRNG key leaves.
+        meta: what JSON can hold, e.g. the settings of the run.
+        keep: number of steps to keep.
+
+    Raises:
+        ValueError: the folder holds something else, or `step` is not above the latest.
+    """
+    last = latest(folder)
+    if last is not None and step <= last:
+        raise ValueError(f"{folder}: expected a step above {last}, the latest saved, got {step}")
+    leaves = {name: _to_host(leaf) for name, leaf in _named(state)}
+    # Orbax refuses arrays of zero size; their shape in the table is all there is to know of them.
+    args = ocp.args.Composite(
+        state=ocp.args.PyTreeSave({name: leaf for name, leaf in leaves.items() if leaf.size}),
+        meta=ocp.args.JsonSave({"format": FORMAT, "leaves": {name: _describe(leaf) for name, leaf in _named(state)}, "meta": meta}),
+    )
+    with _manager(folder, max_to_keep=keep) as manager:
+        manager.save(step, args=args, force=True)
+
+
+def latest(folder: str | Path) -> int | None:
+    """The last complete step in `folder`, None when it is missing or empty.
+
+    Raises:
+        ValueError: `folder` is a file, or holds anything but steps.
+    """
+    folder = Path(folder)
+    if not folder.exists():
+        return None
+    if not folder.is_dir():
+        raise ValueError(f"{folder}: expected a folder of checkpoints, got a file")
+    alien = sorted(p.name for p in folder.iterdir() if not p.name.split(".orbax-checkpoint-tmp")[0].isdecimal())
+    if alien:
+        raise ValueError(f"{folder}: expected a folder with nothing but checkpoints, got one with {alien[0]!r} in it")
+    with _manager(folder, read_only=True) as manager:
+        return manager.latest_step()
+
+
+def read_meta(folder: str | Path) -> dict:
+    """The `meta` of the last complete step, e.g. to compare settings before a template can be built.
+
+    Raises:
+        ValueError: there is no checkpoint, or it is not one of ours.
+    """
+    step = _expect_latest(folder)
+    with _manager(folder, read_only=True) as manager:
+        return _read_record(manager, step, folder)["meta"]
+
+
+def restore(folder: str | Path, template: Any) -> tuple[Any, dict]:
+    """Reads the last complete step: (state, meta), bit for bit what was saved.
+
+    Args:
+        folder: as given to `save`.
+        template: a pytree with the structure, shapes and dtypes of the state: a fresh state, or `jax.eval_shape`'s of one. A leaf is put on
+            the devices of the template's leaf where that one was placed explicitly, else on the default device.
+
+    Raises:
+        ValueError: there is no checkpoint, it is not one of ours, or a leaf is missing, left over or of another shape or dtype,
+            or its files are damaged.
+    """
+    step = _expect_latest(folder)
+    named = _named(template)
+    expected = {name: _describe(leaf) for name, leaf in named}
+    with _manager(folder, read_only=True) as manager:
+        record = _read_record(manager, step, folder)
+        _check_leaves(f"{folder}/{step}", expected, record["leaves"])
+        values = _read_values(manager, step, folder, [name for name, leaf in named if leaf.size])
+    leaves = [_to_device(values.get(name), leaf) for name, leaf in named]
+    return jax.tree.unflatten(jax.tree.structure(template), leaves), record["meta"]
+
+
+def _expect_latest(folder: str | Path) -> int:
+    step = latest(folder)
+    if step is None:
+        raise ValueError(f"{folder}: expected a checkpoint, got a folder that is missing or empty")
+    return step
+
+
+def _read_record(manager: ocp.CheckpointManager, step: int, folder: str | Path) -> dict:
+    try:
+        record = manager.restore(step, args=ocp.args.Composite(meta=ocp.args.JsonRestore()))["meta"]
+    except (KeyError, FileNotFoundError, ValueError):  # an Orbax checkpoint of another program has no such item
+        record = None
+    found = record.get("format") if isinstance(record, dict) else None
+    if not isinstance(record, dict) or found != FORMAT:
+        raise ValueError(f"{folder}/{step}: expected a checkpoint of format {FORMAT!r}, got {found!r}")
+    return record
+
+
+def _read_values(manager: ocp.CheckpointManager, step: int, folder: str | Path, names: list[str]) -> dict[str, np.ndarray]:
+    as_numpy = {name: ocp.RestoreArgs(restore_type=np.ndarray) for name in names}
+    try:
+        return manager.restore(step, args=ocp.args.Composite(state=ocp.args.PyTreeRestore(restore_args=as_numpy)))["state"]
+    except Exception as error:  # damaged files surface as many types, most of them with a long multi-line text
+        line = (str(error).splitlines() or [""])[0][:200]
+        raise ValueError(f"{folder}/{step}: expected a readable checkpoint, got {type(error).__name__}: {line}") from error
+
+
+def _check_leaves(where: str, expected: dict[str, str], got: dict[str, str]) -> None:
+    for name in sorted(expected.keys() | got.keys()):
+        want, have = expected.get(name, "no such leaf"), got.get(name, "no such leaf")
+        if want != have:
+            raise ValueError(f"{where}: expected {name} to be {want}, got {have}")
+
+
+def _named(tree: Any) -> list[tuple[str, Any]]:
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    return [(jax.tree_util.keystr(path, simple=True, separator="."), _as_array(leaf)) for path, leaf in leaves]
+
+
+def _as_array(leaf: Any) -> Any:
+    return leaf if isinstance(leaf, jax.Array | jax.ShapeDtypeStruct) else jnp.asarray(leaf)
+
+
+def _is_key(leaf: Any) -> bool:
+    return jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+
+
+def _describe(leaf: Any) -> str:
+    """ "float32[3,4]" or, for PRNG keys, "key<fry>[]": dtype and shape."""
+    return f"{leaf.dtype}[{','.join(map(str, leaf.shape))}]"
+
+
+def _to_host(leaf: jax.Array) -> np.ndarray:
+    return np.asarray(jax.random.key_data(leaf) if _is_key(leaf) else leaf)
+
+
+def _to_device(value: np.ndarray | None, leaf: Any) -> jax.Array:
+    if value is None:
+        value = np.zeros(leaf.shape, leaf.dtype)
+    # Only leaves that someone placed are placed: pinning the others would forbid mixing them with arrays that are spread over devices.
+    placed = isinstance(leaf, jax.Array) and leaf.committed
+    if not _is_key(leaf):
+        return jax.device_put(value, leaf.sharding) if placed else jnp.asarray(value)
+    impl = jax.random.key_impl(jnp.empty((0,), leaf.dtype))  # asked of an array, because key_impl takes no ShapeDtypeStruct
+    key = jax.random.wrap_key_data(jnp.asarray(value), impl=impl)
+    return jax.device_put(key, leaf.sharding) if placed else key
+
+
+@contextmanager
+def _manager(folder: str | Path, *, max_to_keep: int | None = None, read_only: bool = False) -> Iterator[ocp.CheckpointManager]:
+    """Orbax's manager of `folder`, saving synchronously, its log silenced below errors while it is in use."""
+    logger = logging.getLogger("absl")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    options = ocp.CheckpointManagerOptions(
+        max_to_keep=max_to_keep,
+        read_only=read_only,
+        cleanup_tmp_directories=not read_only,  # what a kill in the middle of an earlier save left
+        enable_async_checkpointing=False,
+    )
+    try:
+        with ocp.CheckpointManager(Path(folder).absolute(), options=options) as manager:
+            yield manager
+    finally:
+        logger.setLevel(level)

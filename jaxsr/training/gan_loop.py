@@ -1,0 +1,197 @@
+"""The resumable loop around `gan.make_step`: checkpoints, sample grids, a Frechet curve, and the prior as it stands, in one folder."""
+
+import csv
+import dataclasses
+import functools
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from jaxsr import data, images, priors, weights
+from jaxsr.metrics.frechet import frechet_distance
+from jaxsr.nets import stylegan2
+from jaxsr.nets.features import random_features
+from jaxsr.training import checkpoints, gan
+from jaxsr.training.augment import symmetric
+from jaxsr.types import Params
+
+COLUMNS = ("images", "seconds", "loss_generator", "loss_discriminator", "sign_real", "r1", "path_mean", "ada_p", "frechet")
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """What one run trains on and what it writes.
+
+    symmetry: the exact symmetries of the photos, "none", "flip" or "dihedral" (8 flips and quarter turns).
+    tick_images: images between two checkpoints; each also writes samples and a row of curve.csv.
+    frechet_samples: generated and real images of each Frechet distance, 0 for none.
+    """
+
+    total_images: int = 1_000_000
+    seed: int = 0
+    symmetry: str = "flip"
+    tick_images: int = 20_000
+    frechet_samples: int = 2_000
+
+
+def fit(
+    net: stylegan2.Config,
+    config: gan.Config,
+    run: Run,
+    photos: np.ndarray,
+    folder: str | Path,
+    *,
+    about: dict[str, Any],
+    warm: Params | None = None,
+    report: Callable[[str], None] = print,
+) -> Path:
+    """Trains until `run.total_images` were seen, going on from the last checkpoint in `folder`; returns the prior's folder.
+
+    Writes folder/checkpoints (the whole state), samples.png, curve.csv and prior/ (what `load_prior` reads) at every tick. Every step is a
+    function of the state, the seed and the photos alone, so a killed run continues as if never stopped.
+
+    Args:
+        photos: uint8 [n, r, r, 3] with r = net.resolution, as from `data.prepare`.
+        about: name, domain, licence and credit for the prior's config.json.
+        warm: params of a prior to start from (`gan.begin`).
+
+    Raises:
+        ValueError: the folder holds a run with other settings, a batch that the devices do not divide, or the loss is no longer finite
+            (the last good checkpoint stays).
+    """
+    folder = Path(folder)
+    meta = {"net": dataclasses.asdict(net), "config": dataclasses.asdict(config), "seed": run.seed, "symmetry": run.symmetry}
+    state = gan.begin(jax.random.key(run.seed), net, config, warm=warm)
+    state, spent = _resume(folder / "checkpoints", state, meta)
+    state, place = _spread(state, config.batch)
+    step = jax.jit(gan.make_step(net, config), donate_argnums=0)
+    order = data.Order(len(photos), seed=run.seed, batch=config.batch)
+    first, last = int(state.step), -(-run.total_images // config.batch)
+    every = max(run.tick_images // config.batch, 1)
+    logs, started = [], time.monotonic() - spent
+    for i in range(first, last):
+        batch = symmetric(np.random.default_rng((run.seed, i)), photos[order.indices(i)], run.symmetry)
+        state, log = step(state, place(batch))
+        logs.append(log)
+        if (i + 1) % every == 0 or i + 1 == last:
+            row = _means(logs, i + 1)
+            seconds = time.monotonic() - started
+            checkpoints.save(folder / "checkpoints", i + 1, state, meta | {"seconds": seconds})
+            row |= {"images": (i + 1) * config.batch, "seconds": seconds} | _publish(net, run, state, photos, folder, about)
+            _append(folder / "curve.csv", row)
+            report(_line(row, run.total_images, spent, first * config.batch))
+            logs = []
+    return folder / "prior"
+
+
+def _resume(folder: Path, state: gan.State, meta: dict) -> tuple[gan.State, float]:
+    """The last checkpointed state, if any, and the seconds spent so far."""
+    if checkpoints.latest(folder) is None:
+        return state, 0.0
+    state, saved = checkpoints.restore(folder, state)
+    for name, value in meta.items():
+        if saved.get(name) != _as_json(value):
+            raise ValueError(f"{folder}: holds a run with {name} = {saved.get(name)}, got {_as_json(value)}; choose another folder")
+    return state, float(saved["seconds"])
+
+
+def _as_json(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _as_json(v) for k, v in value.items()}
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _spread(state: gan.State, batch: int) -> tuple[gan.State, Callable[[np.ndarray], jax.Array]]:
+    """The state on every device, and a function that shards a batch over them."""
+    devices = jax.devices()
+    if batch % len(devices):
+        raise ValueError(f"batch must be a multiple of the {len(devices)} devices, got {batch}")
+    mesh = Mesh(np.array(devices), ("batch",))
+    shard = NamedSharding(mesh, PartitionSpec("batch"))
+    return jax.device_put(state, NamedSharding(mesh, PartitionSpec())), lambda photos: jax.device_put(photos, shard)
+
+
+def _means(logs: list[dict], step: int) -> dict[str, float]:
+    """Mean of every logged scalar since the last tick; NaN entries are steps on which a lazy term did not run."""
+    means = {}
+    for name in logs[0]:
+        values = np.array([log[name] for log in logs])
+        ran = values[~np.isnan(values)] if name == "r1" else values
+        means[name] = float(ran.mean()) if len(ran) else float("nan")
+    if not np.isfinite(means["loss_generator"] + means["loss_discriminator"]):
+        raise ValueError(f"the loss is no longer finite at step {step}; the last good checkpoint is kept, go on with a lower learning rate")
+    return means
+
+
+def _publish(net: stylegan2.Config, run: Run, state: gan.State, photos: np.ndarray, folder: Path, about: dict) -> dict[str, float]:
+    """Writes the prior and a grid of its samples; returns the Frechet distance."""
+    params = jax.device_get(state.params | state.ema)
+    params["statistics"] = _statistics(net)(params)
+    config = {"architecture": "stylegan2", "net": dataclasses.asdict(net), **about}
+    weights.save(folder / "prior", params, config)
+    generate = _generate(net)
+    z = jax.random.normal(jax.random.key(run.seed), (64, net.z_dim))
+    images.write(folder / "samples.png", picture(np.asarray(generate(params, z)), 8))
+    if not run.frechet_samples:
+        return {"frechet": float("nan")}
+    count = min(run.frechet_samples, len(photos))
+    rng = np.random.default_rng(run.seed)
+    real = symmetric(rng, photos[np.sort(rng.permutation(len(photos))[:count])], run.symmetry)
+    chunks = [jax.random.normal(k, (64, net.z_dim)) for k in jax.random.split(jax.random.key(run.seed + 1), -(-count // 64))]
+    fake = np.concatenate([np.asarray(generate(params, z)) for z in chunks])[:count]
+    return {"frechet": frechet_distance(_features(real / np.float32(255)), _features(np.clip(fake, 0, 1)))}
+
+
+@functools.lru_cache
+def _statistics(net: stylegan2.Config) -> Callable[[Params], dict]:
+    prior = stylegan2.stylegan2(net)
+    return jax.jit(lambda params: priors.latent_statistics(prior, params, jax.random.key(0)))
+
+
+@functools.lru_cache
+def _generate(net: stylegan2.Config) -> Callable[[Params, jax.Array], jax.Array]:
+    prior = stylegan2.stylegan2(net)
+    return jax.jit(jax.vmap(prior.decode, (None, 0)))
+
+
+_random_features = jax.jit(jax.vmap(random_features))
+
+
+def _features(stack: np.ndarray) -> np.ndarray:
+    return np.concatenate([np.asarray(_random_features(jnp.asarray(stack[i : i + 64]))) for i in range(0, len(stack), 64)])
+
+
+def picture(stack: np.ndarray, columns: int) -> np.ndarray:
+    """Images [n, h, w, 3] as one picture with `columns` to a row; n must fill the rows."""
+    n, h, w, c = stack.shape
+    return stack.reshape(n // columns, columns, h, w, c).swapaxes(1, 2).reshape(n // columns * h, columns * w, c)
+
+
+def _append(path: Path, row: dict[str, float]) -> None:
+    """Adds a row to curve.csv; rows that a killed run wrote beyond its last checkpoint are dropped."""
+    rows = []
+    if path.exists():
+        with open(path, newline="") as file:
+            rows = [r for r in csv.DictReader(file) if int(r["images"]) < row["images"]]
+    temporary = path.with_suffix(".tmp")
+    with open(temporary, "w", newline="") as file:
+        writer = csv.DictWriter(file, COLUMNS)
+        writer.writeheader()
+        writer.writerows([*rows, {name: row[name] for name in COLUMNS}])
+    temporary.replace(path)
+
+
+def _line(row: dict[str, float], total: int, spent: float, before: int) -> str:
+    rate = (row["images"] - before) / max(row["seconds"] - spent, 1e-9)
+    left = (total - row["images"]) / rate / 60
+    return (
+        f"{row['images']:>9,.0f} of {total:,} images, {rate:.1f} a second, {left:.0f} min left: "
+        f"G {row['loss_generator']:.3f} D {row['loss_discriminator']:.3f} sign {row['sign_real']:.2f} ada {row['ada_p']:.2f} "
+        f"frechet {row['frechet']:.3f}"
+    )

@@ -1,0 +1,33 @@
+"""The vocabulary of shapes. One image is [h, w, 3] float32, nominally in [0, 1]; batches are the caller's jax.vmap."""
+
+from typing import Any, NamedTuple
+
+import jax
+from jaxtyping import Array, Float, Key
+
+Image = Float[Array, "h w 3"]
+Images = Float[Array, "n h w 3"]
+Measurement = Float[Array, "..."]
+Scalar = Float[Array, ""]
+PRNGKey = Key[Array, ""]
+Noise = tuple[Float[Array, "..."], ...]
+Params = Any
+Latent = Any
+
+
+class Result(NamedTuple):
+    """What a method returns for one measurement; `restore` adds a leading axis n to every field.
+
+    Attributes:
+        image: [H, W, 3], the best image seen, nominally in [0, 1], not clipped.
+        latent: the latent of that image, in the method's own space (see the method's docstring).
+        trace: name -> [steps], the objective ("loss") and each of its unweighted terms at every step.
+        residual: scalar, mean squared A(image) - y on the [0, 1] scale.
+        feasible: boolean scalar, residual <= the method's `eps`.
+    """
+
+    image: jax.Array
+    latent: Latent
+    trace: dict[str, jax.Array]
+    residual: jax.Array
+    feasible: jax.Array

@@ -1,0 +1,108 @@
+"""Weights on disk: a folder with `config.json`, readable, and `params/`, Orbax arrays. Reading one never executes anything in it."""
+
+import json
+import logging
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxsr.types import Params
+
+
+def save(folder: str | Path, params: Params, config: dict[str, Any]) -> None:
+    """Writes `params` (a nested dict or list of arrays, kept in their dtypes) and `config` (JSON) to `folder`, replacing what it held.
+
+    The folder appears whole or not at all: everything is written beside it and renamed.
+
+    Raises:
+        ValueError: `folder` holds something that is not weights of ours.
+    """
+    import orbax.checkpoint as ocp
+
+    folder = Path(folder).absolute()
+    if folder.exists() and not (folder / "config.json").is_file():
+        raise ValueError(f"{folder}: expected a new folder or one with weights (config.json), got another one; nothing was written")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    fresh = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    try:
+        with _quiet(), ocp.PyTreeCheckpointer() as writer:
+            writer.save(fresh / "params", jax.tree.map(np.asarray, params))
+        (fresh / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+        for extra in folder.iterdir() if folder.exists() else []:
+            if extra.name not in ("params", "config.json"):
+                shutil.move(extra, fresh / extra.name)
+        os.chmod(fresh, 0o755)
+        if folder.exists():
+            shutil.rmtree(folder)
+        os.replace(fresh, folder)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+
+
+def load(folder: str | Path) -> tuple[Params, dict[str, Any]]:
+    """Reads what `save` wrote: (params with every floating array as float32, config).
+
+    Raises:
+        ValueError: the folder is missing, is not weights of ours, or its arrays are damaged.
+    """
+    import orbax.checkpoint as ocp
+
+    folder = Path(folder).absolute()
+    config = read_config(folder)
+    try:
+        with _quiet(), ocp.PyTreeCheckpointer() as reader:
+            structure = reader.metadata(folder / "params").item_metadata.tree
+            as_numpy = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), structure)
+            params = reader.restore(folder / "params", restore_args=as_numpy)
+    except Exception as error:  # damaged arrays surface as many types, most with a long text
+        line = (str(error).splitlines() or [""])[0][:200]
+        raise ValueError(f"{folder}/params: expected readable Orbax arrays, got {type(error).__name__}: {line}") from error
+    return jax.tree.map(_to_float32, params), config
+
+
+def read_config(folder: str | Path) -> dict[str, Any]:
+    """The `config.json` of a weights folder.
+
+    Raises:
+        ValueError: the folder or the file is missing, or it is not a JSON object.
+    """
+    path = Path(folder) / "config.json"
+    if not path.is_file():
+        raise ValueError(f"{folder}: expected a folder of weights with config.json and params/, got {_what(Path(folder))}")
+    try:
+        config = json.loads(path.read_text())
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ValueError(f"{path}: expected JSON, got {error}") from error
+    if not isinstance(config, dict):
+        raise ValueError(f"{path}: expected a JSON object, got {type(config).__name__}")
+    return config
+
+
+def _what(path: Path) -> str:
+    if not path.exists():
+        return "nothing there"
+    return "a folder without config.json" if path.is_dir() else "a file"
+
+
+def _to_float32(array: np.ndarray) -> jax.Array:
+    return jnp.asarray(array, jnp.float32) if jnp.issubdtype(array.dtype, jnp.floating) else jnp.asarray(array)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Silences Orbax's log below errors."""
+    logger = logging.getLogger("absl")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)

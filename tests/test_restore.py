@@ -1,0 +1,164 @@
+"""restore: the result of a photo is its own, whatever is restored beside it."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+import toy
+
+from jaxsr import methods, search
+from jaxsr.restore import photo_keys, programs, restore, restore_batches
+
+PARAMS = toy.params(jax.random.key(0))
+OPERATOR = toy.operator(4)
+
+
+def small_rls_plus() -> search.Solve:
+    return methods.rls_plus(toy.prior(), OPERATOR, methods.RLSPlus(steps=12, refine_steps=6))
+
+
+def counting(solve: search.Solve) -> tuple[search.Solve, list]:
+    """The same method, with a list that grows whenever its first loss is traced."""
+    traced = []
+
+    def loss(*args):
+        traced.append(1)
+        return phase.loss(*args)
+
+    phase = solve.phases[0]
+    return search.Solve((phase._replace(loss=loss), *solve.phases[1:]), solve.finish, solve.operator, solve.eps), traced
+
+
+def photos(n: int) -> np.ndarray:
+    images = jax.vmap(lambda key: OPERATOR(toy.image(key, PARAMS)))(jax.random.split(jax.random.key(1), n))
+    return np.asarray(images)
+
+
+SOLVE = small_rls_plus()
+
+
+@pytest.fixture(scope="module")
+def all_eight():
+    return restore(SOLVE, PARAMS, photos(8), batch_size=8, progress=False)
+
+
+def test_equals_the_method_applied_to_one_photo(all_eight):
+    """Fails when the chunks, the phases or the keys differ from solve(key, params, y)."""
+    keys = jax.random.wrap_key_data(photo_keys(photos(8), np.zeros(8)))
+    for i in (0, 5):
+        one = jax.jit(SOLVE)(keys[i], PARAMS, photos(8)[i])
+        np.testing.assert_allclose(all_eight.image[i], one.image, atol=1e-4)
+        np.testing.assert_allclose(all_eight.trace["loss"][i], one.trace["loss"], rtol=1e-3, atol=1e-5)
+        np.testing.assert_allclose(all_eight.residual[i], one.residual, atol=1e-5)
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 8])
+def test_batch_size_does_not_change_a_result(all_eight, batch_size):
+    """Fails when a batch couples its photos, or padding leaks into results."""
+    other = restore(SOLVE, PARAMS, photos(8), batch_size=batch_size, progress=False)
+    np.testing.assert_allclose(other.image, all_eight.image, atol=1 / 255)
+    assert other.trace["loss"].shape == (8, 18)
+
+
+def test_neighbours_and_order_do_not_change_a_result(all_eight):
+    """Fails when a key comes from the position; the arithmetic is the same, so the bits are."""
+    order = [6, 2, 7]
+    some = restore(SOLVE, PARAMS, photos(8)[order], batch_size=8, progress=False)
+    np.testing.assert_array_equal(some.image, all_eight.image[order])
+
+
+def test_keys_depend_on_pixels_and_seed_alone():
+    ys = photos(3)
+    keys = photo_keys(ys[[0, 1, 0, 0]], np.array([0, 0, 0, 1]))
+    assert (keys[0] == keys[2]).all()
+    assert (keys[0] != keys[1]).any()
+    assert (keys[0] != keys[3]).any()
+
+
+def test_seed_for_each_photo_is_the_seed_for_all():
+    """Solution i of a photo is what another run with that seed gives."""
+    solve = methods.pulse(toy.prior(), OPERATOR, methods.PULSE(steps=5))
+    ys = photos(1)
+    several = restore(solve, PARAMS, ys[[0, 0]], seed=[3, 4], batch_size=2, progress=False)
+    single = restore(solve, PARAMS, ys, seed=4, batch_size=2, progress=False)
+    np.testing.assert_array_equal(several.image[1], single.image[0])
+    assert np.abs(several.image[0] - several.image[1]).max() > 0.01
+
+
+def test_second_call_and_other_params_compile_nothing():
+    """Fails when params are closed over, or the jitted functions are made anew."""
+    solve, traced = counting(small_rls_plus())
+    restore(solve, PARAMS, photos(3), batch_size=2, progress=False)
+    before = len(traced)
+    restore(solve, toy.params(jax.random.key(9)), photos(5), batch_size=2, progress=False)
+    assert len(traced) == before
+    begins = [begin._cache_size() for begin, _, _ in programs(solve).phases]
+    assert [advance._cache_size() for _, advance, _ in programs(solve).phases] == begins == [1, 1]
+
+
+def test_batches_come_one_by_one_with_their_indices():
+    """Fails when everything is restored before the first result is handed out."""
+    got = []
+    for indices, result in restore_batches(SOLVE, PARAMS, photos(5), batch_size=2, progress=False):
+        assert isinstance(result.image, np.ndarray)
+        assert len(result.image) == len(indices)
+        got.append(list(indices))
+    assert got == [[0, 1], [2, 3], [4]]
+
+
+def test_bar_on_stderr_can_be_off(capsys):
+    solve = methods.pulse(toy.prior(), OPERATOR, methods.PULSE(steps=4))
+    restore(solve, PARAMS, photos(1), batch_size=1)
+    assert "batch 1 of 1" in capsys.readouterr().err
+    restore(solve, PARAMS, photos(1), batch_size=1, progress=False)
+    assert capsys.readouterr() == ("", "")
+
+
+def nan_in(i: int) -> np.ndarray:
+    ys = photos(4).copy()
+    ys[i, 1, 1, 0] = np.nan
+    return ys
+
+
+@pytest.mark.parametrize(
+    ("ys", "options", "words"),
+    [
+        (nan_in(2), {}, "number 2"),
+        (photos(2)[:, :3], {}, r"\(n, 4, 4, 3\).*got \(2, 3, 4, 3\)"),
+        (photos(1)[0], {}, r"got \(4, 4, 3\)"),
+        (photos(1)[:0], {}, "n >= 1"),
+        (photos(2), {"batch_size": 0}, "batch_size"),
+        (photos(2), {"seed": [1]}, "2, one a measurement"),
+    ],
+)
+def test_bad_arguments_are_named_before_anything_is_compiled(ys, options, words):
+    solve, traced = counting(small_rls_plus())
+    with pytest.raises(ValueError, match=words):
+        restore_batches(solve, PARAMS, ys, **options)  # at the call, not at the first batch
+    assert not traced
+
+
+DEVICES = """
+import sys; sys.path[:0] = {paths!r}
+import jax, numpy as np, test_restore as t
+assert jax.device_count() == 2
+for batch_size, used in ((8, 2), (3, 1)):
+    begin = t.programs(t.SOLVE).phases[0][0]
+    result = t.restore(t.SOLVE, t.PARAMS, t.photos(8), batch_size=batch_size, progress=False)
+    rows, _ = __import__("jaxsr.restore", fromlist=["x"])._placement(batch_size)
+    assert len(rows.device_set) == used
+np.save(sys.argv[1], result.image)
+"""
+
+
+def test_devices_do_not_change_a_result(all_eight, tmp_path):
+    """Fails when the shares of several devices are mixed up."""
+    here = Path(__file__).parent
+    code = DEVICES.format(paths=[str(here), str(here.parent)])
+    env = os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=2", "JAX_PLATFORMS": "cpu"}
+    subprocess.run([sys.executable, "-c", code, str(tmp_path / "images.npy")], env=env, check=True)
+    np.testing.assert_allclose(np.load(tmp_path / "images.npy"), all_eight.image, atol=1 / 255)

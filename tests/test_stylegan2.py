@@ -1,0 +1,183 @@
+"""nets/stylegan2 against a slow float64 reference written from the paper, and the laws of a prior."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import reference_stylegan2 as reference
+
+from jaxsr import priors
+from jaxsr.nets import stylegan2
+
+CONFIGS = {
+    "4 px": stylegan2.Config(resolution=4, z_dim=6, w_dim=5, mapping_layers=2, channels=(7,)),
+    "16 px": stylegan2.Config(resolution=16, z_dim=8, w_dim=8, mapping_layers=3, channels=(6, 5, 4)),
+    "32 px, official rule": stylegan2.Config(resolution=32, z_dim=8, w_dim=8, channel_base=128, channel_max=8),
+}
+
+
+@functools.cache
+def randomised(name):
+    """A prior and parameters none of which is at its default, so that a forgotten one shows."""
+    config = CONFIGS[name]
+    leaves, tree = jax.tree.flatten(stylegan2.init(jax.random.key(1), config))
+    keys = jax.random.split(jax.random.key(2), len(leaves))
+    leaves = [x + 0.3 * jax.random.normal(k, x.shape) for x, k in zip(leaves, keys, strict=True)]
+    return stylegan2.stylegan2(config), jax.tree.unflatten(tree, leaves)
+
+
+def double(tree):
+    return jax.tree.map(lambda x: np.asarray(x, np.float64), tree)
+
+
+def chw(images):
+    return np.moveaxis(np.asarray(images, np.float64), -1, -3)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize("kind", ["const", "none", "random"])
+def test_synthesis_equals_the_paper(name, kind):
+    """Breaks when a filter, a gain, the demodulation, the order of styles or of noise maps is wrong."""
+    prior, params = randomised(name)
+    w_plus = jax.random.normal(jax.random.key(3), (prior.info.num_layers, prior.info.w_dim))
+    noise = prior.noise(kind, params, jax.random.key(4))
+    expected = reference.synthesis(double(params["synthesis"]), double(w_plus), double(noise))
+    image = prior.synthesize(params, w_plus, noise)
+    np.testing.assert_allclose(chw(2 * image - 1), expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_mapping_equals_the_paper(name):
+    prior, params = randomised(name)
+    z = jax.random.normal(jax.random.key(3), (prior.info.z_dim,))
+    np.testing.assert_allclose(prior.map(params, z), reference.mapping(double(params["mapping"]), double(z)), atol=1e-5)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize(("count", "group"), [(1, 1), (2, 2), (4, 4), (8, 4)])
+def test_discriminator_equals_the_paper(name, count, group):
+    """Breaks when the residual gains, the strided filter or the groups of the minibatch statistic are wrong."""
+    prior, params = randomised(name)
+    images = jax.random.uniform(jax.random.key(5), (count, prior.info.resolution, prior.info.resolution, 3))
+    logits, features = prior.discriminate(params, images)
+    expected, expected_features = reference.discriminator(double(params["discriminator"]), chw(2 * images - 1), group)
+    np.testing.assert_allclose(logits, expected, atol=1e-4)
+    assert [f.shape for f in features] == [np.moveaxis(f, 1, -1).shape for f in expected_features]
+    for f, e in zip(features, expected_features, strict=True):
+        np.testing.assert_allclose(chw(f), e, atol=1e-4)
+
+
+def test_gradient_equals_finite_differences():
+    """The search follows this gradient; the reference is the slow network's central difference."""
+    prior, params = randomised("16 px")
+    w_plus = jax.random.normal(jax.random.key(3), (prior.info.num_layers, prior.info.w_dim))
+    noise = prior.noise("const", params)
+    weight = jax.random.normal(jax.random.key(6), (16, 16, 3))
+    direction = jax.random.normal(jax.random.key(7), w_plus.shape)
+    grad = jax.grad(lambda w: jnp.sum(prior.synthesize(params, w, noise) * weight))(w_plus)
+
+    def slow(step):
+        image = reference.synthesis(double(params["synthesis"]), double(w_plus) + step * double(direction), double(noise))
+        return np.sum((0.5 + 0.5 * image) * chw(weight))
+
+    expected = (slow(1e-4) - slow(-1e-4)) / 2e-4
+    np.testing.assert_allclose(jnp.vdot(grad, direction), expected, rtol=1e-4)
+
+
+@pytest.mark.parametrize("function", ["upsample", "downsample"])
+@pytest.mark.parametrize("side", [2, 4, 8])
+def test_resampling_equals_the_filter(function, side):
+    x = np.random.default_rng(0).normal(size=(1, side, side + 2, 3)).astype(np.float32)
+    expected = getattr(reference, function)(chw(x[0]))
+    np.testing.assert_allclose(chw(getattr(stylegan2, function)(x)[0]), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("function", ["conv_up", "conv_down"])
+@pytest.mark.parametrize("side", [2, 4, 8])
+def test_strided_convolutions_equal_their_definition(function, side):
+    rng = np.random.default_rng(0)
+    x, kernel = rng.normal(size=(1, side, side + 2, 3)).astype(np.float32), rng.normal(size=(3, 3, 3, 5)).astype(np.float32)
+    expected = getattr(reference, function)(chw(x[0]), kernel.transpose(3, 2, 0, 1))
+    np.testing.assert_allclose(chw(getattr(stylegan2, function)(x, kernel)[0]), expected, atol=1e-4)
+
+
+def test_vmap_equals_loop():
+    """A photo must not depend on its neighbours in the batch."""
+    prior, params = randomised("16 px")
+    zs = jax.random.normal(jax.random.key(3), (3, prior.info.z_dim))
+    batch = jax.vmap(prior.decode, (None, 0))(params, zs)
+    np.testing.assert_allclose(batch, jnp.stack([prior.decode(params, z) for z in zs]), atol=1e-5)
+
+
+def test_spaces_agree():
+    """z, w, w+ and w+ with noise are four ways to the same image."""
+    prior, params = randomised("16 px")
+    z = jax.random.normal(jax.random.key(3), (prior.info.z_dim,))
+    w = prior.map(params, z)
+    noise = prior.noise("const", params)
+    image = prior.decode(params, z)
+    for space, latent in (
+        (priors.in_w, w),
+        (priors.in_w_plus, priors.tile(prior, w)),
+        (priors.in_w_plus_noise, {"w_plus": priors.tile(prior, w), "noise": noise}),
+    ):
+        np.testing.assert_allclose(space(prior).decode(params, latent), image, atol=1e-6)
+        drawn = space(prior).sample(jax.random.key(0), params)
+        assert jax.tree.map(jnp.shape, drawn) == jax.tree.map(jnp.shape, latent)
+
+
+def test_truncation_is_a_line_from_the_mean_to_w():
+    prior, params = randomised("16 px")
+    z = jax.random.normal(jax.random.key(3), (prior.info.z_dim,))
+    w, mean = prior.map(params, z), params["statistics"]["w_mean"]
+    np.testing.assert_allclose(prior.map(params, z, 0.0), mean, atol=1e-6)
+    np.testing.assert_allclose(prior.map(params, z, 0.7), mean + 0.7 * (w - mean), atol=1e-5)
+
+
+def test_statistics_are_those_of_w():
+    """RLS starts at w_mean and PULSE searches in the whitened space: both must be the moments of the prior's own w."""
+    prior, params = randomised("16 px")
+    statistics = priors.latent_statistics(prior, params, jax.random.key(0), num_samples=20_000)
+    z = jax.random.normal(jax.random.key(9), (20_000, prior.info.z_dim))
+    w = np.asarray(jax.vmap(lambda z: prior.map(params, z))(z), np.float64)
+    white = np.where(w > 0, w, 5 * w)
+    for name, expected in (("w_mean", w.mean(0)), ("w_std", w.std(0)), ("white_mean", white.mean(0)), ("white_std", white.std(0))):
+        np.testing.assert_allclose(statistics[name], expected, atol=0.05 * white.std())
+
+
+def test_bfloat16_stays_close():
+    """The accelerator's path computes convolutions in bfloat16; styles, RGB and logits stay float32."""
+    config = CONFIGS["16 px"]
+    _, params = randomised("16 px")
+    images = [
+        stylegan2.stylegan2(stylegan2.Config(**{**vars(config), "dtype": dtype})).decode(params, jnp.ones(8))
+        for dtype in ("float32", "bfloat16")
+    ]
+    assert images[1].dtype == jnp.float32
+    assert float(jnp.abs(images[0] - images[1]).max()) < 0.03 * float(jnp.abs(images[0]).max())
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [({"resolution": 48}, "power of two"), ({"resolution": 16, "channels": (4, 4)}, "3 widths")],
+)
+def test_bad_configs_say_what_was_expected(settings, words):
+    with pytest.raises(ValueError, match=words):
+        stylegan2.Config(**settings)
+
+
+def test_unknown_noise_kind_is_refused():
+    prior, params = randomised("4 px")
+    for kind in ("constant", "random"):  # random needs a key
+        with pytest.raises(ValueError, match="noise kind"):
+            prior.noise(kind, params)
+
+
+def test_official_sizes():
+    """1024 px: 18 styles, 17 noise inputs, 30,370,060 generator parameters."""
+    config = stylegan2.Config()
+    shapes = jax.eval_shape(lambda: stylegan2.init(jax.random.key(0), config))
+    count = sum(x.size for x in jax.tree.leaves((shapes["mapping"], shapes["synthesis"])))
+    assert (config.num_layers, len(config.noise_shapes), count) == (18, 17, 30_370_060)
