@@ -14,9 +14,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NoReturn
 
-from absl import app
+from absl import app, logging
 from absl import flags as absl_flags
-from absl import logging
 
 FLAGS = absl_flags.FLAGS
 HELP = {"--help", "-help", "-h", "--h", "-?"}

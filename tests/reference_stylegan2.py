@@ -2,6 +2,7 @@
 
 import numpy as np
 
+SQRT2 = np.sqrt(2)
 FILTER = np.outer([1, 3, 3, 1], [1, 3, 3, 1]) / 64
 
 
@@ -35,7 +36,7 @@ def downsample(x):
 
 def conv_up(x, kernel):
     """Transposed convolution of stride 2 by its definition, then the filter."""
-    c, h, w = x.shape
+    _, h, w = x.shape
     out = np.zeros((kernel.shape[0], 2 * h + 1, 2 * w + 1))
     for i in range(3):
         for j in range(3):
@@ -47,7 +48,7 @@ def conv_down(x, kernel):
     return correlate(fir(x, 2, 2), kernel, 0)[:, ::2, ::2]
 
 
-def lrelu(x, gain=np.sqrt(2)):
+def lrelu(x, gain=SQRT2):
     return np.where(x > 0, x, 0.2 * x) * gain
 
 
@@ -88,7 +89,7 @@ def synthesis(params, w_plus, noise):
     return rgb
 
 
-def conv(p, x, down=False, activate=True, gain=np.sqrt(2)):
+def conv(p, x, down=False, activate=True, gain=SQRT2):
     kernel = p["kernel"].transpose(3, 2, 0, 1)
     kernel = kernel / np.sqrt(np.prod(kernel.shape[1:]))
     if kernel.shape[-1] == 1:

@@ -80,7 +80,8 @@ def fit(
         state, log = step(state, place(batch))
         logs.append(log)
         if (i + 1) % every == 0 or i + 1 == last:
-            row = _means(logs, i + 1)
+            _check_finite(state, i + 1)
+            row = _means(logs)
             seconds = time.monotonic() - started
             checkpoints.save(folder / "checkpoints", i + 1, state, meta | {"seconds": seconds})
             row |= {"images": (i + 1) * config.batch, "seconds": seconds} | _publish(net, run, state, photos, folder, about)
@@ -117,15 +118,18 @@ def _spread(state: gan.State, batch: int) -> tuple[gan.State, Callable[[np.ndarr
     return jax.device_put(state, NamedSharding(mesh, PartitionSpec())), lambda photos: jax.device_put(photos, shard)
 
 
-def _means(logs: list[dict], step: int) -> dict[str, float]:
+def _check_finite(state: gan.State, step: int) -> None:
+    if not all(bool(jnp.isfinite(x).all()) for x in jax.tree.leaves((state.params, state.ema))):
+        raise ValueError(f"the weights are no longer finite at step {step}; the last good checkpoint is kept, try a lower learning rate")
+
+
+def _means(logs: list[dict]) -> dict[str, float]:
     """Mean of every logged scalar since the last tick; NaN entries are steps on which a lazy term did not run."""
     means = {}
     for name in logs[0]:
         values = np.array([log[name] for log in logs])
         ran = values[~np.isnan(values)] if name == "r1" else values
         means[name] = float(ran.mean()) if len(ran) else float("nan")
-    if not np.isfinite(means["loss_generator"] + means["loss_discriminator"]):
-        raise ValueError(f"the loss is no longer finite at step {step}; the last good checkpoint is kept, go on with a lower learning rate")
     return means
 
 

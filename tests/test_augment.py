@@ -1,0 +1,52 @@
+"""training/augment: exact symmetries and the adaptive augmentations."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxsr.training import augment
+
+IMAGE = np.random.default_rng(0).normal(size=(8, 8, 3)).astype(np.float32)
+
+
+def group():
+    return {np.rot90(flipped, k).tobytes() for k in range(4) for flipped in (IMAGE, IMAGE[:, ::-1])}
+
+
+def test_dihedral_is_the_whole_group():
+    """Breaks when two indices give the same picture, so that an orientation is never seen."""
+    members = {np.asarray(augment.dihedral(IMAGE, jnp.int32(i))).tobytes() for i in range(8)}
+    assert members == group()
+
+
+@pytest.mark.parametrize(("symmetry", "count"), augment.SYMMETRIES.items())
+def test_symmetric_draws_every_member_and_no_other(symmetry, count):
+    stack = np.repeat(IMAGE[None], 200, 0)
+    drawn = {p.tobytes() for p in augment.symmetric(np.random.default_rng(1), stack, symmetry)}
+    assert len(drawn) == count
+    assert drawn <= group()
+
+
+def test_probability_zero_is_the_identity():
+    """At p = 0 the discriminator must see the photos as they are."""
+    same = augment.augment(jax.random.key(0), jnp.asarray(IMAGE), jnp.float32(0))
+    np.testing.assert_allclose(same, IMAGE, atol=1e-6)
+
+
+def test_probability_one_changes_every_draw_and_is_differentiable():
+    apply = jax.jit(jax.vmap(lambda key: augment.augment(key, jnp.asarray(IMAGE), jnp.float32(1))))
+    draws = np.asarray(apply(jax.random.split(jax.random.key(0), 16)))
+    assert len(np.unique(draws.reshape(16, -1), axis=0)) == 16
+    weight = jax.random.normal(jax.random.key(1), IMAGE.shape)
+    grad = jax.grad(lambda x: jnp.sum(weight * augment.augment(jax.random.key(2), x, jnp.float32(1))))(jnp.asarray(IMAGE))
+    assert np.isfinite(grad).all()
+    assert np.abs(grad).max() > 0
+
+
+@pytest.mark.parametrize(("sign", "direction"), [(0.9, 1), (0.3, -1), (0.6, 0)])
+def test_adapt_moves_towards_the_target(sign, direction):
+    """More augmentation when the discriminator is too sure of the reals, less when not, always a probability."""
+    assert np.sign(float(augment.adapt(jnp.float32(0.5), jnp.float32(sign), images=32)) - 0.5) == direction
+    for p in (0.0, 1.0):
+        assert 0 <= float(augment.adapt(jnp.float32(p), jnp.float32(sign), images=10**9)) <= 1

@@ -1,0 +1,92 @@
+"""data: every source of photos gives the same array, and the order is a resumable permutation."""
+
+import io
+import tarfile
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from jaxsr import data
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Three photos: square, wide (its centre square counts) and grey; and one that cannot be read."""
+    rng = np.random.default_rng(0)
+    (tmp_path / "photos" / "deep").mkdir(parents=True)
+    Image.fromarray(rng.integers(0, 256, (16, 16, 3), np.uint8)).save(tmp_path / "photos" / "a.png")
+    Image.fromarray(rng.integers(0, 256, (16, 24, 3), np.uint8)).save(tmp_path / "photos" / "b.png")
+    Image.fromarray(rng.integers(0, 256, (32, 32), np.uint8)).save(tmp_path / "photos" / "deep" / "c.png")
+    return tmp_path / "photos"
+
+
+def blocks(photo, side):
+    photo = photo.reshape(side, photo.shape[0] // side, side, -1, 3)
+    return photo.astype(np.float64).mean((1, 3))
+
+
+def test_folder_is_cut_and_averaged(folder, tmp_path):
+    """Breaks when the crop is not the centre or the resize is not the area average."""
+    stack = data.prepare(str(folder), 8, tmp_path / "cache")
+    assert (stack.shape, stack.dtype) == ((3, 8, 8, 3), np.uint8)
+    wide = np.asarray(Image.open(folder / "b.png"))[:, 4:20]
+    assert np.abs(stack[1] - blocks(wide, 8)).max() <= 1
+    grey = np.repeat(np.asarray(Image.open(folder / "deep" / "c.png"))[..., None], 3, -1)
+    assert np.abs(stack[2] - blocks(grey, 8)).max() <= 1
+
+
+def test_tar_equals_folder(folder, tmp_path):
+    with tarfile.open(tmp_path / "photos.tar", "w") as archive:
+        archive.add(folder, arcname=".")
+    names = sorted(p for p in folder.rglob("*.png"))
+    from_tar = data.prepare(str(tmp_path / "photos.tar"), 8, tmp_path / "cache")
+    from_folder = data.prepare(str(folder), 8, tmp_path / "cache")
+    assert len(from_tar) == len(names)
+    assert {p.tobytes() for p in from_tar} == {p.tobytes() for p in from_folder}
+
+
+def test_cache_is_read_the_second_time(folder, tmp_path, monkeypatch):
+    """A second start must not decode 100,000 photos again."""
+    first = data.prepare(str(folder), 8, tmp_path / "cache")
+    monkeypatch.setattr(data, "_write", lambda *_: pytest.fail("decoded again"))
+    np.testing.assert_array_equal(data.prepare(str(folder), 8, tmp_path / "cache"), first)
+
+
+def test_bad_photos_are_left_out_and_said(folder, tmp_path):
+    (folder / "broken.png").write_bytes((folder / "a.png").read_bytes()[:60])
+    Image.new("RGB", (4, 4)).save(folder / "small.png")
+    said = []
+    assert len(data.prepare(str(folder), 8, tmp_path / "cache", warn=said.append)) == 3
+    assert said[0].startswith(f"{folder}: 2 of 5 photos could not be read and are left out, the first: broken.png")
+
+
+def test_no_source_or_no_photo_is_one_line(tmp_path):
+    (tmp_path / "text.tar").write_text("no archive")
+    (tmp_path / "empty").mkdir()
+    for source, got in ((tmp_path / "nowhere", "nothing there"), (tmp_path / "text.tar", "not one"), (tmp_path / "empty", "0 files")):
+        with pytest.raises(ValueError, match=got):
+            data.prepare(str(source), 8, tmp_path / "cache")
+
+
+def test_exif_rotation_is_applied(tmp_path):
+    pixels = np.zeros((8, 8, 3), np.uint8)
+    pixels[:4] = 255
+    exif = Image.Exif()
+    exif[0x0112] = 3  # upside down
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG", exif=exif)
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "a.png").write_bytes(buffer.getvalue())
+    stack = data.prepare(str(tmp_path / "photos"), 8, tmp_path / "cache")
+    np.testing.assert_array_equal(stack[0], pixels[::-1])
+
+
+def test_order_visits_every_photo_once_an_epoch_and_starts_anywhere():
+    """Resuming at step k must give the batches that an uninterrupted run would have seen."""
+    order = data.Order(10, seed=3, batch=4)
+    seen = [order.indices(step) for step in range(10)]
+    for epoch in range(4):
+        assert sorted(np.concatenate(seen)[10 * epoch : 10 * epoch + 10]) == list(range(10))
+    np.testing.assert_array_equal(data.Order(10, seed=3, batch=4).indices(7), seen[7])
+    assert not np.array_equal(np.concatenate(seen)[:10], np.concatenate(seen)[10:20])

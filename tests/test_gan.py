@@ -1,0 +1,186 @@
+"""training/gan: each term against its definition, and the loop's promise to resume exactly."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import reference_stylegan2 as reference
+
+from jaxsr import images, weights
+from jaxsr.nets import stylegan2
+from jaxsr.priors import load_prior
+from jaxsr.training import checkpoints, gan, gan_loop
+
+NET = stylegan2.Config(resolution=8, z_dim=4, w_dim=4, mapping_layers=2, channels=(4, 3))
+TINY = stylegan2.Config(resolution=4, z_dim=4, w_dim=4, mapping_layers=2, channels=(3,))
+CONFIG = gan.Config(batch=4, augment="none")
+
+
+@functools.cache
+def randomised(net):
+    leaves, tree = jax.tree.flatten(stylegan2.init(jax.random.key(0), net))
+    rng = np.random.default_rng(0)
+    return jax.tree.unflatten(tree, [x + 0.3 * rng.normal(size=x.shape).astype(np.float32) for x in leaves])
+
+
+@functools.cache
+def jitted_step(net, config):
+    return jax.jit(gan.make_step(net, config))
+
+
+def photos(net, count=4, seed=1):
+    return np.random.default_rng(seed).integers(0, 256, (count, net.resolution, net.resolution, 3), np.uint8)
+
+
+def test_r1_is_the_squared_gradient_at_the_photos():
+    """Breaks when R1 misses the minibatch statistic, a factor, or averages pixels instead of summing them."""
+    params = jax.tree.map(lambda x: np.asarray(x, np.float64), randomised(TINY)["discriminator"])
+    batch = np.random.default_rng(2).normal(size=(2, 4, 4, 3))
+
+    def logits(x):
+        return reference.discriminator(params, x.transpose(0, 3, 1, 2))[0].sum()
+
+    grad = np.zeros_like(batch)
+    for index in np.ndindex(batch.shape):
+        step = np.zeros_like(batch)
+        step[index] = 1e-5
+        grad[index] = (logits(batch + step) - logits(batch - step)) / 2e-5
+    expected = np.sum(grad**2, (1, 2, 3)).mean()
+    penalty = jax.jit(functools.partial(gan.r1_penalty, TINY))
+    np.testing.assert_allclose(penalty(randomised(TINY)["discriminator"], jnp.float32(batch)), expected, rtol=1e-3)
+
+
+def test_path_length_is_the_norm_of_the_jacobian_transposed_noise():
+    params = randomised(TINY)["synthesis"]
+    w_plus = jax.random.normal(jax.random.key(3), (2, TINY.num_layers, TINY.w_dim))
+    key = jax.random.key(4)
+    key_y, key_noise = jax.random.split(key)
+    noise = stylegan2.random_noise(key_noise, TINY, (2,))
+    y = np.asarray(jax.random.normal(key_y, (2, 4, 4, 3))) / 4
+    synthesize = stylegan2.Synthesis(TINY).apply
+    jacobian = jax.jit(jax.jacfwd(lambda w, n: synthesize({"params": params}, w, n)))
+    for i, length in enumerate(jax.jit(functools.partial(gan.path_lengths, TINY))(params, w_plus, key)):
+        product = np.einsum("hwcld,hwc->ld", jacobian(w_plus[i], [n[i] for n in noise]), y[i])
+        np.testing.assert_allclose(length, np.sqrt(np.sum(product**2, 1).mean()), rtol=1e-4)
+
+
+def test_gradients_are_those_of_the_non_saturating_losses():
+    """One batch of fakes serves both players: their gradients must be those of the two losses written out on their own."""
+    state = gan.begin(jax.random.key(0), NET, CONFIG)._replace(params=randomised(NET))
+    real, key = jnp.float32(photos(NET)) / 127.5 - 1, jax.random.key(5)
+    generator_grad, discriminator_grad, _ = jax.jit(functools.partial(gan._losses, NET, CONFIG))(state, real, key)
+    key_w, key_noise, _, _ = jax.random.split(key, 4)
+
+    def judge(params, x):
+        return stylegan2.Discriminator(NET).apply({"params": params}, x)[0]
+
+    def fakes(generator):
+        w_plus = gan._mixed_styles(key_w, NET, generator["mapping"], 4, CONFIG.style_mixing)
+        return gan._synthesize(NET, generator["synthesis"], w_plus, key_noise)
+
+    def generator_loss(generator):
+        return -jax.nn.log_sigmoid(judge(state.params["discriminator"], fakes(generator))).mean()
+
+    def discriminator_loss(params):
+        fake = fakes(state.params)
+        return -(jax.nn.log_sigmoid(judge(params, real)) + jax.nn.log_sigmoid(-judge(params, fake))).mean()
+
+    expected = jax.jit(jax.grad(generator_loss))({k: state.params[k] for k in ("mapping", "synthesis")})
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), generator_grad, expected)
+    expected = jax.jit(jax.grad(discriminator_loss))(state.params["discriminator"])
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), discriminator_grad, expected)
+
+
+def test_lazy_terms_run_on_their_steps_only():
+    config = gan.Config(batch=4, augment="ada", r1_interval=2, path_interval=2)
+    state, ran = gan.begin(jax.random.key(0), NET, config), []
+    for _ in range(4):
+        before = state
+        state, log = jitted_step(NET, config)(state, photos(NET))
+        ran.append((not np.isnan(log["r1"]), float(log["path_mean"]) != float(before.path_mean)))
+    assert ran == [(True, True), (False, False)] * 2
+
+
+def test_learns_the_colour_of_plain_photos():
+    """End to end: after a few hundred steps on flat photos of one colour the generator draws that colour."""
+    config = gan.Config(batch=8, augment="none", path_weight=0.0, r1_gamma=0.1, learning_rate=5e-3)
+    state, step = gan.begin(jax.random.key(0), TINY, config), jitted_step(TINY, config)
+    colour = np.array([200, 60, 120], np.uint8)
+    flat = np.broadcast_to(colour, (8, 4, 4, 3))
+    for _ in range(400):
+        state, _ = step(state, flat)
+    prior = stylegan2.stylegan2(TINY)
+    drawn = jax.vmap(prior.decode, (None, 0))(state.params | state.ema, jax.random.normal(jax.random.key(1), (16, 4)))
+    assert np.abs(np.asarray(drawn).mean((0, 1, 2)) - colour / 255).max() < 0.1
+
+
+def test_style_mixing_switches_once():
+    """Each code has at most two styles, the first up to a random layer; without mixing it has one."""
+    mapping = randomised(NET)["mapping"]
+    for mixing, styles in ((0.0, {1}), (1.0, {2})):
+        codes = np.asarray(gan._mixed_styles(jax.random.key(0), NET, mapping, 16, mixing))
+        assert {len(np.unique(code, axis=0)) for code in codes} == styles
+        assert all((np.diff((code == code[0]).all(1).astype(int)) <= 0).all() for code in codes)
+
+
+def test_warm_start_takes_over_blocks_of_equal_shape():
+    """A 4 px prior grows into an 8 px one: its blocks stay, the new ones are fresh."""
+    small = stylegan2.init(jax.random.key(7), stylegan2.Config(resolution=4, z_dim=4, w_dim=4, mapping_layers=2, channels=(4,)))
+    state = gan.begin(jax.random.key(0), NET, CONFIG, warm=small)
+    fresh = gan.begin(jax.random.key(0), NET, CONFIG)
+    for params in (state.params, state.ema):
+        np.testing.assert_array_equal(params["synthesis"]["b4"]["conv1"]["kernel"], small["synthesis"]["b4"]["conv1"]["kernel"])
+        np.testing.assert_array_equal(params["synthesis"]["b8"]["conv0"]["kernel"], fresh.params["synthesis"]["b8"]["conv0"]["kernel"])
+
+
+RUN = gan_loop.Run(total_images=24, tick_images=8, frechet_samples=0, symmetry="dihedral")
+ABOUT = {"name": "test", "domain": "noise", "licence": "none"}
+
+
+class Killed(Exception):
+    pass
+
+
+def test_resumed_run_equals_an_uninterrupted_one(tmp_path):
+    """Stopped after the first checkpoint and started again: state, prior and curve must end bit for bit the same."""
+
+    def stop(line):
+        raise Killed(line)
+
+    stock = photos(TINY, 10)
+    gan_loop.fit(TINY, CONFIG, RUN, stock, tmp_path / "whole", about=ABOUT, report=lambda _: None)
+    with pytest.raises(Killed):
+        gan_loop.fit(TINY, CONFIG, RUN, stock, tmp_path / "parts", about=ABOUT, report=stop)
+    assert checkpoints.latest(tmp_path / "parts" / "checkpoints") == 2
+    folder = gan_loop.fit(TINY, CONFIG, RUN, stock, tmp_path / "parts", about=ABOUT, report=lambda _: None)
+    whole, parts = (weights.load(tmp_path / name / "prior")[0] for name in ("whole", "parts"))
+    jax.tree.map(np.testing.assert_array_equal, parts, whole)
+    assert len((tmp_path / "parts" / "curve.csv").read_text().splitlines()) == 4
+    prior, params = load_prior(folder)
+    assert images.read(folder.parent / "samples.png").shape == (32, 32, 3)
+    assert np.isfinite(prior.decode(params, jnp.ones(4))).all()
+
+
+def test_other_settings_in_the_same_folder_are_refused(tmp_path):
+    gan_loop.fit(TINY, CONFIG, gan_loop.Run(total_images=4, frechet_samples=0), photos(TINY), tmp_path, about=ABOUT, report=lambda _: None)
+    with pytest.raises(ValueError, match="holds a run with seed = 0, got 1"):
+        gan_loop.fit(TINY, CONFIG, gan_loop.Run(total_images=8, seed=1), photos(TINY), tmp_path, about=ABOUT)
+
+
+def test_diverged_weights_stop_with_the_last_good_checkpoint_kept(tmp_path):
+    config = gan.Config(batch=4, augment="none", learning_rate=1e37, path_weight=0.0)
+    run = gan_loop.Run(total_images=400, tick_images=4, frechet_samples=0)
+    with pytest.raises(ValueError, match=r"no longer finite .* last good checkpoint is kept"):
+        gan_loop.fit(TINY, config, run, photos(TINY), tmp_path, about=ABOUT, report=lambda _: None)
+    step = checkpoints.latest(tmp_path / "checkpoints")
+    if step is not None:
+        state, _ = checkpoints.restore(tmp_path / "checkpoints", gan.begin(jax.random.key(0), TINY, config))
+        assert all(np.isfinite(x).all() for x in jax.tree.leaves(state.params))
+
+
+@pytest.mark.parametrize(("settings", "words"), [({"augment": "flips"}, "augment must be"), ({"batch": 1}, "batch must be")])
+def test_bad_settings_are_refused(settings, words):
+    with pytest.raises(ValueError, match=words):
+        gan.Config(**settings)
