@@ -48,6 +48,12 @@ def grid(rows: Sequence[Sequence[np.ndarray | None]], *, columns: Sequence[str],
     return np.asarray(canvas, np.float32) / 255
 
 
+def mosaic(images: np.ndarray, columns: int) -> np.ndarray:
+    """Images [n, h, w, 3] edge to edge as one picture, `columns` to a row; n must fill the rows."""
+    n, h, w, c = images.shape
+    return images.reshape(n // columns, columns, h, w, c).swapaxes(1, 2).reshape(n // columns * h, columns * w, c)
+
+
 def _rows_per_block(count: int, width: int, height: int) -> int:
     """How many of `count` rows to set below each other so that the blocks side by side are nearest to a square."""
     return min(range(1, count + 1), key=lambda depth: (abs(math.log(math.ceil(count / depth) * width / (depth * height))), depth))

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from jaxsr import data, images, priors, weights
+from jaxsr import data, images, plots, priors, weights
 from jaxsr.metrics.frechet import frechet_distance
 from jaxsr.nets import stylegan2
 from jaxsr.nets.features import random_features
@@ -141,7 +141,7 @@ def _publish(net: stylegan2.Config, run: Run, state: gan.State, photos: np.ndarr
     weights.save(folder / "prior", params, config)
     generate = _generate(net)
     z = jax.random.normal(jax.random.key(run.seed), (64, net.z_dim))
-    images.write(folder / "samples.png", picture(np.asarray(generate(params, z)), 8))
+    images.write(folder / "samples.png", plots.mosaic(np.asarray(generate(params, z)), 8))
     if not run.frechet_samples:
         return {"frechet": float("nan")}
     count = min(run.frechet_samples, len(photos))
@@ -169,12 +169,6 @@ _random_features = jax.jit(jax.vmap(random_features))
 
 def _features(stack: np.ndarray) -> np.ndarray:
     return np.concatenate([np.asarray(_random_features(jnp.asarray(stack[i : i + 64]))) for i in range(0, len(stack), 64)])
-
-
-def picture(stack: np.ndarray, columns: int) -> np.ndarray:
-    """Images [n, h, w, 3] as one picture with `columns` to a row; n must fill the rows."""
-    n, h, w, c = stack.shape
-    return stack.reshape(n // columns, columns, h, w, c).swapaxes(1, 2).reshape(n // columns * h, columns * w, c)
 
 
 def _append(path: Path, row: dict[str, float]) -> None:

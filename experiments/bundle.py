@@ -1,0 +1,52 @@
+"""Makes a trained prior ready to ship: float16 arrays, example inputs that the prior itself drew, a picture of samples.
+
+    python experiments/bundle.py --prior=runs/pbc64/prior --out=jaxsr/assets/pbc64
+
+OUT gets config.json and params/ (what `jaxsr.load_prior` reads), examples/*.png (low-resolution renderings of samples whose seeds no training
+used) and samples.png. The card is written by hand beside them. --smoke bundles a toy prior.
+"""
+
+from pathlib import Path
+
+import flags
+import jax
+import jax.numpy as jnp
+import numpy as np
+from absl import flags as absl_flags
+from train_flow import toy_prior
+
+from jaxsr import images, operators, plots, priors, weights
+
+PRIOR = absl_flags.DEFINE_string("prior", None, "The prior: a folder.")
+OUT = absl_flags.DEFINE_string("out", "runs/bundle", "Folder for the bundled prior.")
+EXAMPLES = absl_flags.DEFINE_integer("examples", 8, "How many example inputs.")
+FACTOR = absl_flags.DEFINE_integer("factor", 8, "How much smaller the examples are.")
+SEED = absl_flags.DEFINE_integer("seed", 2026, "Seed of the samples that become examples.")
+SMOKE = absl_flags.DEFINE_bool("smoke", False, "A toy prior, to see that everything runs.")
+
+
+def main() -> int:
+    out = Path(OUT.value)
+    source = toy_prior(out.with_name(out.name + "_toy")) if SMOKE.value else PRIOR.value
+    if source is None:
+        raise ValueError("--prior is missing: expected the folder of a prior")
+    prior, params = priors.load_prior(source)
+    half = jax.tree.map(lambda x: x.astype(jnp.float16), params)
+    if not all(bool(jnp.isfinite(x).all()) for x in jax.tree.leaves(half)):
+        raise ValueError(f"{source}: expected weights that fit float16, got some above 65,504")
+    weights.save(out, half, weights.read_config(priors.prior_folder(source)))
+    params = jax.tree.map(lambda x: x.astype(jnp.float32), half)
+    keys = jax.random.split(jax.random.key(SEED.value), max(EXAMPLES.value, 64))
+    drawn = np.asarray(jax.jit(jax.vmap(lambda key: prior.decode(params, prior.sample(key, params))))(keys))
+    operator = operators.downsample(FACTOR.value, image_shape=(prior.info.resolution, prior.info.resolution, 3))
+    (out / "examples").mkdir(exist_ok=True)
+    for i in range(EXAMPLES.value):
+        images.write(out / "examples" / f"example_{i}.png", np.asarray(operator(jnp.clip(drawn[i], 0, 1))))
+    images.write(out / "samples.png", plots.mosaic(drawn[:64], 8))
+    size = sum(p.stat().st_size for p in out.rglob("*") if p.is_file())
+    print(f"{out}: {size / 1e6:.1f} MB with {EXAMPLES.value} examples")
+    return 0
+
+
+if __name__ == "__main__":
+    flags.run(main)
