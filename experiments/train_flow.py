@@ -5,7 +5,8 @@
 
 OUT gets checkpoints/, flow.json (log-likelihood of new samples in nats a dimension, beside that of a normal distribution with full
 covariance; mean, spread and Kolmogorov-Smirnov distance of |F(w)|^2 from chi-squared) and gaussianisation.png (RLS, Figure 3; needs
-matplotlib). The flow goes into the prior's own folder, or into --to. A killed run continues with the same command and ends with the same flow.
+matplotlib). The flow goes into the prior's own folder, or into --to. A killed run continues with the same
+command and ends with the same flow.
 """
 
 import dataclasses

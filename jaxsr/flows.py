@@ -1,13 +1,13 @@
 """Masked autoregressive flow over w, as RLS uses it (arXiv:2311.16923, section 2.2), written as distrax bijectors.
 
 The flow F = standardisation (w - mean) / std, then `num_blocks` times [MADE, batch normalisation, reversal of the order of dimensions].
-Everywhere here, forward is the Gaussianising direction w -> u = F(w), and inverse is u -> w: so is distrax's `forward` of `bijector(params)`.
+Everywhere here, forward is the Gaussianising direction w -> u = F(w), and inverse is u -> w, in distrax's `bijector(params)` too.
 `distribution(params)`, whose samples are w, is therefore the standard normal pushed through `distrax.Inverse(bijector(params))`.
 
 Parameters are a nested dict; sizes are read from its shapes, so using a flow needs no config:
     {"blocks": {"block0": {"kernel0", "bias0", "kernel1", "bias1", "kernel2", "bias2", "log_gain", "shift"}, ...},     learnt
      "statistics": {"w": {"mean", "std"}, "block0": {"mean", "var"}, ...}}                                          measured on samples
-This module imports distrax and with it TensorFlow Probability: import it where a flow is used, not from modules that `import jaxsr` reaches.
+It imports distrax and with it TensorFlow Probability: import this module where a flow is used, not where `import jaxsr` reaches.
 """
 
 from dataclasses import dataclass

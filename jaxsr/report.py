@@ -108,7 +108,8 @@ class Run:
     def add(self, rows: Iterable[Row]) -> None:
         """Adds or replaces rows and writes results.csv at once. The outputs must be there before."""
         self.rows |= {str(row["output"]): row for row in rows}
-        others = [name for name in self.rows if name not in set(self.order)]
+        ours = set(self.order)
+        others = [name for name in self.rows if name not in ours]
         write_csv(self.folder / "results.csv", [self.rows[name] for name in [*others, *self.order] if name in self.rows], self.columns)
 
 

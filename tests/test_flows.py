@@ -110,7 +110,7 @@ def test_log_det_is_that_of_the_jacobian(case):
 
 def test_made_is_triangular(case):
     """Breaks when an output of a MADE sees itself or a later input, or (all being zero) sees nothing before it."""
-    config, params, w = case
+    _, params, w = case
     made = flows.Made(params["blocks"]["block0"])
     network = jax.jacobian(lambda x: jnp.stack(made._shift_and_log_scale(x)))(w)
     assert not np.triu(network).any()

@@ -11,7 +11,7 @@ import pytest
 import toy
 
 from jaxsr import methods, search
-from jaxsr.restore import photo_keys, programs, restore, restore_batches
+from jaxsr.restore import photo_keys, programs, restore, restore_batches, rows_at_once
 
 PARAMS = toy.params(jax.random.key(0))
 OPERATOR = toy.operator(4)
@@ -41,8 +41,21 @@ def photos(n: int) -> np.ndarray:
 SOLVE = small_rls_plus()
 
 
+@pytest.fixture(scope="module", autouse=True)
+def batched():
+    """Batches as on an accelerator: on a CPU photos go one by one."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("jaxsr.restore.rows_at_once", lambda batch_size: batch_size)
+        yield
+
+
+def test_a_cpu_takes_photos_one_by_one():
+    """A photo alone must not pay for a whole batch where batching gains nothing."""
+    assert rows_at_once(8) == 1
+
+
 @pytest.fixture(scope="module")
-def all_eight():
+def all_eight(batched):
     return restore(SOLVE, PARAMS, photos(8), batch_size=8, progress=False)
 
 
@@ -146,8 +159,7 @@ DEVICES = """
 import sys; sys.path[:0] = {paths!r}
 import jax, numpy as np, test_restore as t
 assert jax.device_count() == 2
-for batch_size, used in ((8, 2), (3, 1)):
-    begin = t.programs(t.SOLVE).phases[0][0]
+for batch_size, used in ((8, 2), (2, 2), (1, 1)):
     result = t.restore(t.SOLVE, t.PARAMS, t.photos(8), batch_size=batch_size, progress=False)
     rows, _ = __import__("jaxsr.restore", fromlist=["x"])._placement(batch_size)
     assert len(rows.device_set) == used

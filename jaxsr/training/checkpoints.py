@@ -1,7 +1,7 @@
 """Resumable training state: any pytree of arrays and a small readable `meta`, written atomically with Orbax.
 
-A folder holds one sub-folder for each saved step and nothing else. Leaves are stored under their path in the pytree ("params.mapping.w"), so
-the file format knows nothing of Python classes: nothing is pickled, and nothing in a checkpoint is executed when it is read.
+A folder holds one sub-folder for each saved step and nothing else. Leaves are stored under their path in the pytree ("params.mapping.w"),
+so the file format knows nothing of Python classes: nothing is pickled, and nothing in a checkpoint is executed when it is read.
 """
 
 import logging

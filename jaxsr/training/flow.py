@@ -265,7 +265,7 @@ def squared_norms(statistics: Params, flow: Params, w: Float[Array, "n d"]) -> d
 
 
 def compare_chi_squared(values: Float[Array, " n"], dim: int) -> dict[str, float]:
-    """Mean and standard deviation of `values` (of chi-squared: dim and sqrt(2 dim)) and their Kolmogorov-Smirnov distance from it, 0 to 1."""
+    """Mean and deviation of `values` (of chi-squared: dim, sqrt(2 dim)) and their Kolmogorov-Smirnov distance from it, 0 to 1."""
     cdf = np.asarray(jax.scipy.stats.chi2.cdf(jnp.sort(values), dim))
     steps = np.arange(len(cdf) + 1) / len(cdf)
     distance = max(np.abs(steps[1:] - cdf).max(), np.abs(cdf - steps[:-1]).max())

@@ -1,6 +1,5 @@
 """StyleGAN2 training (arXiv:1912.04958, 2006.06676) as one pure step: non-saturating loss, lazy R1, lazy path length, style mixing, EMA,
-adaptive augmentation. Generator and discriminator are updated together from one batch of fakes, which saves a quarter of the arithmetic of
-taking turns; the lazy regularisers are added, times their interval, to the gradient of the step they fall on.
+adaptive augmentation.
 """
 
 import dataclasses
@@ -63,8 +62,10 @@ def _generator(params: Params) -> Params:
     return {"mapping": params["mapping"], "synthesis": params["synthesis"]}
 
 
-def _optimizer(config: Config) -> optax.GradientTransformation:
-    return optax.adam(config.learning_rate, b1=0.0, b2=config.beta2, eps=1e-8)
+def _optimizer(config: Config, interval: int) -> optax.GradientTransformation:
+    """Adam, corrected for the extra step that a lazy term makes every `interval` steps (0: there is none)."""
+    ratio = interval / (interval + 1) if interval else 1.0
+    return optax.adam(config.learning_rate * ratio, b1=0.0, b2=config.beta2**ratio, eps=1e-8)
 
 
 def begin(key: PRNGKey, net: stylegan2.Config, config: Config, *, warm: Params | None = None) -> State:
@@ -76,7 +77,7 @@ def begin(key: PRNGKey, net: stylegan2.Config, config: Config, *, warm: Params |
     params = stylegan2.init(key_init, net)
     if warm is not None:
         params = _transfer(params, warm)
-    optimizer = _optimizer(config)
+    optimizer = _optimizer(config, 0)
     opt = optimizer.init(_generator(params)), optimizer.init(params["discriminator"])
     # EMA starts as a copy: donated buffers of a jitted step must not alias.
     ema = jax.tree.map(jnp.copy, _generator(params))
@@ -111,30 +112,33 @@ def _augmented(key: PRNGKey, images: jax.Array, p: jax.Array, config: Config) ->
     return jax.vmap(augment, (0, 0, None))(jax.random.split(key, len(images)), images, p)
 
 
-def _losses(net: stylegan2.Config, config: Config, state: State, photos: jax.Array, key: PRNGKey) -> tuple[Params, Params, dict]:
-    """Gradients of the non-saturating losses for generator and discriminator from one batch of fakes, and what to log."""
-    key_w, key_noise, key_fake, key_real = jax.random.split(key, 4)
-    discriminator = stylegan2.Discriminator(net)
+def _fakes(key: PRNGKey, net: stylegan2.Config, config: Config, generator: Params) -> jax.Array:
+    key_w, key_noise = jax.random.split(key)
+    w_plus = _mixed_styles(key_w, net, generator["mapping"], config.batch, config.style_mixing)
+    return _synthesize(net, generator["synthesis"], w_plus, key_noise)
 
-    def fakes(generator: Params) -> jax.Array:
-        w_plus = _mixed_styles(key_w, net, generator["mapping"], config.batch, config.style_mixing)
-        return _synthesize(net, generator["synthesis"], w_plus, key_noise)
 
-    def judge(params: Params, images: jax.Array, key: PRNGKey) -> jax.Array:
-        return discriminator.apply({"params": params}, _augmented(key, images, state.ada_p, config))[0]
+def _judge(key: PRNGKey, net: stylegan2.Config, config: Config, params: Params, images: jax.Array, p: jax.Array) -> jax.Array:
+    """Logits [n] of images [n, H, W, 3] in [-1, 1], augmented with probability p."""
+    return stylegan2.Discriminator(net).apply({"params": params}, _augmented(key, images, p, config))[0]
 
-    images, to_generator = jax.vjp(fakes, _generator(state.params))
-    fake, to_fake = jax.vjp(lambda params, x: judge(params, x, key_fake), state.params["discriminator"], images)
-    real, to_real = jax.vjp(lambda params: judge(params, photos, key_real), state.params["discriminator"])
-    # d softplus(-fake) / d fake for the generator; d softplus(fake) and d softplus(-real) for the discriminator.
-    (generator_grad,) = to_generator(to_fake(-jax.nn.sigmoid(-fake) / config.batch)[1])
-    fake_grad, (real_grad,) = to_fake(jax.nn.sigmoid(fake) / config.batch)[0], to_real(-jax.nn.sigmoid(-real) / config.batch)
-    log = {
-        "loss_generator": softplus(-fake).mean(),
-        "loss_discriminator": softplus(fake).mean() + softplus(-real).mean(),
-        "sign_real": jnp.sign(real).mean(),
-    }
-    return generator_grad, jax.tree.map(jnp.add, fake_grad, real_grad), log
+
+def generator_loss(key: PRNGKey, net: stylegan2.Config, config: Config, state: State, generator: Params) -> jax.Array:
+    """Mean of softplus(-D(G(z))): the non-saturating loss."""
+    key_fake, key_augment = jax.random.split(key)
+    fakes = _fakes(key_fake, net, config, generator)
+    return softplus(-_judge(key_augment, net, config, state.params["discriminator"], fakes, state.ada_p)).mean()
+
+
+def discriminator_loss(
+    key: PRNGKey, net: stylegan2.Config, config: Config, state: State, discriminator: Params, photos: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """Mean of softplus(D(G(z))) + softplus(-D(photo)), and the mean sign of the photos' logits."""
+    key_fake, key_augment, key_real = jax.random.split(key, 3)
+    fakes = jax.lax.stop_gradient(_fakes(key_fake, net, config, state.params))
+    fake = _judge(key_augment, net, config, discriminator, fakes, state.ada_p)
+    real = _judge(key_real, net, config, discriminator, photos, state.ada_p)
+    return softplus(fake).mean() + softplus(-real).mean(), jnp.sign(real).mean()
 
 
 def r1_penalty(net: stylegan2.Config, params: Params, photos: jax.Array) -> jax.Array:
@@ -151,67 +155,88 @@ def path_lengths(net: stylegan2.Config, params: Params, w_plus: jax.Array, key: 
     return jnp.sqrt(jnp.sum(grads**2, 2).mean(1))
 
 
-def _add_r1(net: stylegan2.Config, config: Config, state: State, grads: Params, photos: jax.Array) -> tuple[Params, jax.Array]:
-    gamma = 2e-4 * net.resolution**2 / config.batch if config.r1_gamma is None else config.r1_gamma
-
-    def regularised(_):
-        value, r1_grads = jax.value_and_grad(lambda params: r1_penalty(net, params, photos))(state.params["discriminator"])
-        return jax.tree.map(lambda g, r: g + 0.5 * gamma * config.r1_interval * r, grads, r1_grads), value
-
-    return jax.lax.cond(state.step % config.r1_interval == 0, regularised, lambda _: (grads, jnp.float32(jnp.nan)), None)
-
-
-def _add_path(net: stylegan2.Config, config: Config, state: State, grads: Params, key: PRNGKey) -> tuple[Params, jax.Array]:
-    """Gradients with the path length penalty on half a batch, and the running mean of the lengths."""
-    if config.path_weight == 0:
-        return grads, state.path_mean
+def path_penalty(key: PRNGKey, net: stylegan2.Config, config: Config, state: State, generator: Params) -> tuple[jax.Array, jax.Array]:
+    """Mean over half a batch of (path length - running mean)^2, and the next running mean."""
     key_w, key_y = jax.random.split(key)
-
-    def penalty(generator: Params) -> tuple[jax.Array, jax.Array]:
-        w_plus = _mixed_styles(key_w, net, generator["mapping"], config.batch // 2, config.style_mixing)
-        lengths = path_lengths(net, generator["synthesis"], w_plus, key_y)
-        mean = state.path_mean + 0.01 * (jax.lax.stop_gradient(lengths).mean() - state.path_mean)
-        return jnp.mean((lengths - mean) ** 2), mean
-
-    def regularised(_):
-        path_grads, mean = jax.grad(penalty, has_aux=True)(_generator(state.params))
-        return jax.tree.map(lambda g, r: g + config.path_weight * config.path_interval * r, grads, path_grads), mean
-
-    return jax.lax.cond(state.step % config.path_interval == 0, regularised, lambda _: (grads, state.path_mean), None)
+    w_plus = _mixed_styles(key_w, net, generator["mapping"], config.batch // 2, config.style_mixing)
+    lengths = path_lengths(net, generator["synthesis"], w_plus, key_y)
+    mean = state.path_mean + 0.01 * (jax.lax.stop_gradient(lengths).mean() - state.path_mean)
+    return jnp.mean((lengths - mean) ** 2), mean
 
 
 def make_step(net: stylegan2.Config, config: Config) -> Callable[[State, jax.Array], tuple[State, dict]]:
-    """The training step (state, photos uint8 [batch, H, W, 3]) -> (state, logged scalars): pure, to be jitted, batch axis shardable."""
-    optimizer = _optimizer(config)
+    """The training step (state, photos uint8 [batch, H, W, 3]) -> (state, logged scalars): pure, to be jitted, batch axis shardable.
+
+    In the official order: generator, its path lengths, discriminator, its R1, each an Adam step of its own; a lazy term runs every
+    `interval` steps with its gradient times `interval`.
+    """
 
     def step(state: State, photos: jax.Array) -> tuple[State, dict]:
-        key_loss, key_path = jax.random.split(jax.random.fold_in(state.key, state.step))
+        keys = jax.random.split(jax.random.fold_in(state.key, state.step), 3)
         photos = photos.astype(jnp.float32) / 127.5 - 1
-        generator_grad, discriminator_grad, log = _losses(net, config, state, photos, key_loss)
-        discriminator_grad, log["r1"] = _add_r1(net, config, state, discriminator_grad, photos)
-        generator_grad, path_mean = _add_path(net, config, state, generator_grad, key_path)
-        generator, generator_opt = _update(optimizer, generator_grad, state.generator_opt, _generator(state.params))
-        discriminator, discriminator_opt = _update(optimizer, discriminator_grad, state.discriminator_opt, state.params["discriminator"])
-        seen = (state.step + 1) * config.batch
-        half_life = jnp.minimum(config.ema_images, config.ema_rampup * seen)
-        keep = 0.5 ** (config.batch / jnp.maximum(half_life, 1e-8))
-        ada_p = state.ada_p
+        state, loss_generator = _generator_step(keys[0], net, config, state)
+        if config.path_weight:
+            state = _path_step(keys[1], net, config, state)
+        state, loss_discriminator, sign_real = _discriminator_step(keys[2], net, config, state, photos)
+        state, r1 = _r1_step(net, config, state, photos)
         if config.augment == "ada":
-            ada_p = adapt(ada_p, log["sign_real"], images=config.batch, target=config.ada_target, ramp=config.ada_images)
-        return State(
-            state.step + 1,
-            state.key,
-            state.params | generator | {"discriminator": discriminator},
-            jax.tree.map(lambda e, g: keep * e + (1 - keep) * g, state.ema, generator),
-            generator_opt,
-            discriminator_opt,
-            path_mean,
-            ada_p,
-        ), log | {"path_mean": path_mean, "ada_p": ada_p}
+            p = adapt(state.ada_p, sign_real, images=config.batch, target=config.ada_target, ramp=config.ada_images)
+            state = state._replace(ada_p=p)
+        state = state._replace(step=state.step + 1, ema=_averaged(config, state))
+        log = {"loss_generator": loss_generator, "loss_discriminator": loss_discriminator, "sign_real": sign_real, "r1": r1}
+        return state, log | {"path_mean": state.path_mean, "ada_p": state.ada_p}
 
     return step
 
 
-def _update(optimizer: optax.GradientTransformation, grads: Params, opt: optax.OptState, params: Params) -> tuple:
-    updates, opt = optimizer.update(grads, opt, params)
-    return optax.apply_updates(params, updates), opt
+def _generator_step(key: PRNGKey, net: stylegan2.Config, config: Config, state: State) -> tuple[State, jax.Array]:
+    loss, grads = jax.value_and_grad(lambda g: generator_loss(key, net, config, state, g))(_generator(state.params))
+    return _update_generator(_optimizer(config, config.path_interval if config.path_weight else 0), state, grads), loss
+
+
+def _path_step(key: PRNGKey, net: stylegan2.Config, config: Config, state: State) -> State:
+    def run(state: State) -> State:
+        grads, mean = jax.grad(lambda g: path_penalty(key, net, config, state, g), has_aux=True)(_generator(state.params))
+        grads = jax.tree.map(lambda g: config.path_weight * config.path_interval * g, grads)
+        return _update_generator(_optimizer(config, config.path_interval), state, grads)._replace(path_mean=mean)
+
+    return jax.lax.cond(state.step % config.path_interval == 0, run, lambda state: state, state)
+
+
+def _discriminator_step(
+    key: PRNGKey, net: stylegan2.Config, config: Config, state: State, photos: jax.Array
+) -> tuple[State, jax.Array, jax.Array]:
+    loss = jax.value_and_grad(lambda d: discriminator_loss(key, net, config, state, d, photos), has_aux=True)
+    (value, sign_real), grads = loss(state.params["discriminator"])
+    return _update_discriminator(_optimizer(config, config.r1_interval), state, grads), value, sign_real
+
+
+def _r1_step(net: stylegan2.Config, config: Config, state: State, photos: jax.Array) -> tuple[State, jax.Array]:
+    """Also returns R1, NaN on the steps that it does not run on."""
+    gamma = 2e-4 * net.resolution**2 / config.batch if config.r1_gamma is None else config.r1_gamma
+
+    def run(state: State) -> tuple[State, jax.Array]:
+        value, grads = jax.value_and_grad(lambda d: r1_penalty(net, d, photos))(state.params["discriminator"])
+        grads = jax.tree.map(lambda g: 0.5 * gamma * config.r1_interval * g, grads)
+        return _update_discriminator(_optimizer(config, config.r1_interval), state, grads), value
+
+    return jax.lax.cond(state.step % config.r1_interval == 0, run, lambda state: (state, jnp.float32(jnp.nan)), state)
+
+
+def _averaged(config: Config, state: State) -> Params:
+    """The moving average of the generator; its half-life grows with what was seen."""
+    half_life = jnp.minimum(config.ema_images, config.ema_rampup * (state.step + 1) * config.batch)
+    keep = 0.5 ** (config.batch / half_life)
+    return jax.tree.map(lambda e, g: keep * e + (1 - keep) * g, state.ema, _generator(state.params))
+
+
+def _update_generator(optimizer: optax.GradientTransformation, state: State, grads: Params) -> State:
+    updates, opt = optimizer.update(grads, state.generator_opt)
+    generator = optax.apply_updates(_generator(state.params), updates)
+    return state._replace(params=state.params | generator, generator_opt=opt)
+
+
+def _update_discriminator(optimizer: optax.GradientTransformation, state: State, grads: Params) -> State:
+    updates, opt = optimizer.update(grads, state.discriminator_opt)
+    discriminator = optax.apply_updates(state.params["discriminator"], updates)
+    return state._replace(params=state.params | {"discriminator": discriminator}, discriminator_opt=opt)

@@ -1,0 +1,61 @@
+"""Every experiment runs with --smoke as a user would start it, and a mistake ends as one line with status 2."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SMOKE = {
+    "train_gan.py": ("samples.png", "curve.csv", "prior/config.json", "checkpoints"),
+    "train_flow.py": ("flow.json", "prior/config.json", "gaussianisation.png"),
+    "bundle.py": ("config.json", "examples/example_7.png", "samples.png"),
+}
+
+
+def run(script, *arguments, cwd):
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "XDG_CACHE_HOME": str(cwd / "cache")}
+    command = [sys.executable, str(ROOT / "experiments" / script), *arguments]
+    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=300)
+
+
+@pytest.mark.parametrize("script", SMOKE)
+def test_smoke(script, tmp_path):
+    """A user's first try must leave everything that the header promises."""
+    factor = ("--factor=2",) if script == "bundle.py" else ()
+    done = run(script, "--smoke", f"--out={tmp_path / 'out'}", *factor, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    for name in SMOKE[script]:
+        assert (tmp_path / "out" / name).exists(), (name, done.stdout)
+
+
+def test_benchmark_smoke(tmp_path):
+    bundled = run("bundle.py", "--smoke", f"--out={tmp_path / 'toy'}", "--factor=2", cwd=tmp_path)
+    assert bundled.returncode == 0, bundled.stderr
+    done = run("benchmark.py", "--smoke", f"--prior={tmp_path / 'toy'}", "--factor=2", f"--out={tmp_path / 'out'}", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "| pulse | 1 | 1 |" in done.stdout
+    assert (tmp_path / "out" / "benchmark.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("script", "arguments", "words"),
+    [
+        ("train_gan.py", (), "--data is missing"),
+        ("train_gan.py", ("--data=nowhere",), "nothing there"),
+        ("train_gan.py", ("--resolution=48", "--data=nowhere"), "power of two"),
+        ("train_flow.py", ("--prior=nowhere",), "unknown prior 'nowhere'"),
+        ("bundle.py", (), "--prior is missing"),
+        ("benchmark.py", ("--prior=nowhere",), "unknown prior 'nowhere'"),
+        ("train_gan.py", ("--resolutoin=64",), "Did you mean"),
+    ],
+)
+def test_mistakes_are_one_line_with_status_2(script, arguments, words, tmp_path):
+    done = run(script, *arguments, cwd=tmp_path)
+    assert done.returncode == 2
+    lines = done.stderr.strip().splitlines()
+    assert len(lines) == 1, done.stderr
+    assert lines[0].startswith(f"{script}: error: ")
+    assert words in lines[0]

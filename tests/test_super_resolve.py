@@ -1,0 +1,181 @@
+"""experiments/super_resolve.py as a user meets it: files in, files out, one clear line when something is wrong."""
+
+import csv
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+import super_resolve
+from PIL import Image
+from super_resolve import Settings
+
+from jaxsr import flows, images, priors, weights
+from jaxsr.nets import stylegan2
+
+ROOT = Path(__file__).parents[1]
+NET = stylegan2.Config(resolution=16, z_dim=8, w_dim=8, mapping_layers=2, channels=(8, 8, 8))
+
+
+@pytest.fixture(scope="module")
+def prior(tmp_path_factory):
+    """A random 16 px prior with a flow and two examples."""
+    folder = tmp_path_factory.mktemp("priors") / "tiny"
+    params = stylegan2.init(jax.random.key(0), NET)
+    params["statistics"] = priors.latent_statistics(stylegan2.stylegan2(NET), params, jax.random.key(1), num_samples=2_000)
+    params["flow"] = flows.init(jax.random.key(2), flows.Config(dim=8, hidden=16, num_blocks=2))
+    weights.save(folder, params, {"architecture": "stylegan2", "name": "tiny", "domain": "noise", "net": dataclasses.asdict(NET)})
+    (folder / "examples").mkdir()
+    for i in range(2):
+        images.write(folder / "examples" / f"e{i}.png", photo(4, i))
+    return str(folder)
+
+
+def photo(side, seed=0, width=None):
+    return np.random.default_rng(seed).uniform(0.2, 0.8, (side, width or side, 3)).astype(np.float32)
+
+
+def quick(**settings):
+    return Settings(**{"method": "pulse", "smoke": True, "progress": False} | settings)
+
+
+def rows(out):
+    with open(Path(out) / "results.csv", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_examples_are_restored_without_any_input(prior, tmp_path):
+    assert super_resolve.main(quick(prior=prior, method="rls_plus", out=str(tmp_path))) == 0
+    assert [row["output"] for row in rows(tmp_path)] == ["e0.png", "e1.png"]
+    assert all(row["status"] == "ok" and float(row["residual"]) >= 0 for row in rows(tmp_path))
+    config = json.loads((tmp_path / "config.json").read_text())
+    assert config["values"]["factor 4"]["preset"] == "paper"
+    assert images.read(tmp_path / "e0.png").shape == (16, 16, 3)
+    assert images.read(tmp_path / "grid.png").shape[0] > 100
+
+
+def write_formats(folder):
+    """The same 4x4 picture as people have it."""
+    folder.mkdir()
+    pixels = images.to_uint8(photo(4))
+    for name in ("a.png", "b.jpg", "c.webp", "d.tiff"):
+        Image.fromarray(pixels).save(folder / name)
+    Image.fromarray(pixels).convert("L").save(folder / "e.png")
+    Image.fromarray(pixels).convert("RGBA").save(folder / "f.png")
+    Image.fromarray(pixels[..., 0].astype(np.uint16) * 257).save(folder / "g.png")
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(pixels).save(folder / "h.png", exif=exif)
+    Image.fromarray(np.repeat(pixels, 2, 1)).save(folder / "i.png")  # 8 wide, 4 high
+
+
+def test_every_format_is_restored(prior, tmp_path):
+    """Grey, alpha, 16 bit, turned by EXIF, not square: each gets a row and a picture."""
+    write_formats(tmp_path / "photos")
+    super_resolve.main(quick(prior=prior, input=(str(tmp_path / "photos"),), out=str(tmp_path / "two")))  # smoke takes two photos
+    for path in sorted((tmp_path / "photos").iterdir()):
+        super_resolve.main(quick(prior=prior, input=(str(path),), out=str(tmp_path / "out")))
+    done = {row["output"]: row for row in rows(tmp_path / "out")}
+    assert sorted(done) == [f"{name}.png" for name in "abcdefghi"]
+    assert all(row["status"] == "ok" for row in done.values())
+    assert "crop" in done["i.png"]["fit"]
+    assert len(rows(tmp_path / "two")) == 2
+
+
+def test_references_are_scored(prior, tmp_path):
+    images.write(tmp_path / "sharp.png", photo(24))
+    super_resolve.main(quick(prior=prior, reference=(str(tmp_path / "sharp.png"),), factor=4, out=str(tmp_path / "out")))
+    (row,) = rows(tmp_path / "out")
+    assert 0 < float(row["psnr"]) < 60
+    assert -1 <= float(row["ssim"]) <= 1
+    image, reference = images.read(tmp_path / "out" / "sharp.png"), images.resize_area(images.read(tmp_path / "sharp.png"), 16)
+    np.testing.assert_allclose(float(row["psnr"]), -10 * np.log10(np.mean((image - reference) ** 2)), atol=1e-3)
+
+
+def test_one_bad_photo_does_not_stop_the_others(prior, tmp_path):
+    (tmp_path / "photos").mkdir()
+    images.write(tmp_path / "photos" / "good.png", photo(4))
+    (tmp_path / "photos" / "bad.png").write_bytes(b"no picture")
+    assert super_resolve.main(quick(prior=prior, input=(str(tmp_path / "photos"),), out=str(tmp_path / "out"))) == 0
+    status = {Path(row["file"]).name: row["status"] for row in rows(tmp_path / "out")}
+    assert status == {"good.png": "ok", "bad.png": "error"}
+
+
+def start(prior, *arguments, cwd):
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "XDG_CACHE_HOME": str(Path(prior).parent / "cache")}
+    command = [sys.executable, str(ROOT / "experiments" / "super_resolve.py"), f"--prior={prior}", *arguments]
+    return subprocess.Popen(command, cwd=cwd, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def test_killed_run_goes_on_and_ends_with_the_same_files(prior, tmp_path):
+    """kill -9 after the first results: the second start redoes none of them, and every picture equals an uninterrupted run's."""
+    (tmp_path / "photos").mkdir()
+    for i in range(6):
+        images.write(tmp_path / "photos" / f"p{i}.png", photo(4, i))
+    arguments = (f"--input={tmp_path / 'photos'}", "--method=pulse", "--noprogress")
+    assert start(prior, *arguments, "--out=whole", cwd=tmp_path).wait(timeout=300) == 0
+    process = start(prior, *arguments, "--out=parts", cwd=tmp_path)
+    while not (tmp_path / "parts" / "results.csv").exists() and process.poll() is None:
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    finished = {row["output"]: row for row in rows(tmp_path / "parts")}
+    assert start(prior, *arguments, "--out=parts", cwd=tmp_path).wait(timeout=300) == 0
+    after = {row["output"]: row for row in rows(tmp_path / "parts")}
+    assert all(after[name] == row for name, row in finished.items())
+    assert len(after) == 6
+    for name in after:
+        assert (tmp_path / "parts" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    assert not [p for p in (tmp_path / "parts").iterdir() if p.suffix not in (".png", ".csv", ".json")]
+
+
+def test_other_settings_in_the_same_folder_are_refused(prior, tmp_path):
+    super_resolve.main(quick(prior=prior, out=str(tmp_path)))
+    with pytest.raises(ValueError, match=r"seed \(0 there, 1 now\)"):
+        super_resolve.main(quick(prior=prior, out=str(tmp_path), seed=1))
+    assert super_resolve.main(quick(prior=prior, out=str(tmp_path), seed=1, overwrite=True)) == 0
+
+
+BAD = {
+    "missing file": ({"input": ("nowhere.png",)}, "nowhere.png"),
+    "larger than the prior": ({"input": ("large.png",)}, "32x32 px is too large for a prior of 16x16 px"),
+    "factor": ({"factor": 5}, "--factor=5 does not divide"),
+    "prior": ({"prior": "pbc46"}, "unknown prior"),
+    "method": ({"method": "puls"}, "did you mean 'pulse'"),
+    "preset": ({"preset": "papr"}, "did you mean 'paper'"),
+    "kernel": ({"kernel": "bicubik"}, "did you mean 'bicubic'"),
+    "out": ({"out": "large.png"}, "cannot write into large.png"),
+    "batch size": ({"batch_size": 0}, "--batch_size must be from 1"),
+    "NaN": ({"input": ("nan.tiff",)}, "finite"),
+    "truncated": ({"input": ("cut.png",)}, "cut.png"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_is_one_clear_line_before_any_compilation(case, prior, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    images.write("large.png", photo(32))
+    Image.fromarray(np.full((4, 4), np.nan, np.float32)).save("nan.tiff")
+    Path("cut.png").write_bytes(Path("large.png").read_bytes()[:200])
+    monkeypatch.setattr(super_resolve, "restore_batches", lambda *_, **__: pytest.fail("the search was started"))
+    settings, words = BAD[case]
+    with pytest.raises(ValueError, match=r"\w") as error:
+        super_resolve.main(quick(**{"prior": prior, "out": "out"} | settings))
+    assert words in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("argument", ["--method=puls", "--methd=pulse", "photo.png", "--factor=three"])
+def test_mistakes_on_the_command_line_have_status_2(argument, prior, tmp_path):
+    process = start(prior, argument, cwd=tmp_path)
+    _, stderr = process.communicate(timeout=120)
+    assert process.returncode == 2
+    assert len(stderr.strip().splitlines()) == 1, stderr
+    assert stderr.startswith("super_resolve.py: error: ")
