@@ -2,8 +2,8 @@
 
     python experiments/bundle.py --prior=runs/pbc64/prior --out=jaxsr/assets/pbc64
 
-OUT gets config.json and params/ (what `jaxsr.load_prior` reads), examples/*.png (low-resolution renderings of samples whose seeds no training
-used) and samples.png. The card is written by hand beside them. --smoke bundles a toy prior.
+OUT gets config.json and params/ (what `jaxsr.load_prior` reads), examples/*.png (low-resolution renderings of samples whose seeds no
+training used) and samples.png. The card is written by hand beside them. --smoke bundles a toy prior.
 """
 
 from pathlib import Path

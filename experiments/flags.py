@@ -103,9 +103,7 @@ def run(main: Callable[[], int | None]) -> None:
     def guarded(argv: list[str]) -> int | None:
         logging.set_verbosity(logging.WARNING)  # jax tells at INFO which backends there are not
         if len(argv) > 1:
-            fail(
-                f"unexpected argument {argv[1]!r}: every setting is a flag (--name=value), and a pattern needs quotes (--input='photos/*.png')"
-            )
+            fail(f"unexpected argument {argv[1]!r}: every setting is a flag (--name=value); quote patterns (--input='photos/*.png')")
         try:
             return main()
         except KeyboardInterrupt:

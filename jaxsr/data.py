@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -120,7 +121,7 @@ def _from_tfds(name: str) -> Iterator[tuple[str, Loader]]:
 
     name, _, split = name.partition("@")
     try:
-        rows = tfds.data_source(name, split=split or "train")
+        rows: Any = tfds.data_source(name, split=split or "train")
     except Exception as error:  # tfds raises many types, most with pages of text
         raise ValueError(
             f"tfds:{name}: expected a prepared data set with split {split or 'train'!r}, got {str(error).splitlines()[0]}"

@@ -168,17 +168,17 @@ def distribution(params: Params) -> distrax.Transformed:
 
 def forward_and_log_det(params: Params, w: Float[Array, " d"]) -> tuple[Float[Array, " d"], Scalar]:
     """u = F(w), nearly standard normal if w is the prior's, and log |det dF/dw|, that of the standardisation included."""
-    return bijector(params).forward_and_log_det(w)
+    return bijector(params).forward_and_log_det(w)  # pyright: ignore[reportReturnType]
 
 
 def inverse_and_log_det(params: Params, u: Float[Array, " d"]) -> tuple[Float[Array, " d"], Scalar]:
     """w with F(w) = u and log |det dw/du|; `d` passes of each MADE in sequence, so about `d` times the time of the forward direction."""
-    return bijector(params).inverse_and_log_det(u)
+    return bijector(params).inverse_and_log_det(u)  # pyright: ignore[reportReturnType]
 
 
 def log_prob(params: Params, w: Float[Array, " d"]) -> Scalar:
     """log p_F(w) in nats, RLS eq. 1: log N(F(w); 0, I) + log |det dF/dw|, that of the standardisation included."""
-    return distribution(params).log_prob(w)
+    return distribution(params).log_prob(w)  # pyright: ignore[reportReturnType]
 
 
 def sample(key: PRNGKey, params: Params) -> Float[Array, " d"]:

@@ -7,7 +7,7 @@ A `Prior` is a bundle of pure functions; its parameters are always passed in. A 
 import difflib
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -164,7 +164,8 @@ def _build(folder: Path, config: dict) -> tuple[Prior, dict]:
 
     try:
         make_config, make_prior, init = ARCHITECTURES[config["architecture"]]
-        net = make_config(**{k: tuple(v) if isinstance(v, list) else v for k, v in config["net"].items()})
+        settings: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in config["net"].items()}
+        net = make_config(**settings)
         about = {name: str(config.get(name, "")) for name in ("name", "domain", "licence")}
     except (KeyError, TypeError) as error:
         expected = f'"architecture" (one of {", ".join(ARCHITECTURES)}) and its "net" settings'

@@ -59,8 +59,7 @@ def test_path_length_is_the_norm_of_the_jacobian_transposed_noise():
     key_y, key_noise = jax.random.split(key)
     noise = stylegan2.random_noise(key_noise, TINY, (2,))
     y = np.asarray(jax.random.normal(key_y, (2, 4, 4, 3))) / 4
-    synthesize = stylegan2.Synthesis(TINY).apply
-    jacobian = jax.jit(jax.jacfwd(lambda w, n: synthesize({"params": params}, w, n)))
+    jacobian = jax.jit(jax.jacfwd(lambda w, n: stylegan2.synthesis(TINY, params, w, n)))
     for i, length in enumerate(jax.jit(functools.partial(gan.path_lengths, TINY))(params, w_plus, key)):
         product = np.einsum("hwcld,hwc->ld", jacobian(w_plus[i], [n[i] for n in noise]), y[i])
         np.testing.assert_allclose(length, np.sqrt(np.sum(product**2, 1).mean()), rtol=1e-4)
@@ -76,7 +75,7 @@ def test_a_step_follows_the_non_saturating_losses():
     real, keys = jnp.float32(photos(NET)) / 127.5 - 1, jax.random.split(jax.random.fold_in(state.key, 1), 3)
 
     def judge(params, x):
-        return stylegan2.Discriminator(NET).apply({"params": params}, x)[0]
+        return stylegan2.discriminator(NET, params, x)[0]
 
     def loss_of_generator(generator):
         fakes = gan._fakes(jax.random.split(keys[0])[0], NET, config, generator)

@@ -45,7 +45,7 @@ SOLVE = small_rls_plus()
 def batched():
     """Batches as on an accelerator: on a CPU photos go one by one."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("jaxsr.restore.rows_at_once", lambda batch_size: batch_size)
+        patch.setattr(sys.modules["jaxsr.restore"], "rows_at_once", lambda batch_size: batch_size)
         yield
 
 

@@ -305,6 +305,25 @@ class Discriminator(nn.Module):
         return Dense(1, name="out")(x)[:, 0], features
 
 
+def _apply(net: nn.Module, params: Params, *inputs: Any) -> Any:
+    return net.apply({"params": params}, *inputs)
+
+
+def mapping(config: Config, params: Params, z: jax.Array) -> jax.Array:
+    """z [..., z_dim] -> w [..., w_dim]; params as in params["mapping"]."""
+    return _apply(Mapping(config), params, z)
+
+
+def synthesis(config: Config, params: Params, w_plus: jax.Array, noise: Noise) -> jax.Array:
+    """w_plus [num_layers, w_dim] and noise maps -> image [H, W, 3] in [-1, 1]; params as in params["synthesis"]."""
+    return _apply(Synthesis(config), params, w_plus, noise)
+
+
+def discriminator(config: Config, params: Params, images: jax.Array) -> tuple[jax.Array, list[jax.Array]]:
+    """images [n, H, W, 3] in [-1, 1] -> (logits [n], features after each block, finest first); params as in params["discriminator"]."""
+    return _apply(Discriminator(config), params, images)
+
+
 def init(key: PRNGKey, config: Config) -> Params:
     """Fresh parameters {"mapping", "synthesis", "noise", "discriminator", "statistics"} of a generator and its discriminator."""
     noise = [jnp.ones(shape) for shape in config.noise_shapes]
@@ -363,19 +382,19 @@ def stylegan2(config: Config, *, name: str = "stylegan2", domain: str = "", lice
         return jax.random.normal(key, (config.z_dim,))
 
     def map_(params: Params, z: jax.Array, truncation: float | jax.Array = 1.0) -> jax.Array:
-        w = Mapping(config).apply({"params": params["mapping"]}, z)
+        w = mapping(config, params["mapping"], z)
         center = params["statistics"]["w_mean"]
         return center + truncation * (w - center)
 
     def synthesize(params: Params, w_plus: jax.Array, noise: Noise) -> jax.Array:
-        return 0.5 + 0.5 * Synthesis(config).apply({"params": params["synthesis"]}, w_plus, noise)
+        return 0.5 + 0.5 * synthesis(config, params["synthesis"], w_plus, noise)
 
     def decode(params: Params, z: jax.Array) -> jax.Array:
         w_plus = jnp.broadcast_to(map_(params, z), (config.num_layers, config.w_dim))
         return synthesize(params, w_plus, noise("const", params))
 
     def discriminate(params: Params, images: jax.Array) -> tuple[jax.Array, list[jax.Array]]:
-        return Discriminator(config).apply({"params": params["discriminator"]}, 2 * images - 1)
+        return discriminator(config, params["discriminator"], 2 * images - 1)
 
     info = Info(name, config.resolution, config.z_dim, config.w_dim, config.num_layers, config.noise_shapes, domain, licence)
     return Prior(info, sample, decode, map_, noise, synthesize, discriminate)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -179,6 +179,7 @@ def train_step(state: State, batch: Float[Array, "n d"], config: Config) -> tupl
 
 def batch_log_prob(blocks: Params, standard: Params, w: Float[Array, "n d"]) -> Float[Array, " n"]:
     """log p of each w with every batch normalisation using the mean and variance of these very w (training mode)."""
+    x: Any
     x, log_det = flows.standardisation(standard).forward_and_log_det(w)
     for i in range(len(blocks)):
         block = blocks[f"block{i}"]
@@ -242,10 +243,10 @@ def _resume(folder: str | Path, fresh: State, config: Config) -> State:
 
 def gaussian_log_prob(train: Float[Array, "n d"], w: Float[Array, "m d"]) -> float:
     """Mean log-density in nats of `w` under the normal distribution with the mean and full covariance of `train`, in float64."""
-    train, w = np.asarray(train, np.float64), np.asarray(w, np.float64)
-    mean, covariance = train.mean(0), np.cov(train, rowvar=False)
+    known, new = np.asarray(train, np.float64), np.asarray(w, np.float64)
+    mean, covariance = known.mean(0), np.cov(known, rowvar=False)
     _, log_det = np.linalg.slogdet(covariance)
-    distance = np.einsum("ij,ij->i", w - mean, np.linalg.solve(covariance, (w - mean).T).T)
+    distance = np.einsum("ij,ij->i", new - mean, np.linalg.solve(covariance, (new - mean).T).T)
     return float(-0.5 * (distance.mean() + log_det + w.shape[1] * np.log(2 * np.pi)))
 
 

@@ -93,7 +93,7 @@ def _mixed_styles(key: PRNGKey, net: stylegan2.Config, mapping: Params, batch: i
     """W+ codes [batch, layers, w_dim] of fresh z; with probability `mixing` another z takes over from a random layer on."""
     key_z, key_cut, key_mix = jax.random.split(key, 3)
     z = jax.random.normal(key_z, (2, batch, net.z_dim))
-    w = stylegan2.Mapping(net).apply({"params": mapping}, z)
+    w = stylegan2.mapping(net, mapping, z)
     cut = jax.random.randint(key_cut, (batch, 1), 1, net.num_layers)
     cut = jnp.where(jax.random.uniform(key_mix, (batch, 1)) < mixing, cut, net.num_layers)
     first = jnp.arange(net.num_layers)[None] < cut
@@ -103,7 +103,7 @@ def _mixed_styles(key: PRNGKey, net: stylegan2.Config, mapping: Params, batch: i
 def _synthesize(net: stylegan2.Config, params: Params, w_plus: jax.Array, key: PRNGKey) -> jax.Array:
     """Images [n, H, W, 3] in [-1, 1] with fresh noise."""
     noise = stylegan2.random_noise(key, net, (w_plus.shape[0],))
-    return jax.vmap(lambda w, n: stylegan2.Synthesis(net).apply({"params": params}, w, n))(w_plus, noise)
+    return jax.vmap(lambda w, n: stylegan2.synthesis(net, params, w, n))(w_plus, noise)
 
 
 def _augmented(key: PRNGKey, images: jax.Array, p: jax.Array, config: Config) -> jax.Array:
@@ -120,7 +120,7 @@ def _fakes(key: PRNGKey, net: stylegan2.Config, config: Config, generator: Param
 
 def _judge(key: PRNGKey, net: stylegan2.Config, config: Config, params: Params, images: jax.Array, p: jax.Array) -> jax.Array:
     """Logits [n] of images [n, H, W, 3] in [-1, 1], augmented with probability p."""
-    return stylegan2.Discriminator(net).apply({"params": params}, _augmented(key, images, p, config))[0]
+    return stylegan2.discriminator(net, params, _augmented(key, images, p, config))[0]
 
 
 def generator_loss(key: PRNGKey, net: stylegan2.Config, config: Config, state: State, generator: Params) -> jax.Array:
@@ -143,7 +143,7 @@ def discriminator_loss(
 
 def r1_penalty(net: stylegan2.Config, params: Params, photos: jax.Array) -> jax.Array:
     """Mean over photos of |d logit / d photo|^2 (Mescheder et al., arXiv:1801.04406); photos [n, H, W, 3] in [-1, 1]."""
-    grads = jax.grad(lambda x: stylegan2.Discriminator(net).apply({"params": params}, x)[0].sum())(photos)
+    grads = jax.grad(lambda x: stylegan2.discriminator(net, params, x)[0].sum())(photos)
     return jnp.sum(grads**2, (1, 2, 3)).mean()
 
 

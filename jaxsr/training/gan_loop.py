@@ -173,13 +173,13 @@ def _features(stack: np.ndarray) -> np.ndarray:
 
 def _append(path: Path, row: dict[str, float]) -> None:
     """Adds a row to curve.csv; rows that a killed run wrote beyond its last checkpoint are dropped."""
-    rows = []
+    rows: list[dict] = []
     if path.exists():
         with open(path, newline="") as file:
             rows = [r for r in csv.DictReader(file) if int(r["images"]) < row["images"]]
     temporary = path.with_suffix(".tmp")
     with open(temporary, "w", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS)
+        writer: csv.DictWriter = csv.DictWriter(file, COLUMNS)
         writer.writeheader()
         writer.writerows([*rows, {name: row[name] for name in COLUMNS}])
     temporary.replace(path)
