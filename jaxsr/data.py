@@ -26,7 +26,8 @@ def prepare(source: str, resolution: int, cache: str | Path, *, warn: Callable[[
     its name is a digest of the source's listing. Photos that cannot be read are left out and said through `warn`.
 
     Args:
-        source: a folder (searched deeply), a .tar file, or "tfds:NAME" / "tfds:NAME@SPLIT" (read without TensorFlow).
+        source: a folder (searched deeply), a .tar file, or "tfds:NAME" or "tfds:NAME@SPLIT", NAME being a prepared data set
+            or its folder (read without TensorFlow).
         resolution: the side to bring them to.
         cache: folder for the cache file.
 
@@ -121,7 +122,8 @@ def _from_tfds(name: str) -> Iterator[tuple[str, Loader]]:
 
     name, _, split = name.partition("@")
     try:
-        rows: Any = tfds.data_source(name, split=split or "train")
+        builder = tfds.builder_from_directory(name) if Path(name).is_dir() else tfds.builder(name)
+        rows: Any = builder.as_data_source(split=split or "train")
     except Exception as error:  # tfds raises many types, most with pages of text
         raise ValueError(
             f"tfds:{name}: expected a prepared data set with split {split or 'train'!r}, got {str(error).splitlines()[0]}"

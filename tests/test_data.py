@@ -1,11 +1,15 @@
 """data: every source of photos gives the same array, and the order is a resumable permutation."""
 
 import io
+import sys
 import tarfile
+from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow_datasets as tfds
 from PIL import Image
+from tensorflow_datasets.core import dataset_metadata
 
 from jaxsr import data
 
@@ -59,6 +63,42 @@ def test_bad_photos_are_left_out_and_said(folder, tmp_path):
     said = []
     assert len(data.prepare(str(folder), 8, tmp_path / "cache", warn=said.append)) == 3
     assert said[0].startswith(f"{folder}: 2 of 5 photos could not be read and are left out, the first: broken.png")
+
+
+class Tiny(tfds.core.GeneratorBasedBuilder):
+    """A TFDS data set of the pictures in a folder, written without TensorFlow."""
+
+    VERSION = tfds.core.Version("1.0.0")
+    FOLDER = Path()
+
+    @classmethod
+    def get_metadata(cls):
+        return dataset_metadata.DatasetMetadata(description="tiny", citation="", tags=[])
+
+    def _info(self):
+        return self.dataset_info_from_configs(features=tfds.features.FeaturesDict({"image": tfds.features.Image(shape=(None, None, 3))}))
+
+    def _split_generators(self, dl_manager):
+        return {"test": self._generate_examples()}
+
+    def _generate_examples(self):
+        for i, path in enumerate(sorted(self.FOLDER.glob("*.png"))):
+            yield i, {"image": str(path)}
+
+
+def test_tfds_equals_folder(tmp_path):
+    """A data set by name is read through TFDS's data source, without TensorFlow."""
+    Tiny.FOLDER = tmp_path / "photos"
+    Tiny.FOLDER.mkdir()
+    for i in range(3):
+        Image.fromarray(np.random.default_rng(i).integers(0, 256, (16, 20, 3), np.uint8)).save(Tiny.FOLDER / f"{i}.png")
+    Tiny(data_dir=str(tmp_path / "tfds"), file_format="array_record").download_and_prepare()
+    from_tfds = data.prepare(f"tfds:{tmp_path / 'tfds' / 'tiny' / '1.0.0'}@test", 8, tmp_path / "cache")
+    from_folder = data.prepare(str(Tiny.FOLDER), 8, tmp_path / "cache")
+    assert {p.tobytes() for p in from_tfds} == {p.tobytes() for p in from_folder}
+    assert "tensorflow" not in sys.modules
+    with pytest.raises(ValueError, match="expected a prepared data set"):
+        data.prepare("tfds:no_such_set", 8, tmp_path / "cache")
 
 
 def test_no_source_or_no_photo_is_one_line(tmp_path):
