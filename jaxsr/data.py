@@ -122,8 +122,8 @@ def _from_tfds(name: str) -> Iterator[tuple[str, Loader]]:
 
     name, _, split = name.partition("@")
     try:
-        builder = tfds.builder_from_directory(name) if Path(name).is_dir() else tfds.builder(name)
-        rows: Any = builder.as_data_source(split=split or "train")
+        builder: Any = tfds.builder_from_directory(name) if Path(name).is_dir() else tfds.builder(name)
+        rows = builder.as_data_source(split=split or "train")
     except Exception as error:  # tfds raises many types, most with pages of text
         raise ValueError(
             f"tfds:{name}: expected a prepared data set with split {split or 'train'!r}, got {str(error).splitlines()[0]}"
