@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from absl import flags as absl_flags
-from train_flow import toy_prior
+from toy_prior import toy_prior
 
 from jaxsr import images, operators, plots, priors, weights
 

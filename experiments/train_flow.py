@@ -20,10 +20,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from absl import flags as absl_flags
+from toy_prior import toy_prior
 from tqdm import tqdm
 
 from jaxsr import priors, weights
-from jaxsr.nets import stylegan2
 from jaxsr.training import flow
 from jaxsr.types import Params
 
@@ -125,15 +125,6 @@ def draw_figure(path: Path, norms: dict[str, jax.Array], dim: int) -> None:
         axes.set(xlabel="squared norm", yticks=[], title=f"mean {values.mean():.1f}, std {values.std():.1f}")
         axes.legend(fontsize=7)
     figure.savefig(path, dpi=110, format="png")
-
-
-def toy_prior(folder: Path) -> Path:
-    """A random 8 px StyleGAN2 with its latent statistics, written to `folder`."""
-    net = stylegan2.Config(resolution=8, z_dim=8, w_dim=8, mapping_layers=2, channels=(4, 4))
-    params = stylegan2.init(jax.random.key(0), net)
-    params["statistics"] = priors.latent_statistics(stylegan2.stylegan2(net), params, jax.random.key(1), num_samples=2_000)
-    weights.save(folder, params, {"architecture": "stylegan2", "name": "toy", "net": dataclasses.asdict(net)})
-    return folder
 
 
 if __name__ == "__main__":
