@@ -46,6 +46,7 @@ from jaxsr.types import Params, Result
 KERNELS = get_args(resample.Kernel)
 GRID_ROWS = 64
 SMOKE_STEPS, SMOKE_PHOTOS = 4, 2
+INIT_SPREAD = 0.2  # of the starts of several solutions by RLS, as in the authors' release
 COLUMNS = ("file", "output", "solution", "method", "factor", "seconds", "residual", "feasible", "psnr", "ssim", "top_octave")
 COLUMNS += ("top_octave_reference", "fit", "status", "error", "digest")
 
@@ -121,6 +122,8 @@ def make_solve(prior: Prior, params: Params, operator: operators.Operator, setti
     """The method for one operator, and all of its settings. Raises ValueError when the prior lacks what the method needs."""
     factory, config_class = METHODS[settings.method]
     config = resolve(config_class(preset=settings.preset), operator)
+    if settings.num_solutions > 1 and "init_spread" in config.PRESETS[config.preset]:
+        config = dataclasses.replace(config, init_spread=INIT_SPREAD)
     if settings.smoke:
         config = dataclasses.replace(config, **{f.name: SMOKE_STEPS for f in dataclasses.fields(config) if f.name.endswith("steps")})
     solve = factory(prior, operator, config)
@@ -310,4 +313,5 @@ def announce(jobs: Sequence[Job], bad: Sequence[dict], done: int, prior: Prior, 
 
 if __name__ == "__main__":
     read_settings = flags.define(Settings())
+    flags.one_device_a_core()
     flags.run(lambda: main(read_settings()))

@@ -20,14 +20,14 @@ from jaxsr.types import Params
 def save(folder: str | Path, params: Params, config: dict[str, Any]) -> None:
     """Writes `params` (a nested dict or list of arrays, kept in their dtypes) and `config` (JSON) to `folder`, replacing what it held.
 
-    The folder appears whole or not at all: everything is written beside it and renamed.
+    Everything is written beside it and renamed, so the folder is never half written; other files in it, such as a card, are kept.
 
     Raises:
         ValueError: `folder` holds something that is not weights of ours.
     """
     import orbax.checkpoint as ocp
 
-    folder = Path(folder).absolute()
+    folder = Path(folder).resolve()
     if folder.exists() and not (folder / "config.json").is_file():
         raise ValueError(f"{folder}: expected a new folder or one with weights (config.json), got another one; nothing was written")
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -38,11 +38,15 @@ def save(folder: str | Path, params: Params, config: dict[str, Any]) -> None:
         (fresh / "config.json").write_text(json.dumps(config, indent=2) + "\n")
         for extra in folder.iterdir() if folder.exists() else []:
             if extra.name not in ("params", "config.json"):
-                shutil.move(extra, fresh / extra.name)
+                (shutil.copytree if extra.is_dir() else shutil.copy2)(extra, fresh / extra.name)
         os.chmod(fresh, 0o755)
         if folder.exists():
-            shutil.rmtree(folder)
-        os.replace(fresh, folder)
+            old = fresh.with_name(fresh.name + ".old")
+            os.replace(folder, old)
+            os.replace(fresh, folder)
+            shutil.rmtree(old)
+        else:
+            os.replace(fresh, folder)
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
 

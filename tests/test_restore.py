@@ -171,6 +171,6 @@ def test_devices_do_not_change_a_result(all_eight, tmp_path):
     """Fails when the shares of several devices are mixed up."""
     here = Path(__file__).parent
     code = DEVICES.format(paths=[str(here), str(here.parent)])
-    env = os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=2", "JAX_PLATFORMS": "cpu"}
+    env = os.environ | {"XLA_FLAGS": f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count=2", "JAX_PLATFORMS": "cpu"}
     subprocess.run([sys.executable, "-c", code, str(tmp_path / "images.npy")], env=env, check=True)
     np.testing.assert_allclose(np.load(tmp_path / "images.npy"), all_eight.image, atol=1 / 255)

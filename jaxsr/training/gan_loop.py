@@ -137,7 +137,7 @@ def _publish(net: stylegan2.Config, run: Run, state: gan.State, photos: np.ndarr
     """Writes the prior and a grid of its samples; returns the Frechet distance."""
     params = jax.device_get(state.params | state.ema)
     params["statistics"] = _statistics(net)(params)
-    config = {"architecture": "stylegan2", "net": dataclasses.asdict(net), **about}
+    config = {"architecture": "stylegan2", "net": dataclasses.asdict(net) | {"dtype": "float32"}, **about}
     weights.save(folder / "prior", params, config)
     generate = _generate(net)
     z = jax.random.normal(jax.random.key(run.seed), (64, net.z_dim))
