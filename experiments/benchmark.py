@@ -21,7 +21,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxsr import operators, priors, search
+from jaxsr import operators, priors, report, search
 from jaxsr.methods import METHODS
 
 REPEATS = 15
@@ -126,12 +126,10 @@ def main(settings: Settings) -> int:
             for batch in sizes:
                 rows += [{"method": name, **row} for row in measure(factory(prior, operator), params, batch, rate, repeats)]
     device = f"{jax.device_count()} x {jax.devices()[0].device_kind}"
-    report = {"device": device, "jax": jax.__version__, "prior": prior.info.name, "matrix_gflop_per_s": rate, "rows": rows}
-    (out / "benchmark.json").write_text(json.dumps(report, indent=1))
+    summary = {"device": device, "jax": jax.__version__, "prior": prior.info.name, "matrix_gflop_per_s": rate, "rows": rows}
+    report.write_text(out / "benchmark.json", json.dumps(summary, indent=1) + "\n")
     print(f"{device}, jax {jax.__version__}, prior {prior.info.name}: matrix product {rate:.0f} GFLOP/s")
-    print("| " + " | ".join(rows[0]) + " |\n|" + "---|" * len(rows[0]))
-    for row in rows:
-        print("| " + " | ".join(f"{v:.3g}" if isinstance(v, float) else str(v) for v in row.values()) + " |")
+    print(report.markdown([{k: float(f"{v:.3g}") if isinstance(v, float) else v for k, v in row.items()} for row in rows], list(rows[0])))
     return 0
 
 

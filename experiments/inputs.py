@@ -3,15 +3,18 @@
 import functools
 import hashlib
 from collections.abc import Callable, Sequence
+from itertools import chain, count
 from pathlib import Path
 from typing import Literal, NamedTuple, cast
 
 import jax.numpy as jnp
 import numpy as np
+from tqdm import tqdm
 
 from jaxsr import degradations, images, operators, resample
 
 REFERENCE_FACTOR = 8  # of a reference, when none is asked for
+LONGEST_STEM = 200  # bytes; file systems allow names of 255
 
 
 class File(NamedTuple):
@@ -32,14 +35,25 @@ class Fitter(NamedTuple):
 
 
 class Photo(NamedTuple):
-    """A photo to restore: y [h, w, 3], what was cropped or padded to get it, its high-resolution reference [R, R, 3] on request."""
+    """A photo to restore. It is read again when its pixels are needed, so that thousands need not be held.
+
+    Attributes:
+        file: its path.
+        is_reference: whether the file is the high-resolution reference, which is degraded first.
+        factor: enlargement.
+        fit: what was cropped or padded.
+        digest: of the pixels of the measurement and the reference.
+        measurement: () -> y [h, w, 3].
+        reference: () -> [R, R, 3], None where there is none.
+    """
 
     file: str
+    is_reference: bool
     factor: int
-    y: np.ndarray
     fit: str
-    reference: Callable[[], np.ndarray | None]
     digest: str
+    measurement: Callable[[], np.ndarray]
+    reference: Callable[[], np.ndarray | None]
 
 
 class Job(NamedTuple):
@@ -66,12 +80,13 @@ def find_files(inputs: Sequence[str], references: Sequence[str]) -> list[File]:
 def output_names(files: Sequence[File], num_solutions: int) -> list[list[str]]:
     """Names of the results of each file: <stem>.png, or <stem>_s0.png and so on.
 
-    A stem that is taken (upper and lower case being the same) or that is "grid" gets _2, _3, ...
+    A stem that is taken (upper and lower case being the same) or that is "grid" gets _2, _3, ...; one that leaves no room for such an
+    ending is cut.
     """
     taken, names = {"grid"}, []
     for file in files:
-        choices = [Path(file.name).stem, *(f"{Path(file.name).stem}_{i}" for i in range(2, len(files) + 3))]
-        stem = next(choice for choice in choices if choice.casefold() not in taken)
+        whole = Path(file.name).stem.encode()[:LONGEST_STEM].decode(errors="ignore")
+        stem = next(name for name in chain([whole], (f"{whole}_{i}" for i in count(2))) if name.casefold() not in taken)
         taken.add(stem.casefold())
         names.append([f"{stem}.png"] if num_solutions == 1 else [f"{stem}_s{i}.png" for i in range(num_solutions)])
     return names
@@ -88,14 +103,17 @@ def make_fitter(resolution: int, kernel: str, factor: int | None, fit: Literal["
     return Fitter(resolution, factor, fit, operator)
 
 
-def load_jobs(files: Sequence[File], names: Sequence[Sequence[str]], fitter: Fitter) -> tuple[list[Job], list[dict]]:
+def load_jobs(
+    files: Sequence[File], names: Sequence[Sequence[str]], fitter: Fitter, *, progress: bool = False
+) -> tuple[list[Job], list[dict]]:
     """The results to make, in order, and a row (file, output, status, error) for each file that cannot be used.
 
     Raises:
         ValueError: none can.
     """
     jobs, bad = [], []
-    for file, outputs in zip(files, names, strict=True):
+    bar = tqdm(files, desc="reading", unit="photo", delay=2, leave=False, disable=not progress, dynamic_ncols=True)
+    for file, outputs in zip(bar, names, strict=True):
         try:
             if file.problem:
                 raise ValueError(file.problem)
@@ -114,8 +132,13 @@ def load_input(file: str, fitter: Fitter) -> Photo:
     image = images.read(file)
     height, width = image.shape[:2]
     factor = _check_factor(height, width, fitter) if fitter.factor else _find_factor(height, width, fitter)
-    y, fit = images.fit(image, size=fitter.operator(factor).measurement_shape[0], mode=fitter.fit)
-    return Photo(file, factor, y, fit, lambda: None, _digest(y))
+    size = fitter.operator(factor).measurement_shape[0]
+
+    def fitted(image: np.ndarray) -> tuple[np.ndarray, str]:
+        return images.fit(image, size=size, mode=fitter.fit)
+
+    y, fit = fitted(image)
+    return Photo(file, False, factor, fit, _digest(y), lambda: fitted(images.read(file))[0], lambda: None)
 
 
 def _check_factor(height: int, width: int, fitter: Fitter) -> int:
@@ -145,12 +168,17 @@ def _find_factor(height: int, width: int, fitter: Fitter) -> int:
 
 
 def load_reference(file: str, fitter: Fitter) -> Photo:
-    """Reads a high-resolution photo and degrades it. Raises ValueError when it cannot be used."""
+    """Reads a high-resolution photo, to be degraded. Raises ValueError when it cannot be used."""
     factor = fitter.factor or REFERENCE_FACTOR
     image, fit = _square(file, fitter.resolution)
-    y = np.asarray(degradations.quantise(fitter.operator(factor).apply(jnp.asarray(image))))
-    # The reference is read again when needed, so that a thousand of them need not be held.
-    return Photo(file, factor, y, fit, lambda: _square(file, fitter.resolution)[0], _digest(y, image))
+
+    def degraded(image: np.ndarray) -> np.ndarray:
+        return np.asarray(degradations.quantise(fitter.operator(factor).apply(jnp.asarray(image))))
+
+    def reference() -> np.ndarray:
+        return _square(file, fitter.resolution)[0]
+
+    return Photo(file, True, factor, fit, _digest(degraded(image), image), lambda: degraded(reference()), reference)
 
 
 def _square(file: str, resolution: int) -> tuple[np.ndarray, str]:

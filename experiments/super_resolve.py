@@ -18,14 +18,13 @@ over its photos.
 
 import dataclasses
 import functools
-import hashlib
 import importlib.metadata
 import math
 import platform
 import shlex
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -36,7 +35,7 @@ import numpy as np
 from inputs import Job
 from tqdm import tqdm
 
-from jaxsr import images, metrics, operators, plots, priors, report, resample
+from jaxsr import images, locks, metrics, operators, plots, priors, report, resample, weights
 from jaxsr.methods import METHODS, resolve
 from jaxsr.priors import Prior
 from jaxsr.restore import restore_batches
@@ -46,6 +45,7 @@ from jaxsr.types import Params, Result
 KERNELS = get_args(resample.Kernel)
 GRID_ROWS = 64
 SMOKE_STEPS, SMOKE_PHOTOS = 4, 2
+BATCHES_READ = 64  # batches whose photos are held at once
 INIT_SPREAD = 0.2  # of the starts of several solutions by RLS, as in the authors' release
 COLUMNS = ("file", "output", "solution", "method", "factor", "seconds", "residual", "feasible", "psnr", "ssim", "top_octave")
 COLUMNS += ("top_octave_reference", "fit", "status", "error", "digest")
@@ -68,7 +68,7 @@ class Settings:
         seed: Another seed gives other random starts.
         batch_size: Photos at once; bounds the memory.
         num_solutions: Results for each photo; number i is the one that --seed=SEED+i gives.
-        fit: What to do with sides that no factor fits.
+        fit: What to do with sides that no factor fits; references are always cropped.
         overwrite: Start anew in a folder that holds other results.
         progress: A progress bar on stderr.
         smoke: Two photos and a few steps, to see that everything runs.
@@ -107,15 +107,12 @@ def out_folder(settings: Settings) -> Path:
     return Path(settings.out or ("results_smoke" if settings.smoke else "results"))
 
 
-def prior_folder(settings: Settings) -> tuple[str, Path]:
-    """The prior's source for `load_prior`, and its folder. Raises ValueError for an unknown one."""
-    bundled = priors.bundled()
-    source = settings.prior or (bundled[0] if bundled else "")
+def prior_source(settings: Settings) -> str:
+    """The prior asked for, or the best bundled one."""
+    source = settings.prior or next(iter(priors.bundled()), "")
     if not source:
         raise ValueError("no prior is bundled with this copy: give --prior=DIR")
-    if source not in bundled and not Path(source).is_dir():
-        flags.choose(source, bundled, "prior (neither a bundled name nor a folder)")
-    return source, Path(priors.__file__).parent / "assets" / source if source in bundled else Path(source)
+    return source
 
 
 def make_solve(prior: Prior, params: Params, operator: operators.Operator, settings: Settings) -> tuple[Solve, dict]:
@@ -139,11 +136,11 @@ def example_folder(prior: Path) -> str:
 
 
 def describe(source: str, prior: Prior, params: Params, values: dict, jobs: Sequence[Job], settings: Settings) -> dict:
-    """What config.json holds. "settings" is what results depend on: a run goes on only in a folder where it is the same."""
+    """What config.json holds. A run goes on only in a folder where "settings", and the "values" of each factor, are the same."""
     fixed = {name: getattr(settings, name) for name in ("method", "preset", "kernel", "factor", "fit", "seed", "num_solutions", "smoke")}
     packages = ("jaxsr", "jax", "jaxlib", "optax", "numpy", "pillow")
     return {
-        "settings": {"prior": prior.info.name, "prior_sha256": _params_digest(params), **fixed},
+        "settings": {"prior": prior.info.name, "prior_sha256": weights.digest(params), **fixed},
         "prior": {"source": source, **prior.info._asdict()},
         "values": {f"factor {factor}": value for factor, value in values.items()},
         "batch_size": settings.batch_size,
@@ -161,13 +158,6 @@ def _version(package: str) -> str:
         return "not installed"
 
 
-def _params_digest(params: Params) -> str:
-    digest = hashlib.sha256()
-    for path, leaf in jax.tree_util.tree_leaves_with_path(params):
-        digest.update(jax.tree_util.keystr(path).encode() + np.ascontiguousarray(leaf).tobytes())
-    return digest.hexdigest()
-
-
 def check_targets(folder: Path, jobs: Sequence[Job], rows: Sequence[report.Row]) -> None:
     """Raises ValueError when a result would replace a photo that is read or, by the rows of the folder, the result of another photo."""
     targets = {(folder / job.output).resolve() for job in jobs}
@@ -176,9 +166,9 @@ def check_targets(folder: Path, jobs: Sequence[Job], rows: Sequence[report.Row])
         if Path(job.photo.file).resolve() in targets:
             raise ValueError(f"a result would replace the photo {job.photo.file}: choose another --out")
         row = made.get(job.output)
-        if row and row["digest"] != job.photo.digest and row["file"] != job.photo.file:
+        if row and row.get("digest") != job.photo.digest and row.get("file") != job.photo.file:
             raise ValueError(
-                f"{folder / job.output} is the result of {row['file']}, not of {job.photo.file}: choose another --out or --overwrite"
+                f"{folder / job.output} is the result of {row.get('file')}, not of {job.photo.file}: choose another --out or --overwrite"
             )
 
 
@@ -211,9 +201,7 @@ def save(folder: Path, job: Job, result: Result, seconds: float, method: str) ->
 def restore_jobs(run: report.Run, jobs: Sequence[Job], solve: Solve, params: Params, settings: Settings) -> None:
     """Restores photos of one size; each batch is in the folder and in the table as soon as it is done."""
     start, done = time.perf_counter(), 0
-    ys, seeds = np.stack([job.photo.y for job in jobs]), [settings.seed + job.solution for job in jobs]
-    batches = restore_batches(solve, params, ys, seed=seeds, batch_size=settings.batch_size, progress=settings.progress)
-    for indices, results in batches:
+    for indices, results in _batches(jobs, solve, params, settings):
         seconds = (time.perf_counter() - start) / len(indices)
         each = [jax.tree.map(lambda leaf, row=row: leaf[row], results) for row in range(len(indices))]
         run.add([save(run.folder, jobs[i], result, seconds, settings.method) for i, result in zip(indices, each, strict=True)])
@@ -221,6 +209,17 @@ def restore_jobs(run: report.Run, jobs: Sequence[Job], solve: Solve, params: Par
         residual = f"residual {np.mean(results.residual):.2g}, {np.mean(results.feasible):.0%} feasible"
         tqdm.write(f"factor {jobs[0].photo.factor}: {done} of {len(jobs)} done, {seconds:.2g} s each, {residual}")
         start = time.perf_counter()
+
+
+def _batches(jobs: Sequence[Job], solve: Solve, params: Params, settings: Settings) -> Iterator[tuple[np.ndarray, Result]]:
+    """`restore_batches` with the photos of some batches read at once, so that memory does not grow with their number."""
+    length = BATCHES_READ * settings.batch_size
+    for first in range(0, len(jobs), length):
+        block = jobs[first : first + length]
+        ys, seeds = np.stack([job.photo.measurement() for job in block]), [settings.seed + job.solution for job in block]
+        batches = restore_batches(solve, params, ys, seed=seeds, batch_size=settings.batch_size, progress=settings.progress)
+        for indices, results in batches:
+            yield first + indices, results
 
 
 def draw_grid(run: report.Run, jobs: Sequence[Job], resolution: int, num_solutions: int) -> str:
@@ -232,8 +231,8 @@ def draw_grid(run: report.Run, jobs: Sequence[Job], resolution: int, num_solutio
     references = [group[0].photo.reference() for group in groups[:GRID_ROWS]]
     rows, captions = [], []
     for group, reference in zip(groups, references, strict=False):
-        photo, results = group[0].photo, [images.read(run.folder / job.output) for job in group]
-        rows.append([photo.y, np.asarray(resample.upsample(photo.y, photo.factor)), *results, reference])
+        y, results = group[0].photo.measurement(), [images.read(run.folder / job.output) for job in group]
+        rows.append([y, np.asarray(resample.upsample(y, group[0].photo.factor)), *results, reference])
         captions.append(_caption(group[0].output, run.rows[group[0].output]))
     titles = [f"result {i + 1}" for i in range(num_solutions)] if num_solutions > 1 else ["result"]
     columns = ["input", "bicubic", *titles, "reference"]
@@ -263,19 +262,19 @@ def summarise(run: report.Run, jobs: Sequence[Job], bad: Sequence[dict], prior: 
     lines = [f"{len(rows)} results, {report.share(rows, 'feasible'):.0%} feasible; mean {', '.join(means)}"] if rows else ["no result"]
     lost = [row for row in [*bad, *(run.rows[job.output] for job in jobs)] if row["status"] == "error"]
     lines += [f"{len(lost)} not restored; {run.folder / 'results.csv'} says why, the first: {lost[0]['error']}"] if lost else []
-    real = [run.rows[job.output] for job in jobs if job.photo.reference() is None]
+    real = [run.rows[job.output] for job in jobs if not job.photo.is_reference]
     if report.share(real, "feasible") < 0.5:
         lines.append(
             f"hint: most results do not match their photo: it may have been made small by another kernel than --kernel={settings.kernel} "
-            f"(there are {', '.join(KERNELS)}), or show something else than the prior does ({prior.info.domain})"
+            f"(there are {', '.join(KERNELS)}), or show something else than the prior does ({prior.info.domain or 'see its card'})"
         )
     return "\n".join(lines)
 
 
 def main(settings: Settings) -> int:
     check(settings)
-    source, folder = prior_folder(settings)
-    patterns = settings.input or (() if settings.reference else (example_folder(folder),))
+    source = prior_source(settings)
+    patterns = settings.input or (() if settings.reference else (example_folder(priors.prior_folder(source)),))
     files = inputs.find_files(patterns, settings.reference)[: SMOKE_PHOTOS if settings.smoke else None]
     names = inputs.output_names(files, settings.num_solutions)
     flags.cache_compilations()
@@ -283,28 +282,33 @@ def main(settings: Settings) -> int:
     fitter = inputs.make_fitter(
         prior.info.resolution, settings.kernel, settings.factor, settings.fit, references=any(file.is_reference for file in files)
     )
-    jobs, bad = inputs.load_jobs(files, names, fitter)
+    jobs, bad = inputs.load_jobs(files, names, fitter, progress=settings.progress)
     factors = sorted({job.photo.factor for job in jobs})
     solves = {factor: make_solve(prior, params, fitter.operator(factor), settings) for factor in factors}
     config = describe(source, prior, params, {factor: values for factor, (_, values) in solves.items()}, jobs, settings)
+    with locks.only_here(out_folder(settings)):
+        run = start_run(config, jobs, [name for group in names for name in group], settings)
+        run.add(row | {"method": settings.method} for row in bad)
+        missing = [job for job in jobs if not run.is_done(job.output, job.photo.digest)]
+        announce(jobs, bad, len(jobs) - len(missing), prior, settings)
+        for factor in factors:
+            group = [job for job in missing if job.photo.factor == factor]
+            if group:
+                restore_jobs(run, group, solves[factor][0], params, settings)
+        print(f"{summarise(run, jobs, bad, prior, settings)}\n{draw_grid(run, jobs, prior.info.resolution, settings.num_solutions)}")
+    return 0
+
+
+def start_run(config: dict, jobs: Sequence[Job], order: Sequence[str], settings: Settings) -> report.Run:
     out = out_folder(settings)
     check_targets(out, jobs, [] if settings.overwrite else report.read_csv(out / "results.csv"))
-    run = report.open_run(out, config, COLUMNS, [name for group in names for name in group], overwrite=settings.overwrite)
-    missing = [job for job in jobs if not run.is_done(job.output, job.photo.digest)]
-    announce(jobs, bad, len(jobs) - len(missing), prior, settings)
-    for factor in factors:
-        group = [job for job in missing if job.photo.factor == factor]
-        if group:
-            restore_jobs(run, group, solves[factor][0], params, settings)
-    run.add(row | {"method": settings.method} for row in bad)
-    print(f"{summarise(run, jobs, bad, prior, settings)}\n{draw_grid(run, jobs, prior.info.resolution, settings.num_solutions)}")
-    return 0
+    return report.open_run(out, config, COLUMNS, order, overwrite=settings.overwrite)
 
 
 def announce(jobs: Sequence[Job], bad: Sequence[dict], done: int, prior: Prior, settings: Settings) -> None:
     """Says what will be done, what was cropped or padded, and which photos cannot be used."""
-    shown = f"prior {prior.info.name} ({prior.info.resolution} px, {prior.info.domain})"
-    print(f"{shown}, method {settings.method}, preset {settings.preset}, kernel {settings.kernel}")
+    facts = ", ".join(filter(None, [f"{prior.info.resolution} px", prior.info.domain]))
+    print(f"prior {prior.info.name} ({facts}), method {settings.method}, preset {settings.preset}, kernel {settings.kernel}")
     print(f"{len(jobs)} results to make, {done} of them done before")
     changed = {job.photo.file: job.photo.fit for job in jobs if job.photo.fit}
     for line in [f"{file}: {fit}" for file, fit in changed.items()] + [f"cannot use {row['error']}" for row in bad]:

@@ -11,7 +11,6 @@ command and ends with the same flow.
 
 import dataclasses
 import json
-import os
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -23,7 +22,7 @@ from absl import flags as absl_flags
 from toy_prior import toy_prior
 from tqdm import tqdm
 
-from jaxsr import priors, weights
+from jaxsr import locks, priors, report, weights
 from jaxsr.training import flow
 from jaxsr.types import Params
 
@@ -51,6 +50,12 @@ def main() -> None:
         raise ValueError("--prior is missing: expected the folder of a prior, or a bundled name")
     prior, params = priors.load_prior(source)
     to = Path(TO.value or (source if str(source) not in priors.bundled() else out / "prior"))
+    with locks.only_here(out):
+        make_flow(source, to, out, prior, params, config)
+
+
+def make_flow(source: str | Path, to: Path, out: Path, prior: priors.Prior, params: Params, config: flow.Config) -> None:
+    """Trains the flow, stores it in `to`, and writes what shows how good it is to `out`."""
     key = jax.random.key(SEED.value)
     print(
         f"{prior.info.name}: w of {prior.info.w_dim} dimensions, {config.num_train:,} samples to train on, checkpoints in {out}/checkpoints"
@@ -60,7 +65,8 @@ def main() -> None:
     drawn = flow.samples(prior, params, key, config)
     norms = flow.squared_norms(params["statistics"], stored, drawn.test)
     summary = flow.assess(stored, drawn, norms)
-    write_summary(out / "flow.json", {"prior": prior.info.name, "seed": SEED.value, "config": dataclasses.asdict(config), **summary})
+    record = {"prior": prior.info.name, "seed": SEED.value, "config": dataclasses.asdict(config), **summary}
+    report.write_text(out / "flow.json", json.dumps(record, indent=2) + "\n")
     print_summary(summary)
     if find_spec("matplotlib"):
         draw_figure(out / "gaussianisation.png", norms, prior.info.w_dim)
@@ -73,11 +79,11 @@ def train(prior: priors.Prior, params: Params, key: jax.Array, config: flow.Conf
     """`flow.fit` with a progress bar over epochs that shows nats a dimension; early stopping may end it before it is full."""
     with tqdm(total=config.max_epochs, unit="epoch", desc="flow") as bar:
 
-        def report(epoch: int, metrics: dict[str, float]) -> None:
+        def show(epoch: int, metrics: dict[str, float]) -> None:
             bar.update(epoch - bar.n)
             bar.set_postfix({name: f"{value:.4f}" for name, value in metrics.items()})
 
-        return flow.fit(prior, params, key, config, folder=folder, report=report)
+        return flow.fit(prior, params, key, config, folder=folder, report=show)
 
 
 def add_flow(source: Path, to: Path, params: Params, trained: Params) -> Params:
@@ -91,13 +97,6 @@ def add_flow(source: Path, to: Path, params: Params, trained: Params) -> Params:
     whole = jax.tree.map(lambda x: x.astype(dtype) if jnp.issubdtype(x.dtype, jnp.floating) else x, {**params, "flow": trained})
     weights.save(to, whole, weights.read_config(source))
     return jax.tree.map(lambda x: x.astype(jnp.float32), whole["flow"])
-
-
-def write_summary(path: Path, summary: dict) -> None:
-    """JSON, written beside `path` and renamed."""
-    part = path.with_name(path.name + ".part")
-    part.write_text(json.dumps(summary, indent=2) + "\n")
-    os.replace(part, path)
 
 
 def print_summary(summary: dict) -> None:

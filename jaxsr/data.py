@@ -1,22 +1,20 @@
 """Training photos: a folder, a tar or a TFDS data set, brought once to uint8 [n, r, r, 3] in a cache file and read from there by mmap."""
 
 import hashlib
-import io
 import os
 import tarfile
-import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
-from PIL import Image, ImageOps
+from filelock import FileLock
 
-from jaxsr.images import SUFFIXES
+from jaxsr import images
 
-Loader = Callable[[], Image.Image]
+Loader = Callable[[], np.ndarray]
 
 
 def prepare(source: str, resolution: int, cache: str | Path, *, warn: Callable[[str], None] = print) -> np.ndarray:
@@ -37,27 +35,40 @@ def prepare(source: str, resolution: int, cache: str | Path, *, warn: Callable[[
     entries = list(_open(source))
     listing = f"{source} {resolution} " + " ".join(name for name, _ in entries)
     path = Path(cache) / f"photos-{resolution}-{hashlib.sha256(listing.encode()).hexdigest()[:16]}.npy"
-    if not path.exists():
-        _write(entries, resolution, path, source, warn)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(path.with_name(f".{path.name}.lock")):  # another process that wants the same photos waits for them
+        if not path.exists():
+            _write(entries, resolution, path, source, warn)
     return np.load(path, mmap_mode="r")
 
 
 def _write(entries: list[tuple[str, Loader]], resolution: int, path: Path, source: str, warn: Callable[[str], None]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    photos, unread = [], []
-    for (name, _), photo in zip(entries, _decoded(entries, resolution), strict=True):
-        if isinstance(photo, Exception):
-            unread.append(f"{name}: {photo}")
-        else:
-            photos.append(photo)
-    if unread:
-        warn(f"{source}: {len(unread)} of {len(entries)} photos could not be read and are left out, the first: {unread[0]}")
-    if not photos:
-        raise ValueError(f"{source}: expected photos, got {len(entries)} files of which none could be read")
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".photos-")
-    with os.fdopen(handle, "wb") as file:
-        np.save(file, np.stack(photos))
-    os.replace(temporary, path)
+    """Photo after photo into a temporary file, which then takes the name; memory holds some hundred at a time."""
+    temporary, count, unread = path.with_name(f".{path.name}.tmp"), 0, []
+    try:
+        with open(temporary, "wb") as file:
+            _write_header(file, (0, resolution, resolution, 3))
+            for (key, _), photo in zip(entries, _decoded(entries, resolution), strict=True):
+                if isinstance(photo, Exception):
+                    name = key.partition("|")[0]
+                    unread.append(str(photo) if name in str(photo) else f"{name}: {photo}")
+                else:
+                    file.write(photo.tobytes())
+                    count += 1
+            file.seek(0)
+            _write_header(file, (count, resolution, resolution, 3))
+        if unread:
+            warn(f"{source}: {len(unread)} of {len(entries)} photos could not be read and are left out, the first: {unread[0]}")
+        if not count:
+            raise ValueError(f"{source}: expected photos, got {len(entries)} files of which none could be read")
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _write_header(file: BinaryIO, shape: tuple[int, ...]) -> None:
+    """The header of a .npy of uint8. numpy leaves room in it for the first axis to grow, so that it can be written again in place."""
+    np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
 
 
 def _decoded(entries: list[tuple[str, Loader]], resolution: int) -> Iterator[np.ndarray | Exception]:
@@ -65,25 +76,21 @@ def _decoded(entries: list[tuple[str, Loader]], resolution: int) -> Iterator[np.
 
     def one(loader: Loader) -> np.ndarray | Exception:
         try:
-            with loader() as image:
-                return _square(image, resolution)
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+            return _square(loader(), resolution)
+        except (OSError, ValueError) as error:
             return error
 
     loaders = iter([loader for _, loader in entries])
-    with ThreadPoolExecutor() as pool:
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
         while chunk := list(islice(loaders, 512)):
             yield from pool.map(one, chunk)
 
 
-def _square(image: Image.Image, resolution: int) -> np.ndarray:
-    image = ImageOps.exif_transpose(image).convert("RGB")
-    side = min(image.size)
-    if side < resolution:
-        raise ValueError(f"expected sides of at least {resolution} px, got {image.width} x {image.height}")
-    left, top = (image.width - side) // 2, (image.height - side) // 2
-    # Pillow's BOX filter is the area average.
-    return np.asarray(image.resize((resolution, resolution), Image.Resampling.BOX, (left, top, left + side, top + side)))
+def _square(image: np.ndarray, resolution: int) -> np.ndarray:
+    height, width = image.shape[:2]
+    if min(height, width) < resolution:
+        raise ValueError(f"expected sides of at least {resolution} px, got {width} x {height}")
+    return images.to_uint8(images.resize_area(images.square(image, mode="crop")[0], resolution))
 
 
 def _open(source: str) -> Iterator[tuple[str, Loader]]:
@@ -99,22 +106,22 @@ def _open(source: str) -> Iterator[tuple[str, Loader]]:
 
 
 def _from_folder(folder: Path) -> Iterator[tuple[str, Loader]]:
-    for path in sorted(p for p in folder.rglob("*") if p.suffix[1:].lower() in SUFFIXES):
+    for path in sorted(p for p in folder.rglob("*") if p.suffix[1:].lower() in images.SUFFIXES):
         stat = path.stat()
-        yield f"{path.relative_to(folder)}:{stat.st_size}:{stat.st_mtime_ns}", lambda path=path: Image.open(path)
+        yield f"{path.relative_to(folder)}|{stat.st_size}|{stat.st_mtime_ns}", lambda path=path: images.read(path)
 
 
 def _from_tar(path: Path) -> Iterator[tuple[str, Loader]]:
     with tarfile.open(path) as archive:
-        members = [m for m in archive if m.isfile() and Path(m.name).suffix[1:].lower() in SUFFIXES]
+        members = [m for m in archive if m.isfile() and Path(m.name).suffix[1:].lower() in images.SUFFIXES]
 
-    def read(offset: int, size: int) -> Image.Image:
+    def read(member: tarfile.TarInfo) -> np.ndarray:
         with open(path, "rb") as file:
-            file.seek(offset)
-            return Image.open(io.BytesIO(file.read(size)))
+            file.seek(member.offset_data)
+            return images.decode(file.read(member.size), member.name)
 
     for m in members:
-        yield f"{m.name}:{m.size}:{m.mtime}", lambda m=m: read(m.offset_data, m.size)
+        yield f"{m.name}|{m.size}|{m.mtime}", lambda m=m: read(m)
 
 
 def _from_tfds(name: str) -> Iterator[tuple[str, Loader]]:
@@ -129,7 +136,7 @@ def _from_tfds(name: str) -> Iterator[tuple[str, Loader]]:
             f"tfds:{name}: expected a prepared data set with split {split or 'train'!r}, got {str(error).splitlines()[0]}"
         ) from error
     for i in range(len(rows)):
-        yield f"{name}@{split}:{i}", lambda i=i: Image.fromarray(np.asarray(rows[i]["image"]).squeeze())
+        yield f"{name}@{split}:{i}", lambda i=i: images.from_array(rows[i]["image"])
 
 
 class Order:

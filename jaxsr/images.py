@@ -14,6 +14,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Array, Float
 from PIL import Image, UnidentifiedImageError
+from PIL.ImageFile import ImageFile
 
 SUFFIXES = frozenset(
     ["apng", "avif", "bmp", "gif", "j2k", "jfif", "jp2", "jpe", "jpeg", "jpg", "pbm", "pgm", "png", "pnm", "ppm", "tif", "tiff", "webp"]
@@ -54,21 +55,46 @@ def read(path: str | os.PathLike) -> np.ndarray:
         ImageError: a path that is missing or no regular file, a file that is empty, truncated, no image, too large (Pillow's limit of
             179 million pixels), in a mode that has no range (32-bit integers), or has non-finite or out-of-range pixels.
     """
-    path = Path(path)
+
+    def open_image() -> ImageFile:
+        _require_file(Path(path))
+        return Image.open(path, formats=FORMATS)
+
+    return _guarded(str(path), lambda: _decode(str(path), open_image))
+
+
+def decode(data: bytes, name: str) -> np.ndarray:
+    """As `read`, of the bytes of a file that lies in an archive; `name` is what errors call it."""
+    return _guarded(name, lambda: _decode(name, lambda: Image.open(io.BytesIO(data), formats=FORMATS)))
+
+
+def from_array(array: np.ndarray) -> np.ndarray:
+    """The image, float32 [h, w, 3] in [0, 1], of pixels uint8 or uint16 [h, w] or [h, w, 1 (grey), 3 or 4 (alpha, onto white)].
+
+    Raises:
+        ImageError: another type or shape.
+    """
+    array = np.asarray(array)
+    if array.dtype not in (np.uint8, np.uint16) or array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (1, 3, 4)):
+        raise ImageError(f"expected uint8 or uint16 pixels [h, w] or [h, w, 1, 3 or 4], got {array.dtype} {array.shape}")
+    return _to_rgb(array.astype(np.float32) / np.float32(np.iinfo(array.dtype).max))
+
+
+def _guarded(name: str, decode: Callable[[], np.ndarray]) -> np.ndarray:
+    """What `decode` returns, its range checked; any failure becomes an ImageError of one line."""
     try:
-        _require_file(path)
         with warnings.catch_warnings():
             # Pillow warns of odd metadata and of photos above half its size limit; neither hurts the pixels.
             warnings.simplefilter("ignore")
-            pixels = _decode(path)
+            pixels = decode()
     except ImageError:
         raise
     except UnidentifiedImageError:
-        raise ImageError(f"{path}: expected an image ({', '.join(FORMATS)}), got a file that is none or is damaged") from None
+        raise ImageError(f"{name}: expected an image ({', '.join(FORMATS)}), got a file that is none or is damaged") from None
     except Exception as error:  # Pillow's decoders raise nearly anything when a file is damaged.
         reason = " ".join(str(getattr(error, "strerror", None) or error).split()) or type(error).__name__
-        raise ImageError(f"{path}: expected a readable image, got an error: {reason}") from error
-    return _in_range(path, pixels)
+        raise ImageError(f"{name}: expected a readable image, got an error: {reason}") from error
+    return _in_range(name, pixels)
 
 
 def _require_file(path: Path) -> None:
@@ -82,21 +108,25 @@ def _require_file(path: Path) -> None:
         raise ImageError(f"{path}: expected an image file, got an empty file")
 
 
-def _decode(path: Path) -> np.ndarray:
+def _decode(name: str, open_image: Callable[[], ImageFile]) -> np.ndarray:
     """[h, w, 3] float32 before the check of its range."""
-    with Image.open(path, formats=FORMATS) as image:
+    with open_image() as image:
         rawmodes = {_rawmode(tile) for tile in image.tile}
         image.load()
         if rawmodes and all(re.fullmatch("RGBA?;16[BLN]", mode) for mode in rawmodes):
-            pixels = (np.asarray(image, np.float32) * 256.0 + _low_bytes(path)) / 65535.0
+            pixels = (np.asarray(image, np.float32) * 256.0 + _low_bytes(open_image)) / 65535.0
         else:
-            pixels = _to_float(path, image, rawmodes)
+            pixels = _to_float(name, image, rawmodes)
         orientation = _orientation(image)
-    if pixels.ndim == 2:
-        pixels = np.repeat(pixels[..., None], 3, axis=2)
+    return np.ascontiguousarray(_ORIENTATIONS.get(orientation, lambda x: x)(_to_rgb(pixels)), np.float32)
+
+
+def _to_rgb(pixels: np.ndarray) -> np.ndarray:
+    """[h, w, 3] of grey [h, w] or [h, w, 1], RGB, or RGBA, which is composited onto white."""
+    pixels = pixels[..., None] if pixels.ndim == 2 else pixels
     if pixels.shape[2] == 4:
         pixels = pixels[..., :3] * pixels[..., 3:] + (1.0 - pixels[..., 3:])
-    return np.ascontiguousarray(_ORIENTATIONS.get(orientation, lambda x: x)(pixels), np.float32)
+    return np.repeat(pixels, 3, axis=2) if pixels.shape[2] == 1 else pixels
 
 
 def _rawmode(tile) -> str:
@@ -105,9 +135,9 @@ def _rawmode(tile) -> str:
     return str(args[0] if isinstance(args, tuple) else args)
 
 
-def _low_bytes(path: Path) -> np.ndarray:
+def _low_bytes(open_image: Callable[[], ImageFile]) -> np.ndarray:
     """The lower byte of every 16-bit value of a colour image."""
-    with Image.open(path, formats=FORMATS) as image:
+    with open_image() as image:
         image.tile = [_read_other_byte(tile) for tile in image.tile]
         image.load()
         return np.asarray(image, np.float32)
@@ -120,14 +150,14 @@ def _read_other_byte(tile):
     return tile._replace(args=args)
 
 
-def _to_float(path: Path, image: Image.Image, rawmodes: set[str]) -> np.ndarray:
+def _to_float(name: str, image: Image.Image, rawmodes: set[str]) -> np.ndarray:
     """Grey [h, w], RGB [h, w, 3] or RGBA [h, w, 4] of a loaded image, integers scaled to [0, 1]."""
     if image.mode == "F":
         return np.asarray(image)
     if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PPM"):
         return np.asarray(image).astype(np.float32) / (4095.0 if "I;12" in rawmodes else 65535.0)
     if image.mode == "I":
-        raise ImageError(f"{path}: expected 8-bit, 16-bit or float pixels, got 32-bit or signed integers")
+        raise ImageError(f"{name}: expected 8-bit, 16-bit or float pixels, got 32-bit or signed integers")
     return np.asarray(image.convert("RGBA" if image.has_transparency_data else "RGB"), np.float32) / 255.0
 
 
@@ -139,12 +169,12 @@ def _orientation(image: Image.Image) -> int:
         return 1
 
 
-def _in_range(path: Path, pixels: np.ndarray) -> np.ndarray:
+def _in_range(name: str, pixels: np.ndarray) -> np.ndarray:
     if not np.isfinite(pixels).all():
-        raise ImageError(f"{path}: expected finite pixels, got NaN or infinity")
+        raise ImageError(f"{name}: expected finite pixels, got NaN or infinity")
     low, high = float(pixels.min()), float(pixels.max())
     if low < 0.0 or high > 1.0:
-        raise ImageError(f"{path}: expected float pixels in [0, 1], got values from {low:g} to {high:g}")
+        raise ImageError(f"{name}: expected float pixels in [0, 1], got values from {low:g} to {high:g}")
     return pixels
 
 

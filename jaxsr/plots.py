@@ -1,8 +1,7 @@
-"""Pictures of results: labelled grids (Pillow) and traces of a search (matplotlib, imported when used)."""
+"""Pictures of results: labelled grids and mosaics."""
 
 import math
-import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -69,16 +68,3 @@ def _text(canvas: Image.Image, text: str, x: int, y: int, width: int) -> None:
     while text and draw.textlength(text, font=font) > width:
         text = text[:-2].rstrip(".") + "." if len(text) > 2 else ""
     draw.text((x, y), text, fill="black", font=font)
-
-
-def traces(trace: Mapping[str, np.ndarray], path: str | os.PathLike) -> None:
-    """Draws every term of a trace, name -> [steps] or [n, steps], against the step, on a logarithmic axis, into an image file."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(5, 2.2 * len(trace)), layout="constrained")
-    for axis, (name, values) in zip(np.ravel(figure.subplots(len(trace), squeeze=False)), trace.items(), strict=True):
-        axis.plot(np.atleast_2d(np.asarray(values)).T, linewidth=0.8)
-        axis.set(title=name, xlabel="step")
-        if np.nanmin(values) > 0:
-            axis.set_yscale("log")
-    figure.savefig(path)

@@ -96,7 +96,7 @@ def in_w_plus_noise(prior: Prior) -> Prior:
 
 
 def latent_statistics(prior: Prior, params: Params, key: PRNGKey, *, num_samples: int = 100_000) -> dict[str, jax.Array]:
-    """Statistics of w that the searches start from, each [w_dim], from `num_samples` draws of z.
+    """Statistics of w that the searches start from, each [w_dim], from `num_samples` draws of z, a multiple of 1,000.
 
     `w_mean`, `w_std`: of w (RLS starts at the mean of 100,000 w). `white_mean`, `white_std`: of LeakyReLU_5(w), the inverse of the
     mapping network's last activation, PULSE's "gaussian fit" (arXiv:2003.03808): w = LeakyReLU_0.2(v * white_std + white_mean).
@@ -109,7 +109,9 @@ def latent_statistics(prior: Prior, params: Params, key: PRNGKey, *, num_samples
         moments = [w.mean(0), (w**2).mean(0), white.mean(0), (white**2).mean(0)]
         return [s + m for s, m in zip(sums, moments, strict=True)], None
 
-    count = max(num_samples // 1_000, 1)
+    count, rest = divmod(num_samples, 1_000)
+    if rest or not count:
+        raise ValueError(f"num_samples must be a multiple of 1,000, got {num_samples}")
     zeros = [jnp.zeros(prior.info.w_dim)] * 4
     sums, _ = jax.lax.scan(chunk, zeros, jax.random.split(key, count))
     mean, square, white_mean, white_square = (s / count for s in sums)

@@ -127,36 +127,53 @@ def open_run(folder: str | os.PathLike, config: Mapping, columns: Sequence[str],
 
     Args:
         folder: made when missing.
-        config: what config.json is to hold; its entry "settings" (name -> value or nested) must be that of the run being gone on with.
+        config: what config.json is to hold. Its entry "settings" (name -> value or nested) must be that of the run being gone on with;
+            of "values" and "photos" (name -> anything) those that only the earlier run has are kept, and "values" of both must be equal.
         columns, order: see `Run`.
-        overwrite: start anew whatever is there; files of other names stay.
+        overwrite: start anew: the results that the table of an earlier run names are removed, files of other names stay.
 
     Raises:
         ValueError: the folder cannot be written, holds a run with other settings (each is named), or one of the outputs from elsewhere.
     """
     check_writable(folder)
     folder = Path(folder)
+    record: dict = json.loads(json.dumps(config))
     rows: dict[str, Row] = {}
     if overwrite:
-        (folder / "results.csv").unlink(missing_ok=True)
+        _remove_results(folder)
     elif (folder / "config.json").exists():
-        _check_same(folder, json.loads(json.dumps(config["settings"])))
+        record = _merge(folder, record)
         rows = {row.get("output", ""): row for row in read_csv(folder / "results.csv")}
     else:
         taken = [name for name in (*order, "results.csv") if (folder / name).exists()]
         if taken:
             raise ValueError(f"{folder / taken[0]} exists and no config.json tells what made it: choose another folder, or overwrite")
-    write_text(folder / "config.json", json.dumps(config, indent=1) + "\n")
+    write_text(folder / "config.json", json.dumps(record, indent=1) + "\n")
     return Run(folder, columns, order, rows)
 
 
-def _check_same(folder: Path, settings: dict) -> None:
-    """Raises ValueError that names the settings in which the run in the folder differs."""
+def _remove_results(folder: Path) -> None:
+    """The table last, so that a kill in between leaves it to name what remains."""
+    for row in read_csv(folder / "results.csv"):
+        name = row.get("output", "")
+        if row.get("status") == "ok" and Path(name).name == name:  # nothing outside the folder, whatever the table says
+            (folder / name).unlink(missing_ok=True)
+    (folder / "results.csv").unlink(missing_ok=True)
+
+
+def _merge(folder: Path, config: dict) -> dict:
+    """`config` with what only the earlier run's has. Raises ValueError that names the settings and values in which the two differ."""
     try:
-        there = json.loads((folder / "config.json").read_text(encoding="utf-8"))["settings"]
-        different = [name for name in {**there, **settings} if there.get(name) != settings.get(name)]
-    except (ValueError, KeyError, TypeError) as error:
+        there = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        settings, values, photos = there["settings"], there.get("values", {}), there.get("photos", {})
+        different = {name: (settings.get(name), config["settings"].get(name)) for name in {**settings, **config["settings"]}}
+        for factor, now in config.get("values", {}).items():
+            different |= {f"{factor} {name}": (values.get(factor, now).get(name), value) for name, value in now.items()}
+        different = {name: pair for name, pair in different.items() if pair[0] != pair[1]}
+        merged = {"values": values | config.get("values", {}), "photos": photos | config.get("photos", {})}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{folder / 'config.json'} is not the record of a run: choose another folder, or overwrite") from error
     if different:
-        what = ", ".join(f"{name} ({json.dumps(there.get(name))} there, {json.dumps(settings.get(name))} now)" for name in different)
+        what = ", ".join(f"{name} ({json.dumps(old)} there, {json.dumps(new)} now)" for name, (old, new) in different.items())
         raise ValueError(f"{folder} holds results with another {what}: choose another folder, or overwrite")
+    return config | merged

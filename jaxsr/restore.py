@@ -34,9 +34,10 @@ def restore_batches(
 ) -> Iterator[tuple[np.ndarray, Result]]:
     """Restores n measurements batch by batch, so that each can be written as soon as it is done.
 
-    The result of a photo depends on its pixels, its seed and the method: not on its neighbours, the order or the number of devices. Every
-    batch has the same number of rows (`rows_at_once`), the last is filled up with copies: one program serves all, and a photo alone runs
-    through the very same arithmetic as a photo among others, in the time of a full batch. The rows are shared out over the devices.
+    The result of a photo depends on its pixels, its seed and the method, not on its neighbours or the order. Every batch has the same
+    number of rows (`rows_at_once`), the last is filled up with copies: one program serves all, and a photo alone runs through the very
+    same arithmetic as a photo among others, in the time of a full batch. The rows are shared out over the devices. Another number of rows
+    on a device is another program with other roundings, which a search of hundreds of steps can carry on to visible differences.
 
     Args:
         solve: a method from `jaxsr.methods`; its compiled programs are kept, a second call with the same `solve` compiles nothing.

@@ -1,5 +1,6 @@
 """Weights on disk: a folder with `config.json`, readable, and `params/`, Orbax arrays. Reading one never executes anything in it."""
 
+import hashlib
 import json
 import logging
 import os
@@ -88,6 +89,14 @@ def read_config(folder: str | Path) -> dict[str, Any]:
     if not isinstance(config, dict):
         raise ValueError(f"{path}: expected a JSON object, got {type(config).__name__}")
     return config
+
+
+def digest(params: Params) -> str:
+    """SHA-256 of the names and values of all arrays."""
+    state = hashlib.sha256()
+    for path, leaf in jax.tree_util.tree_leaves_with_path(params):
+        state.update(jax.tree_util.keystr(path).encode() + np.ascontiguousarray(leaf).tobytes())
+    return state.hexdigest()
 
 
 def _what(path: Path) -> str:

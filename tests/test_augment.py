@@ -44,6 +44,17 @@ def test_probability_one_changes_every_draw_and_is_differentiable():
     assert np.abs(grad).max() > 0
 
 
+def test_hue_turns_about_the_grey_axis():
+    """Luma and saturation must stay; a third of a turn must carry red to green to blue."""
+    image = jnp.asarray(IMAGE)
+    chroma = image - image.mean(-1, keepdims=True)
+    third = augment._turned(chroma, jnp.float32(2 * np.pi / 3))
+    np.testing.assert_allclose(third, jnp.roll(chroma, 1, -1), atol=1e-6)
+    odd = augment._turned(chroma, jnp.float32(0.7))
+    np.testing.assert_allclose(odd.mean(-1), 0, atol=1e-6)
+    np.testing.assert_allclose(jnp.linalg.norm(odd, axis=-1), jnp.linalg.norm(chroma, axis=-1), rtol=1e-5)
+
+
 @pytest.mark.parametrize(("sign", "direction"), [(0.9, 1), (0.3, -1), (0.6, 0)])
 def test_adapt_moves_towards_the_target(sign, direction):
     """More augmentation when the discriminator is too sure of the reals, less when not, always a probability."""

@@ -11,7 +11,7 @@ import tensorflow_datasets as tfds
 from PIL import Image
 from tensorflow_datasets.core import dataset_metadata
 
-from jaxsr import data
+from jaxsr import data, images
 
 
 @pytest.fixture
@@ -62,7 +62,31 @@ def test_bad_photos_are_left_out_and_said(folder, tmp_path):
     Image.new("RGB", (4, 4)).save(folder / "small.png")
     said = []
     assert len(data.prepare(str(folder), 8, tmp_path / "cache", warn=said.append)) == 3
-    assert said[0].startswith(f"{folder}: 2 of 5 photos could not be read and are left out, the first: broken.png")
+    assert said[0].startswith(f"{folder}: 2 of 5 photos could not be read and are left out, the first: {folder}/broken.png: expected")
+
+
+def test_photos_are_read_as_the_restoration_reads_them(tmp_path):
+    """16 bit and alpha: a prior must be trained on the same pixels that it is later asked for. Breaks when 16 bit is clipped to white or
+    when what lies under transparency is seen."""
+    rng = np.random.default_rng(0)
+    (tmp_path / "photos").mkdir()
+    Image.fromarray(rng.integers(0, 65536, (8, 8), np.uint16)).save(tmp_path / "photos" / "deep.png")
+    Image.fromarray(rng.integers(0, 256, (8, 8, 4), np.uint8), "RGBA").save(tmp_path / "photos" / "glass.png")
+    stack = data.prepare(str(tmp_path / "photos"), 8, tmp_path / "cache")
+    for photo, name in zip(stack, ("deep", "glass"), strict=True):
+        np.testing.assert_array_equal(photo, images.to_uint8(images.read(tmp_path / "photos" / f"{name}.png")))
+
+
+def test_failed_write_leaves_nothing_behind(folder, tmp_path):
+    """A full disk or Ctrl-C while photos are brought together must not leave gigabytes, nor half a cache that looks whole."""
+
+    def stop(_):
+        raise KeyboardInterrupt
+
+    (folder / "broken.png").write_bytes(b"")
+    with pytest.raises(KeyboardInterrupt):
+        data.prepare(str(folder), 8, tmp_path / "cache", warn=stop)
+    assert [p.suffix for p in (tmp_path / "cache").iterdir()] == [".lock"]
 
 
 class Tiny(tfds.core.GeneratorBasedBuilder):

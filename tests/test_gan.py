@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import reference_stylegan2 as reference
 
-from jaxsr import images, weights
+from jaxsr import images, locks, weights
 from jaxsr.nets import stylegan2
 from jaxsr.priors import load_prior
 from jaxsr.training import checkpoints, gan, gan_loop
@@ -48,8 +48,8 @@ def test_r1_is_the_squared_gradient_at_the_photos():
         step[index] = 1e-5
         grad[index] = (logits(batch + step) - logits(batch - step)) / 2e-5
     expected = np.sum(grad**2, (1, 2, 3)).mean()
-    penalty = jax.jit(functools.partial(gan.r1_penalty, TINY))
-    np.testing.assert_allclose(penalty(randomised(TINY)["discriminator"], jnp.float32(batch)), expected, rtol=1e-3)
+    penalty = jax.jit(functools.partial(gan.r1_penalty, jax.random.key(0), TINY, CONFIG))
+    np.testing.assert_allclose(penalty(randomised(TINY)["discriminator"], jnp.float32(batch), jnp.float32(0)), expected, rtol=1e-3)
 
 
 def test_path_length_is_the_norm_of_the_jacobian_transposed_noise():
@@ -72,7 +72,7 @@ def test_a_step_follows_the_non_saturating_losses():
     state = gan.begin(jax.random.key(0), NET, config)
     state = state._replace(params=randomised(NET), step=jnp.int32(1))
     after, log = jitted_step(NET, config)(state, photos(NET))
-    real, keys = jnp.float32(photos(NET)) / 127.5 - 1, jax.random.split(jax.random.fold_in(state.key, 1), 3)
+    real, keys = jnp.float32(photos(NET)) / 127.5 - 1, jax.random.split(jax.random.fold_in(state.key, 1), 4)
 
     def judge(params, x):
         return stylegan2.discriminator(NET, params, x)[0]
@@ -156,11 +156,11 @@ def test_resumed_run_equals_an_uninterrupted_one(tmp_path):
         raise Killed(line)
 
     stock = photos(TINY, 10)
-    gan_loop.fit(TINY, CONFIG, RUN, stock, tmp_path / "whole", about=ABOUT, report=lambda _: None)
+    gan_loop.fit(TINY, CONFIG, RUN, stock, tmp_path / "whole", about=ABOUT, say=lambda _: None)
     with pytest.raises(Killed):
-        gan_loop.fit(TINY, CONFIG, RUN, stock, tmp_path / "parts", about=ABOUT, report=stop)
+        gan_loop.fit(TINY, CONFIG, RUN, stock, tmp_path / "parts", about=ABOUT, say=stop)
     assert checkpoints.latest(tmp_path / "parts" / "checkpoints") == 2
-    folder = gan_loop.fit(TINY, CONFIG, RUN, stock, tmp_path / "parts", about=ABOUT, report=lambda _: None)
+    folder = gan_loop.fit(TINY, CONFIG, RUN, stock, tmp_path / "parts", about=ABOUT, say=lambda _: None)
     whole, parts = (weights.load(tmp_path / name / "prior")[0] for name in ("whole", "parts"))
     jax.tree.map(np.testing.assert_array_equal, parts, whole)
     assert len((tmp_path / "parts" / "curve.csv").read_text().splitlines()) == 4
@@ -169,17 +169,51 @@ def test_resumed_run_equals_an_uninterrupted_one(tmp_path):
     assert np.isfinite(prior.decode(params, jnp.ones(4))).all()
 
 
-def test_other_settings_in_the_same_folder_are_refused(tmp_path):
-    gan_loop.fit(TINY, CONFIG, gan_loop.Run(total_images=4, frechet_samples=0), photos(TINY), tmp_path, about=ABOUT, report=lambda _: None)
-    with pytest.raises(ValueError, match="holds a run with seed = 0, got 1"):
-        gan_loop.fit(TINY, CONFIG, gan_loop.Run(total_images=8, seed=1), photos(TINY), tmp_path, about=ABOUT)
+def test_a_kill_between_checkpoint_and_prior_loses_neither(tmp_path, monkeypatch):
+    """The last tick's checkpoint is there, its prior and its row are not: the next start must write them though no step is left."""
+    run, stock = gan_loop.Run(total_images=8, tick_images=4, frechet_samples=0), photos(TINY, 10)
+    gan_loop.fit(TINY, CONFIG, run, stock, tmp_path / "whole", about=ABOUT, say=lambda _: None)
+    publish, calls = gan_loop._publish, []
+
+    def killed(*arguments):
+        calls.append(1)
+        if len(calls) == 2:
+            raise Killed
+        return publish(*arguments)
+
+    monkeypatch.setattr(gan_loop, "_publish", killed)
+    with pytest.raises(Killed):
+        gan_loop.fit(TINY, CONFIG, run, stock, tmp_path / "parts", about=ABOUT, say=lambda _: None)
+    folder = gan_loop.fit(TINY, CONFIG, run, stock, tmp_path / "parts", about=ABOUT, say=lambda _: None)
+    jax.tree.map(np.testing.assert_array_equal, weights.load(folder)[0], weights.load(tmp_path / "whole" / "prior")[0])
+    assert [line.partition(",")[0] for line in (tmp_path / "parts" / "curve.csv").read_text().splitlines()] == ["images", "4", "8"]
+
+
+@pytest.mark.parametrize(
+    ("seed", "stock", "warm", "words"),
+    [(1, 1, False, "seed = 0, got 1"), (0, 2, False, "photos = "), (0, 1, True, "warm = None, got ")],
+    ids=["seed", "photos", "warm"],
+)
+def test_another_run_in_the_same_folder_is_refused(seed, stock, warm, words, tmp_path):
+    """A run must not go on with other settings, other photos or from another prior: its curve and card would be false."""
+    run = gan_loop.Run(total_images=4, frechet_samples=0)
+    gan_loop.fit(TINY, CONFIG, run, photos(TINY), tmp_path, about=ABOUT, say=lambda _: None)
+    run = gan_loop.Run(total_images=8, seed=seed, frechet_samples=0)
+    with pytest.raises(ValueError, match=f"holds a run with {words}"):
+        gan_loop.fit(TINY, CONFIG, run, photos(TINY, seed=stock), tmp_path, about=ABOUT, warm=randomised(TINY) if warm else None)
+
+
+def test_two_processes_in_one_folder_are_refused(tmp_path):
+    """Two trainings would delete each other's checkpoints."""
+    with locks.only_here(tmp_path), pytest.raises(ValueError, match="another process is writing there"):
+        gan_loop.fit(TINY, CONFIG, RUN, photos(TINY), tmp_path, about=ABOUT)
 
 
 def test_diverged_weights_stop_with_the_last_good_checkpoint_kept(tmp_path):
     config = gan.Config(batch=4, augment="none", learning_rate=1e37, path_weight=0.0)
     run = gan_loop.Run(total_images=400, tick_images=4, frechet_samples=0)
     with pytest.raises(ValueError, match=r"no longer finite .* last good checkpoint is kept"):
-        gan_loop.fit(TINY, config, run, photos(TINY), tmp_path, about=ABOUT, report=lambda _: None)
+        gan_loop.fit(TINY, config, run, photos(TINY), tmp_path, about=ABOUT, say=lambda _: None)
     step = checkpoints.latest(tmp_path / "checkpoints")
     if step is not None:
         state, _ = checkpoints.restore(tmp_path / "checkpoints", gan.begin(jax.random.key(0), TINY, config))

@@ -53,10 +53,3 @@ def test_empty_cells_and_long_captions_fit():
 def test_grid_that_does_not_match_is_refused(rows, captions):
     with pytest.raises(ValueError, match="expected rows of 2 images"):
         plots.grid(rows, columns=["a", "b"], captions=captions, cell=8)
-
-
-def test_traces_draw_terms_of_one_and_of_many_searches(tmp_path):
-    pytest.importorskip("matplotlib")
-    trace = {"loss": np.geomspace(1, 0.1, 9)[None].repeat(3, 0), "nll": -np.ones(9), "l1": np.array([1.0, np.nan, 2.0])}
-    plots.traces(trace, tmp_path / "t.png")
-    assert (tmp_path / "t.png").stat().st_size > 1000

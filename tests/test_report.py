@@ -1,5 +1,6 @@
 """report: tables that survive a kill, and folders that a run goes on with."""
 
+import json
 import math
 import os
 
@@ -15,8 +16,8 @@ def row(output: str, digest: str = "d", status: str = "ok") -> dict:
     return {"output": output, "digest": digest, "status": status, "residual": 0.5, "feasible": True}
 
 
-def open_run(folder, *, settings=None, order=("a.png", "b.png"), overwrite=False) -> report.Run:
-    return report.open_run(folder, {"settings": settings or CONFIG["settings"]}, COLUMNS, order, overwrite=overwrite)
+def open_run(folder, *, settings=None, order=("a.png", "b.png"), overwrite=False, **config) -> report.Run:
+    return report.open_run(folder, {"settings": settings or CONFIG["settings"], **config}, COLUMNS, order, overwrite=overwrite)
 
 
 @pytest.mark.parametrize(
@@ -101,12 +102,27 @@ def test_other_settings_are_refused_and_named(tmp_path):
     assert (tmp_path / "config.json").read_bytes() == config
 
 
-def test_overwrite_forgets_the_old_rows(tmp_path):
-    open_run(tmp_path).add([row("a.png")])
-    (tmp_path / "a.png").touch()
-    run = open_run(tmp_path, settings={"method": "rls", "seed": 1}, overwrite=True)
+def test_records_of_two_runs_are_merged_unless_their_values_differ(tmp_path):
+    """A folder tells of every photo in it; a preset whose numbers have changed since must not go on under its name."""
+    open_run(tmp_path, values={"factor 4": {"steps": 5}}, photos={"a.png": 1})
+    open_run(tmp_path, values={"factor 8": {"steps": 7}}, photos={"b.png": 2})
+    config = json.loads((tmp_path / "config.json").read_text())
+    assert config["values"] == {"factor 4": {"steps": 5}, "factor 8": {"steps": 7}}
+    assert config["photos"] == {"a.png": 1, "b.png": 2}
+    with pytest.raises(ValueError, match=r"another factor 4 steps \(5 there, 6 now\)"):
+        open_run(tmp_path, values={"factor 4": {"steps": 6}})
+
+
+def test_overwrite_removes_the_old_results_and_nothing_else(tmp_path):
+    """Pictures of the old settings must not lie among the new ones; nor may a table make us remove what no run made."""
+    folder = tmp_path / "run"
+    open_run(folder).add([row("a.png"), row("b.png"), row("../outside.png"), row("c.png", status="error")])
+    for name in ("a.png", "b.png", "c.png", "mine.png", "../outside.png"):
+        (folder / name).touch()
+    run = open_run(folder, settings={"method": "rls", "seed": 1}, overwrite=True)
     assert not run.is_done("a.png", "d")
-    assert not (tmp_path / "results.csv").exists()
+    assert {p.name for p in folder.iterdir()} == {"c.png", "mine.png", "config.json"}
+    assert (tmp_path / "outside.png").exists()
 
 
 @pytest.mark.parametrize(

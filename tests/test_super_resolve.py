@@ -17,7 +17,7 @@ import super_resolve
 from PIL import Image
 from super_resolve import Settings
 
-from jaxsr import flows, images, priors, weights
+from jaxsr import flows, images, locks, priors, weights
 from jaxsr.nets import stylegan2
 
 ROOT = Path(__file__).parents[1]
@@ -133,7 +133,7 @@ def test_killed_run_goes_on_and_ends_with_the_same_files(prior, tmp_path):
     assert len(after) == 6
     for name in after:
         assert (tmp_path / "parts" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
-    assert not [p for p in (tmp_path / "parts").iterdir() if p.suffix not in (".png", ".csv", ".json")]
+    assert not [p for p in (tmp_path / "parts").iterdir() if p.suffix not in (".png", ".csv", ".json") and p.name != ".lock"]
 
 
 def test_other_settings_in_the_same_folder_are_refused(prior, tmp_path):
@@ -141,6 +141,36 @@ def test_other_settings_in_the_same_folder_are_refused(prior, tmp_path):
     with pytest.raises(ValueError, match=r"seed \(0 there, 1 now\)"):
         super_resolve.main(quick(prior=prior, out=str(tmp_path), seed=1))
     assert super_resolve.main(quick(prior=prior, out=str(tmp_path), seed=1, overwrite=True)) == 0
+
+
+def test_two_processes_in_one_folder_are_refused(prior, tmp_path):
+    """Each would write the table without the other's rows."""
+    with locks.only_here(tmp_path), pytest.raises(ValueError, match="another process is writing there"):
+        super_resolve.main(quick(prior=prior, out=str(tmp_path)))
+
+
+def test_names_near_the_limit_of_the_file_system_are_restored(prior, tmp_path):
+    """255 bytes are allowed, and results need room for _s1."""
+    (tmp_path / "photos").mkdir()
+    images.write(tmp_path / "photos" / f"{'é' * 125}.png", photo(4))
+    settings = quick(prior=prior, input=(str(tmp_path / "photos"),), out=str(tmp_path / "out"), num_solutions=2)
+    assert super_resolve.main(settings) == 0
+    assert [row["output"] for row in rows(tmp_path / "out")] == [f"{'é' * 100}_s{i}.png" for i in range(2)]
+
+
+def test_bad_photos_are_in_the_table_before_the_search(prior, tmp_path, monkeypatch):
+    """A run that is killed in its first hour must have said which photos it cannot use."""
+    (tmp_path / "photos").mkdir()
+    images.write(tmp_path / "photos" / "good.png", photo(4))
+    (tmp_path / "photos" / "bad.png").write_bytes(b"no picture")
+
+    def killed(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(super_resolve, "restore_batches", killed)
+    with pytest.raises(KeyboardInterrupt):
+        super_resolve.main(quick(prior=prior, input=(str(tmp_path / "photos"),), out=str(tmp_path / "out")))
+    assert [row["status"] for row in rows(tmp_path / "out")] == ["error"]
 
 
 BAD = {

@@ -1,6 +1,6 @@
 """Augmentations: the exact symmetries of a data set, and the adaptive ones that keep a discriminator from memorising (arXiv:2006.06676).
 
-Only pixel-exact geometry (flips, quarter turns, whole-pixel shifts) and colour are used, so nothing here blurs or resamples a photo.
+Geometry is exact on pixels (flips, quarter turns, whole-pixel shifts): nothing here blurs or resamples a photo.
 """
 
 import jax
@@ -27,27 +27,44 @@ def symmetric(rng: np.random.Generator, photos: np.ndarray, symmetry: str) -> np
 
 
 def augment(key: PRNGKey, image: jax.Array, p: jax.Array) -> jax.Array:
-    """Each augmentation of the "bgc" family that is exact on pixels, with probability p, on one image [n, n, 3] in [-1, 1]; differentiable.
+    """The augmentations of StyleGAN2-ADA's "blit" and "colour" groups, each with probability p, on one image [n, n, 3] in [-1, 1].
 
-    Flip, quarter turns, shifts by up to an eighth (mirrored at the border), brightness N(0, 0.2), contrast and saturation
-    log2-normal with deviation 0.5 and 1, as StyleGAN2-ADA (arXiv:2006.06676, appendix B).
+    Flip, quarter turns, shifts by up to an eighth (mirrored at the border), brightness N(0, 0.2), contrast log2-normal of deviation 0.5,
+    luma flip, hue of any angle, saturation log2-normal of deviation 1 (arXiv:2006.06676, appendix B). Its "geometric" group, which
+    resamples, is left out. Differentiable.
     """
-    keys = iter(jax.random.split(key, 12))
+    key_blit, key_colour = jax.random.split(key)
+    return _recoloured(key_colour, _moved(key_blit, image, p), p)
 
-    def chosen() -> jax.Array:
-        return jax.random.uniform(next(keys)) < p
 
-    flip = chosen() & jax.random.bernoulli(next(keys))
-    turn = jnp.where(chosen(), jax.random.randint(next(keys), (), 0, 4), 0)
-    image = dihedral(image, flip + 2 * turn)
+def _moved(key: PRNGKey, image: jax.Array, p: jax.Array) -> jax.Array:
+    key_choice, key_flip, key_turn, key_shift = jax.random.split(key, 4)
+    flips, turns, shifts = jax.random.uniform(key_choice, (3,)) < p
+    turn = jnp.where(turns, jax.random.randint(key_turn, (), 0, 4), 0)
+    image = dihedral(image, (flips & jax.random.bernoulli(key_flip)) + 2 * turn)
     margin = image.shape[0] // 8
-    shift = jnp.where(chosen(), jax.random.randint(next(keys), (2,), -margin, margin + 1), 0)
+    shift = jnp.where(shifts, jax.random.randint(key_shift, (2,), -margin, margin + 1), 0)
     padded = jnp.pad(image, ((margin, margin), (margin, margin), (0, 0)), mode="reflect")
-    image = jax.lax.dynamic_slice(padded, (margin + shift[0], margin + shift[1], 0), image.shape)
-    image = image + jnp.where(chosen(), 0.2 * jax.random.normal(next(keys)), 0.0)
-    image = image * jnp.where(chosen(), 2 ** (0.5 * jax.random.normal(next(keys))), 1.0)
+    return jax.lax.dynamic_slice(padded, (margin + shift[0], margin + shift[1], 0), image.shape)
+
+
+def _recoloured(key: PRNGKey, image: jax.Array, p: jax.Array) -> jax.Array:
+    """Colours are split along the grey axis and across it: luma [n, n, 1], and chroma, the rest."""
+    key_choice, key_normal, key_flip, key_angle = jax.random.split(key, 4)
+    brighter, contrasted, flipped, turned, saturated = jax.random.uniform(key_choice, (5,)) < p
+    normal = jax.random.normal(key_normal, (3,))
+    image = image + jnp.where(brighter, 0.2 * normal[0], 0.0)
+    image = image * jnp.where(contrasted, 2 ** (0.5 * normal[1]), 1.0)
     luma = image.mean(-1, keepdims=True)
-    return luma + (image - luma) * jnp.where(chosen(), 2 ** jax.random.normal(next(keys)), 1.0)
+    chroma = _turned(image - luma, jnp.where(turned, jax.random.uniform(key_angle, (), minval=-jnp.pi, maxval=jnp.pi), 0.0))
+    luma = luma * jnp.where(flipped & jax.random.bernoulli(key_flip), -1.0, 1.0)
+    return luma + chroma * jnp.where(saturated, 2 ** normal[2], 1.0)
+
+
+def _turned(chroma: jax.Array, angle: jax.Array) -> jax.Array:
+    """Chroma [..., 3] turned about the grey axis (Rodrigues; it has no part along the axis)."""
+    axis = jnp.full(3, 3**-0.5)
+    return jnp.cos(angle) * chroma + jnp.sin(angle) * jnp.cross(axis, chroma)
 
 
 def adapt(p: jax.Array, sign_real: jax.Array, *, images: int, target: float = 0.6, ramp: float = 500_000) -> jax.Array:

@@ -3,6 +3,7 @@ adaptive augmentation.
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -141,9 +142,10 @@ def discriminator_loss(
     return softplus(fake).mean() + softplus(-real).mean(), jnp.sign(real).mean()
 
 
-def r1_penalty(net: stylegan2.Config, params: Params, photos: jax.Array) -> jax.Array:
-    """Mean over photos of |d logit / d photo|^2 (Mescheder et al., arXiv:1801.04406); photos [n, H, W, 3] in [-1, 1]."""
-    grads = jax.grad(lambda x: stylegan2.discriminator(net, params, x)[0].sum())(photos)
+def r1_penalty(key: PRNGKey, net: stylegan2.Config, config: Config, params: Params, photos: jax.Array, p: jax.Array) -> jax.Array:
+    """Mean over photos of |d logit / d photo|^2 (Mescheder et al., arXiv:1801.04406), the logit being of the augmented photo as in
+    StyleGAN2-ADA; photos [n, H, W, 3] in [-1, 1]."""
+    grads = jax.grad(lambda x: _judge(key, net, config, params, x, p).sum())(photos)
     return jnp.sum(grads**2, (1, 2, 3)).mean()
 
 
@@ -172,13 +174,13 @@ def make_step(net: stylegan2.Config, config: Config) -> Callable[[State, jax.Arr
     """
 
     def step(state: State, photos: jax.Array) -> tuple[State, dict]:
-        keys = jax.random.split(jax.random.fold_in(state.key, state.step), 3)
+        keys = jax.random.split(jax.random.fold_in(state.key, state.step), 4)
         photos = photos.astype(jnp.float32) / 127.5 - 1
         state, loss_generator = _generator_step(keys[0], net, config, state)
         if config.path_weight:
             state = _path_step(keys[1], net, config, state)
         state, loss_discriminator, sign_real = _discriminator_step(keys[2], net, config, state, photos)
-        state, r1 = _r1_step(net, config, state, photos)
+        state, r1 = _r1_step(keys[3], net, config, state, photos)
         if config.augment == "ada":
             p = adapt(state.ada_p, sign_real, images=config.batch, target=config.ada_target, ramp=config.ada_images)
             state = state._replace(ada_p=p)
@@ -208,15 +210,19 @@ def _discriminator_step(
 ) -> tuple[State, jax.Array, jax.Array]:
     loss = jax.value_and_grad(lambda d: discriminator_loss(key, net, config, state, d, photos), has_aux=True)
     (value, sign_real), grads = loss(state.params["discriminator"])
-    return _update_discriminator(_optimizer(config, config.r1_interval), state, grads), value, sign_real
+    interval = 0 if config.r1_gamma == 0 else config.r1_interval
+    return _update_discriminator(_optimizer(config, interval), state, grads), value, sign_real
 
 
-def _r1_step(net: stylegan2.Config, config: Config, state: State, photos: jax.Array) -> tuple[State, jax.Array]:
-    """Also returns R1, NaN on the steps that it does not run on."""
+def _r1_step(key: PRNGKey, net: stylegan2.Config, config: Config, state: State, photos: jax.Array) -> tuple[State, jax.Array]:
+    """Also returns R1, NaN on the steps that it does not run on and when its weight is 0."""
     gamma = 2e-4 * net.resolution**2 / config.batch if config.r1_gamma is None else config.r1_gamma
+    if gamma == 0:
+        return state, jnp.float32(jnp.nan)
 
     def run(state: State) -> tuple[State, jax.Array]:
-        value, grads = jax.value_and_grad(lambda d: r1_penalty(net, d, photos))(state.params["discriminator"])
+        penalty = functools.partial(r1_penalty, key, net, config, photos=photos, p=state.ada_p)
+        value, grads = jax.value_and_grad(lambda d: penalty(params=d))(state.params["discriminator"])
         grads = jax.tree.map(lambda g: 0.5 * gamma * config.r1_interval * g, grads)
         return _update_discriminator(_optimizer(config, config.r1_interval), state, grads), value
 

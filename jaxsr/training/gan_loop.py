@@ -1,8 +1,8 @@
 """The resumable loop around `gan.make_step`: checkpoints, sample grids, a Frechet curve, and the prior as it stands, in one folder."""
 
-import csv
 import dataclasses
 import functools
+import hashlib
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from jaxsr import data, images, plots, priors, weights
+from jaxsr import data, images, locks, plots, priors, report, weights
 from jaxsr.metrics.frechet import frechet_distance
 from jaxsr.nets import stylegan2
 from jaxsr.nets.features import random_features
@@ -49,12 +49,12 @@ def fit(
     *,
     about: dict[str, Any],
     warm: Params | None = None,
-    report: Callable[[str], None] = print,
+    say: Callable[[str], None] = print,
 ) -> Path:
     """Trains until `run.total_images` were seen, going on from the last checkpoint in `folder`; returns the prior's folder.
 
-    Writes folder/checkpoints (the whole state), samples.png, curve.csv and prior/ (what `load_prior` reads) at every tick. Every step is a
-    function of the state, the seed and the photos alone, so a killed run continues as if never stopped.
+    Writes folder/checkpoints (the whole state), prior/ (what `load_prior` reads), samples.png and a row of curve.csv at every tick. Every
+    step is a function of the state, the seed and the photos alone, so a killed run continues as if never stopped.
 
     Args:
         photos: uint8 [n, r, r, 3] with r = net.resolution, as from `data.prepare`.
@@ -62,13 +62,31 @@ def fit(
         warm: params of a prior to start from (`gan.begin`).
 
     Raises:
-        ValueError: the folder holds a run with other settings, a batch that the devices do not divide, or the loss is no longer finite
-            (the last good checkpoint stays).
+        ValueError: the folder holds a run with other settings or photos, or another process trains there, a batch that the devices do not
+            divide, or the loss is no longer finite (the last good checkpoint stays).
     """
     folder = Path(folder)
+    with locks.only_here(folder):
+        return _fit(net, config, run, photos, folder, about, warm, say)
+
+
+def _fit(
+    net: stylegan2.Config,
+    config: gan.Config,
+    run: Run,
+    photos: np.ndarray,
+    folder: Path,
+    about: dict[str, Any],
+    warm: Params | None,
+    say: Callable[[str], None],
+) -> Path:
     meta = {"net": dataclasses.asdict(net), "config": dataclasses.asdict(config), "seed": run.seed, "symmetry": run.symmetry}
+    meta |= {"photos": _photos_digest(photos), "warm": warm and weights.digest(warm)}
     state = gan.begin(jax.random.key(run.seed), net, config, warm=warm)
-    state, spent = _resume(folder / "checkpoints", state, meta)
+    state, row = _resume(folder / "checkpoints", state, meta)
+    if row and row["images"] not in [float(r["images"]) for r in _curve(folder)]:
+        _publish(net, run, state, photos, folder, about, row)  # killed between the checkpoint and the rest of its tick
+    spent = row.get("seconds", 0.0)
     state, place = _spread(state, config.batch)
     step = jax.jit(gan.make_step(net, config), donate_argnums=0)
     order = data.Order(len(photos), seed=run.seed, batch=config.batch)
@@ -81,25 +99,32 @@ def fit(
         logs.append(log)
         if (i + 1) % every == 0 or i + 1 == last:
             _check_finite(state, i + 1)
-            row = _means(logs)
-            seconds = time.monotonic() - started
-            checkpoints.save(folder / "checkpoints", i + 1, state, meta | {"seconds": seconds})
-            row |= {"images": (i + 1) * config.batch, "seconds": seconds} | _publish(net, run, state, photos, folder, about)
-            _append(folder / "curve.csv", row)
-            report(_line(row, run.total_images, spent, first * config.batch))
+            row = _means(logs) | {"images": (i + 1) * config.batch, "seconds": time.monotonic() - started}
+            checkpoints.save(folder / "checkpoints", i + 1, state, meta | {"row": row})
+            row = _publish(net, run, state, photos, folder, about, row)
+            say(_line(row, run.total_images, spent, first * config.batch))
             logs = []
     return folder / "prior"
 
 
-def _resume(folder: Path, state: gan.State, meta: dict) -> tuple[gan.State, float]:
-    """The last checkpointed state, if any, and the seconds spent so far."""
+def _photos_digest(photos: np.ndarray) -> str:
+    """Of the number of photos and of at most 256 of them, evenly spaced."""
+    digest = hashlib.sha256(str(photos.shape).encode())
+    for i in np.unique(np.linspace(0, len(photos) - 1, 256).astype(int)):
+        digest.update(photos[i].tobytes())
+    return digest.hexdigest()[:16]
+
+
+def _resume(folder: Path, state: gan.State, meta: dict) -> tuple[gan.State, dict[str, float]]:
+    """The last checkpointed state and its row of the curve, if there are any."""
     if checkpoints.latest(folder) is None:
-        return state, 0.0
-    state, saved = checkpoints.restore(folder, state)
+        return state, {}
+    saved = checkpoints.read_meta(folder)
     for name, value in meta.items():
         if saved.get(name) != _as_json(value):
             raise ValueError(f"{folder}: holds a run with {name} = {saved.get(name)}, got {_as_json(value)}; choose another folder")
-    return state, float(saved["seconds"])
+    state, saved = checkpoints.restore(folder, state)
+    return state, saved["row"]
 
 
 def _as_json(value: Any) -> Any:
@@ -133,8 +158,10 @@ def _means(logs: list[dict]) -> dict[str, float]:
     return means
 
 
-def _publish(net: stylegan2.Config, run: Run, state: gan.State, photos: np.ndarray, folder: Path, about: dict) -> dict[str, float]:
-    """Writes the prior and a grid of its samples; returns the Frechet distance."""
+def _publish(
+    net: stylegan2.Config, run: Run, state: gan.State, photos: np.ndarray, folder: Path, about: dict, row: dict[str, float]
+) -> dict[str, float]:
+    """Writes the prior, a grid of its samples, and last the row of the curve; returns that with its Frechet distance."""
     params = jax.device_get(state.params | state.ema)
     params["statistics"] = _statistics(net)(params)
     config = {"architecture": "stylegan2", "net": dataclasses.asdict(net) | {"dtype": "float32"}, **about}
@@ -142,14 +169,20 @@ def _publish(net: stylegan2.Config, run: Run, state: gan.State, photos: np.ndarr
     generate = _generate(net)
     z = jax.random.normal(jax.random.key(run.seed), (64, net.z_dim))
     images.write(folder / "samples.png", plots.mosaic(np.asarray(generate(params, z)), 8))
-    if not run.frechet_samples:
-        return {"frechet": float("nan")}
+    row = row | {"frechet": _frechet(net, run, params, photos) if run.frechet_samples else float("nan")}
+    _append(folder / "curve.csv", row)
+    return row
+
+
+def _frechet(net: stylegan2.Config, run: Run, params: Params, photos: np.ndarray) -> float:
+    """Distance of random features between samples and photos under their symmetry."""
+    generate = _generate(net)
     count = min(run.frechet_samples, len(photos))
     rng = np.random.default_rng(run.seed)
     real = symmetric(rng, photos[np.sort(rng.permutation(len(photos))[:count])], run.symmetry)
     chunks = [jax.random.normal(k, (64, net.z_dim)) for k in jax.random.split(jax.random.key(run.seed + 1), -(-count // 64))]
     fake = np.concatenate([np.asarray(generate(params, z)) for z in chunks])[:count]
-    return {"frechet": frechet_distance(_features(real / np.float32(255)), _features(np.clip(fake, 0, 1)))}
+    return frechet_distance(_features(real / np.float32(255)), _features(np.clip(fake, 0, 1)))
 
 
 @functools.lru_cache
@@ -173,16 +206,12 @@ def _features(stack: np.ndarray) -> np.ndarray:
 
 def _append(path: Path, row: dict[str, float]) -> None:
     """Adds a row to curve.csv; rows that a killed run wrote beyond its last checkpoint are dropped."""
-    rows: list[dict] = []
-    if path.exists():
-        with open(path, newline="") as file:
-            rows = [r for r in csv.DictReader(file) if int(r["images"]) < row["images"]]
-    temporary = path.with_suffix(".tmp")
-    with open(temporary, "w", newline="") as file:
-        writer: csv.DictWriter = csv.DictWriter(file, COLUMNS)
-        writer.writeheader()
-        writer.writerows([*rows, {name: row[name] for name in COLUMNS}])
-    temporary.replace(path)
+    rows = [r for r in _curve(path.parent) if float(r["images"]) < row["images"]]
+    report.write_csv(path, [*rows, {name: row[name] for name in COLUMNS}], COLUMNS)
+
+
+def _curve(folder: Path) -> list[dict[str, str]]:
+    return report.read_csv(folder / "curve.csv")
 
 
 def _line(row: dict[str, float], total: int, spent: float, before: int) -> str:

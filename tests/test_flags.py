@@ -1,0 +1,183 @@
+"""flags: a dataclass becomes flags and comes back the same; mistakes end as one line."""
+
+import dataclasses
+import itertools
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Literal
+
+import flags
+import pytest
+from absl import flags as absl_flags
+
+ROOT = Path(__file__).parents[1]
+
+
+@dataclasses.dataclass(frozen=True)
+class Inner:
+    """Nested.
+
+    depth: of something.
+    """
+
+    depth: int = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """Everything that a field can be.
+
+    Attributes:
+        count: how many,
+            on two lines.
+        rate: a number.
+        name: a text.
+        on: a switch.
+        kind: one of two.
+        sizes: numbers.
+        paths: texts.
+        inner: a group.
+    """
+
+    count: int = 3
+    rate: float | None = None
+    name: str | None = None
+    on: bool = False
+    kind: Literal["crop", "pad"] = "crop"
+    sizes: tuple[int, ...] = (1, 2)
+    widths: tuple[int, ...] | None = None
+    paths: tuple[str, ...] = ()
+    inner: Inner = Inner()
+
+
+NUMBERS = itertools.count()
+
+
+@pytest.fixture
+def parse():
+    """A function from arguments to Settings; what it defines goes with the test."""
+    before = set(absl_flags.FLAGS)
+
+    def read(default, *arguments):
+        prefix = f"t{next(NUMBERS)}."
+        settings = flags.define(default, prefix=prefix)
+        absl_flags.FLAGS(["test", *(f"--{prefix}{argument}" for argument in arguments)])
+        return settings()
+
+    yield read
+    for name in set(absl_flags.FLAGS) - before:
+        delattr(absl_flags.FLAGS, name)
+
+
+@pytest.mark.parametrize("default", [Settings(), Settings(4, 0.5, "x", True, "pad", (), (8, 4), ("a,b", "c"), Inner(7))])
+def test_no_argument_gives_the_default(default, parse):
+    assert parse(default) == default
+
+
+@pytest.mark.parametrize(
+    ("arguments", "changes"),
+    [
+        (["count=5"], {"count": 5}),
+        (["rate=1e-3"], {"rate": 1e-3}),
+        (["name=a b"], {"name": "a b"}),
+        (["on"], {"on": True}),
+        (["kind=pad"], {"kind": "pad"}),
+        (["sizes=4,8,16"], {"sizes": (4, 8, 16)}),
+        (["widths=64,32"], {"widths": (64, 32)}),
+        (["paths=a,b", "paths=c"], {"paths": ("a,b", "c")}),  # a comma may be in a file's name
+        (["inner.depth=9"], {"inner": Inner(9)}),
+    ],
+)
+def test_every_kind_of_field_is_read(arguments, changes, parse):
+    assert parse(Settings(), *arguments) == dataclasses.replace(Settings(), **changes)
+
+
+@pytest.mark.parametrize("argument", ["count=x", "kind=stretch", "rate=fast"])
+def test_values_that_do_not_fit_are_refused(argument, parse):
+    with pytest.raises(absl_flags.Error, match=argument.partition("=")[2]):
+        parse(Settings(), argument)
+
+
+def test_help_is_the_docstring(parse):
+    parse(Settings())
+    texts = {name.partition(".")[2]: absl_flags.FLAGS[name].help for name in absl_flags.FLAGS if name.startswith("t")}
+    assert texts["count"] == "how many, on two lines."
+    assert texts["kind"].endswith("one of two.")
+    assert texts["inner.depth"] == "of something."
+
+
+def test_choose_names_the_nearest():
+    assert flags.choose("rls", ["rls", "pulse"], "method") == "rls"
+    with pytest.raises(ValueError, match="unknown method 'plse': did you mean 'pulse'\\? known: rls, pulse"):
+        flags.choose("plse", ["rls", "pulse"], "method")
+
+
+PROGRAM = """
+import sys
+sys.path[:0] = {paths!r}
+import flags
+def main():
+    {body}
+flags.run(main)
+"""
+
+
+@pytest.mark.parametrize(
+    ("body", "arguments", "status", "words"),
+    [
+        ("return 0", [], 0, ""),
+        ("raise ValueError('expected a, got b')", [], 2, "error: expected a, got b"),
+        ("raise ValueError('two\\nlines')", [], 2, "error: two lines"),
+        ("open('/nowhere/x')", [], 2, "error: No such file or directory: /nowhere/x"),
+        ("raise RuntimeError('RESOURCE_EXHAUSTED: 9 GiB')", [], 2, "out of memory: use a smaller --batch_size"),
+        ("raise KeyboardInterrupt", [], 130, "the same command goes on from there"),
+        ("return 0", ["photo.png"], 2, "unexpected argument 'photo.png'"),
+        ("return 0", ["--unknown=1"], 2, "Unknown command line flag 'unknown'"),
+    ],
+)
+def test_how_a_program_ends(body, arguments, status, words):
+    """One line and a status that scripts can tell apart; a traceback is for our own mistakes alone."""
+    code = PROGRAM.format(paths=[str(ROOT), str(ROOT / "experiments")], body=body)
+    done = subprocess.run([sys.executable, "-c", code, *arguments], env=os.environ, capture_output=True, text=True, timeout=100)
+    assert done.returncode == status, done.stderr
+    assert words in done.stderr
+    assert len(done.stderr.splitlines()) == (status != 0)
+
+
+def test_our_own_mistakes_keep_their_traceback():
+    code = PROGRAM.format(paths=[str(ROOT), str(ROOT / "experiments")], body="raise RuntimeError('a bug')")
+    done = subprocess.run([sys.executable, "-c", code], env=os.environ, capture_output=True, text=True, timeout=100)
+    assert done.returncode == 1
+    assert "Traceback" in done.stderr and "a bug" in done.stderr
+
+
+def test_cpu_cores_become_devices_unless_told_otherwise(monkeypatch):
+    """Fails when a user's own XLA_FLAGS are overridden."""
+    import jax
+
+    asked = []
+    monkeypatch.setattr(jax.config, "update", lambda name, value: asked.append((name, value)))
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(64)), raising=False)
+    monkeypatch.setenv("XLA_FLAGS", "--xla_force_host_platform_device_count=3")
+    flags.one_device_a_core()
+    assert asked == []
+    monkeypatch.setenv("XLA_FLAGS", "")
+    flags.one_device_a_core()
+    assert asked == [("jax_num_cpu_devices", 8)]
+
+
+@pytest.mark.parametrize("writable", [True, False])
+def test_the_compilation_cache_is_in_the_users_cache_folder(writable, tmp_path, monkeypatch):
+    """A second start must not compile; a home that cannot be written must not be an error."""
+    import jax
+
+    kept = {}
+    monkeypatch.setattr(jax.config, "update", kept.__setitem__)
+    home = tmp_path / "cache"
+    if not writable:
+        home.write_text("a file")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(home))
+    flags.cache_compilations()
+    assert kept.get("jax_compilation_cache_dir") == (str(home / "jaxsr" / "xla") if writable else None)
