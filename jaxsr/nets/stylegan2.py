@@ -15,6 +15,7 @@ import numpy as np
 from flax import linen as nn
 from jax import lax
 
+from jaxsr.nets.convolution import conv, same
 from jaxsr.priors import Info, Prior
 from jaxsr.types import Noise, Params, PRNGKey
 
@@ -68,11 +69,6 @@ def _lrelu(x: jax.Array, gain: float = SQRT2) -> jax.Array:
     return nn.leaky_relu(x, 0.2) * gain
 
 
-def _conv(x: jax.Array, kernel: jax.Array, padding: Any) -> jax.Array:
-    """Correlation of NHWC with HWIO at stride 1."""
-    return lax.conv_general_dilated(x, kernel.astype(x.dtype), (1, 1), padding, dimension_numbers=("NHWC", "HWIO", "NHWC"))
-
-
 def _pad(x: jax.Array, axis: int, before: int, after: int) -> jax.Array:
     widths = [(0, 0)] * x.ndim
     widths[axis] = (before, after)
@@ -120,10 +116,10 @@ def _filter_phases(even: jax.Array, odd: jax.Array, axis: int) -> jax.Array:
 def conv_up(x: jax.Array, kernel: jax.Array) -> jax.Array:
     """Transposed 3x3 convolution of stride 2, then the filter: four small convolutions, one a phase, instead of one of a map of zeros."""
     flipped = kernel[::-1, ::-1]
-    even_even = _conv(x, flipped[0::2, 0::2], [(1, 1), (1, 1)])
-    even_odd = _conv(x, flipped[0::2, 1::2], [(1, 1), (0, 0)])
-    odd_even = _conv(x, flipped[1::2, 0::2], [(0, 0), (1, 1)])
-    odd_odd = _conv(x, flipped[1::2, 1::2], [(0, 0), (0, 0)])
+    even_even = conv(x, flipped[0::2, 0::2], ((1, 1), (1, 1)))
+    even_odd = conv(x, flipped[0::2, 1::2], ((1, 1), (0, 0)))
+    odd_even = conv(x, flipped[1::2, 0::2], ((0, 0), (1, 1)))
+    odd_odd = conv(x, flipped[1::2, 1::2], ((0, 0), (0, 0)))
     return _filter_phases(_filter_phases(even_even, odd_even, 1), _filter_phases(even_odd, odd_odd, 1), 2)
 
 
@@ -131,11 +127,9 @@ def conv_down(x: jax.Array, kernel: jax.Array) -> jax.Array:
     """The filter, then a 3x3 convolution of stride 2, as four convolutions of the filtered map's phases."""
     rows = _down_phases(x, 1)
     (ee, eo), (oe, oo) = (_down_phases(row, 2) for row in rows)
-    valid = [(0, 0), (0, 0)]
-    even, odd = slice(0, 3, 2), slice(1, 2)
-    return (_conv(ee, kernel[even, even], valid) + _conv(eo, kernel[even, odd], valid) + _conv(oe, kernel[odd, even], valid)) + _conv(
-        oo, kernel[odd, odd], valid
-    )
+    even, odd, valid = slice(0, 3, 2), slice(1, 2), ((0, 0), (0, 0))
+    y = conv(ee, kernel[even, even], valid) + conv(eo, kernel[even, odd], valid)
+    return y + conv(oe, kernel[odd, even], valid) + conv(oo, kernel[odd, odd], valid)
 
 
 def _down_phases(x: jax.Array, axis: int) -> tuple[jax.Array, jax.Array]:
@@ -190,7 +184,7 @@ class SynthesisLayer(nn.Module):
         # The kernel stays unscaled and the demodulation removes its size, as in the original.
         demodulation = lax.rsqrt((style**2) @ jnp.sum(kernel**2, (0, 1)) + 1e-8)
         modulated = (x * style.astype(x.dtype))[None]
-        y = conv_up(modulated, kernel) if self.up else _conv(modulated, kernel, "SAME")
+        y = conv_up(modulated, kernel) if self.up else conv(modulated, kernel, same(kernel))
         y = y[0] * demodulation.astype(x.dtype) + (noise * strength).astype(x.dtype)[..., None] + bias.astype(x.dtype)
         return _lrelu(y)
 
@@ -254,9 +248,9 @@ class Conv(nn.Module):
         kernel = self.param("kernel", nn.initializers.ones, (self.size, self.size, x.shape[-1], self.features))
         kernel = kernel * (1 / np.sqrt(x.shape[-1] * self.size**2))
         if self.size == 1:
-            x = _conv(downsample(x) if self.down else x, kernel, "VALID")
+            x = (downsample(x) if self.down else x) @ kernel[0, 0].astype(x.dtype)
         else:
-            x = conv_down(x, kernel) if self.down else _conv(x, kernel, "SAME")
+            x = conv_down(x, kernel) if self.down else conv(x, kernel, same(kernel))
         if not self.bias:
             return x * self.gain
         return _lrelu(x + self.param("bias", nn.initializers.zeros, (self.features,)).astype(x.dtype), self.gain)

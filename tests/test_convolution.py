@@ -1,0 +1,84 @@
+"""nets/convolution against XLA's own convolution and a slow float64 one, in every way that the library differentiates it."""
+
+import itertools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import lax
+
+from jaxsr.nets import convolution
+
+CASES = {  # kernel sides, padding: what the synthesis, the phases of a strided convolution and their gradients use
+    "same 3x3": ((3, 3), ((1, 1), (1, 1))),
+    "valid 2x1": ((2, 1), ((0, 0), (0, 0))),
+    "wide 2x2": ((2, 2), ((1, 1), (1, 1))),
+    "mixed 1x2": ((1, 2), ((0, 0), (1, 1))),
+    "uneven 3x3": ((3, 3), ((2, 0), (0, 1))),
+}
+each_case = pytest.mark.parametrize("name", CASES)
+
+
+def instance(name: str, batch: int = 3):
+    (kh, kw), padding = CASES[name]
+    rng = np.random.default_rng(0)
+    x, kernel = rng.normal(size=(batch, 5, 6, 4)).astype(np.float32), rng.normal(size=(kh, kw, 4, 2)).astype(np.float32)
+    return x, kernel, padding
+
+
+def xla(x, kernel, padding):
+    return lax.conv_general_dilated(x, kernel, (1, 1), padding, dimension_numbers=("NHWC", "HWIO", "NHWC"))
+
+
+def close(got, expected):
+    for a, b in zip(jax.tree.leaves(got), jax.tree.leaves(expected), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4)
+
+
+@each_case
+def test_equals_the_sum_over_the_window(name):
+    """The window is flipped, or the padding falls on the wrong side."""
+    x, kernel, padding = instance(name)
+    padded = np.pad(x.astype(np.float64), ((0, 0), *padding, (0, 0)))
+    kh, kw = kernel.shape[:2]
+    height, width = padded.shape[1] - kh + 1, padded.shape[2] - kw + 1
+    expected = sum(padded[:, i : i + height, j : j + width] @ kernel[i, j] for i, j in itertools.product(range(kh), range(kw)))
+    np.testing.assert_allclose(convolution.conv(x, kernel, padding), expected, rtol=1e-5, atol=1e-5)
+
+
+WAYS = {
+    "reverse": lambda f: jax.grad(f, (0, 1)),
+    "forward": lambda f: lambda x, k: jax.jvp(f, (x, k), (jnp.cos(x), jnp.sin(k))),
+    "gradient penalty": lambda f: jax.grad(lambda x, k: jnp.sum(jax.grad(f)(x, k) ** 2), (0, 1)),
+    "kernel gradient twice": lambda f: jax.grad(lambda x, k: jnp.sum(jax.grad(f, 1)(x, k) ** 2), (0, 1)),
+    "forward over reverse": lambda f: lambda x, k: jax.jvp(jax.grad(f, (0, 1)), (x, k), (jnp.cos(x), jnp.sin(k))),
+    "vmap over images": lambda f: lambda x, k: jax.vmap(lambda x: jax.grad(f, (0, 1))(x[None], k))(x),
+    "vmap over kernels": lambda f: lambda x, k: jax.vmap(lambda s: jax.grad(f, (0, 1))(x, s * k))(jnp.arange(1.0, 3.0)),
+    "vmap over both": lambda f: lambda x, k: jax.vmap(lambda x, s: jax.grad(f, (0, 1))(x[None], s * k))(x, jnp.arange(1.0, 4.0)),
+}
+
+
+@each_case
+@pytest.mark.parametrize("way", WAYS)
+def test_derivatives_equal_those_of_the_plain_convolution(name, way):
+    """Training, R1, the refinement of RLS+ or e-GLASS would follow another gradient than that of the network."""
+    x, kernel, padding = instance(name)
+    ours, plain = (lambda x, k, conv=conv: jnp.sum(jnp.sin(conv(x, k, padding))) for conv in (convolution.conv, xla))
+    close(jax.jit(WAYS[way](ours))(x, kernel), jax.jit(WAYS[way](plain))(x, kernel))
+
+
+@each_case
+def test_both_kernel_gradients_agree(name):
+    """An accelerator, which takes XLA's way, would train another network than a CPU."""
+    x, kernel, padding = instance(name)
+    cotangent = jnp.sin(xla(x, kernel, padding))
+    expected = jax.vjp(lambda k: xla(x, k, padding), kernel)[1](cotangent)[0]
+    close(convolution.patch_products(jnp.asarray(x), cotangent, kernel.shape, padding), expected)
+
+
+def test_half_precision_accumulates_in_single():
+    """The gradient by the kernel sums thousands of products: in bfloat16 most of them would vanish."""
+    x, kernel, padding = jnp.ones((4, 16, 16, 1)), jnp.ones((1, 1, 1, 1)), ((0, 0), (0, 0))
+    grad = jax.grad(lambda k: convolution.conv(x.astype(jnp.bfloat16), k, padding).astype(jnp.float32).sum())(kernel)
+    assert float(grad.sum()) == 1024
