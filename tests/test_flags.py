@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import os
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -181,3 +182,28 @@ def test_the_compilation_cache_is_in_the_users_cache_folder(writable, tmp_path, 
     monkeypatch.setenv("XDG_CACHE_HOME", str(home))
     flags.cache_compilations()
     assert kept.get("jax_compilation_cache_dir") == (str(home / "jaxsr" / "xla") if writable else None)
+
+
+FAULTS = """
+import resource
+import numpy as np
+import flags
+
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    np.ones(2**24, np.float32)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+flags.keep_freed_memory()
+print(faults(), faults())
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc hands freed memory back in a way that can be told not to")
+def test_freed_memory_is_used_again_without_page_faults():
+    """Every call of a compiled program would pay for fresh pages: up to four times the time where memory is the limit."""
+    env = {**os.environ, "PYTHONPATH": str(ROOT / "experiments")}
+    done = subprocess.run([sys.executable, "-c", FAULTS], env=env, capture_output=True, text=True, timeout=100, check=True)
+    first, again = map(int, done.stdout.split())
+    assert first > 100
+    assert again < first / 10

@@ -17,7 +17,7 @@ Padding = tuple[tuple[int, int], tuple[int, int]]
 
 
 def conv(x: jax.Array, kernel: jax.Array, padding: Padding) -> jax.Array:
-    """Correlation of [n, h, w, c] with [kh, kw, c, d], zeros added as in padding ((top, bottom), (left, right)), each below the kernel's side.
+    """Correlation of [n, h, w, c] with [kh, kw, c, d], zeros added as ((top, bottom), (left, right)), each below the kernel's side.
 
     The kernel is cast to x's dtype. Differentiable any number of times, in both modes.
     """
