@@ -56,4 +56,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    flags.one_device_a_core()
     flags.run(main)

@@ -99,6 +99,33 @@ def test_a_step_follows_the_non_saturating_losses():
             assert (np.sign(np.asarray(b - m))[clear] == np.sign(np.asarray(g))[clear]).all()
 
 
+def test_a_batch_split_over_devices_follows_their_mean_gradient():
+    """Devices would drift apart, draw the same fakes, or take a step for each device."""
+    config = gan.Config(batch=8, augment="none", path_weight=0.0, r1_gamma=0.0)
+    state = gan.begin(jax.random.key(0), NET, config)._replace(params=randomised(NET), step=jnp.int32(1))
+    step = jax.vmap(gan.make_step(NET, config, axis="batch"), (None, 0), axis_name="batch")
+    after, log = jax.jit(step)(state, photos(NET, 8).reshape(2, 4, 8, 8, 3))
+
+    def member(index):
+        key = jax.random.split(jax.random.fold_in(jax.random.fold_in(state.key, 1), index), 4)[0]
+        generator = {k: state.params[k] for k in ("mapping", "synthesis")}
+        return jax.value_and_grad(lambda g: gan.generator_loss(key, NET, CONFIG, state, g))(generator)
+
+    values, grads = jax.jit(jax.vmap(member))(jnp.arange(2))
+    np.testing.assert_allclose(log["loss_generator"], [values.mean()] * 2, rtol=1e-5)
+    # Adam's first moment is the gradient itself, because beta1 is 0.
+    for moment, grad in zip(jax.tree.leaves(after.generator_opt[0].mu), jax.tree.leaves(grads), strict=True):
+        np.testing.assert_allclose(moment, np.stack([grad.mean(0)] * 2), rtol=1e-3, atol=1e-6)
+    assert abs(values[0] - values[1]) > 1e-4
+    jax.tree.map(lambda x: np.testing.assert_array_equal(x[0], x[1]), (after.params, after.ema))
+
+
+@pytest.mark.parametrize(("batch", "devices", "fits"), [(32, 4, True), (32, 3, False), (4, 4, False), (4, 2, True), (3, 1, True)])
+def test_a_batch_fits_devices_that_divide_it_into_two_or_more(batch, devices, fits):
+    """The minibatch statistic of a single photo is zero: its device would learn from less."""
+    assert gan_loop._fits(batch, devices) is fits
+
+
 def test_lazy_terms_run_on_their_steps_only():
     config = gan.Config(batch=4, augment="ada", r1_interval=2, path_interval=2)
     state, ran = gan.begin(jax.random.key(0), NET, config), []

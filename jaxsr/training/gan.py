@@ -5,7 +5,7 @@ adaptive augmentation.
 import dataclasses
 import functools
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -166,21 +166,26 @@ def path_penalty(key: PRNGKey, net: stylegan2.Config, config: Config, state: Sta
     return jnp.mean((lengths - mean) ** 2), mean
 
 
-def make_step(net: stylegan2.Config, config: Config) -> Callable[[State, jax.Array], tuple[State, dict]]:
-    """The training step (state, photos uint8 [batch, H, W, 3]) -> (state, logged scalars): pure, to be jitted, batch axis shardable.
+def make_step(net: stylegan2.Config, config: Config, *, axis: str | None = None) -> Callable[[State, jax.Array], tuple[State, dict]]:
+    """The training step (state, photos uint8 [n, H, W, 3]) -> (state, logged scalars): pure, to be jitted.
 
     In the official order: generator, its path lengths, discriminator, its R1, each an Adam step of its own; a lazy term runs every
     `interval` steps with its gradient times `interval`.
+
+    axis: the mapped axis (of `shard_map` or `vmap`) that splits a batch of config.batch photos into n a member; None: n is config.batch.
+    As in the original each member draws its own numbers and has minibatch statistics of its own, and gradients are averaged.
     """
 
     def step(state: State, photos: jax.Array) -> tuple[State, dict]:
-        keys = jax.random.split(jax.random.fold_in(state.key, state.step), 4)
+        share = _Share(net, dataclasses.replace(config, batch=len(photos), r1_gamma=_r1_gamma(net, config)), axis)
+        key = jax.random.fold_in(state.key, state.step)
+        keys = jax.random.split(key if axis is None else jax.random.fold_in(key, jax.lax.axis_index(axis)), 4)
         photos = photos.astype(jnp.float32) / 127.5 - 1
-        state, loss_generator = _generator_step(keys[0], net, config, state)
+        state, loss_generator = _generator_step(keys[0], share, state)
         if config.path_weight:
-            state = _path_step(keys[1], net, config, state)
-        state, loss_discriminator, sign_real = _discriminator_step(keys[2], net, config, state, photos)
-        state, r1 = _r1_step(keys[3], net, config, state, photos)
+            state = _path_step(keys[1], share, state)
+        state, loss_discriminator, sign_real = _discriminator_step(keys[2], share, state, photos)
+        state, r1 = _r1_step(keys[3], share, state, photos)
         if config.augment == "ada":
             p = adapt(state.ada_p, sign_real, images=config.batch, target=config.ada_target, ramp=config.ada_images)
             state = state._replace(ada_p=p)
@@ -191,38 +196,56 @@ def make_step(net: stylegan2.Config, config: Config) -> Callable[[State, jax.Arr
     return step
 
 
-def _generator_step(key: PRNGKey, net: stylegan2.Config, config: Config, state: State) -> tuple[State, jax.Array]:
-    loss, grads = jax.value_and_grad(lambda g: generator_loss(key, net, config, state, g))(_generator(state.params))
+class _Share(NamedTuple):
+    """What a member of the axis trains with; the batch of its config is its own."""
+
+    net: stylegan2.Config
+    config: Config
+    axis: str | None
+
+    def mean(self, tree: Any) -> Any:
+        return tree if self.axis is None else jax.lax.pmean(tree, self.axis)
+
+
+def _r1_gamma(net: stylegan2.Config, config: Config) -> float:
+    return 2e-4 * net.resolution**2 / config.batch if config.r1_gamma is None else config.r1_gamma
+
+
+def _generator_step(key: PRNGKey, share: _Share, state: State) -> tuple[State, jax.Array]:
+    net, config, _ = share
+    loss, grads = share.mean(jax.value_and_grad(lambda g: generator_loss(key, net, config, state, g))(_generator(state.params)))
     return _update_generator(_optimizer(config, config.path_interval if config.path_weight else 0), state, grads), loss
 
 
-def _path_step(key: PRNGKey, net: stylegan2.Config, config: Config, state: State) -> State:
+def _path_step(key: PRNGKey, share: _Share, state: State) -> State:
+    net, config, _ = share
+
     def run(state: State) -> State:
-        grads, mean = jax.grad(lambda g: path_penalty(key, net, config, state, g), has_aux=True)(_generator(state.params))
+        grads, mean = share.mean(jax.grad(lambda g: path_penalty(key, net, config, state, g), has_aux=True)(_generator(state.params)))
         grads = jax.tree.map(lambda g: config.path_weight * config.path_interval * g, grads)
         return _update_generator(_optimizer(config, config.path_interval), state, grads)._replace(path_mean=mean)
 
     return jax.lax.cond(state.step % config.path_interval == 0, run, lambda state: state, state)
 
 
-def _discriminator_step(
-    key: PRNGKey, net: stylegan2.Config, config: Config, state: State, photos: jax.Array
-) -> tuple[State, jax.Array, jax.Array]:
+def _discriminator_step(key: PRNGKey, share: _Share, state: State, photos: jax.Array) -> tuple[State, jax.Array, jax.Array]:
+    net, config, _ = share
     loss = jax.value_and_grad(lambda d: discriminator_loss(key, net, config, state, d, photos), has_aux=True)
-    (value, sign_real), grads = loss(state.params["discriminator"])
+    (value, sign_real), grads = share.mean(loss(state.params["discriminator"]))
     interval = 0 if config.r1_gamma == 0 else config.r1_interval
     return _update_discriminator(_optimizer(config, interval), state, grads), value, sign_real
 
 
-def _r1_step(key: PRNGKey, net: stylegan2.Config, config: Config, state: State, photos: jax.Array) -> tuple[State, jax.Array]:
+def _r1_step(key: PRNGKey, share: _Share, state: State, photos: jax.Array) -> tuple[State, jax.Array]:
     """Also returns R1, NaN on the steps that it does not run on and when its weight is 0."""
-    gamma = 2e-4 * net.resolution**2 / config.batch if config.r1_gamma is None else config.r1_gamma
-    if gamma == 0:
+    net, config, _ = share
+    gamma = config.r1_gamma
+    if not gamma:
         return state, jnp.float32(jnp.nan)
 
     def run(state: State) -> tuple[State, jax.Array]:
         penalty = functools.partial(r1_penalty, key, net, config, photos=photos, p=state.ada_p)
-        value, grads = jax.value_and_grad(lambda d: penalty(params=d))(state.params["discriminator"])
+        value, grads = share.mean(jax.value_and_grad(lambda d: penalty(params=d))(state.params["discriminator"]))
         grads = jax.tree.map(lambda g: 0.5 * gamma * config.r1_interval * g, grads)
         return _update_discriminator(_optimizer(config, config.r1_interval), state, grads), value
 

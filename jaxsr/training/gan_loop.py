@@ -54,7 +54,7 @@ def fit(
     """Trains until `run.total_images` were seen, going on from the last checkpoint in `folder`; returns the prior's folder.
 
     Writes folder/checkpoints (the whole state), prior/ (what `load_prior` reads), samples.png and a row of curve.csv at every tick. Every
-    step is a function of the state, the seed and the photos alone, so a killed run continues as if never stopped.
+    step is a function of the state, the seed, the photos and the number of devices, so a killed run continues as if never stopped.
 
     Args:
         photos: uint8 [n, r, r, 3] with r = net.resolution, as from `data.prepare`.
@@ -87,8 +87,7 @@ def _fit(
     if row and row["images"] not in [float(r["images"]) for r in _curve(folder)]:
         _publish(net, run, state, photos, folder, about, row)  # killed between the checkpoint and the rest of its tick
     spent = row.get("seconds", 0.0)
-    state, place = _spread(state, config.batch)
-    step = jax.jit(gan.make_step(net, config), donate_argnums=0)
+    state, place, step = _spread(state, net, config)
     order = data.Order(len(photos), seed=run.seed, batch=config.batch)
     first, last = int(state.step), -(-run.total_images // config.batch)
     every = max(run.tick_images // config.batch, 1)
@@ -133,14 +132,27 @@ def _as_json(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
-def _spread(state: gan.State, batch: int) -> tuple[gan.State, Callable[[np.ndarray], jax.Array]]:
-    """The state on every device, and a function that shards a batch over them."""
+def _spread(state: gan.State, net: stylegan2.Config, config: gan.Config) -> tuple[gan.State, Callable, Callable]:
+    """The state on every device, a function that splits a batch among them, and the compiled step.
+
+    On a CPU, where a device is only a core, as many take part as divide the batch.
+    """
     devices = jax.devices()
-    if batch % len(devices):
-        raise ValueError(f"batch must be a multiple of the {len(devices)} devices, got {batch}")
+    if jax.default_backend() == "cpu":
+        devices = devices[: max(n for n in range(1, len(devices) + 1) if _fits(config.batch, n))]
+    if not _fits(config.batch, len(devices)):
+        raise ValueError(f"batch must be a multiple of the {len(devices)} devices, at least 2 on each, got {config.batch}")
     mesh = Mesh(np.array(devices), ("batch",))
-    shard = NamedSharding(mesh, PartitionSpec("batch"))
-    return jax.device_put(state, NamedSharding(mesh, PartitionSpec())), lambda photos: jax.device_put(photos, shard)
+    whole, split = PartitionSpec(), PartitionSpec("batch")
+    step = jax.shard_map(
+        gan.make_step(net, config, axis="batch"), mesh=mesh, in_specs=(whole, split), out_specs=(whole, whole), check_vma=False
+    )
+    place = functools.partial(jax.device_put, device=NamedSharding(mesh, split))
+    return jax.device_put(state, NamedSharding(mesh, whole)), place, jax.jit(step, donate_argnums=0)
+
+
+def _fits(batch: int, devices: int) -> bool:
+    return batch % devices == 0 and batch >= 2 * devices
 
 
 def _check_finite(state: gan.State, step: int) -> None:
