@@ -43,8 +43,7 @@ class Photo(NamedTuple):
         factor: enlargement.
         fit: what was cropped or padded.
         digest: of the pixels of the measurement and the reference.
-        measurement: () -> y [h, w, 3].
-        reference: () -> [R, R, 3], None where there is none.
+        load: () -> (y [h, w, 3], reference [R, R, 3] or None where there is none).
     """
 
     file: str
@@ -52,8 +51,14 @@ class Photo(NamedTuple):
     factor: int
     fit: str
     digest: str
-    measurement: Callable[[], np.ndarray]
-    reference: Callable[[], np.ndarray | None]
+    load: Callable[[], tuple[np.ndarray, np.ndarray | None]]
+
+    def read(self) -> tuple[np.ndarray, np.ndarray | None]:
+        """`load`, of the same pixels as at first. Raises ValueError or OSError when the file is gone or has changed since."""
+        y, reference = self.load()
+        if digest(y, reference) != self.digest:
+            raise ValueError(f"{self.file}: expected the pixels that were read at the start, got others: the file has changed")
+        return y, reference
 
 
 class Job(NamedTuple):
@@ -138,7 +143,7 @@ def load_input(file: str, fitter: Fitter) -> Photo:
         return images.fit(image, size=size, mode=fitter.fit)
 
     y, fit = fitted(image)
-    return Photo(file, False, factor, fit, _digest(y), lambda: fitted(images.read(file))[0], lambda: None)
+    return Photo(file, False, factor, fit, digest(y, None), lambda: (fitted(images.read(file))[0], None))
 
 
 def _check_factor(height: int, width: int, fitter: Fitter) -> int:
@@ -172,13 +177,10 @@ def load_reference(file: str, fitter: Fitter) -> Photo:
     factor = fitter.factor or REFERENCE_FACTOR
     image, fit = _square(file, fitter.resolution)
 
-    def degraded(image: np.ndarray) -> np.ndarray:
-        return np.asarray(degradations.quantise(fitter.operator(factor).apply(jnp.asarray(image))))
+    def degraded(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return np.asarray(degradations.quantise(fitter.operator(factor).apply(jnp.asarray(image)))), image
 
-    def reference() -> np.ndarray:
-        return _square(file, fitter.resolution)[0]
-
-    return Photo(file, True, factor, fit, _digest(degraded(image), image), lambda: degraded(reference()), reference)
+    return Photo(file, True, factor, fit, digest(*degraded(image)), lambda: degraded(_square(file, fitter.resolution)[0]))
 
 
 def _square(file: str, resolution: int) -> tuple[np.ndarray, str]:
@@ -191,8 +193,9 @@ def _square(file: str, resolution: int) -> tuple[np.ndarray, str]:
     return images.resize_area(image, resolution), fit
 
 
-def _digest(*arrays: np.ndarray) -> str:
-    digest = hashlib.sha256()
-    for array in arrays:
-        digest.update(np.ascontiguousarray(array, np.float32).tobytes())
-    return digest.hexdigest()[:16]
+def digest(y: np.ndarray, reference: np.ndarray | None) -> str:
+    """Of the pixels of a measurement and its reference, if there is one."""
+    pixels = hashlib.sha256(np.ascontiguousarray(y, np.float32).tobytes())
+    if reference is not None:
+        pixels.update(np.ascontiguousarray(reference, np.float32).tobytes())
+    return pixels.hexdigest()[:16]

@@ -45,6 +45,7 @@ from jaxsr.types import Params, Result
 KERNELS = get_args(resample.Kernel)
 GRID_ROWS = 64
 SMOKE_STEPS, SMOKE_PHOTOS = 4, 2
+GRID, RECORDS = "grid.png", ("results.csv", "config.json")
 BATCHES_READ = 64  # batches whose photos are held at once
 INIT_SPREAD = 0.2  # of the starts of several solutions by RLS, as in the authors' release
 COLUMNS = ("file", "output", "solution", "method", "factor", "seconds", "residual", "feasible", "psnr", "ssim", "top_octave")
@@ -59,7 +60,7 @@ class Settings:
         input: Low-resolution photos: a file, a folder or a quoted pattern; repeatable. Default: the prior's examples.
         reference: High-resolution photos, likewise: the centre square is brought to the prior's resolution (area average), degraded,
             rounded to 8 bits, restored and scored against.
-        prior: A bundled prior's name, or a folder written by training or by ports/convert.py. Default: the best bundled one.
+        prior: A bundled prior's name, or a folder written by training. Default: the best bundled one.
         method: pulse, rls or rls_plus.
         preset: Settings of the method: paper, or code (those of the authors' release).
         kernel: How the photos were made small: bicubic, bicubic_matlab, bicubic_pulse, box or bilinear.
@@ -96,6 +97,9 @@ def check(settings: Settings) -> None:
     flags.choose(settings.method, METHODS, "method")
     flags.choose(settings.preset, METHODS[settings.method][1].PRESETS, "preset")
     flags.choose(settings.kernel, KERNELS, "kernel")
+    for name in ("input", "reference", "prior", "out"):
+        if "" in (value if isinstance(value := getattr(settings, name), tuple) else (value,)):
+            raise ValueError(f"--{name} is empty: expected a path")
     for name, least in (("factor", 1), ("seed", 0), ("batch_size", 1), ("num_solutions", 1)):
         value = getattr(settings, name)
         if value is not None and not least <= value < 2**31:
@@ -158,13 +162,16 @@ def _version(package: str) -> str:
         return "not installed"
 
 
-def check_targets(folder: Path, jobs: Sequence[Job], rows: Sequence[report.Row]) -> None:
-    """Raises ValueError when a result would replace a photo that is read or, by the rows of the folder, the result of another photo."""
-    targets = {(folder / job.output).resolve() for job in jobs}
-    made = {row["output"]: row for row in rows if row.get("status") == "ok"}
+def check_targets(folder: Path, jobs: Sequence[Job], *, overwrite: bool) -> None:
+    """Raises ValueError when a file that is written, or that --overwrite removes, is a photo that is read or, by the folder's table, the
+    result of another photo."""
+    rows = report.read_csv(folder / "results.csv")
+    removed = [row["output"] for row in rows if row.get("output")] if overwrite else []
+    targets = {(folder / name).resolve() for name in (*(job.output for job in jobs), *removed, GRID, *RECORDS)}
+    made = {} if overwrite else {row["output"]: row for row in rows if row.get("status") == "ok"}
     for job in jobs:
         if Path(job.photo.file).resolve() in targets:
-            raise ValueError(f"a result would replace the photo {job.photo.file}: choose another --out")
+            raise ValueError(f"the run would replace or remove the photo {job.photo.file}: choose another --out")
         row = made.get(job.output)
         if row and row.get("digest") != job.photo.digest and row.get("file") != job.photo.file:
             raise ValueError(
@@ -188,60 +195,85 @@ def _metric(name: Literal["psnr", "ssim", "top_octave_power"]) -> Callable:
 
 
 def save(folder: Path, job: Job, result: Result, seconds: float, method: str) -> dict:
-    """Writes one result; returns its row."""
+    """Writes one result; returns its row, without scores when the reference can no longer be read."""
     row = {"file": job.photo.file, "output": job.output, "solution": job.solution, "method": method, "factor": job.photo.factor}
     row |= {"seconds": seconds, "fit": job.photo.fit, "digest": job.photo.digest}
     if not np.isfinite(result.image).all():
         return row | {"status": "error", "error": f"{job.photo.file}: the search went to infinity"}
     images.write(folder / job.output, result.image)
     found = {"residual": float(result.residual), "feasible": bool(result.feasible), "status": "ok"}
-    return row | found | score(images.to_uint8(result.image) / np.float32(255), job.photo.reference())
+    reference, problem = None, {}
+    if job.photo.is_reference:
+        try:
+            _, reference = job.photo.read()
+        except (ValueError, OSError) as error:
+            problem = {"error": f"not scored: {error}"}
+    return row | found | score(images.to_uint8(result.image) / np.float32(255), reference) | problem
 
 
 def restore_jobs(run: report.Run, jobs: Sequence[Job], solve: Solve, params: Params, settings: Settings) -> None:
     """Restores photos of one size; each batch is in the folder and in the table as soon as it is done."""
     start, done = time.perf_counter(), 0
-    for indices, results in _batches(jobs, solve, params, settings):
-        seconds = (time.perf_counter() - start) / len(indices)
-        each = [jax.tree.map(lambda leaf, row=row: leaf[row], results) for row in range(len(indices))]
-        run.add([save(run.folder, jobs[i], result, seconds, settings.method) for i, result in zip(indices, each, strict=True)])
-        done += len(indices)
+    for batch, results in _batches(run, jobs, solve, params, settings):
+        seconds = (time.perf_counter() - start) / len(batch)
+        each = [jax.tree.map(lambda leaf, row=row: leaf[row], results) for row in range(len(batch))]
+        run.add([save(run.folder, job, result, seconds, settings.method) for job, result in zip(batch, each, strict=True)])
+        done += len(batch)
         residual = f"residual {np.mean(results.residual):.2g}, {np.mean(results.feasible):.0%} feasible"
         tqdm.write(f"factor {jobs[0].photo.factor}: {done} of {len(jobs)} done, {seconds:.2g} s each, {residual}")
         start = time.perf_counter()
 
 
-def _batches(jobs: Sequence[Job], solve: Solve, params: Params, settings: Settings) -> Iterator[tuple[np.ndarray, Result]]:
+def _batches(run: report.Run, jobs: Sequence[Job], solve: Solve, params: Params, settings: Settings) -> Iterator[tuple[list[Job], Result]]:
     """`restore_batches` with the photos of some batches read at once, so that memory does not grow with their number."""
     length = BATCHES_READ * settings.batch_size
     for first in range(0, len(jobs), length):
-        block = jobs[first : first + length]
-        ys, seeds = np.stack([job.photo.measurement() for job in block]), [settings.seed + job.solution for job in block]
-        batches = restore_batches(solve, params, ys, seed=seeds, batch_size=settings.batch_size, progress=settings.progress)
-        for indices, results in batches:
-            yield first + indices, results
+        read = _measurements(run, jobs[first : first + length], settings)
+        if read:
+            block, ys = list(read), np.stack(list(read.values()))
+            seeds = [settings.seed + job.solution for job in block]
+            batches = restore_batches(solve, params, ys, seed=seeds, batch_size=settings.batch_size, progress=settings.progress)
+            yield from (([block[i] for i in indices], results) for indices, results in batches)
+
+
+def _measurements(run: report.Run, jobs: Sequence[Job], settings: Settings) -> dict[Job, np.ndarray]:
+    """The measurement of each job; one whose file is gone or has changed since the start gets its row instead."""
+    read, lost = {}, []
+    for job in jobs:
+        try:
+            read[job] = job.photo.read()[0]
+        except (ValueError, OSError) as error:
+            row = {"file": job.photo.file, "output": job.output, "solution": job.solution, "method": settings.method}
+            lost.append(row | {"status": "error", "error": str(error)})
+    if lost:
+        run.add(lost)
+    return read
 
 
 def draw_grid(run: report.Run, jobs: Sequence[Job], resolution: int, num_solutions: int) -> str:
     """Writes OUT/grid.png from the images in the folder, a row a photo; returns what it shows."""
     groups = [jobs[i : i + num_solutions] for i in range(0, len(jobs), num_solutions)]
-    groups = [group for group in groups if all(run.rows.get(job.output, {}).get("status") == "ok" for job in group)]
-    if not groups:
-        return "no grid: there is no result"
-    references = [group[0].photo.reference() for group in groups[:GRID_ROWS]]
-    rows, captions = [], []
-    for group, reference in zip(groups, references, strict=False):
-        y, results = group[0].photo.measurement(), [images.read(run.folder / job.output) for job in group]
+    groups = [group for group in groups if all(run.is_there(job.output) for job in group)]
+    rows, captions, left_out = [], [], []
+    for group in groups[:GRID_ROWS]:
+        try:
+            y, reference = group[0].photo.read()
+            results = [images.read(run.folder / job.output) for job in group]
+        except (ValueError, OSError) as error:
+            left_out.append(str(error))
+            continue
         rows.append([y, np.asarray(resample.upsample(y, group[0].photo.factor)), *results, reference])
         captions.append(_caption(group[0].output, run.rows[group[0].output]))
+    if not rows:
+        return f"no grid: {left_out[0] if left_out else 'there is no result'}"
     titles = [f"result {i + 1}" for i in range(num_solutions)] if num_solutions > 1 else ["result"]
     columns = ["input", "bicubic", *titles, "reference"]
-    if all(reference is None for reference in references):
+    if all(row[-1] is None for row in rows):
         rows, columns = [row[:-1] for row in rows], columns[:-1]
     cell = min(resolution * math.ceil(128 / resolution), 256)
-    images.write(run.folder / "grid.png", plots.grid(rows, columns=columns, captions=captions, cell=cell))
+    images.write(run.folder / GRID, plots.grid(rows, columns=columns, captions=captions, cell=cell))
     shown = f" (the first {GRID_ROWS} of {len(groups)} photos)" if len(groups) > GRID_ROWS else ""
-    return f"{run.folder / 'grid.png'}{shown}"
+    return f"{run.folder / GRID}{shown}" + (f"; {len(left_out)} left out, the first: {left_out[0]}" if left_out else "")
 
 
 def _caption(output: str, row: report.Row) -> str:
@@ -263,7 +295,7 @@ def summarise(run: report.Run, jobs: Sequence[Job], bad: Sequence[dict], prior: 
     lost = [row for row in [*bad, *(run.rows[job.output] for job in jobs)] if row["status"] == "error"]
     lines += [f"{len(lost)} not restored; {run.folder / 'results.csv'} says why, the first: {lost[0]['error']}"] if lost else []
     real = [run.rows[job.output] for job in jobs if not job.photo.is_reference]
-    if report.share(real, "feasible") < 0.5:
+    if report.share(real, "feasible") < 0.5 and not settings.smoke:
         lines.append(
             f"hint: most results do not match their photo: it may have been made small by another kernel than --kernel={settings.kernel} "
             f"(there are {', '.join(KERNELS)}), or show something else than the prior does ({prior.info.domain or 'see its card'})"
@@ -282,27 +314,29 @@ def main(settings: Settings) -> int:
     fitter = inputs.make_fitter(
         prior.info.resolution, settings.kernel, settings.factor, settings.fit, references=any(file.is_reference for file in files)
     )
-    jobs, bad = inputs.load_jobs(files, names, fitter, progress=settings.progress)
+    jobs, unusable = inputs.load_jobs(files, names, fitter, progress=settings.progress)
     factors = sorted({job.photo.factor for job in jobs})
     solves = {factor: make_solve(prior, params, fitter.operator(factor), settings) for factor in factors}
     config = describe(source, prior, params, {factor: values for factor, (_, values) in solves.items()}, jobs, settings)
     with locks.only_here(out_folder(settings)):
         run = start_run(config, jobs, [name for group in names for name in group], settings)
-        run.add(row | {"method": settings.method} for row in bad)
+        bad = [row | {"method": settings.method} for row in unusable if not run.is_there(row["output"])]
+        run.add(bad)
         missing = [job for job in jobs if not run.is_done(job.output, job.photo.digest)]
-        announce(jobs, bad, len(jobs) - len(missing), prior, settings)
+        announce(jobs, unusable, len(jobs) - len(missing), prior, settings)
         for factor in factors:
             group = [job for job in missing if job.photo.factor == factor]
             if group:
                 restore_jobs(run, group, solves[factor][0], params, settings)
-        print(f"{summarise(run, jobs, bad, prior, settings)}\n{draw_grid(run, jobs, prior.info.resolution, settings.num_solutions)}")
+        print(summarise(run, jobs, bad, prior, settings))
+        print(draw_grid(run, jobs, prior.info.resolution, settings.num_solutions))
     return 0
 
 
 def start_run(config: dict, jobs: Sequence[Job], order: Sequence[str], settings: Settings) -> report.Run:
     out = out_folder(settings)
-    check_targets(out, jobs, [] if settings.overwrite else report.read_csv(out / "results.csv"))
-    return report.open_run(out, config, COLUMNS, order, overwrite=settings.overwrite)
+    check_targets(out, jobs, overwrite=settings.overwrite)
+    return report.open_run(out, config, COLUMNS, order, pictures=[GRID], overwrite=settings.overwrite)
 
 
 def announce(jobs: Sequence[Job], bad: Sequence[dict], done: int, prior: Prior, settings: Settings) -> None:

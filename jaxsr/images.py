@@ -239,7 +239,11 @@ def _matches(pattern: Path) -> list[Path]:
         return [pattern]
     else:
         found = [Path(name) for name in glob.glob(str(pattern), recursive=True)]
-    images = [path for path in found if path.is_file() and path.suffix[1:].lower() in SUFFIXES and not path.name.startswith(".")]
+    images = [
+        path
+        for path in found
+        if (path.is_file() or path.is_symlink()) and path.suffix[1:].lower() in SUFFIXES and not path.name.startswith(".")
+    ]
     if not images:
         what = "got a folder without images" if pattern.is_dir() else "got no such file"
         raise ImageError(f"{pattern}: expected image files, {what}")

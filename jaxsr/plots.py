@@ -65,6 +65,7 @@ def _to_cell(image: np.ndarray, cell: int) -> Image.Image:
 
 def _text(canvas: Image.Image, text: str, x: int, y: int, width: int) -> None:
     draw, font = ImageDraw.Draw(canvas), ImageFont.load_default(size=11)
+    text = "".join(letter if letter.isprintable() else " " for letter in text)
     while text and draw.textlength(text, font=font) > width:
         text = text[:-2].rstrip(".") + "." if len(text) > 2 else ""
     draw.text((x, y), text, fill="black", font=font)

@@ -100,10 +100,13 @@ class Run:
     order: Sequence[str]
     rows: dict[str, Row]
 
+    def is_there(self, output: str) -> bool:
+        """Whether the output exists and its row says ok."""
+        return self.rows.get(output, {}).get("status") == "ok" and (self.folder / output).is_file()
+
     def is_done(self, output: str, digest: str) -> bool:
-        """Whether the output exists, its row says ok and it was made from the same content."""
-        row = self.rows.get(output, {})
-        return row.get("status") == "ok" and row.get("digest") == digest and (self.folder / output).is_file()
+        """Whether the output is there and was made from the same content."""
+        return self.is_there(output) and self.rows[output].get("digest") == digest
 
     def add(self, rows: Iterable[Row]) -> None:
         """Adds or replaces rows and writes results.csv at once. The outputs must be there before."""
@@ -122,7 +125,15 @@ def check_writable(folder: str | os.PathLike) -> None:
         raise ValueError(f"cannot write into {folder}: {error.strerror}") from error
 
 
-def open_run(folder: str | os.PathLike, config: Mapping, columns: Sequence[str], order: Sequence[str], *, overwrite: bool = False) -> Run:
+def open_run(
+    folder: str | os.PathLike,
+    config: Mapping,
+    columns: Sequence[str],
+    order: Sequence[str],
+    *,
+    pictures: Sequence[str] = (),
+    overwrite: bool = False,
+) -> Run:
     """Starts a run in a folder, or goes on with the one that is there.
 
     Args:
@@ -130,6 +141,7 @@ def open_run(folder: str | os.PathLike, config: Mapping, columns: Sequence[str],
         config: what config.json is to hold. Its entry "settings" (name -> value or nested) must be that of the run being gone on with;
             of "values" and "photos" (name -> anything) those that only the earlier run has are kept, and "values" of both must be equal.
         columns, order: see `Run`.
+        pictures: names of further files that the run will write.
         overwrite: start anew: the results that the table of an earlier run names are removed, files of other names stay.
 
     Raises:
@@ -145,7 +157,7 @@ def open_run(folder: str | os.PathLike, config: Mapping, columns: Sequence[str],
         record = _merge(folder, record)
         rows = {row.get("output", ""): row for row in read_csv(folder / "results.csv")}
     else:
-        taken = [name for name in (*order, "results.csv") if (folder / name).exists()]
+        taken = [name for name in (*order, *pictures, "results.csv") if (folder / name).exists()]
         if taken:
             raise ValueError(f"{folder / taken[0]} exists and no config.json tells what made it: choose another folder, or overwrite")
     write_text(folder / "config.json", json.dumps(record, indent=1) + "\n")
@@ -167,9 +179,10 @@ def _merge(folder: Path, config: dict) -> dict:
         there = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         settings, values, photos = there["settings"], there.get("values", {}), there.get("photos", {})
         different = {name: (settings.get(name), config["settings"].get(name)) for name in {**settings, **config["settings"]}}
-        for factor, now in config.get("values", {}).items():
-            different |= {f"{factor} {name}": (values.get(factor, now).get(name), value) for name, value in now.items()}
         different = {name: pair for name, pair in different.items() if pair[0] != pair[1]}
+        for factor, now in ({} if different else config.get("values", {})).items():  # other settings make other values
+            pairs = {f"{factor} {name}": (values.get(factor, now).get(name), value) for name, value in now.items()}
+            different |= {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
         merged = {"values": values | config.get("values", {}), "photos": photos | config.get("photos", {})}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{folder / 'config.json'} is not the record of a run: choose another folder, or overwrite") from error

@@ -92,7 +92,8 @@ def _fold(seed: jax.Array, digest: jax.Array) -> jax.Array:
 def _batches(
     solve: search.Solve, params: Params, ys: np.ndarray, keys: np.ndarray, batch_size: int, progress: bool
 ) -> Iterator[tuple[np.ndarray, Result]]:
-    rows, whole = _placement(batch_size)
+    mesh = mesh_of(batch_size)
+    rows, whole = NamedSharding(mesh, PartitionSpec("batch")), NamedSharding(mesh, PartitionSpec())
     params = jax.device_put(params, whole)
     batches = np.split(np.arange(len(ys)), range(batch_size, len(ys), batch_size))
     steps = len(batches) * sum(phase.steps for phase in solve.phases)
@@ -101,14 +102,13 @@ def _batches(
             padded = np.pad(indices, (0, batch_size - len(indices)), mode="edge")
             bar.set_description(f"batch {batch + 1} of {len(batches)}")
             batch_keys = jax.random.wrap_key_data(jax.device_put(keys[padded], rows))
-            result = _solve_batch(solve, params, batch_keys, jax.device_put(ys[padded], rows), bar)
+            result = _solve_batch(solve, programs(solve, mesh), params, batch_keys, jax.device_put(ys[padded], rows), bar)
             yield indices, jax.tree.map(lambda leaf, real=indices: np.asarray(leaf)[: len(real)], result)
 
 
-def _placement(batch_size: int) -> tuple[NamedSharding, NamedSharding]:
-    """(rows shared out over as many devices as divide them evenly, everything on each of those devices)."""
-    mesh = Mesh(np.array(jax.devices()[: math.gcd(batch_size, jax.device_count())]), ("batch",))
-    return NamedSharding(mesh, PartitionSpec("batch")), NamedSharding(mesh, PartitionSpec())
+def mesh_of(batch_size: int) -> Mesh:
+    """As many devices as share the rows of a batch evenly."""
+    return Mesh(np.array(jax.devices()[: math.gcd(batch_size, jax.device_count())]), ("batch",))
 
 
 class Programs(NamedTuple):
@@ -119,33 +119,42 @@ class Programs(NamedTuple):
 
 
 @functools.lru_cache(maxsize=8)
-def programs(solve: search.Solve) -> Programs:
-    """Compiles nothing yet; kept for the last few methods, because jit finds what it compiled by the identity of these functions."""
+def programs(solve: search.Solve, mesh: Mesh) -> Programs:
+    """Compiles nothing yet; kept for the last few methods, because jit finds what it compiled by the identity of these functions.
+
+    Each device of the mesh runs the program of its own rows, by `shard_map`: left to itself, XLA turns the refinement's convolutions, whose
+    kernels differ from row to row, into one grouped convolution of all rows on every device.
+    """
+
+    def mapped(function: Callable, in_axes: tuple[int | None, ...]) -> Callable:
+        specs = tuple(PartitionSpec() if axis is None else PartitionSpec("batch") for axis in in_axes)
+        each = jax.vmap(function, in_axes)
+        return jax.shard_map(each, mesh=mesh, in_specs=specs, out_specs=PartitionSpec("batch"), check_vma=False)
 
     def pieces(phase: search.Phase) -> tuple[Callable, Callable, int]:
         length = search.chunk_length(phase.steps)
 
         def begin(keys, params, ys, previous):
-            states = jax.vmap(functools.partial(search.begin, phase), in_axes=(0, None, 0, 0))(keys, params, ys, previous)
+            states = mapped(functools.partial(search.begin, phase), (0, None, 0, 0))(keys, params, ys, previous)
             # Fresh buffers: an output that merely is an input would be that input's buffer, which `advance` then gives away.
             return jax.lax.optimization_barrier(states)
 
-        advance = jax.vmap(functools.partial(search.advance, phase, length=length), in_axes=(None, 0, 0))
+        advance = mapped(functools.partial(search.advance, phase, length=length), (None, 0, 0))
         return jax.jit(begin), jax.jit(advance, donate_argnums=2), length
 
-    return Programs(tuple(map(pieces, solve.phases)), jax.jit(jax.vmap(solve.conclude, in_axes=(None, 0, 0, 0))))
+    return Programs(tuple(map(pieces, solve.phases)), jax.jit(mapped(solve.conclude, (None, 0, 0, 0))))
 
 
-def _solve_batch(solve: search.Solve, params: Params, keys: jax.Array, ys: jax.Array, bar: tqdm) -> Result:
+def _solve_batch(solve: search.Solve, compiled: Programs, params: Params, keys: jax.Array, ys: jax.Array, bar: tqdm) -> Result:
     """One batch through all phases, in chunks that show on the bar."""
     state, traces = None, []
-    for phase, (begin, advance, length) in zip(solve.phases, programs(solve).phases, strict=True):
+    for phase, (begin, advance, length) in zip(solve.phases, compiled.phases, strict=True):
         state = begin(keys, params, ys, None if state is None else (state.best, state.context))
         for _ in range(phase.steps // length):
             state, trace = advance(params, ys, state)
             traces.append(trace)
             bar.set_postfix(loss=f"{np.mean(state.best_value):.3g}", refresh=False)  # waits for the chunk
             bar.update(length)
-    result = programs(solve).conclude(params, ys, state, traces)
+    result = compiled.conclude(params, ys, state, traces)
     bar.set_postfix(residual=f"{np.mean(result.residual):.3g}")
     return result

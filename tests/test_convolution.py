@@ -77,6 +77,19 @@ def test_both_kernel_gradients_agree(name):
     close(convolution.patch_products(jnp.asarray(x), cotangent, kernel.shape, padding), expected)
 
 
+def test_derivatives_hold_inside_a_shard_map():
+    """Training on several devices takes them there, where what differs between devices has a type of its own."""
+    x, kernel, padding = instance("same 3x3")
+    mesh, whole, split = jax.make_mesh((1,), ("batch",)), jax.P(), jax.P("batch")
+
+    def loss(x, kernel):
+        return jnp.sum(jnp.sin(convolution.conv(x, kernel, padding)))[None]
+
+    mapped = jax.shard_map(loss, mesh=mesh, in_specs=(split, whole), out_specs=split)
+    grads = jax.jit(jax.grad(lambda x, k: mapped(x, k).sum(), (0, 1)))(x, kernel)
+    close(grads, jax.grad(lambda x, k: loss(x, k).sum(), (0, 1))(x, kernel))
+
+
 def test_half_precision_accumulates_in_single():
     """The gradient by the kernel sums thousands of products: in bfloat16 most of them would vanish."""
     x, kernel, padding = jnp.ones((4, 16, 16, 1)), jnp.ones((1, 1, 1, 1)), ((0, 0), (0, 0))

@@ -247,6 +247,12 @@ def test_diverged_weights_stop_with_the_last_good_checkpoint_kept(tmp_path):
         assert all(np.isfinite(x).all() for x in jax.tree.leaves(state.params))
 
 
+@pytest.mark.parametrize("settings", [{"symmetry": "flips"}, {"total_images": 0}, {"tick_images": 0}, {"frechet_samples": 1}])
+def test_an_impossible_run_is_refused_before_anything_is_trained(settings):
+    with pytest.raises(ValueError, match=f"{next(iter(settings))} must be"):
+        gan_loop.Run(**settings)
+
+
 @pytest.mark.parametrize(("settings", "words"), [({"augment": "flips"}, "augment must be"), ({"batch": 1}, "batch must be")])
 def test_bad_settings_are_refused(settings, words):
     with pytest.raises(ValueError, match=words):

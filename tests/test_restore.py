@@ -11,7 +11,7 @@ import pytest
 import toy
 
 from jaxsr import methods, search
-from jaxsr.restore import photo_keys, programs, restore, restore_batches, rows_at_once
+from jaxsr.restore import mesh_of, photo_keys, programs, restore, restore_batches, rows_at_once
 
 PARAMS = toy.params(jax.random.key(0))
 OPERATOR = toy.operator(4)
@@ -109,8 +109,9 @@ def test_second_call_and_other_params_compile_nothing():
     before = len(traced)
     restore(solve, toy.params(jax.random.key(9)), photos(5), batch_size=2, progress=False)
     assert len(traced) == before
-    begins = [begin._cache_size() for begin, _, _ in programs(solve).phases]
-    assert [advance._cache_size() for _, advance, _ in programs(solve).phases] == begins == [1, 1]
+    phases = programs(solve, mesh_of(2)).phases
+    begins = [begin._cache_size() for begin, _, _ in phases]
+    assert [advance._cache_size() for _, advance, _ in phases] == begins == [1, 1]
 
 
 def test_batches_come_one_by_one_with_their_indices():
@@ -159,16 +160,23 @@ DEVICES = """
 import sys; sys.path[:0] = {paths!r}
 import jax, numpy as np, test_restore as t
 assert jax.device_count() == 2
+images = []
 for batch_size, used in ((8, 2), (2, 2), (1, 1)):
-    result = t.restore(t.SOLVE, t.PARAMS, t.photos(8), batch_size=batch_size, progress=False)
-    rows, _ = __import__("jaxsr.restore", fromlist=["x"])._placement(batch_size)
-    assert len(rows.device_set) == used
-np.save(sys.argv[1], result.image)
+    images.append(t.restore(t.SOLVE, t.PARAMS, t.photos(8), batch_size=batch_size, progress=False).image)
+    assert t.mesh_of(batch_size).size == used
+    np.testing.assert_array_equal(images[-1], images[0])  # each device runs the program of one photo
+(begin, _, _), (refine, advance, _) = t.programs(t.SOLVE, t.mesh_of(2)).phases
+keys, ys = jax.random.split(jax.random.key(0), 2), t.photos(2)
+state = begin(keys, t.PARAMS, ys, None)
+state = refine(keys, t.PARAMS, ys, (state.best, state.context))
+assert "all-gather" not in advance.lower(t.PARAMS, ys, state).compile().as_text()
+np.save(sys.argv[1], images[-1])
 """
 
 
 def test_devices_do_not_change_a_result(all_eight, tmp_path):
-    """Fails when the shares of several devices are mixed up."""
+    """Fails when the shares of several devices are mixed up, when a CPU's result depends on the batch size or the number of cores, or when
+    the devices exchange what they compute: then each refines every photo."""
     here = Path(__file__).parent
     code = DEVICES.format(paths=[str(here), str(here.parent)])
     env = os.environ | {"XLA_FLAGS": f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count=2", "JAX_PLATFORMS": "cpu"}

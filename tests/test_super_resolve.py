@@ -173,7 +173,80 @@ def test_bad_photos_are_in_the_table_before_the_search(prior, tmp_path, monkeypa
     assert [row["status"] for row in rows(tmp_path / "out")] == ["error"]
 
 
+def photos_folder(tmp_path, *names):
+    (tmp_path / "photos").mkdir()
+    for i, name in enumerate(names):
+        images.write(tmp_path / "photos" / name, photo(4, i))
+    return (str(tmp_path / "photos"),)
+
+
+@pytest.mark.parametrize("name", ["grid.png", "results.csv", "p0.png"])
+def test_a_photo_or_a_file_that_no_run_made_is_never_replaced(name, prior, tmp_path):
+    """The user's own picture would be gone without a word."""
+    source = photos_folder(tmp_path, "p0.png")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / name).write_bytes(b"mine")
+    with pytest.raises(ValueError, match=rf"{name} exists"):
+        super_resolve.main(quick(prior=prior, input=source, out=str(tmp_path / "out")))
+    assert (tmp_path / "out" / name).read_bytes() == b"mine"
+
+
+def test_the_folder_of_the_photos_may_not_be_written_over(prior, tmp_path):
+    source = photos_folder(tmp_path, "a.png", "grid.png")
+    with pytest.raises(ValueError, match=r"would replace or remove the photo .*grid\.png"):
+        super_resolve.main(quick(prior=prior, input=source, out=source[0], num_solutions=2))
+
+
+def test_overwrite_does_not_remove_the_photo_it_is_to_restore(prior, tmp_path):
+    """A result of an earlier run, given as input, is on the list of what --overwrite removes."""
+    super_resolve.main(quick(prior=prior, input=photos_folder(tmp_path, "a.png"), out=str(tmp_path / "out")))
+    settings = quick(prior=prior, reference=(str(tmp_path / "out" / "a.png"),), out=str(tmp_path / "out"), overwrite=True, num_solutions=2)
+    with pytest.raises(ValueError, match="would replace or remove the photo"):
+        super_resolve.main(dataclasses.replace(settings, factor=4))
+    assert (tmp_path / "out" / "a.png").exists()
+
+
+def test_a_finished_result_keeps_its_row_when_its_photo_can_no_longer_be_read(prior, tmp_path):
+    settings = quick(prior=prior, input=photos_folder(tmp_path, "a.png", "b.png"), out=str(tmp_path / "out"))
+    super_resolve.main(settings)
+    before = rows(tmp_path / "out")
+    (tmp_path / "photos" / "b.png").write_bytes(b"")
+    super_resolve.main(settings)
+    assert rows(tmp_path / "out") == before
+
+
+def spoil(path):
+    images.write(path, photo(4, 99))
+
+
+@pytest.mark.parametrize("happens", [Path.unlink, spoil])
+def test_a_photo_that_goes_or_changes_while_others_are_restored_stops_none(happens, prior, tmp_path, monkeypatch):
+    """Photos are read again when their turn comes, hours later perhaps: one that is no longer the same gets a row, and no wrong result."""
+    source = photos_folder(tmp_path, "a.png", "b.png")
+    announce = super_resolve.announce
+
+    def meanwhile(*arguments):
+        announce(*arguments)
+        happens(tmp_path / "photos" / "a.png")
+
+    monkeypatch.setattr(super_resolve, "announce", meanwhile)
+    assert super_resolve.main(quick(prior=prior, input=source, out=str(tmp_path / "out"))) == 0
+    assert {row["output"]: row["status"] for row in rows(tmp_path / "out")} == {"a.png": "error", "b.png": "ok"}
+    assert not (tmp_path / "out" / "a.png").exists()
+
+
+def test_what_cannot_be_drawn_costs_no_finished_result(prior, tmp_path, capsys):
+    """A damaged result, or a name that a font cannot set, must not turn a finished run into a failed one."""
+    settings = quick(prior=prior, input=photos_folder(tmp_path, "a\nb.png", "c.png"), out=str(tmp_path / "out"))
+    assert super_resolve.main(settings) == 0
+    (tmp_path / "out" / "c.png").write_bytes(b"damaged")
+    assert super_resolve.main(settings) == 0
+    assert "2 results" in (said := capsys.readouterr().out)
+    assert "1 left out, the first" in said
+
+
 BAD = {
+    "empty path": ({"out": ""}, "--out is empty"),
     "missing file": ({"input": ("nowhere.png",)}, "nowhere.png"),
     "larger than the prior": ({"input": ("large.png",)}, "32x32 px is too large for a prior of 16x16 px"),
     "factor": ({"factor": 5}, "--factor=5 does not divide"),

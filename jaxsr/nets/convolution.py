@@ -21,7 +21,8 @@ def conv(x: jax.Array, kernel: jax.Array, padding: Padding) -> jax.Array:
 
     The kernel is cast to x's dtype. Differentiable any number of times, in both modes.
     """
-    return _conv_p.bind(x, kernel.astype(x.dtype), padding=padding)
+    (top, bottom), (left, right) = padding
+    return _conv_p.bind(x, kernel.astype(x.dtype), padding=((top, bottom), (left, right)))
 
 
 def same(kernel: jax.Array) -> Padding:
@@ -64,14 +65,17 @@ def patch_products(x: jax.Array, cotangent: jax.Array, shape: tuple[int, int, in
     kh, kw, c, d = shape
     height, width = cotangent.shape[1:3]
     padded = jnp.pad(x, ((0, 0), *padding, (0, 0)))
+    wide = jnp.promote_types(x.dtype, jnp.float32)
 
     def one(total: jax.Array, sample: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, None]:
         image, out = sample
         taps = [image[i : i + height, j : j + width] for i in range(kh) for j in range(kw)]
         patches = jnp.concatenate(taps, -1).reshape(height * width, kh * kw * c)
-        return total + jnp.matmul(patches.T, out.reshape(height * width, d), preferred_element_type=jnp.float32), None
+        return total + jnp.matmul(patches.T, out.reshape(height * width, d), preferred_element_type=wide), None
 
-    total, _ = lax.scan(one, jnp.zeros((kh * kw * c, d)), (padded, cotangent))
+    start = jnp.zeros((kh * kw * c, d), wide)
+    varying = tuple(getattr(jax.typeof(cotangent), "vma", ()))  # inside a shard_map a carry must be declared to differ between its members
+    total, _ = lax.scan(one, lax.pcast(start, varying, to="varying") if varying else start, (padded, cotangent))
     return total.reshape(shape).astype(x.dtype)
 
 

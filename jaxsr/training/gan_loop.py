@@ -6,7 +6,7 @@ import hashlib
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -18,7 +18,7 @@ from jaxsr.metrics.frechet import frechet_distance
 from jaxsr.nets import stylegan2
 from jaxsr.nets.features import random_features
 from jaxsr.training import checkpoints, gan
-from jaxsr.training.augment import symmetric
+from jaxsr.training.augment import SYMMETRIES, symmetric
 from jaxsr.types import Params
 
 COLUMNS = ("images", "seconds", "loss_generator", "loss_discriminator", "sign_real", "r1", "path_mean", "ada_p", "frechet")
@@ -35,9 +35,18 @@ class Run:
 
     total_images: int = 1_000_000
     seed: int = 0
-    symmetry: str = "flip"
+    symmetry: Literal["none", "flip", "dihedral"] = "flip"
     tick_images: int = 20_000
     frechet_samples: int = 2_000
+
+    def __post_init__(self):
+        if self.symmetry not in SYMMETRIES:
+            raise ValueError(f"symmetry must be one of {', '.join(SYMMETRIES)}, got {self.symmetry!r}")
+        for name, least in (("total_images", 1), ("tick_images", 1), ("frechet_samples", 0)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}")
+        if self.frechet_samples == 1:
+            raise ValueError("frechet_samples must be 0 or at least 2, got 1")
 
 
 def fit(
@@ -80,6 +89,8 @@ def _fit(
     warm: Params | None,
     say: Callable[[str], None],
 ) -> Path:
+    if len(photos) < 2:
+        raise ValueError(f"expected at least 2 photos to train on, got {len(photos)}")
     meta = {"net": dataclasses.asdict(net), "config": dataclasses.asdict(config), "seed": run.seed, "symmetry": run.symmetry}
     meta |= {"photos": _photos_digest(photos), "warm": warm and weights.digest(warm)}
     state = gan.begin(jax.random.key(run.seed), net, config, warm=warm)
