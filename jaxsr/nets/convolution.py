@@ -19,7 +19,7 @@ Padding = tuple[tuple[int, int], tuple[int, int]]
 def conv(x: jax.Array, kernel: jax.Array, padding: Padding) -> jax.Array:
     """Correlation of [n, h, w, c] with [kh, kw, c, d], zeros added as ((top, bottom), (left, right)), each below the kernel's side.
 
-    The kernel is cast to x's dtype. Differentiable any number of times, in both modes.
+    The kernel is cast to x's dtype. Differentiable any number of times, in both modes; inside a `shard_map` that takes check_vma=False.
     """
     (top, bottom), (left, right) = padding
     return _conv_p.bind(x, kernel.astype(x.dtype), padding=((top, bottom), (left, right)))
@@ -73,9 +73,7 @@ def patch_products(x: jax.Array, cotangent: jax.Array, shape: tuple[int, int, in
         patches = jnp.concatenate(taps, -1).reshape(height * width, kh * kw * c)
         return total + jnp.matmul(patches.T, out.reshape(height * width, d), preferred_element_type=wide), None
 
-    start = jnp.zeros((kh * kw * c, d), wide)
-    varying = tuple(getattr(jax.typeof(cotangent), "vma", ()))  # inside a shard_map a carry must be declared to differ between its members
-    total, _ = lax.scan(one, lax.pcast(start, varying, to="varying") if varying else start, (padded, cotangent))
+    total, _ = lax.scan(one, jnp.zeros((kh * kw * c, d), wide), (padded, cotangent))
     return total.reshape(shape).astype(x.dtype)
 
 
