@@ -22,7 +22,7 @@ CONFIGS = {
 def randomised(name):
     """A prior and parameters none of which is at its default, so that a forgotten one shows."""
     config = CONFIGS[name]
-    leaves, tree = jax.tree.flatten(stylegan2.init(jax.random.key(1), config))
+    leaves, tree = jax.tree.flatten(jax.jit(stylegan2.init, static_argnums=1)(jax.random.key(1), config))
     keys = jax.random.split(jax.random.key(2), len(leaves))
     leaves = [x + 0.3 * jax.random.normal(k, x.shape) for x, k in zip(leaves, keys, strict=True)]
     return stylegan2.stylegan2(config), jax.tree.unflatten(tree, leaves)
@@ -44,7 +44,7 @@ def test_synthesis_equals_the_paper(name, kind):
     w_plus = jax.random.normal(jax.random.key(3), (prior.info.num_layers, prior.info.w_dim))
     noise = prior.noise(kind, params, jax.random.key(4))
     expected = reference.synthesis(double(params["synthesis"]), double(w_plus), double(noise))
-    image = prior.synthesize(params, w_plus, noise)
+    image = jax.jit(prior.synthesize)(params, w_plus, noise)
     np.testing.assert_allclose(chw(2 * image - 1), expected, atol=1e-4)
 
 
@@ -61,7 +61,7 @@ def test_discriminator_equals_the_paper(name, count, group):
     """Breaks when the residual gains, the strided filter or the groups of the minibatch statistic are wrong."""
     prior, params = randomised(name)
     images = jax.random.uniform(jax.random.key(5), (count, prior.info.resolution, prior.info.resolution, 3))
-    logits, features = prior.discriminate(params, images)
+    logits, features = jax.jit(prior.discriminate)(params, images)
     expected, expected_features = reference.discriminator(double(params["discriminator"]), chw(2 * images - 1), group)
     np.testing.assert_allclose(logits, expected, atol=1e-4)
     assert [f.shape for f in features] == [np.moveaxis(f, 1, -1).shape for f in expected_features]
@@ -76,7 +76,7 @@ def test_gradient_equals_finite_differences():
     noise = prior.noise("const", params)
     weight = jax.random.normal(jax.random.key(6), (16, 16, 3))
     direction = jax.random.normal(jax.random.key(7), w_plus.shape)
-    grad = jax.grad(lambda w: jnp.sum(prior.synthesize(params, w, noise) * weight))(w_plus)
+    grad = jax.jit(jax.grad(lambda w: jnp.sum(prior.synthesize(params, w, noise) * weight)))(w_plus)
 
     def slow(step):
         image = reference.synthesis(double(params["synthesis"]), double(w_plus) + step * double(direction), double(noise))
@@ -107,8 +107,9 @@ def test_vmap_equals_loop():
     """A photo must not depend on its neighbours in the batch."""
     prior, params = randomised("16 px")
     zs = jax.random.normal(jax.random.key(3), (3, prior.info.z_dim))
-    batch = jax.vmap(prior.decode, (None, 0))(params, zs)
-    np.testing.assert_allclose(batch, jnp.stack([prior.decode(params, z) for z in zs]), atol=1e-5)
+    decode = jax.jit(prior.decode)
+    batch = jax.jit(jax.vmap(prior.decode, (None, 0)))(params, zs)
+    np.testing.assert_allclose(batch, jnp.stack([decode(params, z) for z in zs]), atol=1e-5)
 
 
 def test_spaces_agree():
