@@ -20,7 +20,7 @@ CONFIG = gan.Config(batch=4, augment="none")
 
 @functools.cache
 def randomised(net):
-    leaves, tree = jax.tree.flatten(stylegan2.init(jax.random.key(0), net))
+    leaves, tree = jax.tree.flatten(jax.jit(stylegan2.init, static_argnums=1)(jax.random.key(0), net))
     rng = np.random.default_rng(0)
     return jax.tree.unflatten(tree, [x + 0.3 * rng.normal(size=x.shape).astype(np.float32) for x in leaves])
 

@@ -75,7 +75,7 @@ def begin(key: PRNGKey, net: stylegan2.Config, config: Config, *, warm: Params |
     A prior of half the resolution with the same widths is such a start: its blocks fit, and only the new finest ones are fresh.
     """
     key_init, key = jax.random.split(key)
-    params = stylegan2.init(key_init, net)
+    params = jax.jit(stylegan2.init, static_argnums=1)(key_init, net)
     if warm is not None:
         params = _transfer(params, warm)
     optimizer = _optimizer(config, 0)
