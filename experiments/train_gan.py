@@ -40,10 +40,10 @@ def main() -> None:
     if PRECISION.value != "bfloat16":
         jax.config.update("jax_default_matmul_precision", PRECISION.value.replace("tf32", "tensorfloat32"))
     if SMOKE.value:
-        net = dataclasses.replace(net, resolution=16, channels=(8, 8, 8))
+        net = dataclasses.replace(net, resolution=8, channels=(8, 8))
         config = dataclasses.replace(config, batch=4)
         run = dataclasses.replace(run, total_images=16, tick_images=8, frechet_samples=8)
-        photos = np.random.default_rng(0).integers(0, 256, (32, 16, 16, 3), np.uint8)
+        photos = np.random.default_rng(0).integers(0, 256, (32, 8, 8, 3), np.uint8)
     elif DATA.value is None:
         raise ValueError("--data is missing: expected a folder of photos, a .tar of photos, or tfds:NAME")
     else:

@@ -1,6 +1,19 @@
-"""CPU only, quick compilation: LLVM's optimiser is switched off, since tests run each program once or twice."""
+"""CPU only, quick compilation: LLVM's optimiser is switched off, since tests run each program once or twice; and what one test or worker
+compiled, another loads: experiments that tests start as processes of their own run the same programs again and again."""
 
+import importlib.metadata
 import os
 
-os.environ["JAX_PLATFORMS"] = "cpu"
-os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_optimization_level=0"
+FLAGS = ["--xla_backend_optimization_level=0"]
+# A flag that XLA does not know ends the process; of this one, a third less time to compile, other versions may know nothing.
+if importlib.metadata.version("jaxlib").startswith("0.10."):
+    FLAGS.append("--xla_cpu_use_fusion_emitters=false")
+
+
+def pytest_configure(config):
+    """Before anything imports jax; workers of pytest-xdist and the experiments inherit it."""
+    os.environ["JAX_PLATFORMS"] = "cpu"
+    given = os.environ.get("XLA_FLAGS", "")
+    os.environ["XLA_FLAGS"] = " ".join([given, *(flag for flag in FLAGS if flag not in given)])
+    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(config.cache.mkdir("xla")))
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.5"

@@ -174,13 +174,16 @@ def test_the_compilation_cache_is_in_the_users_cache_folder(writable, tmp_path, 
     """A second start must not compile; a home that cannot be written must not be an error."""
     import jax
 
-    kept = {}
+    kept, folder = {}, jax.config.jax_compilation_cache_dir
+    jax.config.update("jax_compilation_cache_dir", None)  # the tests have one of their own
     monkeypatch.setattr(jax.config, "update", kept.__setitem__)
     home = tmp_path / "cache"
     if not writable:
         home.write_text("a file")
     monkeypatch.setenv("XDG_CACHE_HOME", str(home))
     flags.cache_compilations()
+    monkeypatch.undo()
+    jax.config.update("jax_compilation_cache_dir", folder)
     assert kept.get("jax_compilation_cache_dir") == (str(home / "jaxsr" / "xla") if writable else None)
 
 

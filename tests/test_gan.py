@@ -69,20 +69,20 @@ def test_a_step_follows_the_non_saturating_losses():
     """One step without lazy terms: each player's Adam step must be along the gradient of its loss, written out here on its own, with the
     generator moved before the discriminator."""
     config = gan.Config(batch=4, augment="none", path_weight=0.0, r1_gamma=0.0)
-    state = gan.begin(jax.random.key(0), NET, config)
-    state = state._replace(params=randomised(NET), step=jnp.int32(1))
-    after, log = jitted_step(NET, config)(state, photos(NET))
-    real, keys = jnp.float32(photos(NET)) / 127.5 - 1, jax.random.split(jax.random.fold_in(state.key, 1), 4)
+    state = gan.begin(jax.random.key(0), TINY, config)
+    state = state._replace(params=randomised(TINY), step=jnp.int32(1))
+    after, log = jitted_step(TINY, config)(state, photos(TINY))
+    real, keys = jnp.float32(photos(TINY)) / 127.5 - 1, jax.random.split(jax.random.fold_in(state.key, 1), 4)
 
     def judge(params, x):
-        return stylegan2.discriminator(NET, params, x)[0]
+        return stylegan2.discriminator(TINY, params, x)[0]
 
     def loss_of_generator(generator):
-        fakes = gan._fakes(jax.random.split(keys[0])[0], NET, config, generator)
+        fakes = gan._fakes(jax.random.split(keys[0])[0], TINY, config, generator)
         return -jax.nn.log_sigmoid(judge(state.params["discriminator"], fakes)).mean()
 
     def loss_of_discriminator(params):
-        fakes = gan._fakes(jax.random.split(keys[2], 3)[0], NET, config, after.params)
+        fakes = gan._fakes(jax.random.split(keys[2], 3)[0], TINY, config, after.params)
         return -(jax.nn.log_sigmoid(judge(params, real)).mean() + jax.nn.log_sigmoid(-judge(params, fakes)).mean())
 
     generator = {k: state.params[k] for k in ("mapping", "synthesis")}
@@ -102,14 +102,14 @@ def test_a_step_follows_the_non_saturating_losses():
 def test_a_batch_split_over_devices_follows_their_mean_gradient():
     """Devices would drift apart, draw the same fakes, or take a step for each device."""
     config = gan.Config(batch=8, augment="none", path_weight=0.0, r1_gamma=0.0)
-    state = gan.begin(jax.random.key(0), NET, config)._replace(params=randomised(NET), step=jnp.int32(1))
-    step = jax.vmap(gan.make_step(NET, config, axis="batch"), (None, 0), axis_name="batch")
-    after, log = jax.jit(step)(state, photos(NET, 8).reshape(2, 4, 8, 8, 3))
+    state = gan.begin(jax.random.key(0), TINY, config)._replace(params=randomised(TINY), step=jnp.int32(1))
+    step = jax.vmap(gan.make_step(TINY, config, axis="batch"), (None, 0), axis_name="batch")
+    after, log = jax.jit(step)(state, photos(TINY, 8).reshape(2, 4, 4, 4, 3))
 
     def member(index):
         key = jax.random.split(jax.random.fold_in(jax.random.fold_in(state.key, 1), index), 4)[0]
         generator = {k: state.params[k] for k in ("mapping", "synthesis")}
-        return jax.value_and_grad(lambda g: gan.generator_loss(key, NET, CONFIG, state, g))(generator)
+        return jax.value_and_grad(lambda g: gan.generator_loss(key, TINY, CONFIG, state, g))(generator)
 
     values, grads = jax.jit(jax.vmap(member))(jnp.arange(2))
     np.testing.assert_allclose(log["loss_generator"], [values.mean()] * 2, rtol=1e-5)
@@ -128,10 +128,10 @@ def test_a_batch_fits_devices_that_divide_it_into_two_or_more(batch, devices, fi
 
 def test_lazy_terms_run_on_their_steps_only():
     config = gan.Config(batch=4, augment="ada", r1_interval=2, path_interval=2)
-    state, ran = gan.begin(jax.random.key(0), NET, config), []
+    state, ran = gan.begin(jax.random.key(0), TINY, config), []
     for _ in range(4):
         before = state
-        state, log = jitted_step(NET, config)(state, photos(NET))
+        state, log = jitted_step(TINY, config)(state, photos(TINY))
         ran.append((not np.isnan(log["r1"]), float(log["path_mean"]) != float(before.path_mean)))
     assert ran == [(True, True), (False, False)] * 2
 
