@@ -1,11 +1,14 @@
-"""Training photos: a folder, a tar or a TFDS data set, brought once to uint8 [n, r, r, 3] in a cache file and read from there by mmap."""
+"""Photos of a folder, a tar or a TFDS data set: read one by one (`open_photos`), as a stream decoded ahead in threads (`stream`), or
+brought once to uint8 [n, r, r, 3] in a cache file and read from there by mmap (`prepare`)."""
 
+import contextlib
+import dataclasses
 import hashlib
 import os
 import tarfile
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -13,8 +16,126 @@ import numpy as np
 from filelock import FileLock
 
 from jaxsr import images
+from jaxsr.images import ImageError
 
-Loader = Callable[[], np.ndarray]
+
+@dataclasses.dataclass(frozen=True)
+class Photos:
+    """Photos that are read when they are asked for: `len(photos)`, `photos[i]`, `photos.names`. Threads may read at the same time.
+
+    Attributes:
+        source: as it was given to `open_photos`.
+        names: what reports call each photo: its path in the folder or tar, or NAME@SPLIT:i.
+        stamps: the names with the size and time of each file, where there are files.
+        load: index -> image; `photos[i]` calls it and sees to the errors.
+    """
+
+    source: str
+    names: Sequence[str]
+    stamps: Sequence[str]
+    load: Callable[[int], np.ndarray]
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        """Photo `index` from 0, float32 [h, w, 3] in [0, 1], upright; see `images.read`.
+
+        Raises:
+            IndexError: there is no such photo.
+            ImageError: it cannot be read; one line that names it.
+        """
+        self.require(index)
+        try:
+            return self.load(index)
+        except ImageError:
+            raise
+        except (OSError, RuntimeError, ValueError) as error:  # RuntimeError is what a damaged record raises
+            reason = " ".join(str(error).split())
+            raise ImageError(f"{self.names[index]}: expected a readable photo, got an error: {reason}") from error
+
+    def require(self, index: int) -> None:
+        """Raises IndexError when there is no photo `index`."""
+        if not 0 <= index < len(self):
+            raise IndexError(f"{self.source}: expected a photo from 0 to {len(self) - 1}, got {index}")
+
+
+def open_photos(source: str) -> Photos:
+    """The photos of `source`; none is read yet.
+
+    Args:
+        source: a folder (searched deeply), an uncompressed .tar file, or "tfds:NAME" or "tfds:NAME@SPLIT" (split "train" if none is
+            given), NAME being a data set prepared in the file format array_record, such as lfw, or its folder. TensorFlow, which other
+            formats need, is never imported.
+
+    Raises:
+        ValueError: there is no such source, it holds no photo, or its data set has no split of that name or not one feature of images.
+    """
+    photos = _open(source)
+    if not photos.names:
+        raise ValueError(f"{source}: expected photos, got none")
+    return photos
+
+
+def _open(source: str) -> Photos:
+    if source.startswith("tfds:"):
+        return _from_tfds(source)
+    path = Path(source)
+    if path.is_dir():
+        return _from_folder(source, path)
+    if path.is_file() and tarfile.is_tarfile(path):
+        return _from_tar(source, path)
+    got = "a file that is not one" if path.exists() else "nothing there"
+    raise ValueError(f'{source}: expected a folder of photos, a .tar of photos, or "tfds:NAME", got {got}')
+
+
+def stream(
+    photos: Photos, indices: Sequence[int], *, process: tuple[int, int] = (0, 1), threads: int | None = None
+) -> Iterator[tuple[str, np.ndarray | ImageError]]:
+    """(name, image [h, w, 3]) of the photos `indices` in their order, decoded ahead in threads; at most two a thread are held.
+
+    A photo that cannot be read gives its error in place of the image, and the others go on.
+
+    Args:
+        photos: see `open_photos`.
+        indices: which of them; `range(len(photos))` for all.
+        process: (index, count), as jax.process_index() and jax.process_count(): this process gets indices[index::count], so that the
+            processes together get each photo once.
+        threads: how many decode; as many as there are cores if None. The result does not depend on it.
+
+    Raises:
+        IndexError: an index that `photos` lacks, at once and not in the middle.
+        ValueError: a process outside 0..count-1, or fewer than one thread.
+    """
+    index, count = process
+    threads = os.cpu_count() or 1 if threads is None else threads
+    if not 0 <= index < count or threads < 1:
+        raise ValueError(f"expected a process (index, count) with 0 <= index < count and threads >= 1, got {process} and {threads}")
+    mine = indices[index::count]
+    for i in mine:
+        photos.require(i)
+    return zip((photos.names[i] for i in mine), _ahead(photos.__getitem__, mine, threads), strict=True)
+
+
+def _ahead(work: Callable[[int], np.ndarray], indices: Sequence[int], threads: int) -> Iterator[np.ndarray | ImageError]:
+    """work(i) for each index in order, done ahead in threads (Pillow releases the lock)."""
+
+    def one(index: int) -> np.ndarray | ImageError:
+        try:
+            return work(index)
+        except ImageError as error:
+            return error
+
+    pool, waiting = ThreadPoolExecutor(threads), deque[Future]()
+    try:
+        for index in indices:
+            waiting.append(pool.submit(one, index))
+            if len(waiting) == 2 * threads:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:  # whoever asked may stop in the middle
+        pool.shutdown(cancel_futures=True)
 
 
 def prepare(source: str, resolution: int, cache: str | Path, *, warn: Callable[[str], None] = print) -> np.ndarray:
@@ -23,44 +144,46 @@ def prepare(source: str, resolution: int, cache: str | Path, *, warn: Callable[[
     Each is turned upright, cut to its centre square and area-averaged. The cache file is written once, atomically, in folder `cache`;
     its name is a digest of the source's listing. Photos that cannot be read are left out and said through `warn`.
 
+    Of several processes that share the folder one writes and the others wait; a process with a disk of its own writes its own copy. Each
+    maps all photos: which of them it trains on is a matter of the indices that it draws, so that the map is the same for all.
+
     Args:
-        source: a folder (searched deeply), a .tar file, or "tfds:NAME" or "tfds:NAME@SPLIT", NAME being a prepared data set
-            or its folder (read without TensorFlow).
+        source: see `open_photos`.
         resolution: the side to bring them to.
         cache: folder for the cache file.
+        warn: is told of the photos left out.
 
     Raises:
         ValueError: there is no such source, or it holds no readable photo.
     """
-    entries = list(_open(source))
-    listing = f"{source} {resolution} " + " ".join(name for name, _ in entries)
+    photos = open_photos(source)
+    listing = f"{source} {resolution} " + " ".join(photos.stamps)
     path = Path(cache) / f"photos-{resolution}-{hashlib.sha256(listing.encode()).hexdigest()[:16]}.npy"
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(path.with_name(f".{path.name}.lock")):  # another process that wants the same photos waits for them
         if not path.exists():
-            _write(entries, resolution, path, source, warn)
+            _write(photos, resolution, path, warn)
     return np.load(path, mmap_mode="r")
 
 
-def _write(entries: list[tuple[str, Loader]], resolution: int, path: Path, source: str, warn: Callable[[str], None]) -> None:
-    """Photo after photo into a temporary file, which then takes the name; memory holds some hundred at a time."""
+def _write(photos: Photos, resolution: int, path: Path, warn: Callable[[str], None]) -> None:
+    """Photo after photo into a temporary file, which then takes the name; memory holds a few at a time."""
     temporary, count, unread = path.with_name(f".{path.name}.tmp"), 0, []
     try:
         with open(temporary, "wb") as file:
             _write_header(file, (0, resolution, resolution, 3))
-            for (key, _), photo in zip(entries, _decoded(entries, resolution), strict=True):
-                if isinstance(photo, Exception):
-                    name = key.partition("|")[0]
-                    unread.append(str(photo) if name in str(photo) else f"{name}: {photo}")
+            for photo in _ahead(lambda i: _square(photos, i, resolution), range(len(photos)), os.cpu_count() or 1):
+                if isinstance(photo, ImageError):
+                    unread.append(str(photo))
                 else:
                     file.write(photo.tobytes())
                     count += 1
             file.seek(0)
             _write_header(file, (count, resolution, resolution, 3))
         if unread:
-            warn(f"{source}: {len(unread)} of {len(entries)} photos could not be read and are left out, the first: {unread[0]}")
+            warn(f"{photos.source}: {len(unread)} of {len(photos)} photos could not be read and are left out, the first: {unread[0]}")
         if not count:
-            raise ValueError(f"{source}: expected photos, got {len(entries)} files of which none could be read")
+            raise ValueError(f"{photos.source}: expected photos, got {len(photos)} files of which none could be read")
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -71,72 +194,93 @@ def _write_header(file: BinaryIO, shape: tuple[int, ...]) -> None:
     np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
 
 
-def _decoded(entries: list[tuple[str, Loader]], resolution: int) -> Iterator[np.ndarray | Exception]:
-    """Photos in order, decoded in threads (Pillow releases the lock), a bounded number at a time."""
-
-    def one(loader: Loader) -> np.ndarray | Exception:
-        try:
-            return _square(loader(), resolution)
-        except (OSError, ValueError) as error:
-            return error
-
-    loaders = iter([loader for _, loader in entries])
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        while chunk := list(islice(loaders, 512)):
-            yield from pool.map(one, chunk)
-
-
-def _square(image: np.ndarray, resolution: int) -> np.ndarray:
+def _square(photos: Photos, index: int, resolution: int) -> np.ndarray:
+    """The centre square of a photo at a resolution, uint8 [resolution, resolution, 3]."""
+    image = photos[index]
     height, width = image.shape[:2]
     if min(height, width) < resolution:
-        raise ValueError(f"expected sides of at least {resolution} px, got {width} x {height}")
+        raise ImageError(f"{photos.names[index]}: expected sides of at least {resolution} px, got {width} x {height}")
     return images.to_uint8(images.resize_area(images.square(image, mode="crop")[0], resolution))
 
 
-def _open(source: str) -> Iterator[tuple[str, Loader]]:
-    if source.startswith("tfds:"):
-        return _from_tfds(source.removeprefix("tfds:"))
-    path = Path(source)
-    if path.is_dir():
-        return _from_folder(path)
-    if path.is_file() and tarfile.is_tarfile(path):
-        return _from_tar(path)
-    got = "a file that is not one" if path.exists() else "nothing there"
-    raise ValueError(f'{source}: expected a folder of photos, a .tar of photos, or "tfds:NAME", got {got}')
+def _from_folder(source: str, folder: Path) -> Photos:
+    paths = sorted(p for p in folder.rglob("*") if p.suffix[1:].lower() in images.SUFFIXES)
+    names = [str(path.relative_to(folder)) for path in paths]
+    stamps = [f"{name}|{_stamp(path)}" for name, path in zip(names, paths, strict=True)]
+    return Photos(source, names, stamps, lambda i: images.read(paths[i]))
 
 
-def _from_folder(folder: Path) -> Iterator[tuple[str, Loader]]:
-    for path in sorted(p for p in folder.rglob("*") if p.suffix[1:].lower() in images.SUFFIXES):
+def _stamp(path: Path) -> str:
+    try:
         stat = path.stat()
-        yield f"{path.relative_to(folder)}|{stat.st_size}|{stat.st_mtime_ns}", lambda path=path: images.read(path)
+    except OSError:  # a link to nowhere: the error comes when the photo is read, and the others can be
+        return "missing"
+    return f"{stat.st_size}|{stat.st_mtime_ns}"
 
 
-def _from_tar(path: Path) -> Iterator[tuple[str, Loader]]:
-    with tarfile.open(path) as archive:
-        members = [m for m in archive if m.isfile() and Path(m.name).suffix[1:].lower() in images.SUFFIXES]
+def _from_tar(source: str, path: Path) -> Photos:
+    try:
+        # Compressed ones are refused: a photo in the middle could only be read by unpacking all before it.
+        with tarfile.open(path, "r:") as archive:
+            members = [m for m in archive if m.isfile() and Path(m.name).suffix[1:].lower() in images.SUFFIXES]
+    except tarfile.TarError as error:
+        raise ValueError(f"{source}: expected a whole, uncompressed .tar of photos, got one that is compressed or cut: {error}") from error
 
-    def read(member: tarfile.TarInfo) -> np.ndarray:
+    def read(index: int) -> np.ndarray:
+        member = members[index]
         with open(path, "rb") as file:
             file.seek(member.offset_data)
             return images.decode(file.read(member.size), member.name)
 
-    for m in members:
-        yield f"{m.name}|{m.size}|{m.mtime}", lambda m=m: read(m)
+    return Photos(source, [m.name for m in members], [f"{m.name}|{m.size}|{m.mtime}" for m in members], read)
 
 
-def _from_tfds(name: str) -> Iterator[tuple[str, Loader]]:
+def _from_tfds(source: str) -> Photos:
+    """The images' bytes come as the data set keeps them, so that they are decoded as those of files are."""
     import tensorflow_datasets as tfds
 
-    name, _, split = name.partition("@")
-    try:
+    name, _, split = source.removeprefix("tfds:").partition("@")
+    split = split or "train"
+    with _one_line(source, name, split):
         builder: Any = tfds.builder_from_directory(name) if Path(name).is_dir() else tfds.builder(name)
-        rows = builder.as_data_source(split=split or "train")
-    except Exception as error:  # tfds raises many types, most with pages of text
+    key = _image_feature(source, builder.info.features or {})
+    with _one_line(source, name, split):
+        if not builder.info.splits:
+            raise ValueError(f"nothing in {builder.data_dir}")
+        # Of parquet, the other format that needs no TensorFlow, TFDS ignores slices of a split and loses records.
+        rows: Any = builder.as_data_source(split=split, decoders={key: tfds.decode.SkipDecoding()}, file_format="array_record")
+    names = [f"{name}@{split}:{i}" for i in range(len(rows))]
+    return Photos(source, names, names, lambda i: images.decode(rows[i][key], names[i]))
+
+
+@contextlib.contextmanager
+def _one_line(source: str, name: str, split: str) -> Iterator[None]:
+    """TFDS raises many types of error, most with pages of text: a ValueError of one line in their place, which says what to do."""
+    try:
+        yield
+    except Exception as error:
+        got = str(error).partition("\n")[0].partition(" Possible root causes")[0]
         raise ValueError(
-            f"tfds:{name}: expected a prepared data set with split {split or 'train'!r}, got {str(error).splitlines()[0]}"
+            f"{source}: expected a data set prepared as array_record with split {split!r}, got: {got} "
+            f"(to prepare one: tfds build {name} --file_format=array_record)"
         ) from error
-    for i in range(len(rows)):
-        yield f"{name}@{split}:{i}", lambda i=i: images.from_array(rows[i]["image"])
+
+
+def _image_feature(source: str, features: Mapping[str, Any]) -> str:
+    """The key of the images: the only feature of 8 or 16-bit images, or of several the one called "image"."""
+    import tensorflow_datasets as tfds
+
+    kinds = {key: type(feature).__name__ for key, feature in features.items()}
+    found = [
+        key
+        for key, feature in features.items()
+        if isinstance(feature, tfds.features.Image) and kinds[key] != "LabeledImage" and feature.np_dtype in (np.uint8, np.uint16)
+    ]
+    if len(found) == 1:
+        return found[0]
+    if "image" in found:
+        return "image"
+    raise ValueError(f'{source}: expected one feature of 8 or 16-bit images, or one called "image", got {kinds}')
 
 
 class Order:
