@@ -93,6 +93,18 @@ def choose(name: str, known: Iterable[str], what: str) -> str:
     raise ValueError(f"unknown {what} {name!r}: {hint}known: {', '.join(known)}")
 
 
+def require(settings: Any, least: dict[str, int], filled: Iterable[str]) -> None:
+    """Raises ValueError for a number below its least (or above 2^31 - 1), and for a path, or one of several, that is empty; None passes."""
+    for name in filled:
+        value = getattr(settings, name)
+        if "" in (value if isinstance(value, tuple) else (value,)):
+            raise ValueError(f"--{name} is empty: expected a path")
+    for name, low in least.items():
+        value = getattr(settings, name)
+        if value is not None and not low <= value < 2**31:
+            raise ValueError(f"--{name} must be from {low} to 2^31 - 1, got {value}")
+
+
 def run(main: Callable[[], int | None]) -> None:
     """Parses the flags and runs `main()`.
 
@@ -146,6 +158,8 @@ def cache_compilations() -> None:
     written or where JAX_COMPILATION_CACHE_DIR already names one."""
     import jax
 
+    from jaxsr.folders import cache_folder
+
     if jax.config.jax_compilation_cache_dir is None:  # pyright: ignore[reportAttributeAccessIssue]
         try:
             folder = cache_folder() / "jaxsr" / "xla"
@@ -179,12 +193,3 @@ def keep_freed_memory() -> None:
     trim_threshold, mmap_max = -1, -4  # malloc.h
     mallopt(mmap_max, 0)
     mallopt(trim_threshold, 2**31 - 1)
-
-
-def cache_folder() -> Path:
-    """The user's cache folder on this platform; XDG_CACHE_HOME wins everywhere."""
-    if os.environ.get("XDG_CACHE_HOME"):
-        return Path(os.environ["XDG_CACHE_HOME"])
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
-    return Path.home() / "Library" / "Caches" if sys.platform == "darwin" else Path.home() / ".cache"

@@ -1,13 +1,12 @@
 """Metrics: identity, symmetry, order, and the values of scikit-image and of slow references."""
 
-import warnings
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxsr import metrics, resample
+from jaxsr import metrics, operators, resample
+from jaxsr.metrics._checks import check_pair
 
 REF = np.random.default_rng(0).uniform(size=(32, 40, 3)).astype(np.float32)
 SMOOTH = np.clip(np.asarray(resample.upsample(REF[:8, :10], 4)), 0, 1)
@@ -32,7 +31,7 @@ def test_psnr_and_ssim_equal_scikit_image(x, ref):
     np.testing.assert_allclose(metrics.ssim(x, ref), ssim, atol=1e-4)
 
 
-@pytest.mark.parametrize("metric", [metrics.psnr, metrics.ssim])
+@pytest.mark.parametrize("metric", [metrics.psnr, metrics.psnr_y, metrics.ssim])
 def test_image_metrics_are_ordered_symmetric_and_mappable(metric):
     """More noise scores worse; the two images may be exchanged; a batch gives what a loop gives."""
     noisy = [_noisy(REF, sigma) for sigma in (0.01, 0.05, 0.2)]
@@ -45,67 +44,31 @@ def test_image_metrics_are_ordered_symmetric_and_mappable(metric):
 def test_image_metrics_of_equal_images():
     """The upper ends of both scales."""
     assert metrics.psnr(REF, REF) == jnp.inf
+    assert metrics.psnr_y(REF, REF) == jnp.inf
     np.testing.assert_allclose(metrics.ssim(REF, REF), 1.0, atol=1e-6)
 
 
 def test_image_metrics_clip():
     """A result is scored as its file would be."""
     over = np.where(REF > 0.5, 1.2, -0.1).astype(np.float32)
-    for metric in (metrics.psnr, metrics.ssim):
+    for metric in (metrics.psnr, metrics.psnr_y, metrics.ssim):
         np.testing.assert_allclose(metric(over, REF), metric(np.clip(over, 0, 1), REF), rtol=1e-6)
 
 
-@pytest.mark.parametrize(("metric", "x"), [(metrics.psnr, REF[:, :1]), (metrics.ssim, REF[:, :20]), (metrics.ssim, None)])
+@pytest.mark.parametrize(
+    ("metric", "x"), [(metrics.psnr, REF[:, :1]), (metrics.psnr_y, REF[:, :1]), (metrics.ssim, REF[:, :20]), (metrics.ssim, None)]
+)
 def test_image_metrics_refuse_other_shapes(metric, x):
     """Broadcasting would give a number that means nothing; a window must fit."""
     with pytest.raises(ValueError, match="expected two images of one shape"):
         metric(REF[:8] if x is None else x, REF[:8] if x is None else REF)
 
 
-def test_frechet_distance_of_known_gaussians():
-    """Diagonal covariances have a closed form: |m|^2 + sum (s - t)^2."""
-    random = np.random.default_rng(0)
-    white, _ = np.linalg.qr(random.normal(size=(500, 6)) - 0.0)
-    white = (white - white.mean(0)) @ np.linalg.inv(np.linalg.cholesky(np.cov(white.T)).T)
-    s, t, shift = random.uniform(0.1, 2, 6), random.uniform(0.1, 2, 6), random.normal(size=6)
-    expected = np.sum(shift**2) + np.sum((s - t) ** 2)
-    np.testing.assert_allclose(metrics.frechet_distance(white * s + shift, white * t), expected, rtol=1e-10)
-    assert metrics.frechet_distance(white * s, white * s) < 1e-12
-
-
-def test_frechet_distance_equals_the_matrix_root():
-    """The definition, by scipy's sqrtm, for correlated features; symmetric."""
-    linalg = pytest.importorskip("scipy.linalg")
-    random = np.random.default_rng(1)
-    f, g = random.normal(size=(300, 8)) @ random.normal(size=(8, 8)), random.normal(size=(200, 8)) @ random.normal(size=(8, 8)) + 0.3
-    cov_f, cov_g = np.cov(f.T), np.cov(g.T)
-    expected = np.sum((f.mean(0) - g.mean(0)) ** 2) + np.trace(cov_f + cov_g - 2 * linalg.sqrtm(cov_f @ cov_g).real)
-    np.testing.assert_allclose(metrics.frechet_distance(f, g), expected, rtol=1e-9)
-    np.testing.assert_allclose(metrics.frechet_distance(g, f), expected, rtol=1e-9)
-
-
-def test_frechet_distance_warns_of_too_few_rows():
-    """A singular covariance is measured as it is, and said; enough rows are silent."""
-    few = np.random.default_rng(2).normal(size=(10, 16))
-    with pytest.warns(RuntimeWarning, match="10 rows for 16 features"):
-        assert metrics.frechet_distance(few, few) < 1e-10
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        metrics.frechet_distance(few.T[:, :4], few.T[:, :4])
-
-
-@pytest.mark.parametrize(
-    ("f", "g", "message"),
-    [
-        (np.zeros((9, 2)), np.zeros((9, 3)), "of one d"),
-        (np.zeros((1, 2)), np.zeros((9, 2)), "n >= 2"),
-        (np.full((9, 2), np.nan), np.zeros((9, 2)), "finite"),
-    ],
-)
-def test_frechet_distance_refuses_bad_features(f, g, message):
-    """Otherwise a NaN appears in a results table hours later."""
-    with pytest.raises(ValueError, match=message):
-        metrics.frechet_distance(f, g)
+@pytest.mark.parametrize(("x", "ref"), PAIRS[:6])
+def test_psnr_y_equals_the_definition(x, ref):
+    """MATLAB's luma with peak 255: most papers' PSNR, 1 to 3 dB from that of RGB."""
+    y, y_ref = (16 + image.astype(np.float64) @ [65.481, 128.553, 24.966] for image in (x, ref))
+    np.testing.assert_allclose(metrics.psnr_y(x, ref), 20 * np.log10(255) - 10 * np.log10(np.mean((y - y_ref) ** 2)), atol=1e-4)
 
 
 def _wave(frequency: float, size: int = 64) -> np.ndarray:
@@ -134,3 +97,54 @@ def test_top_octave_power_is_mappable():
     pair = jnp.stack([REF, SMOOTH])
     expected = [metrics.top_octave_power(x) for x in pair]
     np.testing.assert_allclose(jax.jit(jax.vmap(metrics.top_octave_power))(pair), expected, rtol=1e-3)
+
+
+SHRINK = operators.downsample(4, image_shape=REF.shape, kernel="box")
+
+
+def test_lr_consistency():
+    """0 for the image that was measured; the square of a constant error; clipping is what a file does to an image."""
+    y = SHRINK(REF)
+    np.testing.assert_allclose(metrics.lr_consistency(SHRINK, REF, y), 0.0, atol=1e-12)
+    np.testing.assert_allclose(metrics.lr_consistency(SHRINK, REF, y - 0.1), 0.01, rtol=1e-4)
+    given, clipped = metrics.lr_consistency(SHRINK, np.full_like(REF, 1.5), np.ones_like(y))
+    np.testing.assert_allclose([given, clipped], [0.25, 0.0], atol=1e-6)
+
+
+def test_lr_psnr():
+    """Of the clipped image, in dB; a batch gives what a loop gives."""
+    y = np.asarray(SHRINK(REF))
+    np.testing.assert_allclose(metrics.lr_psnr(SHRINK, REF, y + 0.01), 40.0, atol=1e-2)
+    images = np.stack([REF, _noisy(REF, 0.1), 3.0 * REF])
+    expected = [metrics.lr_psnr(SHRINK, x, y + 0.01) for x in images]
+    np.testing.assert_allclose(jax.jit(jax.vmap(lambda x: metrics.lr_psnr(SHRINK, x, y + 0.01)))(images), expected, atol=1e-2)
+
+
+def test_lr_consistency_refuses_other_shapes():
+    """Broadcasting would give a number that means nothing."""
+    with pytest.raises(ValueError, match="expected a measurement of shape"):
+        metrics.lr_consistency(SHRINK, REF, SHRINK(REF)[:1])
+    with pytest.raises(ValueError, match="shape"):
+        metrics.lr_consistency(SHRINK, REF[:16], SHRINK(REF))
+
+
+@pytest.mark.parametrize(
+    ("x", "ref", "message"),
+    [
+        (REF, REF[:8], r"x \[32, 40, 3\] and ref \[8, 40, 3\]"),
+        (REF[..., 0], REF[..., 0], r"one shape \[h, w, 3\]"),
+        (np.where(REF < 0.5, REF, np.nan), REF, "infinities in x"),
+        (REF, np.where(REF < 0.5, REF, np.inf), "infinities in ref"),
+        (REF, 2 * REF, "got ref in"),
+        (REF - 0.5, REF, "got x in"),
+    ],
+)
+def test_check_pair_names_the_image(x, ref, message):
+    """A table of results must not hold a number of a broken image."""
+    with pytest.raises(ValueError, match=message):
+        check_pair(x, ref)
+
+
+def test_check_pair_accepts_the_ends():
+    """Black and white are values."""
+    check_pair(np.zeros_like(REF), np.ones_like(REF))

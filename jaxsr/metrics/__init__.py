@@ -1,8 +1,49 @@
 """Metrics of one pair of images, [h, w, 3] in [0, 1] (vmap for many), and of two sets of features."""
 
+from jaxsr.metrics import networks
+from jaxsr.metrics._checks import check_pair
+from jaxsr.metrics.consistency import Consistency, lr_consistency, lr_psnr
+from jaxsr.metrics.dci import DCI, boosted_tree_importance, dci, logistic_importance
+from jaxsr.metrics.diversity import diversity, mean_pairwise
+from jaxsr.metrics.features import feature_distance, load_features, same_type
 from jaxsr.metrics.frechet import frechet_distance
-from jaxsr.metrics.psnr import psnr
+from jaxsr.metrics.identity import identity_similarity
+from jaxsr.metrics.kernel import kernel_distance, kernel_distance_subsets
+from jaxsr.metrics.lpips import lpips, lpips_map
+from jaxsr.metrics.ms_ssim import ms_ssim
+from jaxsr.metrics.niqe import NIQEModel, fit_niqe_model, niqe, read_niqe_model
+from jaxsr.metrics.psnr import psnr, psnr_y
 from jaxsr.metrics.spectrum import top_octave_power
 from jaxsr.metrics.ssim import ssim
 
-__all__ = ["frechet_distance", "psnr", "ssim", "top_octave_power"]
+__all__ = [
+    "DCI",
+    "Consistency",
+    "NIQEModel",
+    "boosted_tree_importance",
+    "check_pair",
+    "dci",
+    "diversity",
+    "feature_distance",
+    "fit_niqe_model",
+    "frechet_distance",
+    "identity_similarity",
+    "kernel_distance",
+    "kernel_distance_subsets",
+    "load_features",
+    "logistic_importance",
+    "lpips",
+    "lpips_map",
+    "lr_consistency",
+    "lr_psnr",
+    "mean_pairwise",
+    "ms_ssim",
+    "networks",
+    "niqe",
+    "psnr",
+    "psnr_y",
+    "read_niqe_model",
+    "same_type",
+    "ssim",
+    "top_octave_power",
+]

@@ -5,6 +5,8 @@ import warnings
 import numpy as np
 from jaxtyping import Array, Float
 
+from jaxsr.metrics._checks import check_features
+
 Features = Float[Array, "..."] | Float[np.ndarray, "..."]
 
 
@@ -29,10 +31,7 @@ def frechet_distance(f: Features, g: Features) -> float:
     Raises:
         ValueError: sets that are not two-dimensional with one d, fewer than two rows, or non-finite features.
     """
-    if f.ndim != 2 or g.ndim != 2 or f.shape[1] != g.shape[1] or min(len(f), len(g)) < 2:
-        raise ValueError(f"expected two sets of features [n >= 2, d] of one d, got shapes {f.shape} and {g.shape}")
-    if not (np.isfinite(f).all() and np.isfinite(g).all()):
-        raise ValueError("expected finite features, got NaN or infinity")
+    check_features(f, g)
     if min(len(f), len(g)) <= f.shape[1]:
         rows = min(len(f), len(g))
         message = f"{rows} rows for {f.shape[1]} features: the covariance is singular and the distance strongly biased"
