@@ -97,26 +97,12 @@ def check(settings: Settings) -> None:
     flags.choose(settings.method, METHODS, "method")
     flags.choose(settings.preset, METHODS[settings.method][1].PRESETS, "preset")
     flags.choose(settings.kernel, KERNELS, "kernel")
-    for name in ("input", "reference", "prior", "out"):
-        if "" in (value if isinstance(value := getattr(settings, name), tuple) else (value,)):
-            raise ValueError(f"--{name} is empty: expected a path")
-    for name, least in (("factor", 1), ("seed", 0), ("batch_size", 1), ("num_solutions", 1)):
-        value = getattr(settings, name)
-        if value is not None and not least <= value < 2**31:
-            raise ValueError(f"--{name} must be from {least} to 2^31 - 1, got {value}")
+    flags.require(settings, {"factor": 1, "seed": 0, "batch_size": 1, "num_solutions": 1}, ("input", "reference", "prior", "out"))
     report.check_writable(out_folder(settings))
 
 
 def out_folder(settings: Settings) -> Path:
     return Path(settings.out or ("results_smoke" if settings.smoke else "results"))
-
-
-def prior_source(settings: Settings) -> str:
-    """The prior asked for, or the best bundled one."""
-    source = settings.prior or next(iter(priors.bundled()), "")
-    if not source:
-        raise ValueError("no prior is bundled with this copy: give --prior=DIR")
-    return source
 
 
 def make_solve(prior: Prior, params: Params, operator: operators.Operator, settings: Settings) -> tuple[Solve, dict]:
@@ -305,7 +291,7 @@ def summarise(run: report.Run, jobs: Sequence[Job], bad: Sequence[dict], prior: 
 
 def main(settings: Settings) -> int:
     check(settings)
-    source = prior_source(settings)
+    source = settings.prior or priors.default_source()
     patterns = settings.input or (() if settings.reference else (example_folder(priors.prior_folder(source)),))
     files = inputs.find_files(patterns, settings.reference)[: SMOKE_PHOTOS if settings.smoke else None]
     names = inputs.output_names(files, settings.num_solutions)

@@ -12,13 +12,12 @@ command and ends with the same flow. The flow of pbc64 took 4 minutes on 2 CPU c
 
 import dataclasses
 import json
-from importlib.util import find_spec
 from pathlib import Path
 
 import flags
+import gaussianisation
 import jax
 import jax.numpy as jnp
-import numpy as np
 from absl import flags as absl_flags
 from toy_prior import toy_prior
 from tqdm import tqdm
@@ -35,8 +34,6 @@ OUT = absl_flags.DEFINE_string(
 SEED = absl_flags.DEFINE_integer("seed", 0, "Seed of the samples, the start and the order.")
 SMOKE = absl_flags.DEFINE_bool("smoke", False, "A toy prior and a few steps, to see that everything runs.")
 CONFIG = flags.define(flow.Config())
-
-PANELS = {"raw": "w itself", "pulse": "PULSE's transform of w", "flow": "the flow's F(w)"}
 
 
 def main() -> None:
@@ -68,11 +65,7 @@ def make_flow(source: str | Path, to: Path, out: Path, prior: priors.Prior, para
     summary = flow.assess(stored, drawn, norms)
     record = {"prior": prior.info.name, "seed": SEED.value, "config": dataclasses.asdict(config), **summary}
     report.write_text(out / "flow.json", json.dumps(record, indent=2) + "\n")
-    print_summary(summary)
-    if find_spec("matplotlib"):
-        draw_figure(out / "gaussianisation.png", norms, prior.info.w_dim)
-    else:
-        print("gaussianisation.png is left out: it needs matplotlib (pip install 'jaxsr[plots]')")
+    gaussianisation.show(out, summary, norms, prior.info.w_dim)
     print(f"the flow is in {to}; flow.json in {out}")
 
 
@@ -98,33 +91,6 @@ def add_flow(source: Path, to: Path, params: Params, trained: Params) -> Params:
     whole = jax.tree.map(lambda x: x.astype(dtype) if jnp.issubdtype(x.dtype, jnp.floating) else x, {**params, "flow": trained})
     weights.save(to, whole, weights.read_config(source))
     return jax.tree.map(lambda x: x.astype(jnp.float32), whole["flow"])
-
-
-def print_summary(summary: dict) -> None:
-    nats, gaussian = summary["nats_per_dim"], summary["gaussian_nats_per_dim"]
-    print(f"{summary['test_samples']:,} new samples, nats a dimension: flow {nats:.4f}, full-covariance Gaussian {gaussian:.4f}")
-    print(f"squared norm:  {'mean':>10} {'std':>10}  distance from chi-squared")
-    for name, row in summary["squared_norm"].items():
-        print(f"  {name:<12} {row['mean']:>10.2f} {row['std']:>10.2f}  {row['ks_distance']:.3f}")
-
-
-def draw_figure(path: Path, norms: dict[str, jax.Array], dim: int) -> None:
-    """RLS, Figure 3: histograms of the squared norms, each against the chi-squared density of `dim` degrees of freedom; written as PNG."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(4 * len(PANELS), 3.2), layout="constrained")
-    FigureCanvasAgg(figure)
-    spread = np.sqrt(2 * dim)
-    for axes, (name, title) in zip(figure.subplots(1, len(PANELS)), PANELS.items(), strict=True):
-        values = np.asarray(norms[name])
-        low, high = min(np.quantile(values, 0.002), dim - 4 * spread), max(np.quantile(values, 0.998), dim + 4 * spread)
-        x = np.linspace(max(low, 1e-3), high, 600)
-        axes.hist(values, bins=np.linspace(max(low, 0), high, 90), density=True, color="tab:blue", alpha=0.6, label=title)
-        axes.plot(x, np.asarray(jax.scipy.stats.chi2.pdf(x, dim)), color="black", linewidth=1, label=f"chi-squared, {dim} degrees")
-        axes.set(xlabel="squared norm", yticks=[], title=f"mean {values.mean():.1f}, std {values.std():.1f}")
-        axes.legend(fontsize=7)
-    figure.savefig(path, dpi=110, format="png")
 
 
 if __name__ == "__main__":

@@ -54,7 +54,7 @@ class Prior(NamedTuple):
 
 
 def tile(prior: Prior, w: jax.Array) -> jax.Array:
-    """Repeats w [w_dim] for every layer: [num_layers, w_dim]."""
+    """Repeats w [w_dim] or [1, w_dim] for every layer: [num_layers, w_dim], which comes back as it is."""
     return jnp.broadcast_to(w, (prior.info.num_layers, prior.info.w_dim))
 
 
@@ -124,6 +124,13 @@ def bundled() -> list[str]:
     """Names of the priors that come with the package, the one of highest resolution first."""
     folders = [path.parent for path in ASSETS.glob("*/config.json")]
     return [f.name for f in sorted(folders, key=lambda f: (-weights.read_config(f)["net"]["resolution"], f.name))]
+
+
+def default_source() -> str:
+    """The name of the bundled prior of the highest resolution. Raises ValueError when none is bundled."""
+    for name in bundled():
+        return name
+    raise ValueError("no prior is bundled with this copy: give --prior=DIR")
 
 
 def prior_folder(source: str | Path) -> Path:

@@ -9,6 +9,7 @@ import os
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 Row = Mapping[str, object]
 
@@ -173,20 +174,49 @@ def _remove_results(folder: Path) -> None:
     (folder / "results.csv").unlink(missing_ok=True)
 
 
+def begin_record(folder: Path, config: Mapping[str, Any]) -> None:
+    """Writes folder/config.json, or leaves the one that is there.
+
+    Raises:
+        ValueError: that one has other "settings" (each is named), or is no such record.
+    """
+    record: dict = json.loads(json.dumps(config))
+    path = folder / "config.json"
+    if path.exists():
+        _refuse(folder, _differences(_settings_there(folder), record["settings"]))
+    else:
+        write_text(path, json.dumps(record, indent=1) + "\n")
+
+
+def _settings_there(folder: Path) -> dict:
+    try:
+        return dict(json.loads((folder / "config.json").read_text(encoding="utf-8"))["settings"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{folder / 'config.json'} is not the record of a run: choose another folder, or overwrite") from error
+
+
+def _differences(there: dict, now: dict) -> dict[str, tuple]:
+    pairs = {name: (there.get(name), now.get(name)) for name in {**there, **now}}
+    return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
+
+
+def _refuse(folder: Path, different: dict[str, tuple]) -> None:
+    if different:
+        what = ", ".join(f"{name} ({json.dumps(old)} there, {json.dumps(new)} now)" for name, (old, new) in different.items())
+        raise ValueError(f"{folder} holds results with another {what}: choose another folder, or overwrite")
+
+
 def _merge(folder: Path, config: dict) -> dict:
     """`config` with what only the earlier run's has. Raises ValueError that names the settings and values in which the two differ."""
     try:
         there = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         settings, values, photos = there["settings"], there.get("values", {}), there.get("photos", {})
-        different = {name: (settings.get(name), config["settings"].get(name)) for name in {**settings, **config["settings"]}}
-        different = {name: pair for name, pair in different.items() if pair[0] != pair[1]}
+        different = _differences(settings, config["settings"])
         for factor, now in ({} if different else config.get("values", {})).items():  # other settings make other values
             pairs = {f"{factor} {name}": (values.get(factor, now).get(name), value) for name, value in now.items()}
             different |= {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
         merged = {"values": values | config.get("values", {}), "photos": photos | config.get("photos", {})}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{folder / 'config.json'} is not the record of a run: choose another folder, or overwrite") from error
-    if different:
-        what = ", ".join(f"{name} ({json.dumps(old)} there, {json.dumps(new)} now)" for name, (old, new) in different.items())
-        raise ValueError(f"{folder} holds results with another {what}: choose another folder, or overwrite")
+    _refuse(folder, different)
     return config | merged

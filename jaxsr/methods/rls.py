@@ -21,6 +21,7 @@ PAPER = {
     "cross": "mean_l2",
     "eps": 2e-3,
     "init_spread": 0.0,
+    "space": "w_plus",
 }
 CODE = {
     **PAPER,
@@ -52,6 +53,7 @@ class RLS:
         eps: largest residual (mean square on [0, 1]) called feasible; PULSE's, as RLS has none.
         init_spread: the start is w_mean + init_spread (w - w_mean) with a random w: 0 starts at the mean of w as the paper, 0.2 is the
             release's when several solutions are wanted.
+        space: "w_plus", one code a layer, or "w", one code for all layers (the paper's ablation "w/o W+", its Table 5).
     """
 
     preset: Literal["paper", "code"] = "paper"
@@ -64,6 +66,7 @@ class RLS:
     cross: Literal["mean_l2", "sum_sq"] | None = None
     eps: float | None = None
     init_spread: float | None = None
+    space: Literal["w_plus", "w"] | None = None
 
     PRESETS: ClassVar[dict[str, dict[str, Any]]] = {"paper": PAPER, "code": CODE}
 
@@ -86,13 +89,14 @@ def rls(prior: Prior, operator: Any, config: RLS = RLS()) -> Solve:
     settings = _common.resolve(config, operator)
 
     def finish(params, y, variables, context):
-        return prior.synthesize(params, variables["w_plus"], context["noise"]), {**variables, **context}
+        w_plus = tile(prior, variables["w_plus"])
+        return prior.synthesize(params, w_plus, context["noise"]), {"w_plus": w_plus, **context}
 
     return Solve((search_phase("rls", prior, operator, settings),), finish, operator, settings.eps)
 
 
 def search_phase(method: str, prior: Prior, operator: Any, config: Any) -> Phase:
-    """The search of RLS and the first stage of RLS+: variables {"w_plus"}, context {"noise"}. `config` is resolved."""
+    """The search of RLS and the first stage of RLS+: variables {"w_plus" [L, d] or, in W, [1, d]}, context {"noise"}."""
     from jaxsr import flows  # distrax comes with it, which `import jaxsr` must not load
 
     def start(key, params, y, previous):
@@ -102,10 +106,10 @@ def search_phase(method: str, prior: Prior, operator: Any, config: Any) -> Phase
         if config.init_spread > 0:
             w = w + config.init_spread * (prior.map(params, jax.random.normal(key_w, (prior.info.z_dim,))) - w)
         noise = transforms.renormalise_noise(prior.noise("random", params, key_noise))
-        return {"w_plus": tile(prior, w)}, {"noise": noise}
+        return {"w_plus": w[None] if config.space == "w" else tile(prior, w)}, {"noise": noise}
 
     def loss(params, y, context, variables):
-        w_plus = variables["w_plus"]
+        w_plus = tile(prior, variables["w_plus"])
         u, log_det = jax.vmap(flows.forward_and_log_det, (None, 0))(params["flow"], w_plus)
         terms = {
             "l1": objectives.l1(operator(prior.synthesize(params, w_plus, context["noise"])), y),

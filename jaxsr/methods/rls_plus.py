@@ -9,7 +9,7 @@ import optax
 from jaxsr import objectives, transforms
 from jaxsr.methods import _common
 from jaxsr.methods.rls import RLS, search_phase
-from jaxsr.priors import Prior
+from jaxsr.priors import Prior, tile
 from jaxsr.search import Phase, Solve
 
 
@@ -80,7 +80,7 @@ def refine_phase(prior: Prior, operator: Any, config: Any) -> Phase:
 
     def start(key, params, y, previous):
         found, fixed = previous
-        w_plus, noise = found["w_plus"], fixed["noise"]
+        w_plus, noise = tile(prior, found["w_plus"]), fixed["noise"]
         variables = {"w_plus": w_plus, "noise": noise[: config.num_noise], "synthesis": params["synthesis"]}
         return variables, {"anchor": w_plus, "noise": noise[config.num_noise :]}
 

@@ -1,31 +1,107 @@
-"""Feature networks. `random_features` needs no weights: a fixed random convolutional network whose statistics follow texture and shape."""
+"""A small convolutional network that reads labels off photos, and whose maps serve as features of images.
+
+Per stage, one convolution to the stage's width and one residual convolution, then a mean over 2 x 2 pixels. Kernels are standardised
+(arXiv:1903.10520) and there is no normalisation of activations (arXiv:2101.08692), so the features of an image depend on nothing but it.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from jaxsr.types import Image
+from jaxsr.nets.convolution import conv, same
+from jaxsr.types import Image, Params, PRNGKey
 
-RANDOM_WIDTHS = (32, 64, 128, 128)
+RELU_GAIN = (2 / (1 - 1 / jnp.pi)) ** 0.5  # relu of N(0, 1), centred by the standardised kernel that follows, has variance 1 / gain^2
 
 
-class _RandomNet(nn.Module):
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Sizes of the network and what it reads.
+
+    Attributes:
+        heads: (label, its possible values) pairs; the first is the type that `type agreement` compares.
+        resolution: side of the images that it sees; others are brought to it by an antialiased linear resize.
+        widths: channels of each stage, at the full resolution first.
+    """
+
+    heads: tuple[tuple[str, tuple[str, ...]], ...]
+    resolution: int = 64
+    widths: tuple[int, ...] = (16, 32, 64, 128, 128)
+
+
+class Features(NamedTuple):
+    """The network as pure functions of (params, one image [h, w, 3] in [0, 1]).
+
+    Attributes:
+        config: sizes and labels.
+        maps: -> list of [r, r, c], one a stage, finest first.
+        vector: -> [d], the spatial mean of the last map.
+        read: -> label -> logits over its values.
+    """
+
+    config: Config
+    maps: Callable[[Params, Image], list[jax.Array]]
+    vector: Callable[[Params, Image], jax.Array]
+    read: Callable[[Params, Image], dict[str, jax.Array]]
+
+
+class _Conv(nn.Module):
+    """3 x 3 convolution [r, r, c] -> [r, r, width] with kernels of mean 0 and variance 1 / fan-in, times a learned gain a channel."""
+
+    width: int
+
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        pooled = []
-        for width in RANDOM_WIDTHS:
-            x = nn.leaky_relu(nn.Conv(width, (3, 3), kernel_init=nn.initializers.he_normal())(x), 0.2)
-            pooled.append(jnp.mean(x, (0, 1)))
-            x = nn.avg_pool(x, (2, 2), (2, 2))
-        return jnp.concatenate(pooled)
+        kernel = self.param("kernel", nn.initializers.lecun_normal(), (3, 3, x.shape[-1], self.width))
+        gain = self.param("gain", nn.initializers.ones, (self.width,))
+        bias = self.param("bias", nn.initializers.zeros, (self.width,))
+        centred = kernel - kernel.mean((0, 1, 2))
+        scale = jax.lax.rsqrt(jnp.sum(centred**2, (0, 1, 2)) + 1e-8)
+        kernel = centred * (scale * gain)
+        return conv(x[None], kernel, same(kernel))[0] + bias
 
 
-def random_features(image: Image) -> jax.Array:
-    """Features [352] of an image [h, w, 3] in [0, 1] (sides of at least 16): channel means after each of four random convolutions.
+class _Net(nn.Module):
+    config: Config
 
-    The weights are drawn from one fixed key, so Frechet distances in this space compare runs on one data set. They are not FID, and are
-    named "frechet (random features)" wherever they are printed.
-    """
-    net = _RandomNet()
-    params = net.init(jax.random.key(0), jnp.zeros((16, 16, 3)))
-    return net.apply(params, 2 * image - 1)  # type: ignore[return-value]
+    @nn.compact
+    def __call__(self, image: jax.Array) -> tuple[list[jax.Array], jax.Array, dict[str, jax.Array]]:
+        side = self.config.resolution
+        x = image if image.shape[:2] == (side, side) else jax.image.resize(image, (side, side, 3), "linear")
+        x, maps = 4 * x - 2, []
+        for i, width in enumerate(self.config.widths):
+            x = x if i == 0 else _halved(x)
+            x = RELU_GAIN * nn.relu(_Conv(width, name=f"stage{i}_in")(x))
+            skip = self.param(f"stage{i}_skip", nn.initializers.constant(0.2), ())
+            x = RELU_GAIN * nn.relu(x + skip * _Conv(width, name=f"stage{i}_residual")(x)) if i else x
+            maps.append(x)
+        vector = x.mean((0, 1))
+        logits = {name: nn.Dense(len(values), name=f"head_{name}")(vector) for name, values in self.config.heads}
+        return maps, vector, logits
+
+
+def _halved(x: jax.Array) -> jax.Array:
+    r, _, c = x.shape
+    return x.reshape(r // 2, 2, r // 2, 2, c).mean((1, 3))
+
+
+def init(key: PRNGKey, config: Config) -> Params:
+    """Fresh parameters. Raises ValueError when the resolution cannot be halved once a stage."""
+    if config.resolution % 2 ** (len(config.widths) - 1):
+        raise ValueError(f"resolution must be a multiple of {2 ** (len(config.widths) - 1)} for {len(config.widths)} stages")
+    return _Net(config).init(key, jnp.zeros((config.resolution, config.resolution, 3)))["params"]
+
+
+def features(config: Config) -> Features:
+    """The network of a config."""
+
+    def apply(params: Params, image: Image) -> Any:
+        return _Net(config).apply({"params": params}, image)
+
+    return Features(
+        config, lambda params, image: apply(params, image)[0], lambda params, image: apply(params, image)[1], lambda p, x: apply(p, x)[2]
+    )

@@ -4,6 +4,8 @@ A folder holds one sub-folder for each saved step and nothing else. Leaves are s
 so the file format knows nothing of Python classes: nothing is pickled, and nothing in a checkpoint is executed when it is read.
 """
 
+import hashlib
+import json
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -96,6 +98,29 @@ def restore(folder: str | Path, template: Any) -> tuple[Any, dict]:
         values = _read_values(manager, step, folder, [name for name, leaf in named if leaf.size])
     leaves = [_to_device(values.get(name), leaf) for name, leaf in named]
     return jax.tree.unflatten(jax.tree.structure(template), leaves), record["meta"]
+
+
+def resume(folder: str | Path, template: Any, settings: dict) -> tuple[Any, dict]:
+    """The last complete state and its `meta`, or the template and {} where there is none.
+
+    Raises:
+        ValueError: as `restore`, or `meta` has another value of one of `settings` (it is named): the folder is another run's.
+    """
+    if latest(folder) is None:
+        return template, {}
+    saved = read_meta(folder)
+    for name, value in json.loads(json.dumps(settings)).items():
+        if saved.get(name) != value:
+            raise ValueError(f"{folder}: holds a run with {name} = {saved.get(name)}, got {value}; choose another folder")
+    return restore(folder, template)
+
+
+def digest(photos: np.ndarray) -> str:
+    """Of the number of photos [n, ...] and of at most 256 of them, evenly spaced: what tells one training set from another."""
+    state = hashlib.sha256(str(photos.shape).encode())
+    for i in np.unique(np.linspace(0, len(photos) - 1, 256).astype(int)):
+        state.update(photos[i].tobytes())
+    return state.hexdigest()[:16]
 
 
 def _expect_latest(folder: str | Path) -> int:

@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import hashlib
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,9 +13,9 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jaxsr import data, images, locks, plots, priors, report, weights
+from jaxsr.metrics.features import load_features
 from jaxsr.metrics.frechet import frechet_distance
 from jaxsr.nets import stylegan2
-from jaxsr.nets.features import random_features
 from jaxsr.training import checkpoints, gan
 from jaxsr.training.augment import SYMMETRIES, symmetric
 from jaxsr.types import Params
@@ -92,9 +91,10 @@ def _fit(
     if len(photos) < 2:
         raise ValueError(f"expected at least 2 photos to train on, got {len(photos)}")
     meta = {"net": dataclasses.asdict(net), "config": dataclasses.asdict(config), "seed": run.seed, "symmetry": run.symmetry}
-    meta |= {"photos": _photos_digest(photos), "warm": warm and weights.digest(warm)}
+    meta |= {"photos": checkpoints.digest(photos), "warm": warm and weights.digest(warm)}
     state = gan.begin(jax.random.key(run.seed), net, config, warm=warm)
-    state, row = _resume(folder / "checkpoints", state, meta)
+    state, saved = checkpoints.resume(folder / "checkpoints", state, meta)
+    row = saved.get("row", {})
     if row and row["images"] not in [float(r["images"]) for r in _curve(folder)]:
         _publish(net, run, state, photos, folder, about, row)  # killed between the checkpoint and the rest of its tick
     spent = row.get("seconds", 0.0)
@@ -115,32 +115,6 @@ def _fit(
             say(_line(row, run.total_images, spent, first * config.batch))
             logs = []
     return folder / "prior"
-
-
-def _photos_digest(photos: np.ndarray) -> str:
-    """Of the number of photos and of at most 256 of them, evenly spaced."""
-    digest = hashlib.sha256(str(photos.shape).encode())
-    for i in np.unique(np.linspace(0, len(photos) - 1, 256).astype(int)):
-        digest.update(photos[i].tobytes())
-    return digest.hexdigest()[:16]
-
-
-def _resume(folder: Path, state: gan.State, meta: dict) -> tuple[gan.State, dict[str, float]]:
-    """The last checkpointed state and its row of the curve, if there are any."""
-    if checkpoints.latest(folder) is None:
-        return state, {}
-    saved = checkpoints.read_meta(folder)
-    for name, value in meta.items():
-        if saved.get(name) != _as_json(value):
-            raise ValueError(f"{folder}: holds a run with {name} = {saved.get(name)}, got {_as_json(value)}; choose another folder")
-    state, saved = checkpoints.restore(folder, state)
-    return state, saved["row"]
-
-
-def _as_json(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {k: _as_json(v) for k, v in value.items()}
-    return list(value) if isinstance(value, tuple) else value
 
 
 def _spread(state: gan.State, net: stylegan2.Config, config: gan.Config) -> tuple[gan.State, Callable, Callable]:
@@ -198,7 +172,7 @@ def _publish(
 
 
 def _frechet(net: stylegan2.Config, run: Run, params: Params, photos: np.ndarray) -> float:
-    """Distance of random features between samples and photos under their symmetry."""
+    """Distance between samples and photos under their symmetry, in the bundled feature network: one ruler for the curve, not FID."""
     generate = _generate(net)
     count = min(run.frechet_samples, len(photos))
     rng = np.random.default_rng(run.seed)
@@ -220,11 +194,15 @@ def _generate(net: stylegan2.Config) -> Callable[[Params, jax.Array], jax.Array]
     return jax.jit(jax.vmap(prior.decode, (None, 0)))
 
 
-_random_features = jax.jit(jax.vmap(random_features))
+@functools.cache
+def _feature_vectors() -> Callable[[np.ndarray], jax.Array]:
+    net, params = load_features()
+    vectors = jax.jit(jax.vmap(net.vector, (None, 0)))
+    return lambda stack: vectors(params, jnp.asarray(stack))
 
 
 def _features(stack: np.ndarray) -> np.ndarray:
-    return np.concatenate([np.asarray(_random_features(jnp.asarray(stack[i : i + 64]))) for i in range(0, len(stack), 64)])
+    return np.concatenate([np.asarray(_feature_vectors()(stack[i : i + 64])) for i in range(0, len(stack), 64)])
 
 
 def _append(path: Path, row: dict[str, float]) -> None:

@@ -1,0 +1,85 @@
+"""Rows of results that are added as they are made, by one process or several, in a folder that outlives them.
+
+FOLDER/rows.jsonl holds a JSON object a line. A line is written under a lock and in one piece; what a kill cuts off is skipped when read and
+made again. Work is shared out by claims: a claim is a file lock, so that a killed process holds none.
+"""
+
+import json
+import math
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from jaxsr import report
+
+Key = tuple[str, ...]
+
+
+class Ledger:
+    """The rows of one folder, each known by the values of its `key` columns; of two rows of one key the later counts."""
+
+    def __init__(self, folder: str | os.PathLike, settings: Mapping[str, Any], *, key: Sequence[str], about: Mapping[str, Any]):
+        """Starts a ledger, or goes on with the one that is there.
+
+        Args:
+            folder: made when missing.
+            settings: what all rows have in common, in JSON's types.
+            key: the columns that tell rows apart; compared as text.
+            about: what else config.json is to hold; that of the run that started the folder stays.
+
+        Raises:
+            ValueError: the folder cannot be written, or holds rows of other settings (each is named) or something else.
+        """
+        report.check_writable(folder)
+        self.folder, self.key = Path(folder), tuple(key)
+        self._path, self._claims = self.folder / "rows.jsonl", self.folder / ".claims"
+        self._claims.mkdir(exist_ok=True)
+        self._lock = FileLock(self._claims / "rows.lock")
+        with self._lock:
+            report.begin_record(self.folder, {"settings": settings, **about})
+
+    def rows(self) -> dict[Key, dict[str, Any]]:
+        """key -> row, as JSON gives it back."""
+        try:
+            lines = self._path.read_text(encoding="utf-8", errors="replace").split("\n")
+        except FileNotFoundError:
+            return {}
+        found = {}
+        for line in lines:
+            try:
+                row = json.loads(line)
+                found[tuple(str(row[name]) for name in self.key)] = row
+            except (ValueError, KeyError, TypeError):  # the line that a kill cut off, or the empty one after the last
+                continue
+        return found
+
+    def add(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Appends rows; when it returns they are on the disk. Infinite and NaN numbers become none. Raises OSError."""
+        lines = "".join(json.dumps({k: _finite(v) for k, v in row.items()}, allow_nan=False) + "\n" for row in rows)
+        with self._lock, open(self._path, "ab+") as file:
+            whole = file.seek(0, os.SEEK_END) == 0 or (file.seek(-1, os.SEEK_END) >= 0 and file.read(1) == b"\n")
+            file.write(("" if whole else "\n").encode() + lines.encode())
+            file.flush()
+            os.fsync(file.fileno())
+
+    @contextmanager
+    def claim(self, name: str) -> Iterator[bool]:
+        """Yields whether this process may do the work `name`: False while another one does."""
+        lock = FileLock(self._claims / f"{name}.lock", timeout=0)
+        try:
+            lock.acquire()
+        except Timeout:
+            yield False
+            return
+        try:
+            yield True
+        finally:
+            lock.release()
+
+
+def _finite(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
