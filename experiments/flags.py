@@ -7,6 +7,7 @@ flags.run(main)                            # at the end; main() takes nothing an
 import ctypes
 import dataclasses
 import difflib
+import io
 import os
 import sys
 import types
@@ -118,6 +119,8 @@ def run(main: Callable[[], int | None]) -> None:
         if len(argv) > 1:
             fail(f"unexpected argument {argv[1]!r}: every setting is a flag (--name=value); quote patterns (--input='photos/*.png')")
         keep_freed_memory()
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(line_buffering=True)  # a log that is followed shows each line when it is written
         try:
             return main()
         except KeyboardInterrupt:

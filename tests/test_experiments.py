@@ -11,6 +11,7 @@ ROOT = Path(__file__).parents[1]
 SMOKE = {
     "train_gan.py": ("samples.png", "curve.csv", "prior/config.json", "checkpoints"),
     "train_flow.py": ("flow.json", "prior/config.json", "gaussianisation.png"),
+    "train_features.py": ("accuracies.json", "features/config.json", "checkpoints"),
     "bundle.py": ("config.json", "examples/example_7.png", "samples.png"),
 }
 
@@ -47,6 +48,9 @@ def test_benchmark_smoke(tmp_path):
         ("train_gan.py", ("--data=nowhere",), "nothing there"),
         ("train_gan.py", ("--resolution=48", "--data=nowhere"), "power of two"),
         ("train_flow.py", ("--prior=nowhere",), "unknown prior 'nowhere'"),
+        ("train_features.py", (), "--data, --labels, --val_data, --val_labels missing"),
+        ("train_features.py", ("--data=x", "--labels=nowhere", "--val_data=x", "--val_labels=x"), "nowhere: expected a table of labels"),
+        ("evaluate.py", ("--suite=rls_tabel1",), "did you mean 'rls_table1'"),
         ("bundle.py", (), "--prior is missing"),
         ("benchmark.py", ("--prior=nowhere",), "unknown prior 'nowhere'"),
         ("train_gan.py", ("--resolutoin=64",), "Did you mean"),

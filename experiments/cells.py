@@ -1,0 +1,242 @@
+"""One cell of an evaluation, a method at a factor under a degradation, over many photos: restored, written, scored, a row a photo."""
+
+import dataclasses
+import functools
+import re
+import time
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, cast
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from baselines import BASELINES
+from scores import Scorer
+from suites import Variant
+
+from jaxsr import data, degradations, images, operators, resample
+from jaxsr.degradations import Degradation
+from jaxsr.methods import METHODS, resolve
+from jaxsr.priors import Prior
+from jaxsr.restore import restore_batches
+from jaxsr.search import Solve
+from jaxsr.types import Params
+
+FEASIBLE = 2e-3  # PULSE's bound on the mean squared residual, for what has none of its own
+KEY = ("cell", "photo", "solution")
+
+
+class Cell(NamedTuple):
+    """A row of the table at one factor under one degradation."""
+
+    variant: Variant
+    factor: int
+    degradation: str
+
+    @property
+    def name(self) -> str:
+        """The folder of its images: unique within a suite."""
+        label = re.sub(r"[^a-z0-9.]+", "_", self.variant.label.lower().replace("+", "_plus")).strip("_")
+        return f"{label}_x{self.factor}_{self.degradation}"
+
+
+class Photo(NamedTuple):
+    """A photo as it is restored: its name, its centre square at the prior's resolution, and the measurement of that."""
+
+    name: str
+    reference: np.ndarray
+    y: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
+class Bench:
+    """What all cells share.
+
+    Attributes:
+        prior, params: what restores.
+        photos, indices: what is restored.
+        scorer: what judges.
+        labels: photo's name -> its labelled type, if there are labels.
+        folder: where the images go, in images/CELL/.
+        preset, kernel, seed, solutions, batch_size: as in the flags.
+        smoke: few steps.
+    """
+
+    prior: Prior
+    params: Params
+    photos: data.Photos
+    indices: Sequence[int]
+    scorer: Scorer
+    labels: Mapping[str, str]
+    folder: Path
+    preset: str
+    kernel: str
+    seed: int
+    solutions: int
+    batch_size: int
+    smoke: bool
+
+
+def settings_of(bench: Bench, cell: Cell) -> dict[str, Any]:
+    """Every setting of the cell's method; none for a baseline or a method that is not built."""
+    if cell.variant.method not in METHODS:
+        return {}
+    return dataclasses.asdict(_config(bench, cell.variant, operator_of(bench, cell.factor)))
+
+
+def _config(bench: Bench, variant: Variant, operator: operators.Operator) -> Any:
+    make = METHODS[variant.method][1]
+    config = resolve(make(preset=bench.preset, **variant.settings), operator)
+    if bench.solutions > 1 and variant.method in ("rls", "rls_plus"):
+        config = dataclasses.replace(config, init_spread=0.2)  # as super_resolve.py: RLS starts all solutions at one place otherwise
+    if bench.smoke:
+        config = dataclasses.replace(config, **{f.name: 2 for f in dataclasses.fields(config) if f.name.endswith("steps")})
+    return config
+
+
+def operator_of(bench: Bench, factor: int) -> operators.Operator:
+    side = bench.prior.info.resolution
+    return operators.downsample(factor, image_shape=(side, side, 3), kernel=cast(resample.Kernel, bench.kernel))
+
+
+def solve_of(bench: Bench, cell: Cell) -> Solve | None:
+    """The cell's method, None for a baseline. Raises ValueError when the prior lacks what it needs, before anything is compiled."""
+    if cell.variant.method in BASELINES:
+        return None
+    operator = operator_of(bench, cell.factor)
+    solve = METHODS[cell.variant.method][0](bench.prior, operator, _config(bench, cell.variant, operator))
+    y = jax.ShapeDtypeStruct(operator.measurement_shape, np.float32)
+    jax.eval_shape(functools.partial(solve.phases[0].start, previous=None), jax.random.key(0), bench.params, y)
+    return solve
+
+
+def units(bench: Bench) -> list[Sequence[int]]:
+    """The photos in the pieces that one process does at a time: a batch each."""
+    return [bench.indices[i : i + bench.batch_size] for i in range(0, len(bench.indices), bench.batch_size)]
+
+
+def do_unit(bench: Bench, cell: Cell, solve: Solve | None, indices: Sequence[int]) -> list[dict]:
+    """Restores photos, writes their images and returns their rows; a photo that fails has a row that says why."""
+    rows, read = [], []
+    for name, image in data.stream(bench.photos, indices):
+        try:
+            if isinstance(image, Exception):
+                raise image
+            read.append(_measure(bench, cell, name, image))
+        except (ValueError, OSError) as error:
+            rows += [_row(cell, name, s) | {"status": "error", "error": str(error)} for s in range(bench.solutions)]
+    for photo, made in zip(read, _restored(bench, cell, solve, read), strict=True):
+        rows += _rows(bench, cell, photo, made)
+    return rows
+
+
+def _measure(bench: Bench, cell: Cell, name: str, image: np.ndarray) -> Photo:
+    """The photo brought to the prior's resolution, and its measurement; the noise depends on the photo's name and the seed alone."""
+    side = bench.prior.info.resolution
+    if min(image.shape[:2]) < side:
+        height, width = image.shape[:2]
+        raise ValueError(f"{name}: expected sides of at least {side} px, got {width} x {height}")
+    reference = np.clip(images.resize_area(images.square(image, mode="crop")[0], side), 0.0, 1.0)
+    key = jax.random.fold_in(jax.random.key(bench.seed), zlib.crc32(name.encode()))
+    return Photo(name, reference, _measurement(bench.kernel, cell.factor, cell.degradation, key, reference))
+
+
+def _measurement(kernel: str, factor: int, degradation: str, key: jax.Array, reference: np.ndarray) -> np.ndarray:
+    chosen: Degradation = degradations.ROBUSTNESS[degradation]
+    operator = operators.downsample(factor, image_shape=reference.shape, kernel=cast(resample.Kernel, kernel))
+    before, after = jax.random.split(key)
+    return np.asarray(chosen.on_measurement(after, operator.apply(jnp.asarray(chosen.on_image(before, reference)))), np.float32)
+
+
+class Made(NamedTuple):
+    """The results for one photo: images [solutions, H, W, 3], seconds a solution, residuals and whether they are feasible."""
+
+    images: np.ndarray
+    seconds: float
+    residuals: np.ndarray
+    feasible: np.ndarray
+
+
+def _restored(bench: Bench, cell: Cell, solve: Solve | None, photos: Sequence[Photo]) -> Iterator[Made]:
+    if not photos:
+        return
+    start = time.perf_counter()
+    operator = operator_of(bench, cell.factor)
+    if solve is None:
+        made = np.stack([BASELINES[cell.variant.method](p.y, p.reference) for p in photos for _ in range(bench.solutions)])
+        residuals = np.array([np.mean((np.asarray(operator.apply(x)) - photos[i // bench.solutions].y) ** 2) for i, x in enumerate(made)])
+        feasible = residuals <= FEASIBLE
+    else:
+        ys = np.stack([p.y for p in photos for _ in range(bench.solutions)])
+        seeds = [bench.seed + s for _ in photos for s in range(bench.solutions)]
+        parts = [r for _, r in restore_batches(solve, bench.params, ys, seed=seeds, batch_size=bench.batch_size, progress=False)]
+        made, residuals, feasible = (np.concatenate([getattr(part, name) for part in parts]) for name in ("image", "residual", "feasible"))
+    seconds = (time.perf_counter() - start) / len(made)
+    for i in range(len(photos)):
+        mine = slice(i * bench.solutions, (i + 1) * bench.solutions)
+        yield Made(made[mine], seconds, residuals[mine], feasible[mine])
+
+
+def _rows(bench: Bench, cell: Cell, photo: Photo, made: Made) -> list[dict]:
+    """Writes the images of one photo and scores them as they were written, in 8 bits."""
+    paths = picture_paths(bench, cell, photo.name)
+    rows, written = [], []
+    for s, image in enumerate(made.images):
+        row = _row(cell, photo.name, s) | {
+            "seconds": made.seconds,
+            "residual": float(made.residuals[s]),
+            "feasible": bool(made.feasible[s]),
+        }
+        try:
+            pixels = _write(bench.folder / paths.results[s], image)
+            scores = bench.scorer.pair(pixels, _rounded(photo.reference))
+            rows.append(row | scores | _type_right(bench, photo.name, pixels) | {"status": "ok", "output": str(paths.results[s])})
+            written.append(pixels)
+        except ValueError as error:
+            rows.append(row | {"status": "error", "error": f"{photo.name}: {error}"})
+    _write(bench.folder / paths.reference, photo.reference)
+    _write(bench.folder / paths.measurement, np.clip(photo.y, 0, 1))
+    if len(written) > 1:
+        spread = bench.scorer.diversity(written)
+        rows = [row | {"diversity": spread} for row in rows]
+    return [{**row, "reference": str(paths.reference), "measurement": str(paths.measurement)} for row in rows]
+
+
+def _type_right(bench: Bench, name: str, pixels: np.ndarray) -> dict[str, float]:
+    label = bench.labels.get(name)
+    return {"type_right": float(bench.scorer.type_of(pixels) == label)} if label else {}
+
+
+def _row(cell: Cell, name: str, solution: int) -> dict:
+    row = {"cell": cell.name, "method": cell.variant.label, "factor": cell.factor, "degradation": cell.degradation}
+    return row | {"photo": name, "solution": solution}
+
+
+class Paths(NamedTuple):
+    """Where the pictures of a photo lie, relative to the folder of the evaluation."""
+
+    results: list[Path]
+    reference: Path
+    measurement: Path
+
+
+def picture_paths(bench: Bench, cell: Cell, name: str) -> Paths:
+    stem = re.sub(r"[^A-Za-z0-9._-]+", "_", str(Path(name).with_suffix("")))[-120:]
+    ends = [f"{stem}.png"] if bench.solutions == 1 else [f"{stem}_s{s}.png" for s in range(bench.solutions)]
+    root = Path("images")
+    lr = f"measurement_x{cell.factor}_{cell.degradation}"
+    return Paths([root / cell.name / end for end in ends], root / "reference" / f"{stem}.png", root / lr / f"{stem}.png")
+
+
+def _rounded(image: np.ndarray) -> np.ndarray:
+    """The image as a file of 8 bits holds it."""
+    return images.to_uint8(image) / np.float32(255)
+
+
+def _write(path: Path, image: np.ndarray) -> np.ndarray:
+    """Writes an image and returns it as it was written. Raises ValueError for one that is not finite."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    images.write(path, image)
+    return _rounded(image)

@@ -1,0 +1,280 @@
+"""Restores many photos with several methods and judges them: from photos to the tables of the papers.
+
+    python experiments/evaluate.py --suite=rls_table1 --data=photos.tar --out=table1        # a table of a paper on your prior and photos
+    python experiments/evaluate.py --methods=bicubic,pulse,rls_plus --factors=8,4 --data=photos
+    python experiments/evaluate.py --suite=rls_figure3                                       # needs no photos
+    python experiments/evaluate.py --smoke                                                   # the bundled prior's samples, in seconds
+
+OUT gets rows.jsonl (a row a result, added as it is done), images/, and at the end results.csv, table.md (means with 95 % bootstrap
+intervals, differences from the baseline over the same photos, the paper's numbers "as printed, other data"), index.html (sortable, with the
+pictures) and plots (with matplotlib). The same command again does only what is missing, whatever stopped it; several processes may share
+one OUT.
+A photo that fails keeps its row, with the reason. Suites: see experiments/suites.py; methods that are not built yet say so in their row.
+
+Photos are centre squares brought to the prior's resolution by area average, degraded, and compared in 8-bit RGB, all of it. Distances of
+features are those of the bundled network; LPIPS, NIQE, FID and identity appear when their published weights are at hand (the report says
+where they go). rls_table1 on the bundled prior, 200 photos at two factors, took 33 minutes on 2 CPU cores.
+"""
+
+import contextlib
+import dataclasses
+import hashlib
+import shlex
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import get_args
+
+import cells
+import curves
+import flags
+import gaussianisation
+import jax
+import numpy as np
+import page
+import suites
+import tables
+from baselines import BASELINES
+from cells import KEY, Bench, Cell
+from scores import Scorer
+from suites import Suite, Variant
+from tqdm import tqdm
+
+from jaxsr import data, degradations, images, priors, report, resample, weights
+from jaxsr.ledger import Ledger
+from jaxsr.methods import METHODS
+
+WAIT = 1.0  # seconds between looks at what another process does
+SMOKE_PHOTOS = 4
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What to evaluate and how.
+
+    Attributes:
+        suite: A table or figure of the papers; or give --methods.
+        methods: Methods to compare: pulse, rls, rls_plus, bicubic, bilinear, reference (the real photo).
+        factors: Enlargements. Default: the suite's, scaled to the prior; 8.
+        degradations: What else happened to the photos. Default: the suite's; clean.
+        data: Photos: a folder, a .tar, or tfds:NAME@SPLIT.
+        num_photos: How many of them, evenly spaced.
+        labels: A CSV with "file" and the feature network's type, to see whether results read as their label.
+        prior: A bundled prior's name, or a folder written by training. Default: the best bundled one.
+        preset: Settings of the methods: paper, or code (those of the authors' releases).
+        kernel: How the photos are made small.
+        baseline: The method that differences are taken from. Default: the suite's; the first.
+        out: Folder for everything. Default: evaluation/NAME of the suite.
+        seed: Another seed gives other starts and other noise.
+        batch_size: Photos at once; bounds the memory.
+        num_solutions: Results for each photo. Default: the suite's; 1.
+        smoke: A few samples and steps, to see that everything runs.
+    """
+
+    suite: str | None = None
+    methods: tuple[str, ...] = ()
+    factors: tuple[int, ...] | None = None
+    degradations: tuple[str, ...] = ()
+    data: str | None = None
+    num_photos: int = 200
+    labels: str | None = None
+    prior: str | None = None
+    preset: str = "paper"
+    kernel: str = "bicubic"
+    baseline: str | None = None
+    out: str | None = None
+    seed: int = 0
+    batch_size: int = 8
+    num_solutions: int | None = None
+    smoke: bool = False
+
+
+def plan(settings: Settings, resolution: int) -> tuple[Suite, list[Cell]]:
+    """The suite and its cells. Raises ValueError for a name or a factor that makes no sense."""
+    if (settings.suite is None) == (not settings.methods) and not settings.smoke:
+        raise ValueError(f"give --suite or --methods, one of the two; suites: {', '.join(suites.SUITES)}")
+    if settings.suite is not None:
+        flags.choose(settings.suite, suites.SUITES, "suite")
+        suite = suites.SUITES[settings.suite]
+    else:
+        names = _split(settings.methods) or ["bicubic", "pulse"]
+        for name in names:
+            flags.choose(name, [*METHODS, *BASELINES], "method")
+        suite = Suite("Comparison", tuple(Variant(name, name) for name in names), (), names[0], tuple(tables.COLUMNS))
+    suite = _overridden(suite, settings, resolution)
+    for factor in suite.factors:
+        if factor < 2 or resolution % factor:
+            fitting = ", ".join(str(f) for f in range(2, resolution + 1) if resolution % f == 0)
+            raise ValueError(f"factor {factor} does not divide the prior's resolution of {resolution} px: choose of {fitting}")
+    return suite, [Cell(variant, f, d) for f in suite.factors for d in suite.degradations for variant in suite.variants]
+
+
+def _split(values: Sequence[str]) -> list[str]:
+    return [name for value in values for name in value.split(",") if name]
+
+
+def _overridden(suite: Suite, settings: Settings, resolution: int) -> Suite:
+    """The suite with what the flags say otherwise."""
+    factors = settings.factors or suites.scaled(suite.factors, resolution) or ((min(8, resolution // 2),) if suite.columns else ())
+    chosen = tuple(_split(settings.degradations)) or suite.degradations
+    for name in chosen:
+        flags.choose(name, degradations.ROBUSTNESS, "degradation")
+    baseline = flags.choose(settings.baseline or suite.baseline, [v.label for v in suite.variants] or [""], "baseline")
+    solutions = settings.num_solutions or suite.solutions
+    return dataclasses.replace(suite, factors=tuple(factors), degradations=chosen, baseline=baseline, solutions=solutions)
+
+
+def check(settings: Settings) -> None:
+    """Raises ValueError for a setting that cannot be used, before anything is loaded."""
+    flags.choose(settings.kernel, get_args(resample.Kernel), "kernel")
+    flags.choose(settings.preset, ("paper", "code"), "preset")
+    flags.require(settings, {"num_photos": 1, "seed": 0, "batch_size": 1, "num_solutions": 1}, ("data", "labels", "prior", "out"))
+
+
+def labels_of(settings: Settings, scorer: Scorer) -> dict[str, str]:
+    """The labelled type of each photo. Raises ValueError for a table that has none."""
+    if settings.labels is None:
+        return {}
+    if not Path(settings.labels).is_file():
+        raise ValueError(f"{settings.labels}: expected a table of labels, got no such file")
+    name, values = scorer.net.config.heads[0]
+    found = {row.get("file", ""): row.get(name, "") for row in report.read_csv(settings.labels)}
+    if not any(value in values for value in found.values()):
+        raise ValueError(f'{settings.labels}: expected columns "file" and "{name}" with values such as {values[0]!r}, got none')
+    return {name: value for name, value in found.items() if value in values}
+
+
+def open_bench(settings: Settings, suite: Suite, prior: priors.Prior, params: dict, out: Path) -> Bench:
+    """Everything that the cells share; photos are listed, not yet read."""
+    source = settings.data
+    if settings.smoke and source is None:
+        source = _drawn(prior, params, out)
+    if not source:
+        raise ValueError("--data is missing: expected a folder of photos, a .tar of photos, or tfds:NAME@SPLIT")
+    photos = data.open_photos(source)
+    if not len(photos):
+        raise ValueError(f"{source}: expected photos, got none")
+    count = min(settings.num_photos, len(photos), SMOKE_PHOTOS if settings.smoke else len(photos))
+    indices = [int(i) for i in np.linspace(0, len(photos) - 1, count).round()]
+    scorer = Scorer(prior.info.resolution)
+    shared = (settings.preset, settings.kernel, settings.seed, suite.solutions, settings.batch_size, settings.smoke)
+    return Bench(prior, params, photos, indices, scorer, labels_of(settings, scorer), out, *shared)
+
+
+def _drawn(prior: priors.Prior, params: dict, out: Path) -> str:
+    """Samples of the prior as photos, for a run without any."""
+    folder = out / "smoke_photos"
+    folder.mkdir(parents=True, exist_ok=True)
+    for i in range(SMOKE_PHOTOS):
+        images.write(folder / f"sample_{i}.png", np.asarray(prior.decode(params, prior.sample(jax.random.key(i), params))))
+    return str(folder)
+
+
+def describe(settings: Settings, suite: Suite, found: Sequence[Cell], bench: Bench) -> tuple[dict, dict]:
+    """What all rows of a folder have in common, and what else config.json holds."""
+    names = [bench.photos.names[i] for i in bench.indices]
+    fixed = {name: getattr(settings, name) for name in ("preset", "kernel", "seed", "smoke")}
+    fixed |= {"prior": bench.prior.info.name, "prior_sha256": weights.digest(bench.params), "solutions": suite.solutions}
+    fixed |= {"photos": hashlib.sha256("\n".join(names).encode()).hexdigest()[:16], "num_photos": len(names)}
+    fixed |= {"features_sha256": weights.digest(bench.scorer.params), "cells": {c.name: cells.settings_of(bench, c) for c in found}}
+    about = {"suite": suite.title, "data": bench.photos.source, "command": shlex.join(["python", *sys.argv])}
+    return fixed, about | {"device": f"{jax.device_count()} x {jax.devices()[0].device_kind}", "left_out": bench.scorer.missing}
+
+
+def work(bench: Bench, ledger: Ledger, found: Sequence[Cell]) -> None:
+    """Does what no row is there for yet; returns when every photo has its row, be it another process's."""
+    units = [(cell, unit) for cell in found for unit in cells.units(bench)]
+    names = {cell.name for cell in found}
+    total, solves = len(bench.indices) * bench.solutions * len(found), {}
+    with tqdm(total=total, unit="result", dynamic_ncols=True) as bar:
+        while units:
+            units = [(cell, unit) for cell, unit in units if _missing(bench, ledger.rows(), cell, unit)]
+            idle = True
+            for cell, unit in units:
+                with contextlib.ExitStack() as stack:
+                    mine = [i for i in unit if stack.enter_context(ledger.claim(f"{cell.name}-{i}"))]
+                    todo = _missing(bench, ledger.rows(), cell, mine)
+                    if todo:
+                        idle = False
+                        bar.set_description(f"{cell.variant.label} {cell.factor}x {cell.degradation}")
+                        solves = solves if cell.name in solves else {cell.name: cells.solve_of(bench, cell)}
+                        ledger.add(cells.do_unit(bench, cell, solves[cell.name], todo))
+                bar.update(sum(row["cell"] in names for row in ledger.rows().values()) - bar.n)
+            if units and idle:
+                time.sleep(WAIT)
+
+
+def _missing(bench: Bench, rows: dict, cell: Cell, indices: Sequence[int]) -> list[int]:
+    """The photos of `indices` without a row, or with fewer than the solutions asked for."""
+    names = {i: bench.photos.names[i] for i in indices}
+    return [i for i in indices if any((cell.name, names[i], str(s)) not in rows for s in range(bench.solutions))]
+
+
+def publish(bench: Bench, suite: Suite, found: Sequence[Cell], unbuilt: Sequence[str], rows: dict) -> str:
+    """Writes results.csv, table.md, index.html and the plots; returns the tables as text."""
+    names = [bench.photos.names[i] for i in bench.indices]
+    tables.write_rows(bench.folder / "results.csv", rows, found, names)
+    lines = tables.lines(bench, suite, found, rows, unbuilt)
+    info = bench.prior.info
+    head = [
+        f"{len(names)} photos of {bench.photos.source}, prior {info.name} ({info.resolution} px), kernel {bench.kernel}, "
+        f"preset {bench.preset}, seed {bench.seed}.",
+        "Scores are of the whole 8-bit RGB image against the photo's centre square at the prior's resolution (area average).",
+    ]
+    head += ["A --smoke run: a few steps; the figures mean nothing."] if bench.smoke else []
+    text = tables.markdown(suite, lines, bench.scorer.missing, head)
+    report.write_text(bench.folder / "table.md", text)
+    plots = curves.draw(bench.folder, lines, suite.columns)
+    mine = [row for row in rows.values() if row["cell"] in {cell.name for cell in found}]
+    order = {name: i for i, name in enumerate(names)}
+    mine.sort(key=lambda row: (order.get(row["photo"], len(order)), row["solution"]))
+    page.write(bench.folder, suite, lines, mine, bench.scorer.missing, head, plots)
+    return text
+
+
+def main() -> int:
+    flags.cache_compilations()
+    return run(read_settings())
+
+
+def run(settings: Settings) -> int:
+    """The whole evaluation; the exit status is 1 when no photo has a result. Raises ValueError before any long work."""
+    check(settings)
+    prior, params = priors.load_prior(settings.prior or priors.default_source())
+    suite, found = plan(settings, prior.info.resolution)
+    out = Path(settings.out or f"evaluation/{'smoke' if settings.smoke else settings.suite or 'comparison'}")
+    if settings.suite == "rls_figure3":
+        return _gaussianisation(prior, params, settings, out)
+    known = [*METHODS, *BASELINES]
+    unbuilt = sorted({v.method for v in suite.variants} - set(known))
+    built = [cell for cell in found if cell.variant.method in known]
+    if not built:
+        text = tables.markdown(suite, tables.lines_unbuilt(found), {}, ["Nothing to run."])
+        report.check_writable(out)
+        report.write_text(out / "table.md", text)
+        print(text)
+        return 0
+    bench = open_bench(settings, suite, prior, params, out)
+    for cell in built:
+        cells.solve_of(bench, cell)  # a prior without a flow, say, shows before hours of other cells
+    fixed, about = describe(settings, suite, built, bench)
+    ledger = Ledger(out, fixed, key=KEY, about=about)
+    work(bench, ledger, built)
+    rows = ledger.rows()
+    print(publish(bench, suite, found, unbuilt, rows))
+    print(f"{out}/index.html shows all of it")
+    return 1 if all(row["status"] == "error" for row in rows.values()) else 0
+
+
+def _gaussianisation(prior: priors.Prior, params: dict, settings: Settings, out: Path) -> int:
+    """RLS Figure 3, which needs the prior's flow and no photos."""
+    report.check_writable(out)
+    gaussianisation.run(prior, params, out, seed=settings.seed)
+    return 0
+
+
+if __name__ == "__main__":
+    read_settings = flags.define(Settings())
+    flags.one_device_a_core()
+    flags.run(main)

@@ -1,0 +1,203 @@
+"""The tables and figures of the papers, as data: which methods, at which factors, judged by what, and what the paper printed.
+
+A method that is not built here yet keeps its row. Printed numbers are the papers' own, on data and weights that are not ours: they are set
+beside our figures, never mixed with them.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import printed
+
+
+@dataclasses.dataclass(frozen=True)
+class Variant:
+    """One row of a table: a method under settings of its own.
+
+    Attributes:
+        label: what the table calls it.
+        method: a name in `jaxsr.methods.METHODS` or `baselines.BASELINES`, or the name of a method to come.
+        settings: fields of the method's config that differ from the preset.
+        at: (series, x) in a figure's curves, if it belongs to one.
+    """
+
+    label: str
+    method: str
+    settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    at: tuple[str, float] | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Suite:
+    """A table or figure.
+
+    Attributes:
+        title: what it is called.
+        variants: its rows.
+        factors: the paper's, at its resolution; a smaller prior takes smaller ones (`scaled`).
+        baseline: the label that paired differences are taken from.
+        columns: what the paper judges by, in our columns.
+        degradations: names in `jaxsr.degradations.ROBUSTNESS`.
+        solutions: how many results for each photo.
+        as_printed: the paper's tables.
+        note: what else a reader must know.
+    """
+
+    title: str
+    variants: tuple[Variant, ...]
+    factors: tuple[int, ...]
+    baseline: str
+    columns: tuple[str, ...]
+    degradations: tuple[str, ...] = ("clean",)
+    solutions: int = 1
+    as_printed: tuple[printed.Table, ...] = ()
+    note: str = ""
+
+
+def scaled(factors: tuple[int, ...], resolution: int) -> tuple[int, ...]:
+    """A paper's factors for a prior of this resolution: each as it is where at least 8 pixels remain, else the largest that leaves 8; where
+    two meet, the smaller becomes half the larger, and what would fall below 2 is dropped."""
+    found: list[int] = []
+    for factor in sorted(factors, reverse=True):
+        fitting = min(factor, max(resolution // 8, 2), *(f // 2 for f in found[-1:]))
+        if fitting >= 2:
+            found.append(fitting)
+    return tuple(found)
+
+
+REAL = Variant("real photo", "reference")
+BICUBIC, BILINEAR = Variant("bicubic", "bicubic"), Variant("bilinear", "bilinear")
+PULSE, BRGM, MGANPRIOR = Variant("PULSE", "pulse"), Variant("BRGM", "brgm"), Variant("mGANprior", "mganprior")
+RLS, RLS_PLUS, RLSE = Variant("RLS", "rls"), Variant("RLS+", "rls_plus"), Variant("RLSE", "rlse")
+EGLASS, GLEAN, LAREN = Variant("e-GLASS", "eglass"), Variant("GLEAN", "glean"), Variant("LAREN", "laren")
+
+FIDELITY = ("psnr", "ssim", "ms_ssim", "lpips_alex", "feature_distance", "type_agrees")
+REALISM = ("frechet_inception", "frechet_features", "kernel_features", "niqe", "top_octave_share")
+ALL = (*REALISM, "identity", *FIDELITY, "residual", "feasible", "seconds")
+
+_LAMBDAS = (0.0, 2e-5, 2e-4, 2e-3, 2e-2)
+_ONLY_W = {"gaussian_weight": 0.0, "cross_weight": 0.0}
+_ONLY_G = {"flow_weight": 0.0, "cross_weight": 0.0}
+_FIGURE2 = (
+    *(Variant(f"flow {x:g}", "rls", {**_ONLY_W, "flow_weight": x}, ("flow weight (gaussian = cross = 0)", x)) for x in _LAMBDAS),
+    *(Variant(f"gaussian {x:g}", "rls", {**_ONLY_G, "gaussian_weight": x}, ("gaussian weight (flow = cross = 0)", x)) for x in _LAMBDAS),
+)
+_NO_REGULARISER = {"flow_weight": 0.0, "gaussian_weight": 0.0, "cross_weight": 0.0}
+# The paper does not say for how long and how fast the variant without an anchor goes: as many steps as search and refinement together.
+_NO_ANCHOR = {"steps": 1, "learning_rate": 0.0, "refine_steps": 250, "refine_learning_rate": 0.1, "radius": float("inf")}
+_NO_ANCHOR_NOTE = "w/o anchor starts at the mean of w and refines for 250 steps, latent and noise at a step size of 0.1 (our reading)"
+
+SUITES = {
+    "rls_table1": Suite(
+        "RLS Table 1: methods at two factors",
+        (REAL, BICUBIC, PULSE, BRGM, RLS, RLS_PLUS),
+        (64, 8),
+        "bicubic",
+        ALL,
+        as_printed=(printed.RLS1_64, printed.RLS1_8),
+        note="GPEN, GFPGAN and DDRM are other people's trained networks; only their printed numbers are here",
+    ),
+    "rls_table2": Suite(
+        "RLS Table 2: what RLS+ refines",
+        (
+            Variant("w/o anchor", "rls_plus", _NO_ANCHOR),
+            Variant("w/o noise", "rls_plus", {"num_noise": 0}),
+            Variant("w/o w", "rls_plus", {"radius": 0.0}),
+            Variant("w/o g", "rls_plus", {"generator_learning_rate": 0.0}),
+            Variant("w/o l1 ball", "rls_plus", {"radius": float("inf")}),
+            RLS_PLUS,
+        ),
+        (16,),
+        "RLS+",
+        ALL,
+        as_printed=(printed.RLS2,),
+        note=_NO_ANCHOR_NOTE,
+    ),
+    "rls_table3": Suite(
+        "RLS Table 3: against learned methods",
+        (RLS_PLUS,),
+        (16,),
+        "RLS+",
+        ALL,
+        as_printed=(printed.RLS3,),
+        note="GPEN and GFPGAN are other people's trained networks",
+    ),
+    "rls_table4": Suite(
+        "RLS Table 4: robustness of RLS+",
+        (RLS_PLUS,),
+        (16,),
+        "RLS+",
+        ALL,
+        degradations=("clean", "gaussian_noise", "salt", "gaussian_blur", "motion_blur"),
+        as_printed=(printed.RLS4,),
+    ),
+    "rls_table5": Suite(
+        "RLS Table 5: what RLS is regularised by",
+        (
+            Variant("w/o Regu", "rls", _NO_REGULARISER),
+            Variant("w/o P_cross", "rls", {"cross_weight": 0.0}),
+            Variant("w/o W+", "rls", {"space": "w"}),
+            RLS,
+        ),
+        (64,),
+        "RLS",
+        ALL,
+        as_printed=(printed.RLS5,),
+    ),
+    "rls_figure2": Suite("RLS Figure 2: fidelity and realism over the weights", _FIGURE2, (64,), "flow 0", ALL),
+    "rls_figure3": Suite("RLS Figure 3: how well w is Gaussianised", (), (), "", ()),
+    "rls_figure10": Suite(
+        "RLS Figure 10: the flow's term P_w",
+        (Variant("w/o P_w", "rls", {"flow_weight": 0.0}), RLS),
+        (16,),
+        "RLS",
+        ALL,
+    ),
+    "rlse_table1": Suite(
+        "RLSE Table 1: self-supervised searches",
+        (BILINEAR, MGANPRIOR, PULSE, RLSE),
+        (16, 8),
+        "PULSE",
+        ALL,
+        as_printed=(printed.RLSE1,),
+        note="VDSR, ESRGAN and FSRNet are other people's trained networks",
+    ),
+    "rlse_table2": Suite(
+        "RLSE Table 2: with and without the discriminator's semantic loss",
+        (Variant("without L_s", "rlse", {"semantic_weight": 0.0}), Variant("with L_s", "rlse")),
+        (64, 32, 16),
+        "without L_s",
+        ALL,
+        as_printed=(printed.RLSE2,),
+    ),
+    "rlse_figure4": Suite("RLSE Figure 4: seconds a photo at 16x", (BILINEAR, MGANPRIOR, PULSE, RLSE), (16,), "PULSE", ("seconds", "psnr")),
+    "eglass_table1": Suite(
+        "e-GLASS Table 1: seconds to ten solutions",
+        (PULSE, EGLASS),
+        (8,),
+        "PULSE",
+        ("seconds", "residual", "feasible", "diversity"),
+        solutions=10,
+        as_printed=(printed.EGLASS1,),
+        note="seconds are of one of the ten solutions",
+    ),
+    "eglass_figure1": Suite(
+        "e-GLASS Figure 1: correlation of directions with both metrics' eigenvectors", (EGLASS,), (8,), "e-GLASS", ("residual",)
+    ),
+    "laren_table1": Suite(
+        "LAREN Table I: large factors",
+        (MGANPRIOR, GLEAN, LAREN),
+        (64, 32, 16),
+        "GLEAN",
+        ("psnr", "lpips_alex"),
+        as_printed=(printed.LAREN1,),
+    ),
+    "laren_table2": Suite("LAREN Table II: disentanglement of the codes", (LAREN,), (16,), "LAREN", (), as_printed=(printed.LAREN2,)),
+    "laren_table3": Suite(
+        "LAREN Table III: parameters and modules", (LAREN,), (64,), "LAREN", ("psnr", "lpips_alex"), as_printed=(printed.LAREN3,)
+    ),
+    "laren_table4": Suite("LAREN Table IV: ablation", (LAREN, GLEAN), (64,), "LAREN", ("psnr", "lpips_alex"), as_printed=(printed.LAREN4,)),
+    "laren_figure7": Suite("LAREN Figure 7: correlation of latent dimensions", (LAREN,), (16,), "LAREN", ("psnr",)),
+    "laren_figure8": Suite("LAREN Figure 8: the parameters J, C and F", (LAREN,), (16,), "LAREN", ("psnr", "lpips_alex")),
+}

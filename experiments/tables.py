@@ -1,0 +1,181 @@
+"""From rows to tables: means with bootstrap intervals, paired differences, distances of sets, beside what the papers print."""
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from cells import Bench, Cell
+from printed import Table
+from scores import COLUMNS, SETS
+from suites import Suite
+
+from jaxsr import images, report
+from jaxsr.intervals import Interval, difference_interval, mean_interval
+
+Rows = Sequence[Mapping]
+ROW_COLUMNS = ("cell", "method", "factor", "degradation", "photo", "solution", "status", "error", "seconds", "residual", "feasible")
+ROW_COLUMNS += ("psnr", "ssim", "ms_ssim", "lpips_alex", "identity", "niqe", "feature_distance", "type_agrees", "type_right")
+ROW_COLUMNS += ("top_octave_share", "diversity", "output", "reference", "measurement")
+
+
+class Line(NamedTuple):
+    """One cell's line in the table.
+
+    Attributes:
+        cell: which.
+        values: column -> its mean and interval; distances of sets have none (low and high are NaN).
+        paired: column -> this cell minus the baseline, over the photos that both have.
+        failed: photos without a result.
+        remark: why there is nothing, or what to be careful of; "" for nothing.
+    """
+
+    cell: Cell
+    values: dict[str, Interval]
+    paired: dict[str, Interval]
+    failed: int
+    remark: str
+
+
+def lines(bench: Bench, suite: Suite, cells: Sequence[Cell], rows: Mapping[tuple[str, ...], Mapping], unbuilt: Sequence[str]) -> list[Line]:
+    """The table's lines in the order of the cells."""
+    found = []
+    for cell in cells:
+        if cell.variant.method in unbuilt:
+            found += lines_unbuilt([cell])
+            continue
+        mine = [row for row in rows.values() if row["cell"] == cell.name]
+        done = [row for row in mine if row["status"] == "ok"]
+        base = {(row["photo"], row["solution"]): row for row in rows.values() if row["cell"] == _baseline(suite, cell).name}
+        names = [name for name in COLUMNS if name not in SETS and any(row.get(name) is not None for row in done)]
+        values = {name: _summary(name, done) for name in names}
+        sets, notes = _sets(bench, done)
+        paired = {} if cell.variant.label == suite.baseline else {name: _paired(name, done, base) for name in names if name != "seconds"}
+        paired = {name: interval for name, interval in paired.items() if interval.count}
+        found.append(Line(cell, values | sets, paired, len(mine) - len(done), "; ".join(notes)))
+    return found
+
+
+def lines_unbuilt(cells: Sequence[Cell]) -> list[Line]:
+    """The lines of a suite of which no method is built."""
+    return [Line(cell, {}, {}, 0, "not built yet") for cell in cells]
+
+
+def _baseline(suite: Suite, cell: Cell) -> Cell:
+    variant = next((v for v in suite.variants if v.label == suite.baseline), cell.variant)
+    return cell._replace(variant=variant)
+
+
+def _numbers(name: str, rows: Rows) -> np.ndarray:
+    values = [row.get(name) for row in rows]
+    return np.array([math.nan if value is None else float(value) for value in values])
+
+
+def _summary(name: str, rows: Rows) -> Interval:
+    """Seconds are a median: the first batch of a run includes its compilation."""
+    values = _numbers(name, rows)
+    if name != "seconds":
+        return mean_interval(values)
+    return Interval(float(np.nanmedian(values)), math.nan, math.nan, len(values))
+
+
+def _paired(name: str, rows: Rows, base: Mapping[tuple, Mapping]) -> Interval:
+    both = [
+        (row, base[row["photo"], row["solution"]]) for row in rows if base.get((row["photo"], row["solution"]), {}).get("status") == "ok"
+    ]
+    return difference_interval(_numbers(name, [row for row, _ in both]), _numbers(name, [other for _, other in both]))
+
+
+def _sets(bench: Bench, rows: Rows) -> tuple[dict[str, Interval], list[str]]:
+    """Distances between the results, as they lie in the folder, and the photos that they were made from."""
+    if len(rows) < 2:
+        return {}, []
+    results = [images.read(bench.folder / row["output"]) for row in rows]
+    paths = dict.fromkeys(row["reference"] for row in rows)
+    found, notes = bench.scorer.sets(results, [images.read(bench.folder / path) for path in paths])
+    return {name: Interval(value, math.nan, math.nan, len(rows)) for name, value in found.items()}, notes
+
+
+def markdown(suite: Suite, found: Sequence[Line], missing: Mapping[str, str], head: Sequence[str]) -> str:
+    """The report as text: a table for each factor and degradation, paired differences, what is missing and why, the printed tables."""
+    parts = [f"# {suite.title}\n", *(f"{line}\n" for line in head)]
+    for group in groups(found):
+        factor, degradation = group[0].cell.factor, group[0].cell.degradation
+        parts += [f"## Factor {factor}, {degradation}\n", _values(group)]
+        if any(line.paired for line in group):
+            parts += [f"Differences from {suite.baseline} over the same photos, mean and 95 % bootstrap interval:\n", _differences(group)]
+    remarks = [
+        f"- {line.cell.variant.label} at {line.cell.factor}x, {line.cell.degradation}: {line.remark}" for line in found if line.remark
+    ]
+    absent = [f"- {COLUMNS[name].title} is left out: {why}" for name, why in missing.items()]
+    if remarks or absent:
+        parts += ["## Remarks\n", "\n".join(remarks + absent) + "\n"]
+    for table in suite.as_printed:
+        parts += [f"## As printed, other data: {table.heading}\n", printed(table)]
+    if suite.note:
+        parts.append(f"Note: {suite.note}.\n")
+    return "\n".join(parts)
+
+
+def groups(found: Sequence[Line]) -> list[list[Line]]:
+    """The lines of each factor and degradation, in order."""
+    keys = dict.fromkeys((line.cell.factor, line.cell.degradation) for line in found)
+    return [[line for line in found if (line.cell.factor, line.cell.degradation) == key] for key in keys]
+
+
+def columns_of(group: Sequence[Line]) -> list[str]:
+    """The columns that some line of a group has."""
+    return [name for name in COLUMNS if any(name in line.values for line in group)]
+
+
+def _values(group: Sequence[Line]) -> str:
+    names = columns_of(group)
+    rows = [{"method": line.cell.variant.label, "photos": _count(line), **{n: show(line.values.get(n)) for n in names}} for line in group]
+    return _titled(rows, names)
+
+
+def _differences(group: Sequence[Line]) -> str:
+    names = [name for name in columns_of(group) if any(name in line.paired for line in group)]
+    rows = [{"method": line.cell.variant.label, **{n: show(line.paired.get(n), sign=True) for n in names}} for line in group if line.paired]
+    return _titled(rows, names)
+
+
+def _titled(rows: Rows, names: Sequence[str]) -> str:
+    titles: dict[str, str] = {name: title(name) for name in names}
+    shown = [{titles.get(str(key), str(key)): value for key, value in row.items()} for row in rows]
+    first = [key for key in shown[0] if key not in titles.values()]
+    return report.markdown(shown, [*first, *titles.values()])
+
+
+def title(name: str) -> str:
+    """A column's title with an arrow in the direction that is better."""
+    return COLUMNS[name].title + {"higher": " ↑", "lower": " ↓"}.get(COLUMNS[name].better, "")
+
+
+def _count(line: Line) -> str:
+    count = max((interval.count for interval in line.values.values()), default=0)
+    return f"{count} ({line.failed} failed)" if line.failed else str(count) if count else line.remark
+
+
+def show(interval: Interval | None, *, sign: bool = False) -> str:
+    """ "20.31 [20.05, 20.57]" """
+    if interval is None or math.isnan(interval.mean):
+        return ""
+    plus = "+" if sign else ""
+    mean = f"{interval.mean:{plus}.4g}"
+    return mean if math.isnan(interval.low) else f"{mean} [{interval.low:{plus}.4g}, {interval.high:{plus}.4g}]"
+
+
+def printed(table: Table) -> str:
+    """A paper's table in Markdown."""
+    names = ("", *table.columns)
+    return report.markdown([dict(zip(names, row, strict=True)) for row in table.rows], names)
+
+
+def write_rows(path: Path, rows: Mapping[tuple[str, ...], Mapping], cells: Sequence[Cell], photos: Sequence[str]) -> None:
+    """results.csv: a row a result, in the order of the cells and the photos, whatever order they were made in."""
+    place = {cell.name: i for i, cell in enumerate(cells)}, {name: i for i, name in enumerate(photos)}
+    mine = [row for row in rows.values() if row["cell"] in place[0] and row["photo"] in place[1]]
+    mine.sort(key=lambda row: (place[0][row["cell"]], place[1][row["photo"]], row["solution"]))
+    report.write_csv(path, mine, ROW_COLUMNS)

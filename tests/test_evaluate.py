@@ -1,0 +1,216 @@
+"""evaluate.py and its suites: what a reader of the tables relies on."""
+
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import evaluate
+import jax
+import numpy as np
+import pytest
+import suites
+import tables
+from cells import Bench, Cell
+from evaluate import Settings
+from scores import COLUMNS
+from suites import Suite, Variant
+
+from jaxsr import images, report
+from jaxsr.intervals import Interval
+from jaxsr.methods import METHODS, resolve
+
+ROOT = Path(__file__).parents[1]
+FIELDS = {name: {f.name for f in dataclasses.fields(config)} for name, (_, config) in METHODS.items()}
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    """An 8 px toy prior and nine photos, of which one is damaged and one too small."""
+    root = tmp_path_factory.mktemp("world")
+    done = start("bundle.py", "--smoke", f"--out={root / 'toy'}", "--factor=2", cwd=root).communicate()
+    assert (root / "toy" / "config.json").exists(), done
+    rng = np.random.default_rng(0)
+    (root / "photos").mkdir()
+    for i in range(7):
+        images.write(root / "photos" / f"p{i}.png", rng.uniform(size=(10, 12, 3)).astype(np.float32))
+    (root / "photos" / "p7.png").write_bytes(b"no image")
+    images.write(root / "photos" / "p8.png", rng.uniform(size=(6, 6, 3)).astype(np.float32))
+    return root
+
+
+def start(script, *arguments, cwd):
+    command = [sys.executable, str(ROOT / "experiments" / script), *arguments]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    return subprocess.Popen(command, cwd=cwd, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def begin(world, out, *more):
+    fixed = (
+        f"--prior={world / 'toy'}",
+        f"--data={world / 'photos'}",
+        "--methods=bicubic,pulse",
+        "--factors=2",
+        "--batch_size=2",
+        "--smoke",
+    )
+    return start("evaluate.py", *fixed, f"--out={out}", "--num_photos=9", *more, cwd=world)
+
+
+@pytest.fixture(scope="module")
+def whole(world):
+    """An undisturbed run."""
+    process = begin(world, world / "whole")
+    stdout, stderr = process.communicate()
+    assert process.returncode == 0, stderr
+    return stdout
+
+
+def comparable(folder):
+    return [{k: v for k, v in row.items() if k != "seconds"} for row in report.read_csv(folder / "results.csv")]
+
+
+def test_leaves_what_the_header_promises(world, whole):
+    """Every photo has a row for every method, failed ones with the reason; the page and the table show them."""
+    rows = comparable(world / "whole")
+    assert len(rows) == 2 * 4  # --smoke takes four, evenly spaced
+    bad = {row["photo"]: row["error"] for row in rows if row["status"] == "error"}
+    assert set(bad) == {"p8.png"} and "expected sides of at least 8 px, got 6 x 6" in bad["p8.png"]
+    for row in rows:
+        if row["status"] == "ok":
+            assert all((world / "whole" / row[name]).is_file() for name in ("output", "reference", "measurement"))
+    page = (world / "whole" / "index.html").read_text()
+    assert page.count("<img loading") == 3 * 4 and "1 failed" in page
+    assert "| pulse | 3 (1 failed) |" in whole
+    assert (world / "whole" / "plot_x2_clean.png").exists()
+
+
+def test_killed_run_goes_on_and_ends_with_the_same_table(world, whole):
+    """kill -9 after the first rows: they stay, the rest is made, and the table is that of an undisturbed run."""
+    out = world / "killed"
+    process = begin(world, out)
+    while not (out / "rows.jsonl").exists():
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.05)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    kept = (out / "rows.jsonl").read_bytes()
+    process = begin(world, out)
+    assert process.wait() == 0, process.communicate()
+    assert (out / "rows.jsonl").read_bytes().startswith(kept.rpartition(b"\n")[0])
+    assert comparable(out) == comparable(world / "whole")
+
+
+def test_two_processes_share_a_folder(world, whole):
+    """No row is lost, and none is made twice."""
+    out = world / "shared"
+    both = [begin(world, out) for _ in range(2)]
+    assert [process.wait() for process in both] == [0, 0], [process.communicate() for process in both]
+    lines = [json.loads(line) for line in (out / "rows.jsonl").read_text().splitlines()]
+    assert len(lines) == len({(row["cell"], row["photo"]) for row in lines}) == 8
+    assert comparable(out) == comparable(world / "whole")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--suite=rls_tabel1",), "did you mean 'rls_table1'"),
+        (("--methods=pulze",), "did you mean 'pulse'"),
+        (("--methods=pulse", "--factors=3"), "factor 3 does not divide"),
+        (("--methods=pulse", "--degradations=fog"), "unknown degradation 'fog'"),
+        (("--methods=pulse", "--factors=2", "--data=nowhere"), "nothing there"),
+        (("--methods=pulse", "--factors=2"), "--data is missing"),
+        (("--methods=rls", "--factors=2", "--data=photos"), "needs a flow"),
+        ((), "give --suite or --methods"),
+    ],
+)
+def test_mistakes_are_one_line_before_any_work(arguments, words, world, monkeypatch):
+    monkeypatch.chdir(world)
+    settings = parsed(arguments)
+    with pytest.raises(ValueError, match=words) as caught:
+        evaluate.run(dataclasses.replace(settings, prior=str(world / "toy"), out=str(world / "mistake")))
+    assert "\n" not in str(caught.value)
+    assert not (world / "mistake").exists()
+
+
+def parsed(arguments):
+    """Settings of flags, read without absl, whose flags are one process's."""
+    values = dict(argument.removeprefix("--").split("=") for argument in arguments)
+    lists = {"methods": (values.pop("methods"),)} if "methods" in values else {}
+    lists |= {"degradations": (values.pop("degradations"),)} if "degradations" in values else {}
+    lists |= {"factors": tuple(int(f) for f in values.pop("factors").split(","))} if "factors" in values else {}
+    return Settings(**lists, **values)
+
+
+@pytest.mark.parametrize("resolution", [64, 1024])
+@pytest.mark.parametrize("name", suites.SUITES)
+def test_every_suite_can_be_planned(name, resolution):
+    """A row that names no field of its method, a baseline that is no row, two rows in one folder, a column that nobody fills."""
+    suite, cells = evaluate.plan(Settings(suite=name), resolution)
+    assert set(suite.columns) <= set(COLUMNS)
+    assert len({cell.name for cell in cells}) == len(cells)
+    assert not suite.variants or suite.baseline in {v.label for v in suite.variants}
+    assert all(resolution % cell.factor == 0 and cell.factor >= 2 for cell in cells)
+    for variant in suite.variants:
+        if variant.method in METHODS:
+            assert set(variant.settings) <= FIELDS[variant.method]
+            resolve(METHODS[variant.method][1](preset="paper", **variant.settings), None)
+
+
+@pytest.mark.parametrize(
+    ("factors", "resolution", "expected"),
+    [
+        ((64, 8), 1024, (64, 8)),
+        ((64, 8), 64, (8, 4)),
+        ((64, 32, 16), 64, (8, 4, 2)),
+        ((16,), 64, (8,)),
+        ((64, 32, 16, 8), 64, (8, 4, 2)),
+        ((8,), 8, (2,)),
+    ],
+)
+def test_factors_shrink_with_the_prior(factors, resolution, expected):
+    """64x of 64 px would leave one pixel."""
+    assert suites.scaled(factors, resolution) == expected
+
+
+def test_tables_say_what_they_say():
+    """Means, intervals and differences end in the right cells; what is not built says so."""
+    suite = Suite("T", (Variant("a", "bicubic"), Variant("b", "pulse"), Variant("c", "brgm")), (2,), "a", ("psnr",))
+    cells = [Cell(v, 2, "clean") for v in suite.variants]
+    rows = {}
+    for i in range(5):
+        for cell, psnr in ((cells[0], 20.0 + i), (cells[1], 21.5 + i)):
+            row = {"cell": cell.name, "photo": f"{i}", "solution": 0, "status": "ok", "psnr": psnr, "output": "", "reference": ""}
+            rows[cell.name, f"{i}", "0"] = row
+
+    class Judge:
+        def sets(self, results, references):
+            return {}, []
+
+    bench = Bench(*[None] * len(dataclasses.fields(Bench)))
+    bench = dataclasses.replace(bench, scorer=Judge(), folder=Path())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tables.images, "read", lambda path: None)
+        found = tables.lines(bench, suite, cells, rows, ["brgm"])
+    assert found[1].values["psnr"].mean == pytest.approx(23.5) and found[1].paired["psnr"][:3] == pytest.approx((1.5, 1.5, 1.5))
+    text = tables.markdown(suite, found, {"niqe": "too small"}, [])
+    assert "| c | not built yet |" in text and "| b | +1.5 [+1.5, +1.5] |" in text and "NIQE is left out: too small" in text
+    assert tables.show(Interval(1.0, float("nan"), float("nan"), 1)) == "1"
+
+
+def test_w_space_keeps_one_code():
+    """RLS Table 5, "w/o W+": all layers must share their code to the end, and the search must still move it."""
+    import toy
+
+    from jaxsr import methods
+
+    params, operator = toy.params(jax.random.key(0)), toy.operator(4)
+    y = operator(toy.image(jax.random.key(1), params))
+    solve = methods.rls(toy.prior(), operator, methods.RLS(steps=5, space="w"))
+    w_plus = np.asarray(jax.jit(solve)(jax.random.key(2), params, y).latent["w_plus"])
+    assert w_plus.shape == (toy.LAYERS, toy.DIM) and np.ptp(w_plus, 0).max() == 0
+    assert np.abs(w_plus[0] - params["statistics"]["w_mean"]).max() > 1e-3
