@@ -31,6 +31,7 @@ def frechet_distance(f: Features, g: Features) -> float:
     Raises:
         ValueError: sets that are not two-dimensional with one d, fewer than two rows, or non-finite features.
     """
+    f, g = np.asarray(f), np.asarray(g)
     check_features(f, g)
     if min(len(f), len(g)) <= f.shape[1]:
         rows = min(len(f), len(g))
