@@ -43,9 +43,10 @@ class Cell(NamedTuple):
 
 
 class Photo(NamedTuple):
-    """A photo as it is restored: its name, its centre square at the prior's resolution, and the measurement of that."""
+    """A photo as it is restored: its name, that of its pictures, its centre square at the prior's resolution, the measurement of that."""
 
     name: str
+    stem: str
     reference: np.ndarray
     y: np.ndarray
 
@@ -120,11 +121,11 @@ def units(bench: Bench) -> list[Sequence[int]]:
 def do_unit(bench: Bench, cell: Cell, solve: Solve | None, indices: Sequence[int]) -> list[dict]:
     """Restores photos, writes their images and returns their rows; a photo that fails has a row that says why."""
     rows, read = [], []
-    for name, image in data.stream(bench.photos, indices):
+    for index, (name, image) in zip(indices, data.stream(bench.photos, indices), strict=True):
         try:
             if isinstance(image, Exception):
                 raise image
-            read.append(_measure(bench, cell, name, image))
+            read.append(_measure(bench, cell, index, name, image))
         except (ValueError, OSError) as error:
             rows += [_row(cell, name, s) | {"status": "error", "error": str(error)} for s in range(bench.solutions)]
     for photo, made in zip(read, _restored(bench, cell, solve, read), strict=True):
@@ -132,7 +133,7 @@ def do_unit(bench: Bench, cell: Cell, solve: Solve | None, indices: Sequence[int
     return rows
 
 
-def _measure(bench: Bench, cell: Cell, name: str, image: np.ndarray) -> Photo:
+def _measure(bench: Bench, cell: Cell, index: int, name: str, image: np.ndarray) -> Photo:
     """The photo brought to the prior's resolution, and its measurement; the noise depends on the photo's name and the seed alone."""
     side = bench.prior.info.resolution
     if min(image.shape[:2]) < side:
@@ -140,7 +141,8 @@ def _measure(bench: Bench, cell: Cell, name: str, image: np.ndarray) -> Photo:
         raise ValueError(f"{name}: expected sides of at least {side} px, got {width} x {height}")
     reference = np.clip(images.resize_area(images.square(image, mode="crop")[0], side), 0.0, 1.0)
     key = jax.random.fold_in(jax.random.key(bench.seed), zlib.crc32(name.encode()))
-    return Photo(name, reference, _measurement(bench.kernel, cell.factor, cell.degradation, key, reference))
+    stem = re.sub(r"[^A-Za-z0-9-]+", "_", f"{index:05d}_{Path(name).with_suffix('')}")[:120]
+    return Photo(name, stem, reference, _measurement(bench.kernel, cell.factor, cell.degradation, key, reference))
 
 
 def _measurement(kernel: str, factor: int, degradation: str, key: jax.Array, reference: np.ndarray) -> np.ndarray:
@@ -181,14 +183,11 @@ def _restored(bench: Bench, cell: Cell, solve: Solve | None, photos: Sequence[Ph
 
 def _rows(bench: Bench, cell: Cell, photo: Photo, made: Made) -> list[dict]:
     """Writes the images of one photo and scores them as they were written, in 8 bits."""
-    paths = picture_paths(bench, cell, photo.name)
+    paths = picture_paths(bench, cell, photo.stem)
     rows, written = [], []
     for s, image in enumerate(made.images):
-        row = _row(cell, photo.name, s) | {
-            "seconds": made.seconds,
-            "residual": float(made.residuals[s]),
-            "feasible": bool(made.feasible[s]),
-        }
+        found = {"seconds": made.seconds, "residual": float(made.residuals[s]), "feasible": bool(made.feasible[s])}
+        row = _row(cell, photo.name, s) | found
         try:
             pixels = _write(bench.folder / paths.results[s], image)
             scores = bench.scorer.pair(pixels, _rounded(photo.reference))
@@ -196,8 +195,8 @@ def _rows(bench: Bench, cell: Cell, photo: Photo, made: Made) -> list[dict]:
             written.append(pixels)
         except ValueError as error:
             rows.append(row | {"status": "error", "error": f"{photo.name}: {error}"})
-    _write(bench.folder / paths.reference, photo.reference)
-    _write(bench.folder / paths.measurement, np.clip(photo.y, 0, 1))
+    _write_once(bench.folder / paths.reference, photo.reference)
+    _write_once(bench.folder / paths.measurement, photo.y)
     if len(written) > 1:
         spread = bench.scorer.diversity(written)
         rows = [row | {"diversity": spread} for row in rows]
@@ -222,8 +221,7 @@ class Paths(NamedTuple):
     measurement: Path
 
 
-def picture_paths(bench: Bench, cell: Cell, name: str) -> Paths:
-    stem = re.sub(r"[^A-Za-z0-9._-]+", "_", str(Path(name).with_suffix("")))[-120:]
+def picture_paths(bench: Bench, cell: Cell, stem: str) -> Paths:
     ends = [f"{stem}.png"] if bench.solutions == 1 else [f"{stem}_s{s}.png" for s in range(bench.solutions)]
     root = Path("images")
     lr = f"measurement_x{cell.factor}_{cell.degradation}"
@@ -240,3 +238,13 @@ def _write(path: Path, image: np.ndarray) -> np.ndarray:
     path.parent.mkdir(parents=True, exist_ok=True)
     images.write(path, image)
     return _rounded(image)
+
+
+def _write_once(path: Path, image: np.ndarray) -> None:
+    """Writes what all cells have in common, unless it is there. Another process that writes the same at the same time is no error."""
+    if not path.exists():
+        try:
+            _write(path, image)
+        except OSError:
+            if not path.exists():
+                raise
