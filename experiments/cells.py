@@ -113,6 +113,13 @@ def solve_of(bench: Bench, cell: Cell) -> Solve | None:
     return solve
 
 
+def warm_up(bench: Bench, solve: Solve | None) -> None:
+    """Compiles a method, by restoring a grey photo, so that no photo's seconds include it."""
+    if solve is not None:
+        y = np.full((1, *solve.operator.measurement_shape), 0.5, np.float32)
+        list(restore_batches(solve, bench.params, y, batch_size=bench.batch_size, progress=False))
+
+
 def units(bench: Bench) -> list[Sequence[int]]:
     """The photos in the pieces that one process does at a time: a batch each."""
     return [bench.indices[i : i + bench.batch_size] for i in range(0, len(bench.indices), bench.batch_size)]
@@ -168,6 +175,7 @@ def _restored(bench: Bench, cell: Cell, solve: Solve | None, photos: Sequence[Ph
     operator = operator_of(bench, cell.factor)
     if solve is None:
         made = np.stack([BASELINES[cell.variant.method](p.y, p.reference) for p in photos for _ in range(bench.solutions)])
+        seconds = (time.perf_counter() - start) / len(made)
         residuals = np.array([np.mean((np.asarray(operator.apply(x)) - photos[i // bench.solutions].y) ** 2) for i, x in enumerate(made)])
         feasible = residuals <= FEASIBLE
     else:
@@ -175,7 +183,7 @@ def _restored(bench: Bench, cell: Cell, solve: Solve | None, photos: Sequence[Ph
         seeds = [bench.seed + s for _ in photos for s in range(bench.solutions)]
         parts = [r for _, r in restore_batches(solve, bench.params, ys, seed=seeds, batch_size=bench.batch_size, progress=False)]
         made, residuals, feasible = (np.concatenate([getattr(part, name) for part in parts]) for name in ("image", "residual", "feasible"))
-    seconds = (time.perf_counter() - start) / len(made)
+        seconds = (time.perf_counter() - start) / len(made)
     for i in range(len(photos)):
         mine = slice(i * bench.solutions, (i + 1) * bench.solutions)
         yield Made(made[mine], seconds, residuals[mine], feasible[mine])

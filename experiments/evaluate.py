@@ -3,7 +3,7 @@
     python experiments/evaluate.py --suite=rls_table1 --data=photos.tar --out=table1        # a table of a paper on your prior and photos
     python experiments/evaluate.py --methods=bicubic,pulse,rls_plus --factors=8,4 --data=photos
     python experiments/evaluate.py --suite=rls_figure3                                       # needs no photos
-    python experiments/evaluate.py --smoke                                                   # the bundled prior's samples, in seconds
+    python experiments/evaluate.py --smoke                                                   # the bundled prior's samples, a few steps
 
 OUT gets rows.jsonl (a row a result, added as it is done), images/, and at the end results.csv, table.md (means with 95 % bootstrap
 intervals, differences from the baseline over the same photos, the paper's numbers "as printed, other data"), index.html (sortable, with the
@@ -22,7 +22,7 @@ import hashlib
 import shlex
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import get_args
 
@@ -62,6 +62,7 @@ class Settings:
         num_photos: How many of them, evenly spaced.
         labels: A CSV with "file" and the feature network's type, to see whether results read as their label.
         prior: A bundled prior's name, or a folder written by training. Default: the best bundled one.
+        features: The network of feature distances and types: a bundled one, or a folder that train_features.py wrote.
         preset: Settings of the methods: paper, or code (those of the authors' releases).
         kernel: How the photos are made small.
         baseline: The method that differences are taken from. Default: the suite's; the first.
@@ -80,6 +81,7 @@ class Settings:
     num_photos: int = 200
     labels: str | None = None
     prior: str | None = None
+    features: str = "pbc64"
     preset: str = "paper"
     kernel: str = "bicubic"
     baseline: str | None = None
@@ -98,7 +100,9 @@ def plan(settings: Settings, resolution: int) -> tuple[Suite, list[Cell]]:
         flags.choose(settings.suite, suites.SUITES, "suite")
         suite = suites.SUITES[settings.suite]
     else:
-        names = _split(settings.methods) or ["bicubic", "pulse"]
+        names = _split(settings.methods) if settings.methods else ["bicubic", "pulse"]
+        if not names:
+            raise ValueError("--methods is empty: expected names separated by commas")
         for name in names:
             flags.choose(name, [*METHODS, *BASELINES], "method")
         suite = Suite("Comparison", tuple(Variant(name, name) for name in names), (), names[0], tuple(tables.COLUMNS))
@@ -111,25 +115,30 @@ def plan(settings: Settings, resolution: int) -> tuple[Suite, list[Cell]]:
 
 
 def _split(values: Sequence[str]) -> list[str]:
-    return [name for value in values for name in value.split(",") if name]
+    return list(dict.fromkeys(name.strip() for value in values for name in value.split(",") if name.strip()))
 
 
 def _overridden(suite: Suite, settings: Settings, resolution: int) -> Suite:
     """The suite with what the flags say otherwise."""
-    factors = settings.factors or suites.scaled(suite.factors, resolution) or ((min(8, resolution // 2),) if suite.columns else ())
+    scaled = suites.scaled(suite.factors, resolution)
+    factors = settings.factors or tuple(scaled) or ((min(8, resolution // 2),) if suite.columns else ())
+    stands_for = {} if settings.factors else {ours: paper for ours, paper in scaled.items() if ours != paper}
     chosen = tuple(_split(settings.degradations)) or suite.degradations
     for name in chosen:
         flags.choose(name, degradations.ROBUSTNESS, "degradation")
     baseline = flags.choose(settings.baseline or suite.baseline, [v.label for v in suite.variants] or [""], "baseline")
     solutions = settings.num_solutions or suite.solutions
-    return dataclasses.replace(suite, factors=tuple(factors), degradations=chosen, baseline=baseline, solutions=solutions)
+    changed = {"degradations": chosen, "baseline": baseline, "solutions": solutions, "stands_for": stands_for}
+    return dataclasses.replace(suite, factors=tuple(dict.fromkeys(factors)), **changed)
 
 
 def check(settings: Settings) -> None:
     """Raises ValueError for a setting that cannot be used, before anything is loaded."""
     flags.choose(settings.kernel, get_args(resample.Kernel), "kernel")
     flags.choose(settings.preset, ("paper", "code"), "preset")
-    flags.require(settings, {"num_photos": 1, "seed": 0, "batch_size": 1, "num_solutions": 1}, ("data", "labels", "prior", "out"))
+    flags.require(
+        settings, {"num_photos": 1, "seed": 0, "batch_size": 1, "num_solutions": 1}, ("data", "labels", "prior", "features", "out")
+    )
 
 
 def labels_of(settings: Settings, scorer: Scorer) -> dict[str, str]:
@@ -142,7 +151,7 @@ def labels_of(settings: Settings, scorer: Scorer) -> dict[str, str]:
     found = {row.get("file", ""): row.get(name, "") for row in report.read_csv(settings.labels)}
     if not any(value in values for value in found.values()):
         raise ValueError(f'{settings.labels}: expected columns "file" and "{name}" with values such as {values[0]!r}, got none')
-    return {name: value for name, value in found.items() if value in values}
+    return {file: value for file, value in found.items() if value in values}
 
 
 def open_bench(settings: Settings, suite: Suite, prior: priors.Prior, params: dict, out: Path) -> Bench:
@@ -157,9 +166,12 @@ def open_bench(settings: Settings, suite: Suite, prior: priors.Prior, params: di
         raise ValueError(f"{source}: expected photos, got none")
     count = min(settings.num_photos, len(photos), SMOKE_PHOTOS if settings.smoke else len(photos))
     indices = [int(i) for i in np.linspace(0, len(photos) - 1, count).round()]
-    scorer = Scorer(prior.info.resolution)
+    scorer = Scorer(prior.info.resolution, settings.features)
+    labels = labels_of(settings, scorer)
+    if labels and not any(photos.names[i] in labels for i in indices):
+        raise ValueError(f"{settings.labels}: expected names such as {photos.names[indices[0]]!r}, got {next(iter(labels))!r}")
     shared = (settings.preset, settings.kernel, settings.seed, suite.solutions, settings.batch_size, settings.smoke)
-    return Bench(prior, params, photos, indices, scorer, labels_of(settings, scorer), out, *shared)
+    return Bench(prior, params, photos, indices, scorer, labels, out, *shared)
 
 
 def _drawn(prior: priors.Prior, params: dict, out: Path) -> str:
@@ -173,11 +185,13 @@ def _drawn(prior: priors.Prior, params: dict, out: Path) -> str:
 
 def describe(settings: Settings, suite: Suite, found: Sequence[Cell], bench: Bench) -> tuple[dict, dict]:
     """What all rows of a folder have in common, and what else config.json holds."""
-    names = [bench.photos.names[i] for i in bench.indices]
     fixed = {name: getattr(settings, name) for name in ("preset", "kernel", "seed", "smoke")}
     fixed |= {"prior": bench.prior.info.name, "prior_sha256": weights.digest(bench.params), "solutions": suite.solutions}
-    fixed |= {"photos": hashlib.sha256("\n".join(names).encode()).hexdigest()[:16], "num_photos": len(names)}
-    fixed |= {"features_sha256": weights.digest(bench.scorer.params), "cells": {c.name: cells.settings_of(bench, c) for c in found}}
+    stamps = "\n".join(bench.photos.stamps[i] for i in bench.indices)
+    fixed |= {"photos": hashlib.sha256(stamps.encode()).hexdigest()[:16], "num_photos": len(bench.indices)}
+    fixed |= {"labels": hashlib.sha256(repr(sorted(bench.labels.items())).encode()).hexdigest()[:16] if bench.labels else None}
+    fixed |= {"features_sha256": weights.digest(bench.scorer.params), "metrics": bench.scorer.names}
+    fixed |= {f"cell {cell.name}": cells.settings_of(bench, cell) for cell in found}
     about = {"suite": suite.title, "data": bench.photos.source, "command": shlex.join(["python", *sys.argv])}
     return fixed, about | {"device": f"{jax.device_count()} x {jax.devices()[0].device_kind}", "left_out": bench.scorer.missing}
 
@@ -186,29 +200,42 @@ def work(bench: Bench, ledger: Ledger, found: Sequence[Cell]) -> None:
     """Does what no row is there for yet; returns when every photo has its row, be it another process's."""
     units = [(cell, unit) for cell in found for unit in cells.units(bench)]
     names = {cell.name for cell in found}
+
+    def count() -> int:
+        return sum(row["cell"] in names for row in ledger.rows().values())
+
     total, solves = len(bench.indices) * bench.solutions * len(found), {}
-    with tqdm(total=total, unit="result", dynamic_ncols=True) as bar:
+    failed = {(row["cell"], row["photo"]) for row in ledger.rows().values() if row["status"] == "error"}  # of an earlier run: tried again
+    with tqdm(total=total, initial=count(), unit="result", dynamic_ncols=True) as bar:
         while units:
-            units = [(cell, unit) for cell, unit in units if _missing(bench, ledger.rows(), cell, unit)]
+            units = [(cell, unit) for cell, unit in units if _missing(bench, ledger.rows(), cell, unit, failed)]
             idle = True
             for cell, unit in units:
                 with contextlib.ExitStack() as stack:
                     mine = [i for i in unit if stack.enter_context(ledger.claim(f"{cell.name}-{i}"))]
-                    todo = _missing(bench, ledger.rows(), cell, mine)
+                    todo = _missing(bench, ledger.rows(), cell, mine, failed)
                     if todo:
                         idle = False
                         bar.set_description(f"{cell.variant.label} {cell.factor}x {cell.degradation}")
-                        solves = solves if cell.name in solves else {cell.name: cells.solve_of(bench, cell)}
+                        if cell.name not in solves:
+                            solves = {cell.name: cells.solve_of(bench, cell)}
+                            cells.warm_up(bench, solves[cell.name])
                         ledger.add(cells.do_unit(bench, cell, solves[cell.name], todo))
-                bar.update(sum(row["cell"] in names for row in ledger.rows().values()) - bar.n)
+                        failed -= {(cell.name, bench.photos.names[i]) for i in todo}
+                bar.update(count() - bar.n)
             if units and idle:
                 time.sleep(WAIT)
 
 
-def _missing(bench: Bench, rows: dict, cell: Cell, indices: Sequence[int]) -> list[int]:
-    """The photos of `indices` without a row, or with fewer than the solutions asked for."""
-    names = {i: bench.photos.names[i] for i in indices}
-    return [i for i in indices if any((cell.name, names[i], str(s)) not in rows for s in range(bench.solutions))]
+def _missing(bench: Bench, rows: dict, cell: Cell, indices: Sequence[int], failed: Collection[tuple[str, str]]) -> list[int]:
+    """The photos of `indices` that lack a row or a picture, or are to be tried again."""
+
+    def is_done(name: str, solution: int) -> bool:
+        row = rows.get((cell.name, name, str(solution)), {})
+        whole = row.get("status") == "error" or (bench.folder / str(row.get("output"))).is_file()
+        return bool(row) and whole and (cell.name, name) not in failed
+
+    return [i for i in indices if not all(is_done(bench.photos.names[i], s) for s in range(bench.solutions))]
 
 
 def publish(bench: Bench, suite: Suite, found: Sequence[Cell], unbuilt: Sequence[str], rows: dict) -> str:
@@ -222,6 +249,8 @@ def publish(bench: Bench, suite: Suite, found: Sequence[Cell], unbuilt: Sequence
         f"preset {bench.preset}, seed {bench.seed}.",
         "Scores are of the whole 8-bit RGB image against the photo's centre square at the prior's resolution (area average).",
     ]
+    about = ", ".join(name for name, _ in bench.scorer.net.config.heads[:1])
+    head.append(f"Feature distances and types ({about}) are those of the network {bench.scorer.net.name}: not LPIPS, FID, KID or identity.")
     head += ["A --smoke run: a few steps; the figures mean nothing."] if bench.smoke else []
     text = tables.markdown(suite, lines, bench.scorer.missing, head)
     report.write_text(bench.folder / "table.md", text)
@@ -250,11 +279,7 @@ def run(settings: Settings) -> int:
     unbuilt = sorted({v.method for v in suite.variants} - set(known))
     built = [cell for cell in found if cell.variant.method in known]
     if not built:
-        text = tables.markdown(suite, tables.lines_unbuilt(found), {}, ["Nothing to run."])
-        report.check_writable(out)
-        report.write_text(out / "table.md", text)
-        print(text)
-        return 0
+        return _unbuilt(suite, found, out)
     bench = open_bench(settings, suite, prior, params, out)
     for cell in built:
         cells.solve_of(bench, cell)  # a prior without a flow, say, shows before hours of other cells
@@ -262,9 +287,23 @@ def run(settings: Settings) -> int:
     ledger = Ledger(out, fixed, key=KEY, about=about)
     work(bench, ledger, built)
     rows = ledger.rows()
-    print(publish(bench, suite, found, unbuilt, rows))
+    with ledger.exclusive():
+        text = publish(bench, suite, found, unbuilt, rows)
+    print(text)
     print(f"{out}/index.html shows all of it")
     return 1 if all(row["status"] == "error" for row in rows.values()) else 0
+
+
+def _unbuilt(suite: Suite, found: Sequence[Cell], out: Path) -> int:
+    """The report of a suite of which no method is built: what the paper printed."""
+    report.check_writable(out)
+    lines, head = tables.lines_unbuilt(found), ["No method of it is built yet: nothing was run."]
+    text = tables.markdown(suite, lines, {}, head)
+    report.write_text(out / "table.md", text)
+    tables.write_rows(out / "results.csv", {}, found, [])
+    page.write(out, suite, lines, [], {}, head, [])
+    print(text)
+    return 0
 
 
 def _gaussianisation(prior: priors.Prior, params: dict, settings: Settings, out: Path) -> int:

@@ -51,7 +51,7 @@ def _define_field(default: Any, field: str, hint: Any, prefix: str) -> Callable[
     elif typing.get_origin(hint) is tuple:
         item = typing.get_args(hint)[0]
         holder = absl_flags.DEFINE_list(name, None if value is None else [str(v) for v in value], text)
-        return lambda: None if holder.value is None else tuple(item(v) for v in holder.value)
+        return lambda: None if holder.value is None else _numbers(name, holder.value, item)
     else:
         makers = {
             bool: absl_flags.DEFINE_bool,
@@ -61,6 +61,13 @@ def _define_field(default: Any, field: str, hint: Any, prefix: str) -> Callable[
         }
         holder = makers[hint](name, value, text)
     return lambda: holder.value
+
+
+def _numbers(name: str, texts: list[str], kind: Callable[[str], Any]) -> tuple:
+    try:
+        return tuple(kind(text) for text in texts)
+    except ValueError:
+        raise ValueError(f"--{name} must be numbers separated by commas, got {','.join(texts)!r}") from None
 
 
 def _help(config_class: type, field: str) -> str:

@@ -1,4 +1,4 @@
-"""The evaluation as one HTML page: sortable tables, plots, and every result beside its input and the real photo. Needs no network."""
+"""The evaluation as one HTML page: sortable tables, plots, and results beside their input and the real photo. Needs no network."""
 
 import html
 import math
@@ -11,6 +11,7 @@ from suites import Suite
 from tables import Line
 
 from jaxsr import report
+from jaxsr.intervals import Interval
 
 SHOWN = 60  # photos with pictures; the others are in results.csv
 STYLE = """
@@ -42,8 +43,13 @@ def write(
 ) -> None:
     """Writes folder/index.html."""
     parts = [f"<h1>{_text(suite.title)}</h1>", *(f"<p>{_text(line)}</p>" for line in head)]
+    parts.append("<p>Small print under a mean: its 95 % bootstrap interval over photos. A click on a title sorts.</p>")
     for group in tables.groups(found):
-        parts += [f"<h2>Factor {group[0].cell.factor}, {_text(group[0].cell.degradation)}</h2>", _values(group)]
+        title = tables.heading(suite, group[0].cell.factor, group[0].cell.degradation)
+        parts += [f"<h2>{_text(title)}</h2>", _cells(group, [line.values for line in group], tables.columns_of(group))]
+        paired = [line for line in group if line.paired]
+        parts += [f"<p>Differences from {_text(suite.baseline)} over the same photos:</p>"] if paired else []
+        parts += [_cells(paired, [line.paired for line in paired], tables.columns_of(group))] if paired else []
     parts += [f'<p><img class="plot" src="{_text(name)}" alt="{_text(name)}"></p>' for name in plots]
     remarks = [f"{line.cell.variant.label} at {line.cell.factor}x, {line.cell.degradation}: {line.remark}" for line in found if line.remark]
     remarks += [f"{COLUMNS[name].title} is left out: {why}" for name, why in missing.items()] + ([suite.note] if suite.note else [])
@@ -60,11 +66,12 @@ def _text(text: str) -> str:
     return html.escape(str(text))
 
 
-def _values(group: Sequence[Line]) -> str:
-    """Means over intervals; a click on a title sorts."""
-    names = tables.columns_of(group)
-    head = "".join(f"<th>{_text(title)}</th>" for title in ("method", *(tables.title(name) for name in names)))
-    body = "".join(f"<tr><td>{_label(line)}</td>{''.join(_value(line, name) for name in names)}</tr>" for line in group)
+def _cells(group: Sequence[Line], values: Sequence[Mapping[str, Interval]], columns: Sequence[str]) -> str:
+    """Means over intervals, a row a line."""
+    names = [name for name in columns if any(name in row for row in values)]
+    head = "".join(f"<th>{_text(title)}</th>" for title in ("method", "photos", *(tables.title(name) for name in names)))
+    rows = [(line, "".join(_value(row.get(name)) for name in names)) for line, row in zip(group, values, strict=True)]
+    body = "".join(f"<tr><td>{_label(line)}</td><td>{line.photos or ''}</td>{cells}</tr>" for line, cells in rows)
     return f'<div class="wide"><table class="sortable"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
@@ -74,11 +81,10 @@ def _label(line: Line) -> str:
     return name + failed if line.values else f"{name} <small>{_text(line.remark)}</small>"
 
 
-def _value(line: Line, name: str) -> str:
-    interval = line.values.get(name)
+def _value(interval: Interval | None) -> str:
     if interval is None or math.isnan(interval.mean):
         return "<td></td>"
-    spread = "" if math.isnan(interval.low) else f"<br><small>{interval.low:.4g} to {interval.high:.4g}</small>"
+    spread = "" if math.isnan(interval.low) or interval.count < 2 else f"<br><small>{interval.low:.4g} to {interval.high:.4g}</small>"
     return f'<td data-value="{interval.mean!r}">{interval.mean:.4g}{spread}</td>'
 
 
@@ -102,7 +108,8 @@ def _pictures(group: Sequence[Line], rows: Sequence[Mapping]) -> str:
         whole = next((row for row in found if row.get("status") == "ok"), {})
         pictures = [_picture(whole.get("measurement"), ""), *(_result(row) for row in found), _picture(whole.get("reference"), photo)]
         body.append(f"<tr>{''.join(f'<td>{picture}</td>' for picture in pictures)}</tr>")
-    title = f"Pictures at factor {group[0].cell.factor}, {group[0].cell.degradation} (the first {len(photos)} photos)"
+    first = "first solutions, " if any(row["solution"] for row in rows) else ""
+    title = f"Pictures at factor {group[0].cell.factor}, {group[0].cell.degradation} ({first}the first {len(photos)} photos)"
     head = "".join(f"<th>{_text(name)}</th>" for name in heads)
     table = f'<table class="pictures"><thead><tr>{head}</tr></thead><tbody>{"".join(body)}</tbody></table>'
     return f'<h2>{_text(title)}</h2><div class="wide">{table}</div>'

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 
 class Table(NamedTuple):
-    """A printed table. Rows are strings as printed, None where the paper has no number."""
+    """A printed table. Rows are strings as printed, "-" where the paper has no number."""
 
     heading: str
     columns: tuple[str, ...]

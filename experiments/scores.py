@@ -18,7 +18,7 @@ Score = Callable[[np.ndarray, np.ndarray], object]
 
 
 class Column(NamedTuple):
-    """A column of the tables: its title, the direction in which it is better ("higher", "lower" or ""), and its unit's scale."""
+    """A column of the tables: its title, and the direction in which it is better ("higher", "lower" or "")."""
 
     title: str
     better: str
@@ -31,18 +31,18 @@ COLUMNS = {
     "lpips_alex": Column("LPIPS 0.1 (Alex)", "lower"),
     "identity": Column("identity (IR-101 cosine)", "higher"),
     "niqe": Column("NIQE", "lower"),
-    "feature_distance": Column("distance, pbc64 features", "lower"),
-    "type_agrees": Column("type agreement, pbc64 features", "higher"),
-    "type_right": Column("type as labelled, pbc64 features", "higher"),
+    "feature_distance": Column("feature distance (not LPIPS)", "lower"),
+    "type_agrees": Column("type agreement", "higher"),
+    "type_right": Column("type as labelled", "higher"),
     "top_octave_share": Column("top-octave power / reference's", ""),
-    "diversity": Column("diversity, pbc64 features", "higher"),
+    "diversity": Column("diversity (feature distance)", "higher"),
     "residual": Column("residual (LR MSE)", "lower"),
     "feasible": Column("feasible (residual <= eps)", "higher"),
-    "seconds": Column("seconds a photo (median)", "lower"),
-    "frechet_features": Column("Frechet distance, pbc64 features", "lower"),
-    "kernel_features": Column("kernel distance, pbc64 features", "lower"),
+    "seconds": Column("seconds a result (median)", "lower"),
+    "frechet_features": Column("feature Frechet distance (not FID)", "lower"),
+    "kernel_features": Column("feature kernel distance (not KID)", "lower"),
     "frechet_inception": Column("FID", "lower"),
-    "kernel_inception": Column("KID x 1000", "lower"),
+    "kernel_inception": Column("KID x 1000 (all rows)", "lower"),
 }
 SCALES = {"features": 1.0, "inception": 1000.0}  # of kernel distances, KID being printed in thousandths
 SETS = ("frechet_features", "kernel_features", "frechet_inception", "kernel_inception")
@@ -52,12 +52,13 @@ class Scorer:
     """Every metric that can be measured at this size on this machine.
 
     Attributes:
+        net, params: the feature network.
         missing: column -> why it is left out.
-        features: name of the feature network, and its parameters.
     """
 
-    def __init__(self, resolution: int):
-        self.net, self.params = metrics.load_features()
+    def __init__(self, resolution: int, features: str):
+        """`features`: a bundled feature network or the folder of one; ValueError if there is none."""
+        self.net, self.params = metrics.load_features(features)
         self.missing: dict[str, str] = {}
         self._pairs: dict[str, Score] = {}
         makers = {"psnr": (1, _psnr), "ssim": (11, _ssim), "ms_ssim": (161, _ms_ssim), "niqe": (192, _niqe)}
@@ -76,6 +77,11 @@ class Scorer:
             self._vectors["inception"] = _inception_vectors()
         except ValueError as error:
             self.missing |= {"frechet_inception": str(error), "kernel_inception": str(error)}
+
+    @property
+    def names(self) -> list[str]:
+        """The columns that every result gets here."""
+        return sorted([*self._pairs, "type_agrees", *(f"{kind}_{name}" for name in self._vectors for kind in ("frechet", "kernel"))])
 
     def pair(self, image: np.ndarray, reference: np.ndarray) -> dict[str, float]:
         """Scores of an image [h, w, 3] as it was written, against its reference; ValueError for a pair that cannot be compared."""
@@ -100,6 +106,7 @@ class Scorer:
         for name, vectors in self._vectors.items():
             first, second = vectors(images), vectors(references)
             if min(len(first), len(second)) < 2:
+                notes.append("distances of sets need at least two photos")
                 continue
             with warnings.catch_warnings(record=True) as caught:
                 warnings.simplefilter("always", RuntimeWarning)
@@ -141,9 +148,23 @@ def _niqe() -> Score:
 
 
 def _lpips() -> Score:
-    params = {"alex": {"backbone": networks.load("alexnet"), "heads": networks.load("lpips_alex")}}
+    backbone, heads = _all("alexnet", "lpips_alex")
+    params = {"alex": {"backbone": backbone, "heads": heads}}
     score = jax.jit(metrics.lpips)
     return lambda x, ref: score(params, x, ref)
+
+
+def _all(*names: str) -> list:
+    """The parameters of several networks. Raises ValueError that tells of all that are missing."""
+    found, problems = [], []
+    for name in names:
+        try:
+            found.append(networks.load(name))
+        except ValueError as error:
+            problems.append(str(error))
+    if problems:
+        raise ValueError("; ".join(problems))
+    return found
 
 
 def _identity() -> Score:

@@ -36,6 +36,7 @@ class Suite:
         title: what it is called.
         variants: its rows.
         factors: the paper's, at its resolution; a smaller prior takes smaller ones (`scaled`).
+        stands_for: factor -> the paper's, where it is another one.
         baseline: the label that paired differences are taken from.
         columns: what the paper judges by, in our columns.
         degradations: names in `jaxsr.degradations.ROBUSTNESS`.
@@ -53,17 +54,18 @@ class Suite:
     solutions: int = 1
     as_printed: tuple[printed.Table, ...] = ()
     note: str = ""
+    stands_for: Mapping[int, int] = dataclasses.field(default_factory=dict)
 
 
-def scaled(factors: tuple[int, ...], resolution: int) -> tuple[int, ...]:
-    """A paper's factors for a prior of this resolution: each as it is where at least 8 pixels remain, else the largest that leaves 8; where
+def scaled(factors: tuple[int, ...], resolution: int) -> dict[int, int]:
+    """A prior's factor -> the paper's that it stands for: the same where at least 8 pixels remain, else the largest that leaves 8; where
     two meet, the smaller becomes half the larger, and what would fall below 2 is dropped."""
-    found: list[int] = []
+    found: dict[int, int] = {}
     for factor in sorted(factors, reverse=True):
-        fitting = min(factor, max(resolution // 8, 2), *(f // 2 for f in found[-1:]))
+        fitting = min(factor, max(resolution // 8, 2), *(f // 2 for f in list(found)[-1:]))
         if fitting >= 2:
-            found.append(fitting)
-    return tuple(found)
+            found[fitting] = factor
+    return found
 
 
 REAL = Variant("real photo", "reference")
@@ -180,7 +182,7 @@ SUITES = {
         ("seconds", "residual", "feasible", "diversity"),
         solutions=10,
         as_printed=(printed.EGLASS1,),
-        note="seconds are of one of the ten solutions",
+        note="ten solutions take ten times the seconds of one result",
     ),
     "eglass_figure1": Suite(
         "e-GLASS Figure 1: correlation of directions with both metrics' eigenvectors", (EGLASS,), (8,), "e-GLASS", ("residual",)

@@ -15,6 +15,7 @@ from jaxsr import images, report
 from jaxsr.intervals import Interval, difference_interval, mean_interval
 
 Rows = Sequence[Mapping]
+SHOWN_ERRORS = 3
 ROW_COLUMNS = ("cell", "method", "factor", "degradation", "photo", "solution", "status", "error", "seconds", "residual", "feasible")
 ROW_COLUMNS += ("psnr", "ssim", "ms_ssim", "lpips_alex", "identity", "niqe", "feature_distance", "type_agrees", "type_right")
 ROW_COLUMNS += ("top_octave_share", "diversity", "output", "reference", "measurement")
@@ -27,13 +28,15 @@ class Line(NamedTuple):
         cell: which.
         values: column -> its mean and interval; distances of sets have none (low and high are NaN).
         paired: column -> this cell minus the baseline, over the photos that both have.
-        failed: photos without a result.
+        photos: how many have a result.
+        failed: photos without one.
         remark: why there is nothing, or what to be careful of; "" for nothing.
     """
 
     cell: Cell
     values: dict[str, Interval]
     paired: dict[str, Interval]
+    photos: int
     failed: int
     remark: str
 
@@ -47,19 +50,22 @@ def lines(bench: Bench, suite: Suite, cells: Sequence[Cell], rows: Mapping[tuple
             continue
         mine = [row for row in rows.values() if row["cell"] == cell.name]
         done = [row for row in mine if row["status"] == "ok"]
-        base = {(row["photo"], row["solution"]): row for row in rows.values() if row["cell"] == _baseline(suite, cell).name}
+        base = [row for row in rows.values() if row["cell"] == _baseline(suite, cell).name and row["status"] == "ok"]
         names = [name for name in COLUMNS if name not in SETS and any(row.get(name) is not None for row in done)]
         values = {name: _summary(name, done) for name in names}
-        sets, notes = _sets(bench, done)
+        sets, notes = _sets(bench, [row for row in done if row["solution"] == 0])
+        errors = list(dict.fromkeys(row["error"] for row in mine if row["status"] == "error"))
+        notes += [f"failed: {error}" for error in errors[:SHOWN_ERRORS]] + (["and others"] if len(errors) > SHOWN_ERRORS else [])
         paired = {} if cell.variant.label == suite.baseline else {name: _paired(name, done, base) for name in names if name != "seconds"}
         paired = {name: interval for name, interval in paired.items() if interval.count}
-        found.append(Line(cell, values | sets, paired, len(mine) - len(done), "; ".join(notes)))
+        good = {row["photo"] for row in done}
+        found.append(Line(cell, values | sets, paired, len(good), len({row["photo"] for row in mine} - good), "; ".join(notes)))
     return found
 
 
 def lines_unbuilt(cells: Sequence[Cell]) -> list[Line]:
     """The lines of a suite of which no method is built."""
-    return [Line(cell, {}, {}, 0, "not built yet") for cell in cells]
+    return [Line(cell, {}, {}, 0, 0, "not built yet") for cell in cells]
 
 
 def _baseline(suite: Suite, cell: Cell) -> Cell:
@@ -67,30 +73,31 @@ def _baseline(suite: Suite, cell: Cell) -> Cell:
     return cell._replace(variant=variant)
 
 
-def _numbers(name: str, rows: Rows) -> np.ndarray:
-    values = [row.get(name) for row in rows]
-    return np.array([math.nan if value is None else float(value) for value in values])
+def _by_photo(name: str, rows: Rows) -> dict[str, float]:
+    """A column's number for each photo: the mean over its solutions, which are not independent of each other. NaN where there is none."""
+    values: dict[str, list[float]] = {}
+    for row in rows:
+        value = row.get(name)
+        values.setdefault(row["photo"], []).append(math.nan if value is None else float(value))
+    return {photo: float(np.mean(found)) for photo, found in values.items()}
 
 
 def _summary(name: str, rows: Rows) -> Interval:
-    """Seconds are a median: the first batch of a run includes its compilation."""
-    values = _numbers(name, rows)
+    """Seconds are a median, since another program may have run beside for a while."""
+    values = np.array(list(_by_photo(name, rows).values()))
     if name != "seconds":
         return mean_interval(values)
     return Interval(float(np.nanmedian(values)), math.nan, math.nan, len(values))
 
 
-def _paired(name: str, rows: Rows, base: Mapping[tuple, Mapping]) -> Interval:
-    both = [
-        (row, base[row["photo"], row["solution"]]) for row in rows if base.get((row["photo"], row["solution"]), {}).get("status") == "ok"
-    ]
-    return difference_interval(_numbers(name, [row for row, _ in both]), _numbers(name, [other for _, other in both]))
+def _paired(name: str, rows: Rows, base: Rows) -> Interval:
+    ours, theirs = _by_photo(name, rows), _by_photo(name, base)
+    both = [photo for photo in ours if photo in theirs]
+    return difference_interval(np.array([ours[photo] for photo in both]), np.array([theirs[photo] for photo in both]))
 
 
 def _sets(bench: Bench, rows: Rows) -> tuple[dict[str, Interval], list[str]]:
     """Distances between the results, as they lie in the folder, and the photos that they were made from."""
-    if len(rows) < 2:
-        return {}, []
     results = [images.read(bench.folder / row["output"]) for row in rows]
     paths = dict.fromkeys(row["reference"] for row in rows)
     found, notes = bench.scorer.sets(results, [images.read(bench.folder / path) for path in paths])
@@ -102,7 +109,7 @@ def markdown(suite: Suite, found: Sequence[Line], missing: Mapping[str, str], he
     parts = [f"# {suite.title}\n", *(f"{line}\n" for line in head)]
     for group in groups(found):
         factor, degradation = group[0].cell.factor, group[0].cell.degradation
-        parts += [f"## Factor {factor}, {degradation}\n", _values(group)]
+        parts += [f"## {heading(suite, factor, degradation)}\n", _values(group)]
         if any(line.paired for line in group):
             parts += [f"Differences from {suite.baseline} over the same photos, mean and 95 % bootstrap interval:\n", _differences(group)]
     remarks = [
@@ -118,6 +125,12 @@ def markdown(suite: Suite, found: Sequence[Line], missing: Mapping[str, str], he
     return "\n".join(parts)
 
 
+def heading(suite: Suite, factor: int, degradation: str) -> str:
+    """ "Factor 8 (in place of the paper's 64), clean" """
+    instead = f" (in place of the paper's {suite.stands_for[factor]})" if factor in suite.stands_for else ""
+    return f"Factor {factor}{instead}, {degradation}"
+
+
 def groups(found: Sequence[Line]) -> list[list[Line]]:
     """The lines of each factor and degradation, in order."""
     keys = dict.fromkeys((line.cell.factor, line.cell.degradation) for line in found)
@@ -131,7 +144,10 @@ def columns_of(group: Sequence[Line]) -> list[str]:
 
 def _values(group: Sequence[Line]) -> str:
     names = columns_of(group)
-    rows = [{"method": line.cell.variant.label, "photos": _count(line), **{n: show(line.values.get(n)) for n in names}} for line in group]
+    rows = [
+        {"method": line.cell.variant.label, "photos": _count(line), **{n: show(line.values.get(n)) + partial(line, n) for n in names}}
+        for line in group
+    ]
     return _titled(rows, names)
 
 
@@ -154,8 +170,15 @@ def title(name: str) -> str:
 
 
 def _count(line: Line) -> str:
-    count = max((interval.count for interval in line.values.values()), default=0)
-    return f"{count} ({line.failed} failed)" if line.failed else str(count) if count else line.remark
+    if not line.photos and not line.failed:
+        return line.remark
+    return f"{line.photos} ({line.failed} failed)" if line.failed else str(line.photos)
+
+
+def partial(line: Line, name: str) -> str:
+    """ " (of 190)" where a column has a number for fewer photos than the line has, such as an infinite PSNR."""
+    count = line.values[name].count if name in line.values else line.photos
+    return f" (of {count})" if 0 < count < line.photos else ""
 
 
 def show(interval: Interval | None, *, sign: bool = False) -> str:
@@ -164,7 +187,7 @@ def show(interval: Interval | None, *, sign: bool = False) -> str:
         return ""
     plus = "+" if sign else ""
     mean = f"{interval.mean:{plus}.4g}"
-    return mean if math.isnan(interval.low) else f"{mean} [{interval.low:{plus}.4g}, {interval.high:{plus}.4g}]"
+    return mean if math.isnan(interval.low) or interval.count < 2 else f"{mean} [{interval.low:{plus}.4g}, {interval.high:{plus}.4g}]"
 
 
 def printed(table: Table) -> str:

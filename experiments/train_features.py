@@ -70,6 +70,8 @@ def _read_sets() -> list[tuple[np.ndarray, list[dict[str, str]]]]:
     missing = [f"--{flag.name}" for flag, value in zip((DATA, LABELS, VAL_DATA, VAL_LABELS), given, strict=True) if not value]
     if missing:
         raise ValueError(f"{', '.join(missing)} missing: expected photos and their labels, to train on and to judge on")
+    if Path(given[1]).is_file():
+        features.heads_of(report.read_csv(given[1]), _columns(report.read_csv(given[1])))  # before minutes of reading photos
     return [read_labelled(*given[:2]), read_labelled(*given[2:])]
 
 
@@ -91,7 +93,12 @@ def read_labelled(source: str, table: str) -> tuple[np.ndarray, list[dict[str, s
         if isinstance(image, Exception):
             tqdm.write(f"left out: {image}")
         else:
-            found.append((images.to_uint8(images.resize_area(images.square(image, mode="crop")[0], RESOLUTION.value)), rows[name]))
+            try:
+                found.append((images.to_uint8(images.resize_area(images.square(image, mode="crop")[0], RESOLUTION.value)), rows[name]))
+            except ValueError as error:
+                tqdm.write(f"left out: {name}: {error}")
+    if not found:
+        raise ValueError(f"{source}: expected readable photos of at least {RESOLUTION.value} px a side, got none of {len(known)}")
     return np.stack([photo for photo, _ in found]), [row for _, row in found]
 
 

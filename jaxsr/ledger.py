@@ -32,7 +32,7 @@ class Ledger:
             about: what else config.json is to hold; that of the run that started the folder stays.
 
         Raises:
-            ValueError: the folder cannot be written, or holds rows of other settings (each is named) or something else.
+            ValueError: the folder cannot be written, or holds rows of other settings (each is named), or rows without a record of them.
         """
         report.check_writable(folder)
         self.folder, self.key = Path(folder), tuple(key)
@@ -40,10 +40,12 @@ class Ledger:
         self._claims.mkdir(exist_ok=True)
         self._lock = FileLock(self._claims / "rows.lock")
         with self._lock:
+            if self._path.exists() and not (self.folder / "config.json").exists():
+                raise ValueError(f"{self._path} exists and no config.json tells what made it: choose another folder")
             report.begin_record(self.folder, {"settings": settings, **about})
 
     def rows(self) -> dict[Key, dict[str, Any]]:
-        """key -> row, as JSON gives it back."""
+        """key -> row, as JSON gives it back; a line that is no row with a "status" is left out, so that its work is done again."""
         try:
             lines = self._path.read_text(encoding="utf-8", errors="replace").split("\n")
         except FileNotFoundError:
@@ -52,6 +54,7 @@ class Ledger:
         for line in lines:
             try:
                 row = json.loads(line)
+                row["status"]
                 found[tuple(str(row[name]) for name in self.key)] = row
             except (ValueError, KeyError, TypeError):  # the line that a kill cut off, or the empty one after the last
                 continue
@@ -65,6 +68,10 @@ class Ledger:
             file.write(("" if whole else "\n").encode() + lines.encode())
             file.flush()
             os.fsync(file.fileno())
+
+    def exclusive(self) -> FileLock:
+        """A lock under which one process at a time writes what is made of the rows."""
+        return self._lock
 
     @contextmanager
     def claim(self, name: str) -> Iterator[bool]:

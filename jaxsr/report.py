@@ -183,7 +183,7 @@ def begin_record(folder: Path, config: Mapping[str, Any]) -> None:
     record: dict = json.loads(json.dumps(config))
     path = folder / "config.json"
     if path.exists():
-        _refuse(folder, _differences(_settings_there(folder), record["settings"]))
+        _refuse(folder, _differences(_settings_there(folder), record["settings"]), "choose another folder")
     else:
         write_text(path, json.dumps(record, indent=1) + "\n")
 
@@ -192,7 +192,7 @@ def _settings_there(folder: Path) -> dict:
     try:
         return dict(json.loads((folder / "config.json").read_text(encoding="utf-8"))["settings"])
     except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{folder / 'config.json'} is not the record of a run: choose another folder, or overwrite") from error
+        raise ValueError(f"{folder / 'config.json'} is not the record of a run: choose another folder") from error
 
 
 def _differences(there: dict, now: dict) -> dict[str, tuple]:
@@ -200,10 +200,10 @@ def _differences(there: dict, now: dict) -> dict[str, tuple]:
     return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
 
 
-def _refuse(folder: Path, different: dict[str, tuple]) -> None:
+def _refuse(folder: Path, different: dict[str, tuple], advice: str) -> None:
     if different:
         what = ", ".join(f"{name} ({json.dumps(old)} there, {json.dumps(new)} now)" for name, (old, new) in different.items())
-        raise ValueError(f"{folder} holds results with another {what}: choose another folder, or overwrite")
+        raise ValueError(f"{folder} holds results with another {what}: {advice}")
 
 
 def _merge(folder: Path, config: dict) -> dict:
@@ -218,5 +218,5 @@ def _merge(folder: Path, config: dict) -> dict:
         merged = {"values": values | config.get("values", {}), "photos": photos | config.get("photos", {})}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{folder / 'config.json'} is not the record of a run: choose another folder, or overwrite") from error
-    _refuse(folder, different)
+    _refuse(folder, different, "choose another folder, or overwrite")
     return config | merged

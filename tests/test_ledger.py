@@ -17,7 +17,7 @@ def ledger(folder, settings=SETTINGS):
 
 
 def row(cell, photo, **more):
-    return {"cell": cell, "photo": photo, **more}
+    return {"cell": cell, "photo": photo, "status": "ok", **more}
 
 
 def test_rows_come_back_by_their_key_and_the_later_counts(tmp_path):
@@ -79,7 +79,7 @@ def test_processes_that_write_at_once_lose_nothing(tmp_path):
         from jaxsr.ledger import Ledger
         book = Ledger({str(tmp_path)!r}, {SETTINGS!r}, key=("cell", "photo"), about={{}})
         for i in range(60):
-            book.add([{{"cell": sys.argv[1], "photo": str(i), "text": "x" * 5000}}])
+            book.add([{{"cell": sys.argv[1], "photo": str(i), "status": "ok", "text": "x" * 5000}}])
     """
     started = [subprocess.Popen([sys.executable, "-c", textwrap.dedent(code), name]) for name in ("a", "b")]
     assert [process.wait() for process in started] == [0, 0]

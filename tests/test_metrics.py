@@ -148,3 +148,23 @@ def test_check_pair_names_the_image(x, ref, message):
 def test_check_pair_accepts_the_ends():
     """Black and white are values."""
     check_pair(np.zeros_like(REF), np.ones_like(REF))
+
+
+@pytest.mark.parametrize(
+    ("broken", "words"),
+    [
+        (REF * 255, r"expected finite values in \[0, 1\]"),
+        (REF * 2 - 1, r"expected finite values in \[0, 1\]"),
+        (np.where(REF < 0.5, REF, np.nan), r"expected finite values in \[0, 1\]"),
+        ((REF * 255).astype(np.uint8), r"expected floats in \[0, 1\], got uint8"),
+        (REF[..., 0], "one shape"),
+    ],
+    ids=["0..255", "-1..1", "nan", "uint8", "grey"],
+)
+@pytest.mark.parametrize("metric", [metrics.psnr, metrics.psnr_y, metrics.ssim])
+def test_images_of_another_range_are_refused(metric, broken, words):
+    """psnr(255 x, 255 ref) would be a number, and a wrong one. Under jit there are no values to look at."""
+    with pytest.raises(ValueError, match=words):
+        metric(broken, REF)
+    with pytest.raises(ValueError, match="one shape" if broken.ndim == 2 else words):
+        metric(REF, broken)

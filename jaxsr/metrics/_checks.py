@@ -1,6 +1,33 @@
-"""Checks of values, on host arrays: the metrics themselves are traced and can only check shapes."""
+"""Checks of values. Under jit and vmap an image has none yet, and only its shape is checked."""
 
+import jax
 import numpy as np
+
+SLACK = 0.75  # how far a generator's unclipped image may leave [0, 1]; images in [-1, 1] or 0..255 leave it further
+
+
+def require_images(*images: jax.Array | np.ndarray) -> None:
+    """Refuses images of another range than [0, 1], of which a metric would give a number that means nothing.
+
+    Raises:
+        ValueError: not [h, w, c]; and, of values that are known, integers, NaN or infinity, or values far outside [0, 1].
+    """
+    for image in images:
+        if image.ndim != 3 or image.size == 0:
+            raise ValueError(f"expected images [h, w, 3], got shape {tuple(image.shape)}")
+        if image.dtype.kind in "biu":
+            raise ValueError(f"expected floats in [0, 1], got {image.dtype}")
+        if not isinstance(image, jax.core.Tracer):
+            low, high = float(image.min()), float(image.max())
+            if not (low >= -SLACK and high <= 1.0 + SLACK):
+                raise ValueError(f"expected finite values in [0, 1], got {low:.4g} to {high:.4g}")
+
+
+def require_pair(x: jax.Array | np.ndarray, ref: jax.Array | np.ndarray) -> None:
+    """As `require_images`, and refuses two images of different shapes."""
+    if x.shape != ref.shape:
+        raise ValueError(f"expected two images of one shape, got {tuple(x.shape)} and {tuple(ref.shape)}")
+    require_images(x, ref)
 
 
 def check_pair(x: np.ndarray, ref: np.ndarray) -> None:
@@ -9,7 +36,7 @@ def check_pair(x: np.ndarray, ref: np.ndarray) -> None:
     Raises:
         ValueError: shapes that are not one [h, w, 3]; a value that is not finite or lies outside [0, 1]. It names the image.
     """
-    if x.shape != ref.shape or x.ndim != 3 or x.shape[2] != 3:
+    if x.shape != ref.shape or x.ndim != 3 or x.shape[2] != 3 or x.size == 0:
         raise ValueError(f"expected two images of one shape [h, w, 3], got x {list(x.shape)} and ref {list(ref.shape)}")
     for name, image in (("x", x), ("ref", ref)):
         finite = np.isfinite(image)

@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from jaxsr import weights
+from jaxsr.metrics._checks import require_pair
 from jaxsr.types import Params, Scalar
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def load_features(source: str | Path = DEFAULT) -> tuple["Features", Params]:
     expected, got = (jax.tree.map(jnp.shape, tree) for tree in (jax.eval_shape(lambda: features.init(jax.random.key(0), config)), params))
     if expected != got:
         raise ValueError(f"{folder}: the arrays do not fit the network that config.json describes")
-    return features.features(config), params
+    return features.features(config, str(record.get("name", folder.name))), params
 
 
 def _config(folder: Path, record: dict[str, Any]) -> Any:
@@ -69,14 +70,14 @@ def feature_distance(net: "Features", params: Params, x: AnyImage, ref: AnyImage
     Raises:
         ValueError: images of different shapes.
     """
-    if x.shape != ref.shape:
-        raise ValueError(f"expected two images of one shape, got {x.shape} and {ref.shape}")
+    require_pair(x, ref)
     a, b = (net.maps(params, jnp.clip(image, 0.0, 1.0)) for image in (x, ref))
     return sum((jnp.mean(jnp.sum((_unit(f) - _unit(g)) ** 2, -1)) for f, g in zip(a, b, strict=True)), jnp.float32(0))
 
 
 def same_type(net: "Features", params: Params, x: AnyImage, ref: AnyImage) -> Bool[Array, ""]:
     """Whether the network reads the same type (its first label) off both images [h, w, 3] in [0, 1]: the counterpart of identity."""
+    require_pair(x, ref)
     name = net.config.heads[0][0]
     first, second = (jnp.argmax(net.read(params, jnp.clip(image, 0.0, 1.0))[name]) for image in (x, ref))
     return first == second

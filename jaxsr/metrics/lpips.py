@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from jaxsr.metrics._checks import require_pair
 from jaxsr.types import Params, Scalar
 
 AnyImage = Float[Array, "..."] | Float[np.ndarray, "..."]
@@ -50,8 +51,7 @@ def heads(params: Params) -> list[jax.Array]:
 
 def _layers(params: Params, x: AnyImage, ref: AnyImage) -> Maps:
     """The weighted squared differences [r, r'] of each map."""
-    if x.shape != ref.shape:
-        raise ValueError(f"expected two images of one shape, got {x.shape} and {ref.shape}")
+    require_pair(x, ref)
     pairs = zip(heads(params), unit_features(params, x), unit_features(params, ref), strict=True)
     return [jnp.sum(head * (f - g) ** 2, -1) for head, f, g in pairs]
 

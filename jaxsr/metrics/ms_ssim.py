@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from jaxsr.metrics._checks import require_pair
 from jaxsr.metrics.ssim import similarity_maps
 from jaxsr.types import Scalar
 
@@ -31,8 +32,9 @@ def ms_ssim(x: AnyImage, ref: AnyImage) -> Scalar:
     Raises:
         ValueError: images of different shapes, or too small for five scales of 11 x 11 windows: a side below 161 pixels.
     """
-    if x.shape != ref.shape or min(x.shape[:2]) < _SMALLEST:
-        raise ValueError(f"expected two images of one shape, at least {_SMALLEST} pixels a side, got {x.shape} and {ref.shape}")
+    require_pair(x, ref)
+    if min(x.shape[:2]) < _SMALLEST:
+        raise ValueError(f"expected images of at least {_SMALLEST} pixels a side, got {x.shape}")
     x, ref = jnp.clip(x, 0.0, 1.0), jnp.clip(ref, 0.0, 1.0)
     product = jnp.ones(x.shape[2])
     for weight in _WEIGHTS[:-1]:

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from jaxsr.metrics._checks import require_images
 from jaxsr.metrics._luma import BLACK, studio_luma
 from jaxsr.resample import downsample_matrix
 from jaxsr.types import Scalar
@@ -158,6 +159,7 @@ def niqe(x: AnyImage, model: NIQEModel) -> Scalar:
         ValueError: not [h, w, 3] with at least two such blocks.
     """
     _check_size(x.shape, 2)
+    require_images(x)
     features, _ = _features(x, model.window)
     valid = ~jnp.isnan(features).any(1, keepdims=True)
     count = jnp.sum(valid)

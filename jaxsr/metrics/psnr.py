@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from jaxsr.metrics._checks import require_pair
 from jaxsr.metrics._luma import studio_luma
 from jaxsr.types import Scalar
 
@@ -13,8 +14,7 @@ AnyImage = Float[Array, "..."] | Float[np.ndarray, "..."]
 
 
 def _difference(x: AnyImage, ref: AnyImage) -> jax.Array:
-    if x.shape != ref.shape:
-        raise ValueError(f"expected two images of one shape, got {x.shape} and {ref.shape}")
+    require_pair(x, ref)
     return jnp.clip(x, 0.0, 1.0) - jnp.clip(ref, 0.0, 1.0)
 
 
@@ -24,7 +24,7 @@ def psnr(x: AnyImage, ref: AnyImage) -> Scalar:
     Both images are clipped to [0, 1], as a saved file would be, and not rounded to 8 bits.
 
     Raises:
-        ValueError: images of different shapes.
+        ValueError: images of different shapes; outside jit also integers, NaN, or values far outside [0, 1].
     """
     return -10.0 * jnp.log10(jnp.mean(_difference(x, ref) ** 2))
 
@@ -37,6 +37,6 @@ def psnr_y(x: AnyImage, ref: AnyImage) -> Scalar:
     cropped. Both images, RGB [h, w, 3], are clipped to [0, 1] as in `psnr`.
 
     Raises:
-        ValueError: images of different shapes.
+        ValueError: images of different shapes; outside jit also integers, NaN, or values far outside [0, 1].
     """
     return -10.0 * jnp.log10(jnp.mean((studio_luma(_difference(x, ref)) / 255.0) ** 2))

@@ -4,6 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from jaxsr.metrics._checks import require_images
 from jaxsr.operators import LUMA
 from jaxsr.types import Scalar
 
@@ -17,6 +18,7 @@ def top_octave_power(x: AnyImage) -> Scalar:
     frequencies; frequency is radial, in cycles a pixel. The number means something as a ratio: divided by the reference's, 1 is all of its
     fine texture, and a smooth enlargement keeps next to none.
     """
+    require_images(x)
     height, width = x.shape[:2]
     luma = jnp.einsum("hwc,c->hw", x, jnp.asarray(LUMA), precision="highest")
     window = np.outer(np.hanning(height + 2)[1:-1], np.hanning(width + 2)[1:-1]).astype(np.float32)

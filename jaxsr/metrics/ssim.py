@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from jaxsr.metrics._checks import require_pair
 from jaxsr.types import Scalar
 
 # [h, w, c]; two shapes are a ValueError of their own.
@@ -42,9 +43,10 @@ def ssim(x: AnyImage, ref: AnyImage) -> Scalar:
     data_range=1, channel_axis=-1)`. Both images are clipped to [0, 1], as in `psnr`.
 
     Raises:
-        ValueError: images of different shapes, or with a side below 11 pixels.
+        ValueError: images of different shapes, or with a side below 11 pixels; values as `psnr`.
     """
-    if x.shape != ref.shape or min(x.shape[:2]) <= 2 * _RADIUS:
-        raise ValueError(f"expected two images of one shape, at least 11 pixels a side, got {x.shape} and {ref.shape}")
+    require_pair(x, ref)
+    if min(x.shape[:2]) <= 2 * _RADIUS:
+        raise ValueError(f"expected images of at least 11 pixels a side, got {x.shape}")
     luminance, contrast = similarity_maps(jnp.clip(x, 0.0, 1.0), jnp.clip(ref, 0.0, 1.0))
     return jnp.mean(luminance * contrast)

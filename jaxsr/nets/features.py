@@ -37,12 +37,14 @@ class Features(NamedTuple):
     """The network as pure functions of (params, one image [h, w, 3] in [0, 1]).
 
     Attributes:
+        name: what reports call it.
         config: sizes and labels.
         maps: -> list of [r, r, c], one a stage, finest first.
         vector: -> [d], the spatial mean of the last map.
         read: -> label -> logits over its values.
     """
 
+    name: str
     config: Config
     maps: Callable[[Params, Image], list[jax.Array]]
     vector: Callable[[Params, Image], jax.Array]
@@ -96,12 +98,16 @@ def init(key: PRNGKey, config: Config) -> Params:
     return _Net(config).init(key, jnp.zeros((config.resolution, config.resolution, 3)))["params"]
 
 
-def features(config: Config) -> Features:
+def features(config: Config, name: str = "features") -> Features:
     """The network of a config."""
 
     def apply(params: Params, image: Image) -> Any:
         return _Net(config).apply({"params": params}, image)
 
     return Features(
-        config, lambda params, image: apply(params, image)[0], lambda params, image: apply(params, image)[1], lambda p, x: apply(p, x)[2]
+        name,
+        config,
+        lambda params, image: apply(params, image)[0],
+        lambda params, image: apply(params, image)[1],
+        lambda p, x: apply(p, x)[2],
     )
