@@ -99,7 +99,7 @@ def _array(machine: Machine, data: Any, dtype: Any, shape: Any, order: Any) -> n
 
 
 def as_array(value: Any) -> np.ndarray:
-    """The numbers of an `NDArray` or a `Tensor`: a view of the file in their own precision, bfloat16 as float32.
+    """The numbers of an `NDArray`, a `Tensor` or a number: a view of the file in their own precision, bfloat16 as float32.
 
     Raises:
         ValueError: something else, or a tensor that reaches out of its storage.
@@ -108,6 +108,8 @@ def as_array(value: Any) -> np.ndarray:
         return value.value
     if isinstance(value, Tensor) and value.storage.data is not None:
         return _view(value, value.storage.kind, value.storage.data)
+    if isinstance(value, float | int):
+        return np.asarray(value, np.float32)
     raise ValueError(f"expected an array, got {type(value).__name__}")
 
 

@@ -8,6 +8,7 @@ import io
 import math
 import mmap
 import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -91,7 +92,10 @@ def _entry(data: memoryview, info: zipfile.ZipInfo) -> memoryview:
     start = info.header_offset + _LOCAL_HEADER + int.from_bytes(header[26:28], "little") + int.from_bytes(header[28:30], "little")
     if not 0 <= info.file_size <= len(data) - start:
         raise ValueError(f"expected an entry of {info.file_size} bytes inside the zip, got a file that ends before: truncated or damaged")
-    return data[start : start + info.file_size]
+    entry = data[start : start + info.file_size]
+    if zlib.crc32(entry) != info.CRC:
+        raise ValueError(f"expected {info.filename[:80]} as it was written, got another checksum: the file is damaged")
+    return entry
 
 
 class _Mapped(io.RawIOBase):
