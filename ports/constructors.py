@@ -157,8 +157,10 @@ def _scalar(machine: Machine, args: tuple) -> int | float | bool:
 
 
 def _from_buffer(machine: Machine, args: tuple) -> NDArray:
-    data, dtype, shape, order = args
-    return NDArray(_array(machine, data, dtype, shape, order))
+    """(data, dtype, shape, order); order "K" has the axes' order behind it, `shape` is then that of memory."""
+    data, dtype, shape, order, *axes = args
+    array = _array(machine, data, dtype, shape, "C" if order == "K" and axes else order)
+    return NDArray(array.transpose(_sizes(axes[0])) if axes else array)
 
 
 def _encode(machine: Machine, args: tuple) -> bytes:

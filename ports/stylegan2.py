@@ -207,14 +207,15 @@ def _config(found: Found, converted: Converted) -> stylegan2.Config:
 
 
 def _statistics(config: stylegan2.Config, params: Params, w_mean: np.ndarray | None) -> dict[str, np.ndarray]:
+    if w_mean is not None and w_mean.shape != (config.w_dim,):
+        raise ValueError(f"expected an average of w [{config.w_dim}], got {list(w_mean.shape)}")
+    return _measure(config, params) | ({} if w_mean is None else {"w_mean": w_mean})
+
+
+def _measure(config: stylegan2.Config, params: Params) -> dict[str, np.ndarray]:
     zeros = {"statistics": {"w_mean": np.zeros(config.w_dim, np.float32)}}
     measured = jax.jit(lambda p: priors.latent_statistics(stylegan2.stylegan2(config), p, jax.random.key(0)))(params | zeros)
-    statistics = {name: np.asarray(value) for name, value in measured.items()}
-    if w_mean is None:
-        return statistics
-    if w_mean.shape != (config.w_dim,):
-        raise ValueError(f"expected an average of w [{config.w_dim}], got {list(w_mean.shape)}")
-    return statistics | {"w_mean": w_mean}
+    return {name: np.asarray(value) for name, value in measured.items()}
 
 
 def _describe(config: stylegan2.Config, found: Found, label: int | None, has_discriminator: bool) -> dict[str, Any]:

@@ -74,7 +74,7 @@ def check(what: str, converted: Converted, expected: Mapping[str, tuple[int, ...
     problems = {
         "missing": [path for path in expected if path not in got],
         "left over": converted.left_over + [path for path in got if path not in expected],
-        "of the wrong shape": wrong + converted.refused,
+        "of the wrong shape or value": wrong + converted.refused,
     }
     if any(problems.values()):
         listed = "; ".join(f"{kind}: {few(names)}" for kind, names in problems.items())
