@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ports.pickles import Constructor, Machine, Record, Table, key
+from ports.pickles import Constructor, Machine, Record, Table, Unreadable, key
 
 _NUMPY_TYPES = ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "b1")
 _STORAGES = {
@@ -50,6 +50,9 @@ class Tensor(NamedTuple):
     shape: tuple[int, ...]
     strides: tuple[int, ...]
 
+    def set_state(self, machine: Machine, state: Any) -> None:
+        """The hooks of a parameter, which old files give as state: no data of ours."""
+
 
 @dataclasses.dataclass
 class DType:
@@ -61,7 +64,7 @@ class DType:
     def set_state(self, machine: Machine, state: Any) -> None:
         order = state[1]
         if order not in ("<", ">", "|", "=") or any(part is not None for part in state[2:5]):
-            raise ValueError("expected a plain NumPy number type, got a structured one")
+            raise Unreadable("expected a plain NumPy number type, got a structured one")
         self.order = "<" if order in "|=" else order
 
     @property
@@ -82,7 +85,7 @@ class NDArray:
 
 def _sizes(values: Any) -> tuple[int, ...]:
     if not isinstance(values, tuple | list) or len(values) > 8 or not all(type(n) is int and 0 <= n < 2**31 for n in values):
-        raise ValueError("expected the shape of an array, at most 8 sizes below 2^31, got another one")
+        raise Unreadable("expected the shape of an array, at most 8 sizes below 2^31, got another one")
     return tuple(values)
 
 
@@ -90,10 +93,10 @@ def _array(machine: Machine, data: Any, dtype: Any, shape: Any, order: Any) -> n
     if isinstance(data, str):  # Python 2
         data = _encode(machine, (data, "latin1"))
     if not isinstance(dtype, DType) or not isinstance(data, bytes | memoryview) or order not in ("C", "F"):
-        raise ValueError("expected an array of numbers, got another one")
+        raise Unreadable("expected an array of numbers, got another one")
     shape, expected = _sizes(shape), math.prod(_sizes(shape)) * dtype.numpy.itemsize
     if len(data) != expected:
-        raise ValueError(f"expected {expected} bytes for an array {list(shape)}, got {len(data)}")
+        raise Unreadable(f"expected {expected} bytes for an array {list(shape)}, got {len(data)}")
     machine.budget.take_array(expected)
     return np.frombuffer(data, dtype.numpy).reshape(shape, order=order)
 
@@ -102,7 +105,7 @@ def as_array(value: Any) -> np.ndarray:
     """The numbers of an `NDArray`, a `Tensor` or a number: a view of the file in their own precision, bfloat16 as float32.
 
     Raises:
-        ValueError: something else, or a tensor that reaches out of its storage.
+        Unreadable: something else, or a tensor that reaches out of its storage.
     """
     if isinstance(value, NDArray) and value.value is not None:
         return value.value
@@ -110,7 +113,7 @@ def as_array(value: Any) -> np.ndarray:
         return _view(value, value.storage.kind, value.storage.data)
     if isinstance(value, float | int):
         return np.asarray(value, np.float32)
-    raise ValueError(f"expected an array, got {type(value).__name__}")
+    raise Unreadable(f"expected an array, got {type(value).__name__}")
 
 
 def _view(tensor: Tensor, kind: StorageType, data: memoryview) -> np.ndarray:
@@ -118,7 +121,7 @@ def _view(tensor: Tensor, kind: StorageType, data: memoryview) -> np.ndarray:
         return np.zeros(tensor.shape, np.float32)
     end = tensor.offset + 1 + sum((n - 1) * s for n, s in zip(tensor.shape, tensor.strides, strict=True))
     if end * kind.itemsize > len(data):
-        raise ValueError(f"expected a tensor inside its {len(data)} bytes, got one that ends at {end * kind.itemsize}")
+        raise Unreadable(f"expected a tensor inside its {len(data)} bytes, got one that ends at {end * kind.itemsize}")
     numbers = _numbers(kind, data[tensor.offset * kind.itemsize : end * kind.itemsize])
     strides = [s * numbers.itemsize for s in tensor.strides]
     return np.lib.stride_tricks.as_strided(numbers, tensor.shape, strides, writeable=False)
@@ -134,20 +137,20 @@ def _tensor(machine: Machine, args: tuple) -> Tensor:
     storage, offset, shape, strides = args[:4]
     shape, strides, (offset,) = _sizes(shape), _sizes(strides), _sizes((offset,))
     if not isinstance(storage, Storage) or len(shape) != len(strides) or math.prod(shape) > storage.count:
-        raise ValueError("expected a tensor no larger than its storage, got another one")
+        raise Unreadable("expected a tensor no larger than its storage, got another one")
     machine.budget.take_array(math.prod(shape) * storage.kind.itemsize)
     return Tensor(storage, offset, shape, strides)
 
 
 def _parameter(machine: Machine, args: tuple) -> Tensor:
     if not args or not isinstance(args[0], Tensor):
-        raise ValueError("expected a parameter made of a tensor, got another one")
+        raise Unreadable("expected a parameter made of a tensor, got another one")
     return args[0]
 
 
 def _dtype(machine: Machine, args: tuple) -> DType:
     if not args or args[0] not in _NUMPY_TYPES:
-        raise ValueError(f"expected a NumPy number type ({', '.join(_NUMPY_TYPES)}), got another one")
+        raise Unreadable(f"expected a NumPy number type ({', '.join(_NUMPY_TYPES)}), got another one")
     return DType(args[0])
 
 
@@ -166,12 +169,12 @@ def _from_buffer(machine: Machine, args: tuple) -> NDArray:
 def _encode(machine: Machine, args: tuple) -> bytes:
     text, encoding = args
     if not isinstance(text, str) or encoding not in ("latin1", "latin-1"):
-        raise ValueError("expected a text to encode as latin1, got another one")
+        raise Unreadable("expected a text to encode as latin1, got another one")
     machine.budget.take_array(len(text))
     try:
         return text.encode("latin-1")
     except UnicodeEncodeError as error:
-        raise ValueError("expected bytes written as latin1, got other characters") from error
+        raise Unreadable("expected bytes written as latin1, got other characters") from error
 
 
 def _dict(machine: Machine, args: tuple) -> dict:
@@ -193,7 +196,7 @@ def _persistent_object(machine: Machine, args: tuple) -> Record:
     """An object of StyleGAN's `torch_utils.persistence`: the source text that it carries is passed over."""
     (meta,) = args
     if not isinstance(meta, dict) or meta.get("type") != "class" or not isinstance(meta.get("class_name"), str):
-        raise ValueError("expected a persistent object of a class, got another one")
+        raise Unreadable("expected a persistent object of a class, got another one")
     return Record(meta["class_name"], meta.get("state"))
 
 
@@ -205,7 +208,7 @@ def _constant(name: str, value: Any) -> Constructor:
     """A name that is only handed to another constructor."""
 
     def refuse(machine: Machine, args: tuple) -> Any:
-        raise ValueError(f"refused: the pickle calls {name}")
+        raise Unreadable(f"refused: the pickle calls {name}")
 
     return Constructor(name, refuse) if value is None else value
 

@@ -66,12 +66,12 @@ def _squeezenet() -> list[Row]:
 
 
 def _inception() -> list[Row]:
-    """Torchvision's names in lower case: "Mixed_5b.branch1x1.conv.weight" -> mixed_5b/branch1x1/kernel."""
+    """Torchvision's names, whose first part has a capital: "Mixed_5b.branch1x1.conv.weight" -> mixed_5b/branch1x1/kernel."""
     rows = [_classifier("fc")]
     for layer in _inception_layers():
         theirs = r"\.".join(part.capitalize() if i == 0 else part for i, part in enumerate(layer))
         path = "/".join(layer)
-        rows += [Row(f"(?i:{theirs})" + r"\.conv\.weight", path + "/kernel", hwio), *_norm(f"(?i:{theirs})" + r"\.bn", path)]
+        rows += [Row(theirs + r"\.conv\.weight", path + "/kernel", hwio), *_norm(theirs + r"\.bn", path)]
     return rows
 
 
@@ -127,17 +127,16 @@ def _heads(widths: tuple[int, ...]) -> Network:
     return Network(f"lin{last}.model.1.weight", (1, widths[last], 1, 1), rows, init)
 
 
-def _networks() -> dict[str, Network]:
-    return {
-        "alexnet": Network("features.10.weight", (256, 256, 3, 3), [*_alexnet(), _classifier("classifier")], alexnet.init),
-        "vgg16": Network("features.28.weight", (512, 512, 3, 3), [*_vgg16(), _classifier("classifier")], vgg16.init),
-        "squeezenet": Network("features.12.squeeze.weight", (64, 512, 1, 1), [*_squeezenet(), _classifier("classifier")], squeezenet.init),
-        "lpips_alex": _heads((64, 192, 384, 256, 256)),
-        "lpips_vgg": _heads((64, 128, 256, 512, 512)),
-        "lpips_squeeze": _heads((64, 128, 256, 384, 384, 512, 512)),
-        "inception_fid": Network("Conv2d_1a_3x3.conv.weight", (32, 3, 3, 3), _inception(), inception.init),
-        "ir101": Network("input_layer.0.weight", (64, 3, 3, 3), _ir101(), iresnet.init),
-    }
+NETWORKS = {
+    "alexnet": Network("features.10.weight", (256, 256, 3, 3), [*_alexnet(), _classifier("classifier")], alexnet.init),
+    "vgg16": Network("features.28.weight", (512, 512, 3, 3), [*_vgg16(), _classifier("classifier")], vgg16.init),
+    "squeezenet": Network("features.12.squeeze.weight", (64, 512, 1, 1), [*_squeezenet(), _classifier("classifier")], squeezenet.init),
+    "lpips_alex": _heads((64, 192, 384, 256, 256)),
+    "lpips_vgg": _heads((64, 128, 256, 512, 512)),
+    "lpips_squeeze": _heads((64, 128, 256, 384, 384, 512, 512)),
+    "inception_fid": Network("Conv2d_1a_3x3.conv.weight", (32, 3, 3, 3), _inception(), inception.init),
+    "ir101": Network("input_layer.0.weight", (64, 3, 3, 3), _ir101(), iresnet.init),
+}
 
 
 class Found(NamedTuple):
@@ -153,7 +152,7 @@ def find(content: Any) -> Found | None:
     if not isinstance(content, dict):
         return None
     content = content["state_dict"] if isinstance(content.get("state_dict"), dict) else content
-    for name, network in _networks().items():
+    for name, network in NETWORKS.items():
         if getattr(content.get(network.key), "shape", None) == network.shape:
             return Found(name, network, {str(key): value for key, value in content.items()})
     return None

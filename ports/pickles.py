@@ -17,6 +17,10 @@ MAX_LINE = 256  # bytes of a module or class name
 _SCALARS = (str, int, bytes, type(None))
 
 
+class Unreadable(ValueError):
+    """A file that is refused or damaged; the message says what was expected and what came."""
+
+
 class Budget:
     """What reading one file may cost, shared by the pickles nested in it.
 
@@ -33,13 +37,13 @@ class Budget:
         """Pays for `count` opcodes, or for as many items that one opcode copies."""
         self.steps -= count
         if self.steps < 0:
-            raise ValueError(f"expected a pickle of at most {MAX_STEPS} steps, got a longer one")
+            raise Unreadable(f"expected a pickle of at most {MAX_STEPS} steps, got a longer one")
 
     def take_array(self, size: int) -> None:
         """Pays for an array of `size` bytes."""
         self.array_bytes -= size
         if self.array_bytes < 0:
-            raise ValueError("expected arrays that share little, got more than twice the file's size in arrays")
+            raise Unreadable("expected arrays that share little, got more than twice the file's size in arrays")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,7 +67,7 @@ Table = dict[tuple[str, str], Constructor]
 
 def no_storage(pid: Any) -> Any:
     """The `persistent` of a pickle that must have no persistent ids."""
-    raise ValueError("expected a pickle without persistent ids, got one")
+    raise Unreadable("expected a pickle without persistent ids, got one")
 
 
 class Machine:
@@ -80,7 +84,7 @@ class Machine:
         """The object of the pickle at `position`, which moves behind it.
 
         Raises:
-            ValueError: a name, an opcode or a size that is not allowed, or a damaged pickle.
+            Unreadable: a name, an opcode or a size that is not allowed, or a damaged pickle.
         """
         self.stack, self.marks, self.memo = [], [], {}
         start = self.position
@@ -89,20 +93,22 @@ class Machine:
                 self.budget.take_steps()
                 self._step(code)
             return self.stack.pop()
-        except (IndexError, KeyError, TypeError, AttributeError, UnicodeDecodeError, struct.error) as error:
+        except Unreadable:
+            raise
+        except (IndexError, KeyError, TypeError, AttributeError, ValueError, OverflowError, struct.error) as error:
             what = f"{type(error).__name__} at byte {self.position - start}"
-            raise ValueError(f"expected an undamaged pickle, got one that ends in {what}") from error
+            raise Unreadable(f"expected an undamaged pickle, got one that ends in {what}") from error
 
     def _step(self, code: int) -> None:
         action = ACTIONS.get(code)
         if action is None:
-            raise ValueError(f"expected a pickle of protocol 2 to 5, got opcode 0x{code:02x} at byte {self.position - 1}")
+            raise Unreadable(f"expected a pickle of protocol 2 to 5, got opcode 0x{code:02x} at byte {self.position - 1}")
         action(self)
 
     def take(self, count: int) -> memoryview:
         """The next `count` bytes, checked against what is left before anything is made of them."""
         if not 0 <= count <= len(self.data) - self.position:
-            raise ValueError(
+            raise Unreadable(
                 f"expected {count} more bytes at byte {self.position}, got {len(self.data) - self.position}: truncated or damaged"
             )
         piece = self.data[self.position : self.position + count]
@@ -120,12 +126,12 @@ class Machine:
 
     def text(self, size: int, encoding: str = "utf-8") -> str:
         if size > MAX_TEXT:
-            raise ValueError(f"expected a text of at most {MAX_TEXT} bytes, got {size}")
+            raise Unreadable(f"expected a text of at most {MAX_TEXT} bytes, got {size}")
         return str(self.take(size), encoding)
 
     def integer(self, size: int) -> int:
         if size > MAX_INT:
-            raise ValueError(f"expected an integer of at most {MAX_INT} bytes, got {size}")
+            raise Unreadable(f"expected an integer of at most {MAX_INT} bytes, got {size}")
         return int.from_bytes(self.take(size), "little", signed=True)
 
     def items(self) -> list[Any]:
@@ -153,14 +159,14 @@ class Machine:
         """Pushes the constructor of module.name."""
         found = self.table.get((module, name)) if isinstance(module, str) and isinstance(name, str) else None
         if found is None:
-            raise ValueError(
+            raise Unreadable(
                 f"refused: the pickle names {str(module)[:80]}.{str(name)[:80]}, which no format of ours needs; nothing was executed"
             )
         self.push(found)
 
     def call(self, what: Any, args: Any) -> None:
         if not isinstance(what, Constructor) or not isinstance(args, tuple):
-            raise ValueError("refused: the pickle calls something that is no constructor; nothing was executed")
+            raise Unreadable("refused: the pickle calls something that is no constructor; nothing was executed")
         self.push(what.build(self, args))
 
 
@@ -168,10 +174,10 @@ def key(value: Any) -> Any:
     """`value` if it may be a key of a dict: hashing nested tuples can take for ever, and large integers can be made to collide.
 
     Raises:
-        ValueError: another type.
+        Unreadable: another type.
     """
     if not isinstance(value, _SCALARS) or (isinstance(value, int) and not -(2**40) < value < 2**40):
-        raise ValueError(f"expected keys of type str or int, got {type(value).__name__}")
+        raise Unreadable(f"expected keys of type str or int, got {type(value).__name__}")
     return value
 
 
@@ -258,7 +264,7 @@ def _fresh(kind: type) -> Callable[[Machine], None]:
 def _protocol(machine: Machine) -> None:
     version = machine.number("B")
     if not 2 <= version <= 5:
-        raise ValueError(f"expected a pickle of protocol 2 to 5, got {version}")
+        raise Unreadable(f"expected a pickle of protocol 2 to 5, got {version}")
 
 
 def _reduce(machine: Machine) -> None:
@@ -269,7 +275,7 @@ def _reduce(machine: Machine) -> None:
 def _new_with_keywords(machine: Machine) -> None:
     keywords, args, what = machine.pop(), machine.pop(), machine.pop()
     if keywords:
-        raise ValueError("refused: the pickle calls a constructor with keywords")
+        raise Unreadable("refused: the pickle calls a constructor with keywords")
     machine.call(what, args)
 
 

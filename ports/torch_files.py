@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ports.constructors import TABLE, Storage, StorageType
-from ports.pickles import Budget, Constructor, Machine
+from ports.pickles import Budget, Constructor, Machine, Unreadable
 
 MAGIC = 0x1950A86A20F9469CFC6C
 LEGACY_PROTOCOL = 1001
@@ -29,17 +29,17 @@ def read(path: str | Path) -> tuple[Any, str]:
     Arrays are views of the mapped file.
 
     Raises:
-        ValueError: no checkpoint, a truncated or damaged one, or one that asks for more than data.
+        Unreadable: no checkpoint, a truncated or damaged one, or one that asks for more than data.
         OSError: it cannot be read.
     """
     with open(path, "rb") as file:
         if not file.seek(0, io.SEEK_END):
-            raise ValueError(f"{path}: expected a checkpoint, got an empty file")
+            raise Unreadable(f"{path}: expected a checkpoint, got an empty file")
         data = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
     try:
         return _read(data)
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
+    except Unreadable as error:
+        raise Unreadable(f"{path}: {error}") from error
 
 
 def _read(data: memoryview) -> tuple[Any, str]:
@@ -47,7 +47,7 @@ def _read(data: memoryview) -> tuple[Any, str]:
     if data[:4] == b"PK\x03\x04":
         return _read_zip(data, budget), "torch zip"
     if data[0] != 0x80:
-        raise ValueError(f"expected a pickle or a torch file, got one that starts with {bytes(data[:8])!r}")
+        raise Unreadable(f"expected a pickle or a torch file, got one that starts with {bytes(data[:8])!r}")
     machine = Machine(data, NESTED, budget)
     first = machine.run()
     if isinstance(first, int) and first == MAGIC:
@@ -59,16 +59,16 @@ def _read_zip(data: memoryview, budget: Budget) -> Any:
     entries = _entries(data)
     names = [name for name in entries if name.endswith("/data.pkl")]
     if len(names) != 1:
-        raise ValueError(f"expected a torch file with one data.pkl, got a zip with {len(names)}")
+        raise Unreadable(f"expected a torch file with one data.pkl, got a zip with {len(names)}")
     folder = names[0].removesuffix("data.pkl")
     order = entries.get(f"{folder}byteorder")
     if order is not None and order != b"little":
-        raise ValueError("expected numbers in little-endian order, got another order")
+        raise Unreadable("expected numbers in little-endian order, got another order")
 
     def content(name: str, size: int) -> memoryview:
         piece = entries.get(f"{folder}data/{name}")
         if piece is None or len(piece) != size:
-            raise ValueError(f"expected {size} bytes in the zip's data/{name}, got {'nothing' if piece is None else len(piece)}")
+            raise Unreadable(f"expected {size} bytes in the zip's data/{name}, got {'nothing' if piece is None else len(piece)}")
         return piece
 
     storages = _Storages(content)
@@ -81,20 +81,20 @@ def _entries(data: memoryview) -> dict[str, memoryview]:
         with zipfile.ZipFile(_Mapped(data)) as archive:
             infos = archive.infolist()
     except (zipfile.BadZipFile, NotImplementedError, OSError, EOFError, UnicodeDecodeError, OverflowError) as error:
-        raise ValueError(f"expected a torch zip, got a damaged one: {str(error)[:100]}") from error
+        raise Unreadable(f"expected a torch zip, got a damaged one: {str(error)[:100]}") from error
     return {info.filename: _entry(data, info) for info in infos}
 
 
 def _entry(data: memoryview, info: zipfile.ZipInfo) -> memoryview:
     header = bytes(data[info.header_offset : info.header_offset + _LOCAL_HEADER])
     if info.compress_type != zipfile.ZIP_STORED or info.flag_bits & 1 or len(header) < _LOCAL_HEADER or header[:4] != b"PK\x03\x04":
-        raise ValueError("expected a torch zip with uncompressed entries, got another zip")
+        raise Unreadable("expected a torch zip with uncompressed entries, got another zip")
     start = info.header_offset + _LOCAL_HEADER + int.from_bytes(header[26:28], "little") + int.from_bytes(header[28:30], "little")
     if not 0 <= info.file_size <= len(data) - start:
-        raise ValueError(f"expected an entry of {info.file_size} bytes inside the zip, got a file that ends before: truncated or damaged")
+        raise Unreadable(f"expected an entry of {info.file_size} bytes inside the zip, got a file that ends before: truncated or damaged")
     entry = data[start : start + info.file_size]
     if zlib.crc32(entry) != info.CRC:
-        raise ValueError(f"expected {info.filename[:80]} as it was written, got another checksum: the file is damaged")
+        raise Unreadable(f"expected {info.filename[:80]} as it was written, got another checksum: the file is damaged")
     return entry
 
 
@@ -137,22 +137,22 @@ class _Storages:
     def get(self, pid: Any) -> Storage:
         """("storage", type, key, device, count), in legacy files with None or (view key, offset, count) behind it."""
         if not isinstance(pid, tuple) or len(pid) not in (5, 6) or pid[0] != "storage":
-            raise ValueError("refused: the pickle has a persistent id that is no torch storage")
+            raise Unreadable("refused: the pickle has a persistent id that is no torch storage")
         _, kind, name, _, count, *view = pid
         if not isinstance(kind, StorageType) or not isinstance(name, str) or type(count) is not int or not 0 <= count < 2**40:
-            raise ValueError("expected a torch storage of numbers, got another one")
+            raise Unreadable("expected a torch storage of numbers, got another one")
         storage = self.known.get(name)
         if storage is None:
             data = self.content(name, count * kind.itemsize) if self.content else None
             storage = self.known[name] = Storage(kind, count, data)
         if storage.kind != kind or storage.count != count:
-            raise ValueError(f"expected one type and size of storage {name[:80]!r}, got two")
+            raise Unreadable(f"expected one type and size of storage {name[:80]!r}, got two")
         return self._part(storage, view[0]) if view and view[0] is not None else storage
 
     def _part(self, storage: Storage, view: Any) -> Storage:
         _, offset, count = view
         if not all(type(n) is int and n >= 0 for n in (offset, count)) or offset + count > storage.count:
-            raise ValueError("expected a view inside its storage, got one outside")
+            raise Unreadable("expected a view inside its storage, got one outside")
         part = Storage(storage.kind, count)
         self.views.append((part, storage, offset))
         return part
@@ -160,11 +160,11 @@ class _Storages:
     def fill(self, machine: Machine, names: Any) -> None:
         """Sets the numbers that lie behind a legacy file's pickles, in the order of `names`."""
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names) or sorted(names) != sorted(self.known):
-            raise ValueError(f"expected the names of the file's {len(self.known)} storages, got others")
+            raise Unreadable(f"expected the names of the file's {len(self.known)} storages, got others")
         for storage in (self.known[name] for name in names):
             count = machine.number("<q")
             if count != storage.count:
-                raise ValueError(f"expected a storage of {storage.count} numbers, got {count}")
+                raise Unreadable(f"expected a storage of {storage.count} numbers, got {count}")
             storage.data = machine.take(math.prod((count, storage.kind.itemsize)))
         for part, storage, offset in self.views:
             assert storage.data is not None
@@ -177,7 +177,7 @@ def _read_legacy(data: memoryview, table: dict, budget: Budget) -> Any:
     machine = Machine(data, table, budget, storages.get)
     magic, protocol, system = machine.run(), machine.run(), machine.run()
     if magic != MAGIC or protocol != LEGACY_PROTOCOL or not isinstance(system, dict) or system.get("little_endian") is not True:
-        raise ValueError("expected a torch file of protocol 1001 in little-endian order, got another one")
+        raise Unreadable("expected a torch file of protocol 1001 in little-endian order, got another one")
     content = machine.run()
     storages.fill(machine, machine.run())
     return content
@@ -187,7 +187,7 @@ def _load_from_bytes(machine: Machine, args: tuple) -> Any:
     """A storage inside a plain pickle: a whole legacy file as bytes. One such file does not hold another."""
     (data,) = args
     if not isinstance(data, memoryview | bytes):
-        raise ValueError("expected a torch storage as bytes, got another one")
+        raise Unreadable("expected a torch storage as bytes, got another one")
     return _read_legacy(memoryview(data), TABLE, machine.budget)
 
 

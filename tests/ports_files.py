@@ -110,7 +110,7 @@ def pickled(content, protocol=4):
         return pickle.dumps(content, protocol)
 
 
-def _torch_pickle(content):
+def torch_pickle(content):
     file = io.BytesIO()
     with official_names():
         pickler = _Pickler(file)
@@ -119,7 +119,7 @@ def _torch_pickle(content):
 
 
 def legacy(content):
-    body, storages = _torch_pickle(content)
+    body, storages = torch_pickle(content)
     system = {"protocol_version": 1001, "little_endian": True, "type_sizes": {"short": 2, "int": 4, "long": 4}}
     head = b"".join(pickle.dumps(part, 2) for part in (MAGIC, 1001, system))
     numbers = b"".join(struct.pack("<q", a.size) + a.tobytes() for a in storages.values())
@@ -127,11 +127,15 @@ def legacy(content):
 
 
 def zipped(content, compression=zipfile.ZIP_STORED):
-    body, storages = _torch_pickle(content)
+    return zip_of(*torch_pickle(content), compression=compression)
+
+
+def zip_of(body, storages, byteorder="little", compression=zipfile.ZIP_STORED):
+    """A zip of data.pkl and {key: array}."""
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", compression) as archive:
         archive.writestr("name/data.pkl", body)
-        archive.writestr("name/byteorder", "little")
+        archive.writestr("name/byteorder", byteorder)
         for key, array in storages.items():
             archive.writestr(f"name/data/{key}", array.tobytes())
         archive.writestr("name/version", "3\n")
