@@ -154,7 +154,7 @@ def load_prior(source: str | Path) -> tuple[Prior, Params]:
     """Loads a prior and its parameters, float32.
 
     Args:
-        source: a bundled name (`bundled()`), or a folder written by training.
+        source: a bundled name (`bundled()`), or a folder written by ports/convert.py or by training.
 
     Raises:
         ValueError: neither such a name nor such a folder, an unknown architecture, or arrays that do not fit the config (both are named).

@@ -125,7 +125,7 @@ def _tensorflow(networks: dict[str, Record]) -> Found:
         raise ValueError("expected mapping_lrmul and mbstd_group_size as numbers, got others")
     clamp = settings.get("conv_clamp")
     notes = (f"the official network clamps activations to +-{clamp:g}",) if isinstance(clamp, float | int) else ()
-    return Found("StyleGAN2 TensorFlow", _NVIDIA, sources, TENSORFLOW, float(lr), group, notes)
+    return Found("StyleGAN2(-ADA) TensorFlow", _NVIDIA, sources, TENSORFLOW, float(lr), group, notes)
 
 
 def _settings(network: Record | None) -> dict:
@@ -213,8 +213,8 @@ def _statistics(config: stylegan2.Config, params: Params, w_mean: np.ndarray | N
 
 
 def _measure(config: stylegan2.Config, params: Params) -> dict[str, np.ndarray]:
-    zeros = {"statistics": {"w_mean": np.zeros(config.w_dim, np.float32)}}
-    measured = jax.jit(lambda p: priors.latent_statistics(stylegan2.stylegan2(config), p, jax.random.key(0)))(params | zeros)
+    needed = {"mapping": params["mapping"], "statistics": {"w_mean": np.zeros(config.w_dim, np.float32)}}
+    measured = jax.jit(lambda p: priors.latent_statistics(stylegan2.stylegan2(config), p, jax.random.key(0)))(needed)
     return {name: np.asarray(value) for name, value in measured.items()}
 
 

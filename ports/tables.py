@@ -56,7 +56,7 @@ def _take(result: Converted, name: str, source: Any, match: re.Match, row: Row) 
         return
     if row.path is None:
         return
-    value = np.ascontiguousarray(value, np.float32).reshape(np.shape(value))  # a number stays one
+    value = np.array(value, np.float32, order="C")  # a copy, so that the file need not stay mapped
     if not np.isfinite(value).all():
         raise ValueError(f"expected finite numbers in {name}, got others: the file is damaged")
     path = row.path.format(*match.groups())

@@ -187,6 +187,36 @@ def test_a_class_of_a_conditional_network_is_folded_in(tmp_path):
         convert(write(tmp_path, WRITERS["ada"]()), label=1)
 
 
+def inner(module, *names):
+    for name in names:
+        module = module.meta["state"]["_modules"][name]
+    return module
+
+
+def test_a_conditional_file_needs_a_label(tmp_path):
+    """StyleGAN2-ADA-PyTorch with classes: the label's embedding widens the first layer, the discriminator has a mapping of its own."""
+    rng = np.random.default_rng(3)
+
+    def linear(outputs, inputs):
+        parameters = {"weight": rng.normal(size=(outputs, inputs)).astype("f4"), "bias": rng.normal(size=outputs).astype("f4")}
+        return files.Module("FullyConnectedLayer", parameters, facts={"bias_gain": 0.01})
+
+    generator, discriminator = files.ada_generator(PARAMS), files.ada_discriminator(PARAMS)
+    inner(generator, "mapping").meta["state"]["_modules"] |= {"embed": linear(8, 5), "fc0": linear(8, 16)}
+    discriminator.meta["state"]["_modules"]["mapping"] = files.Module(
+        "MappingNetwork", modules={"embed": linear(6, 5), "fc0": linear(6, 6)}
+    )
+    inner(discriminator, "b4").meta["state"]["_modules"]["out"] = linear(6, 8)
+    path = write(tmp_path, files.pickled({"G_ema": generator, "D": discriminator}))
+    with pytest.raises(ValueError, match="expected --label=0 to 4 for a class-conditional network, got none"):
+        convert(path)
+    (one, config), (other, _) = convert(path, 1), convert(path, 4)
+    assert config["label"] == 1 and config["net"]["z_dim"] == 8
+    assert (one["mapping"]["fc0"]["bias"] != other["mapping"]["fc0"]["bias"]).all()
+    assert one["discriminator"]["out"]["kernel"].shape == (8, 1)
+    same_arrays(one["synthesis"], dict(sorted(PARAMS["synthesis"].items())))
+
+
 def command(*flags):
     script = Path(__file__).parents[1] / "ports" / "convert.py"
     return subprocess.run([sys.executable, script, *flags], capture_output=True, text=True, check=False)
