@@ -20,6 +20,7 @@ WRITERS = {
     "ada": lambda: files.ada(PARAMS),
     "tensorflow": lambda: files.tensorflow(PARAMS),
     "tensorflow protocol 2": lambda: files.tensorflow(PARAMS, {"mapping_lrmul": 0.01, "fmap_base": 64}, protocol=2),
+    "tensorflow of NumPy 1": lambda: files.tensorflow(PARAMS, protocol=2).replace(b"numpy._core.", b"numpy.core."),
     "tensorflow protocol 5": lambda: files.tensorflow(PARAMS, protocol=5),
     "rosinality zip": lambda: files.zipped(files.rosinality(PARAMS)),
     "rosinality legacy": lambda: files.legacy(files.rosinality(PARAMS) | {"args": None, "g_optim": {"state": {0: {"step": 1}}}}),

@@ -1,4 +1,5 @@
-"""Malicious, damaged and random files: nothing is imported or executed, and each ends as one ValueError, soon and in little memory."""
+"""Malicious, damaged and random files: nothing is imported or executed, and each ends as one ValueError, soon and in little memory. Old
+but honest ones are read."""
 
 import codecs
 import pickle
@@ -104,12 +105,17 @@ def one_tensor(count=4, offset=0, shape=(4,), strides=(1,), repeats=1, key="0", 
     return files.zip_of(body, {"0": np.zeros(numbers, "f4")}, byteorder)
 
 
+def legacy_of(body, storages):
+    """A legacy torch file around a pickle made by hand."""
+    head = b"".join(pickle.dumps(part, 2) for part in (files.MAGIC, 1001, {"little_endian": True}))
+    return head + body + pickle.dumps(list(storages), 2) + b"".join(struct.pack("<q", x.size) + x.tobytes() for x in storages.values())
+
+
 def nested_storage(levels):
     """A torch storage as bytes in a torch storage as bytes ..."""
     body = START + b"N."
     for _ in range(levels):
-        head = b"".join(pickle.dumps(part, 2) for part in (files.MAGIC, 1001, {"little_endian": True}))
-        inner = head + body + pickle.dumps([], 2)
+        inner = legacy_of(body, {})
         body = START + name("torch.storage", "_load_from_bytes") + b"B" + struct.pack("<I", len(inner)) + inner + b"\x85R."
     return body
 
@@ -269,3 +275,22 @@ def test_embedded_source_is_passed_over(tmp_path, monkeypatch):
         (tmp_path / "file").write_bytes(BASES[base])
         assert digest(tmp_path / "file") is None
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
+def test_strings_of_python_2_are_arrays_too(tmp_path):
+    numbers = np.array([1.5, -2], "<f4")
+    (tmp_path / "file").write_bytes(START + array_state([number(2)], "f4", b"U\x08" + numbers.tobytes()))
+    content, form = torch_files.read(tmp_path / "file")
+    assert form == "pickle"
+    np.testing.assert_array_equal(constructors.as_array(content), numbers)
+
+
+def test_views_of_storages_in_old_torch_files(tmp_path):
+    """Before torch 0.4 a persistent id could name a part of another storage: (key, offset, count)."""
+    view = b"(" + text("view") + number(2) + number(3) + b"t"
+    pid = b"(" + text("storage") + FLOATS + text("0") + text("cpu") + number(6) + view + b"tQ"
+    tensor = name("torch._utils", "_rebuild_tensor") + b"(" + pid + number(1) + b"(" + number(2) + b"t(" + number(1) + b"ttR."
+    (tmp_path / "file").write_bytes(legacy_of(START + tensor, {"0": np.arange(6, dtype="f4")}))
+    content, form = torch_files.read(tmp_path / "file")
+    assert form == "torch legacy"
+    np.testing.assert_array_equal(constructors.as_array(content), [3, 4])
