@@ -154,7 +154,7 @@ def load_prior(source: str | Path) -> tuple[Prior, Params]:
     """Loads a prior and its parameters, float32.
 
     Args:
-        source: a bundled name (`bundled()`), or a folder written by training.
+        source: a bundled name (`bundled()`), or a folder written by ports/convert.py or by training.
 
     Raises:
         ValueError: neither such a name nor such a folder, an unknown architecture, or arrays that do not fit the config (both are named).
@@ -179,7 +179,14 @@ def _build(folder: Path, config: dict) -> tuple[Prior, dict]:
     except (KeyError, TypeError) as error:
         expected = f'"architecture" (one of {", ".join(ARCHITECTURES)}) and its "net" settings'
         raise ValueError(f"{folder}/config.json: expected {expected}, got {error}") from error
-    return make_prior(net, **about), jax.eval_shape(lambda: init(jax.random.key(0), net))
+    prior, shapes = make_prior(net, **about), jax.eval_shape(lambda: init(jax.random.key(0), net))
+    if config.get("discriminator", True):
+        return prior, shapes
+    return prior._replace(discriminate=_no_discriminator), {name: shape for name, shape in shapes.items() if name != "discriminator"}
+
+
+def _no_discriminator(params: Params, images: jax.Array) -> tuple[jax.Array, list[jax.Array]]:
+    raise ValueError("this prior has no discriminator: its checkpoint held a generator alone")
 
 
 def _check_shapes(folder: Path, expected: dict, got: dict) -> None:
