@@ -1,6 +1,6 @@
 """Checks of values. Under jit and vmap an image has none yet, and only its shape is checked."""
 
-import jax
+import jax.core
 import numpy as np
 
 SLACK = 0.75  # how far a generator's unclipped image may leave [0, 1]; images in [-1, 1] or 0..255 leave it further
@@ -18,7 +18,8 @@ def require_images(*images: jax.Array | np.ndarray) -> None:
         if image.dtype.kind in "biu":
             raise ValueError(f"expected floats in [0, 1], got {image.dtype}")
         if not isinstance(image, jax.core.Tracer):
-            low, high = float(image.min()), float(image.max())
+            values = np.asarray(image)  # an operation of jax would be traced where the metric is
+            low, high = float(values.min()), float(values.max())
             if not (low >= -SLACK and high <= 1.0 + SLACK):
                 raise ValueError(f"expected finite values in [0, 1], got {low:.4g} to {high:.4g}")
 

@@ -131,9 +131,9 @@ def find(name: str, path: str | Path | None = None) -> Path:
     for place in places:
         if (place if source.as_is else place / "config.json").is_file():
             return _published(place, source) if source.as_is else place
-    what = "that file" if source.as_is else "a folder with config.json and params/ converted from it"
+    what = "the file itself" if source.as_is else f"what python ports/convert.py --source={source.file} --out={places[-1]} writes"
     raise ValueError(
-        f"no weights {name!r}: fetch {source.file} ({source.what}; licence: {source.licence}) from {source.address}; expected {what} at "
+        f"no weights {name!r}: fetch {source.file} ({source.what}; licence: {source.licence}) from {source.address}; expected {what}, at "
         f"{' or '.join(map(str, places))}"
     )
 
