@@ -60,7 +60,7 @@ def test_image_metrics_clip():
 )
 def test_image_metrics_refuse_other_shapes(metric, x):
     """Broadcasting would give a number that means nothing; a window must fit."""
-    with pytest.raises(ValueError, match="expected two images of one shape|at least 11 pixels"):
+    with pytest.raises(ValueError, match=r"expected two images of one shape|at least 11 pixels"):
         metric(REF[:8] if x is None else x, REF[:8] if x is None else REF)
 
 
