@@ -259,7 +259,7 @@ def test_mutated_files_do_no_harm(tmp_path):
     assert longest < 5 and growth < 1e9
 
 
-@pytest.mark.parametrize("base", set(BASES) - {"zip's pickle"})
+@pytest.mark.parametrize("base", sorted(set(BASES) - {"zip's pickle"}))
 def test_a_truncated_file_is_refused_wherever_it_ends(base, tmp_path):
     path = tmp_path / "cut"
     for share in (0.0, 0.1, 0.5, 0.9, 0.999):
