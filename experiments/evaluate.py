@@ -13,7 +13,7 @@ A photo that fails keeps its row, with the reason. Suites: see experiments/suite
 
 Photos are centre squares brought to the prior's resolution by area average, degraded, and compared in 8-bit RGB, all of it. Distances of
 features are those of the bundled network; LPIPS, NIQE, FID and identity appear when their published weights are at hand (the report says
-where they go). rls_table1 on the bundled prior, 200 photos at two factors, took 33 minutes on 2 CPU cores.
+where they go). rls_table1 on the bundled prior, 200 photos at two factors, took an hour on 2 CPU cores that had other work too.
 """
 
 import contextlib
