@@ -208,7 +208,8 @@ def work(bench: Bench, ledger: Ledger, found: Sequence[Cell]) -> None:
     failed = {(row["cell"], row["photo"]) for row in ledger.rows().values() if row["status"] == "error"}  # of an earlier run: tried again
     with tqdm(total=total, initial=count(), unit="result", dynamic_ncols=True) as bar:
         while units:
-            units = [(cell, unit) for cell, unit in units if _missing(bench, ledger.rows(), cell, unit, failed)]
+            rows = ledger.rows()
+            units = [(cell, unit) for cell, unit in units if _missing(bench, rows, cell, unit, failed)]
             idle = True
             for cell, unit in units:
                 with contextlib.ExitStack() as stack:
@@ -249,8 +250,8 @@ def publish(bench: Bench, suite: Suite, found: Sequence[Cell], unbuilt: Sequence
         f"preset {bench.preset}, seed {bench.seed}.",
         "Scores are of the whole 8-bit RGB image against the photo's centre square at the prior's resolution (area average).",
     ]
-    about = ", ".join(name for name, _ in bench.scorer.net.config.heads[:1])
-    head.append(f"Feature distances and types ({about}) are those of the network {bench.scorer.net.name}: not LPIPS, FID, KID or identity.")
+    net = bench.scorer.net
+    head.append(f"Feature distances and types ({net.config.heads[0][0]}) are of the network {net.name}: not LPIPS, FID, KID or identity.")
     head += ["A --smoke run: a few steps; the figures mean nothing."] if bench.smoke else []
     text = tables.markdown(suite, lines, bench.scorer.missing, head)
     report.write_text(bench.folder / "table.md", text)

@@ -101,13 +101,10 @@ class Scorer:
         return float(np.mean([float(np.asarray(distance(a, b))) for a, b in pairs])) if pairs else float("nan")
 
     def sets(self, images: Sequence[np.ndarray], references: Sequence[np.ndarray]) -> tuple[dict[str, float], list[str]]:
-        """Distances of two sets of images, and warnings of those that have too few."""
+        """Distances of two sets of at least two images, and warnings of those that have too few."""
         found, notes = {}, []
         for name, vectors in self._vectors.items():
             first, second = vectors(images), vectors(references)
-            if min(len(first), len(second)) < 2:
-                notes.append("distances of sets need at least two photos")
-                continue
             with warnings.catch_warnings(record=True) as caught:
                 warnings.simplefilter("always", RuntimeWarning)
                 found[f"frechet_{name}"] = metrics.frechet_distance(first, second)

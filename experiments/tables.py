@@ -98,6 +98,8 @@ def _paired(name: str, rows: Rows, base: Rows) -> Interval:
 
 def _sets(bench: Bench, rows: Rows) -> tuple[dict[str, Interval], list[str]]:
     """Distances between the results, as they lie in the folder, and the photos that they were made from."""
+    if len(rows) < 2:
+        return {}, ["distances of sets need at least two photos"]
     results = [images.read(bench.folder / row["output"]) for row in rows]
     paths = dict.fromkeys(row["reference"] for row in rows)
     found, notes = bench.scorer.sets(results, [images.read(bench.folder / path) for path in paths])

@@ -8,7 +8,8 @@ unknown. The first column after "file" is the type that `type agreement` compare
 `jaxsr.metrics.load_features` reads, float16) and accuracies.json: for each label the share of --val_data read right, its mean over the
 values, and the share of the commonest value. A killed run continues with the same command and ends with the same network.
 
-The bundled network: 13,098 photos, 12 epochs, 15 to 20 minutes on 2 CPU cores; cell type right on 98 of 100 photos that it never saw.
+The bundled network: 13,098 photos, 12 epochs, 40 minutes on 2 CPU cores that had other work too; the type is read right off 98 of 100
+photos that it never saw.
 """
 
 import dataclasses

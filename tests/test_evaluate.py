@@ -282,3 +282,16 @@ def test_lists_are_read_as_people_write_them(given, words):
             evaluate.plan(settings, 8)
     else:
         assert [cell.variant.method for cell in evaluate.plan(settings, 8)[1]] == ["pulse", "bicubic"]
+
+
+def test_a_run_in_which_every_photo_fails_still_reports(world, tmp_path, capsys):
+    """The reasons are then all that there is to say; the report must not fail over the results that it lacks."""
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad" / "a.png").write_bytes(b"no image")
+    out = tmp_path / "out"
+    settings = Settings(methods=("bicubic",), factors=(2,), prior=str(world / "toy"), data=str(tmp_path / "bad"), out=str(out), smoke=True)
+    assert evaluate.run(settings) == 1
+    text = capsys.readouterr().out
+    assert (
+        "| bicubic | 0 (1 failed) |" in text and "failed: " in text and "a.png: expected an image" in text and "at least two photos" in text
+    )
