@@ -19,7 +19,7 @@ ASSETS = Path(__file__).parent / "assets"
 
 
 class Info(NamedTuple):
-    """Static facts of a prior: sizes, what it shows and under which licence."""
+    """Static facts of a prior: sizes (w_dim 0 without a w space), what it shows and under which licence."""
 
     name: str
     resolution: int
@@ -38,19 +38,36 @@ class Prior(NamedTuple):
         info: static facts.
         sample: (key, params) -> latent; [z_dim] unless a combinator changed the space.
         decode: (params, latent) -> image [H, W, 3].
-        map: (params, z [z_dim], truncation=1.0) -> w [w_dim].
+        map: (params, z [z_dim], truncation=1.0) -> w [w_dim]; None for a prior without a w space (PGGAN, BigGAN).
         noise: (kind, params, key=None) -> tuple of [r, r]; kind "const" (the checkpoint's), "none" (zeros) or "random".
-        synthesize: (params, w_plus [num_layers, w_dim], noise) -> image [H, W, 3].
+        synthesize: (params, w_plus [num_layers, w_dim], noise) -> image [H, W, 3]; None for a prior without a w space.
         discriminate: (params, images [n, H, W, 3]) -> (logits [n], features, a list of [n, r, r, c] finest first).
     """
 
     info: Info
     sample: Callable
     decode: Callable
-    map: Callable
+    map: Any
     noise: Callable
-    synthesize: Callable
+    synthesize: Any
     discriminate: Callable
+
+
+def without_w(
+    about: tuple[str, str, str], sizes: tuple[int, int, int], sample: Callable, decode: Callable, discriminate: Callable
+) -> Prior:
+    """A prior that has z alone: neither w nor noise maps.
+
+    Args:
+        about: name, domain and licence.
+        sizes: resolution, z_dim, num_layers.
+        sample: as in `Prior`.
+        decode: as in `Prior`.
+        discriminate: as in `Prior`.
+    """
+    (name, domain, licence), (resolution, z_dim, num_layers) = about, sizes
+    info = Info(name, resolution, z_dim, 0, num_layers, (), domain, licence)
+    return Prior(info, sample, decode, None, lambda kind, params, key=None: (), None, discriminate)
 
 
 def tile(prior: Prior, w: jax.Array) -> jax.Array:
@@ -150,17 +167,25 @@ def prior_folder(source: str | Path) -> Path:
     )
 
 
-def load_prior(source: str | Path) -> tuple[Prior, Params]:
+def load_prior(source: str | Path, *, label: int | None = None, truncation: float | None = None) -> tuple[Prior, Params]:
     """Loads a prior and its parameters, float32.
 
     Args:
         source: a bundled name (`bundled()`), or a folder written by ports/convert.py or by training.
+        label: the class of a BigGAN, from 0. None: the one that config.json names; without any, the latent has the class's vector too.
+        truncation: of a BigGAN's latent, above 0 and at most 1. None: the one in config.json.
 
     Raises:
-        ValueError: neither such a name nor such a folder, an unknown architecture, or arrays that do not fit the config (both are named).
+        ValueError: neither such a name nor such a folder, an unknown architecture, arrays that do not fit the config (both are named), or
+            a label or truncation that the network does not know.
     """
     folder = prior_folder(source)
     config = weights.read_config(folder)
+    chosen = {name: value for name, value in {"label": label, "truncation": truncation}.items() if value is not None}
+    if chosen and config.get("architecture") != "biggan":
+        raise ValueError(f"{source}: expected no {' and no '.join(chosen)} for a {config.get('architecture')} prior, got {chosen}")
+    if chosen:
+        config = config | {"net": config["net"] | chosen}
     prior, shapes = _build(folder, config)
     params, _ = weights.load(folder)
     _check_shapes(folder, shapes, {name: params.get(name) for name in shapes})

@@ -243,6 +243,8 @@ _NAMES: dict[tuple[str, str], Any] = {
     ("dnnlib.util", "EasyDict"): Constructor("EasyDict", _dict),
     ("dnnlib", "EasyDict"): Constructor("EasyDict", _dict),
     ("dnnlib.tflib.network", "Network"): _record("Network"),
+    ("tfutil", "Network"): _record("Network"),
+    ("models.utils.config", "BaseConfig"): _record("BaseConfig"),
 }
 
 TABLE: Table = _table()

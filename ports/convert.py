@@ -1,11 +1,13 @@
 """Official checkpoints -> weights folders of jaxsr. The format is recognised by the file's content; nothing in a file is executed.
 
 python ports/convert.py --source=stylegan2-ffhq-config-f.pkl --out=ffhq      # then --prior=ffhq, or jaxsr.load_prior("ffhq")
+python ports/convert.py --source=synthesis.pt --source=mapping.pt --out=pulse
+python ports/convert.py --source=G_ema.pth --source=D.pth --label=207 --out=retriever
 python ports/convert.py --source=vgg16-397923af.pth --out="$JAXSR_WEIGHTS/vgg16"
-python ports/convert.py --source=cifar10.pkl --out=cats --label=3            # one class of a class-conditional network
 
-Reads StyleGAN2 and StyleGAN2-ADA TensorFlow pickles, StyleGAN2-ADA-PyTorch pickles (also StyleGAN3's with a StyleGAN2 inside), rosinality's
-.pt, and the metric networks (AlexNet, VGG-16, SqueezeNet, LPIPS heads, FID's Inception-V3, IR-101). Seconds to half a minute.
+Reads StyleGAN2 (TensorFlow, ADA, ADA-PyTorch, in StyleGAN3's files, rosinality), StyleGAN1 (TensorFlow, PULSE's PyTorch), PGGAN
+(TensorFlow, three PyTorch ports), BigGAN (BigGAN-PyTorch, pytorch-pretrained-BigGAN) and the metric networks (AlexNet, VGG-16,
+SqueezeNet, LPIPS heads, FID's Inception-V3, IR-101, NIQE). Seconds to half a minute.
 """
 
 import dataclasses
@@ -21,21 +23,26 @@ import flags  # noqa: E402
 
 from jaxsr import weights  # noqa: E402
 from jaxsr.types import Params  # noqa: E402
-from ports import metric_networks, stylegan2, torch_files  # noqa: E402
+from ports import biggan, metric_networks, pggan, priors, stylegan1, stylegan2, torch_files  # noqa: E402
 
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
     """What to convert.
 
-    source: the checkpoint file.
+    source: the checkpoint file; repeated where a network is kept in several.
     out: the folder to write; a folder of weights that is there is replaced.
     label: the class to take of a class-conditional network, from 0.
+    truncation: how far a BigGAN's latent is truncated, above 0 and at most 1.
     """
 
-    source: str | None = None
+    source: tuple[str, ...] = ()
     out: str | None = None
     label: int | None = None
+    truncation: float | None = None
+
+
+ANY = priors.Choice()
 
 
 def sha256(path: str | Path) -> str:
@@ -44,39 +51,56 @@ def sha256(path: str | Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def convert(source: str | Path, label: int | None = None) -> tuple[Params, dict[str, Any]]:
-    """Parameters and config.json of the checkpoint `source`.
+def convert(*sources: str | Path, choice: priors.Choice = ANY) -> tuple[Params, dict[str, Any]]:
+    """Parameters and config.json of a checkpoint.
 
     Args:
-        source: the file.
-        label: the class to take of a class-conditional network.
+        sources: its file, or its files where a network is kept in several.
+        choice: the class, and the truncation, to take of a class-conditional network.
 
     Raises:
         ValueError: no checkpoint of a known format, a damaged or malicious one, or arrays that do not fit (one line, with the file's name).
         OSError: it cannot be read.
     """
-    content, form = torch_files.read(source)
+    read = [torch_files.read(source) for source in sources]
+    named = ", ".join(map(str, sources))
     try:
-        params, about = _convert(content, label)
+        params, about = _convert([content for content, _ in read], choice)
     except ValueError as error:
-        raise ValueError(f"{source}: {error}") from error
-    digest = sha256(source)
+        raise ValueError(f"{named}: {error}") from error
     date = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    origin = {"source": Path(source).name, "source_sha256": digest, "source_format": f"{about.pop('format')}, {form}", "converted": date}
+    origin = {
+        "source": ", ".join(Path(source).name for source in sources),
+        "source_sha256": ", ".join(sha256(source) for source in sources),
+        "source_format": ", ".join(dict.fromkeys([about.pop("format"), *(form for _, form in read)])),
+        "converted": date,
+    }
     return params, about | origin
 
 
-def _convert(content: Any, label: int | None) -> tuple[Params, dict[str, Any]]:
-    found = stylegan2.find(content)
-    if found is not None:
-        params, about = stylegan2.prior(found, label)
-        return params, about | {"format": found.format}
-    network = metric_networks.find(content)
+def find(contents: list[Any]) -> priors.Found | metric_networks.Found:
+    """The network in what `torch_files.read` returned of its file or files.
+
+    Raises:
+        ValueError: there is none that is known.
+    """
+    for architecture in (stylegan1, pggan, biggan, stylegan2):  # stylegan2 last: it takes any TensorFlow network
+        found = architecture.find(contents)
+        if found is not None:
+            return found
+    network = metric_networks.find(contents[0]) if len(contents) == 1 else None
     if network is None:
-        raise ValueError(f"expected StyleGAN2 or a metric network, got {_what(content)}")
-    if label is not None:
-        raise ValueError(f"expected no --label for a network without classes, got {label}")
-    params, about = metric_networks.params(network)
+        got = "; ".join(_what(content) for content in contents)
+        raise ValueError(f"expected a StyleGAN, PGGAN, BigGAN or metric network, got {got}")
+    return network
+
+
+def _convert(contents: list[Any], choice: priors.Choice) -> tuple[Params, dict[str, Any]]:
+    found = find(contents)
+    if isinstance(found, priors.Found):
+        return priors.prior(found, choice)
+    choice.none("a network without classes")
+    params, about = metric_networks.params(found)
     return params, about | {"format": "torch state dict"}
 
 
@@ -90,14 +114,16 @@ def main() -> None:
     """Writes the folder --out; nothing is left of it when something is wrong."""
     settings: Settings = SETTINGS()
     for name in ("source", "out"):
-        if getattr(settings, name) is None:
-            raise ValueError(f"--{name} is missing: python ports/convert.py --source=FILE --out=DIR")
+        if not getattr(settings, name):
+            raise ValueError(f"--{name} is missing or empty: python ports/convert.py --source=FILE --out=DIR")
     flags.require(settings, {"label": 0}, ("source", "out"))
-    assert settings.source is not None and settings.out is not None
-    params, config = convert(settings.source, settings.label)
+    assert settings.out is not None
+    params, config = convert(*settings.source, choice=priors.Choice(settings.label, settings.truncation))
     name = Path(settings.out).resolve().name
     weights.save(settings.out, params, {"architecture": config.pop("architecture"), "name": name} | config)
     print(f"{settings.out}: {config['source_format']}; licence: {config['licence']}")
+    for note in config.get("notes", []):
+        print(f"{settings.out}: {note}")
 
 
 if __name__ == "__main__":

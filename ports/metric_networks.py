@@ -13,7 +13,8 @@ import numpy as np
 from jaxsr.metrics.networks import SOURCES
 from jaxsr.nets import alexnet, inception, iresnet, squeezenet, vgg16
 from jaxsr.types import Params
-from ports.tables import Row, anything, check, convert, flat, hwio, nest, same
+from ports.layouts import anything, flat, hwio, same
+from ports.tables import Row, check, convert, nest
 
 _VGG = ((0, 2), (5, 7), (10, 12, 14), (17, 19, 21), (24, 26, 28))
 _UNITS = (3, 13, 30, 3)

@@ -1,24 +1,20 @@
-"""StyleGAN2 in a checkpoint -> a prior's parameters and config.json: recognised by what the file holds, shapes decide the sizes."""
+"""StyleGAN2 in a checkpoint: StyleGAN2(-ADA) TensorFlow, StyleGAN2-ADA-PyTorch (also in StyleGAN3's files), rosinality."""
 
 import re
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import Any
 
-import jax
-import numpy as np
-
-from jaxsr import priors
 from jaxsr.nets import stylegan2
-from jaxsr.types import Params
-from ports import labels
+from ports import labels, tensorflow
 from ports.pickles import Record
+from ports.priors import Choice, Found, mapping_sizes, widths
 from ports.stylegan2_tables import ADA_TORCH, TENSORFLOW, rosinality_rows
-from ports.tables import Converted, Row, check, convert, few, nest
+from ports.tables import Converted
 
 _DEEPEST = 12  # levels of modules inside modules
 _NVIDIA = "not stated in the file; NVIDIA's own weights: Nvidia Source Code License-NC (non-commercial)"
 _ROSINALITY = "not stated in the file; official weights converted by rosinality's code: Nvidia Source Code License-NC (non-commercial)"
-# Settings of TensorFlow's networks that change what they compute, with the only value that our network has.
+# Settings of TensorFlow's networks that change what they compute, with the only values that our network has.
 _FIXED = {
     "architecture": ("skip", "resnet"),
     "resample_kernel": ([1, 3, 3, 1],),
@@ -31,36 +27,21 @@ _FIXED = {
 }
 
 
-class Found(NamedTuple):
-    """A StyleGAN2 in a checkpoint: arrays by the file's names, the format's table, settings that no shape tells, what is not reproduced."""
-
-    format: str
-    licence: str
-    sources: dict[str, Any]
-    rows: list[Row]
-    mapping_lr: float = 0.01
-    mbstd_group: int = 4
-    notes: tuple[str, ...] = ()
-
-
-def find(content: Any) -> Found | None:
-    """The StyleGAN2 in what `torch_files.read` returned, or None.
+def find(contents: list[Any]) -> Found | None:
+    """The StyleGAN2 in what `torch_files.read` returned of one file, or None.
 
     Raises:
         ValueError: it is one of the formats, but damaged, or a network that ours cannot compute.
     """
+    content = contents[0]
+    if len(contents) > 1:
+        return None
     if isinstance(content, dict):
         if isinstance(content.get("G_ema"), Record):
             return _ada_torch(content)
         return _rosinality(content) if isinstance(content.get("g_ema"), dict) else None
-    networks = [content] if isinstance(content, Record) else content
-    if isinstance(networks, tuple | list) and networks and all(_is_network(network) for network in networks):
-        return _tensorflow({network.state.get("name"): network for network in networks})
-    return None
-
-
-def _is_network(value: Any) -> bool:
-    return isinstance(value, Record) and value.name == "Network" and isinstance(value.state, dict) and type(value.state.get("name")) is str
+    networks = tensorflow.networks(content)
+    return _tensorflow(networks) if networks else None
 
 
 def _ada_torch(content: dict) -> Found:
@@ -68,10 +49,8 @@ def _ada_torch(content: dict) -> Found:
     lr = _inside(content["G_ema"], "mapping", "fc0").get("bias_gain", 0.01)
     group = _inside(content.get("D"), "b4", "mbstd").get("group_size", 4)
     clamp = _inside(content["G_ema"], "synthesis", "b4", "conv1").get("conv_clamp")
-    if not isinstance(lr, float | int) or not 0 < lr < 1e3 or type(group) is not int or not 0 < group < 2**31:
-        raise ValueError("expected a learning rate of the mapping and a group size as numbers, got others")
-    notes = (f"the official network clamps activations to +-{clamp:g}",) if isinstance(clamp, float | int) else ()
-    return Found("StyleGAN2-ADA PyTorch", _NVIDIA, sources, ADA_TORCH, float(lr), group, notes)
+    settings = {"mapping_lr": lr, "mbstd_group": group} | ({} if clamp is None else {"clamp": clamp})
+    return Found("stylegan2", "StyleGAN2-ADA PyTorch", _NVIDIA, sources, ADA_TORCH, _settle(settings))
 
 
 def _modules(module: Any, prefix: str, depth: int = 0) -> dict[str, Any]:
@@ -109,120 +88,38 @@ def _rosinality(content: dict) -> Found:
     layers = max(numbers, default=-1) + 1
     if layers > 20:
         raise ValueError(f"expected at most 20 numbered convolutions in g_ema, got {layers}")
-    return Found("rosinality StyleGAN2", _ROSINALITY, sources, rosinality_rows(layers))
+    return Found("stylegan2", "rosinality StyleGAN2", _ROSINALITY, sources, rosinality_rows(layers), _settle({}))
 
 
-def _tensorflow(networks: dict[str, Record]) -> Found:
-    if "Gs" not in networks:
-        raise ValueError(f"expected TensorFlow networks with the averaged generator Gs, got {few(name[:40] for name in networks)}")
-    sources: dict[str, Any] = {}
-    for name in ("Gs", "D"):
-        if name in networks:
-            sources |= _variables(networks[name], name)
-    settings = _settings(networks["Gs"]) | {k: v for k, v in _settings(networks.get("D")).items() if k.startswith("mbstd")}
-    lr, group = settings.get("mapping_lrmul", 0.01), settings.get("mbstd_group_size", 4)
-    if not isinstance(lr, float | int) or not 0 < lr < 1e3 or type(group) is not int or not 0 < group < 2**31:
-        raise ValueError("expected mapping_lrmul and mbstd_group_size as numbers, got others")
-    clamp = settings.get("conv_clamp")
-    notes = (f"the official network clamps activations to +-{clamp:g}",) if isinstance(clamp, float | int) else ()
-    return Found("StyleGAN2(-ADA) TensorFlow", _NVIDIA, sources, TENSORFLOW, float(lr), group, notes)
+def _tensorflow(networks: tensorflow.Networks) -> Found:
+    what = "StyleGAN2(-ADA) TensorFlow"
+    tensorflow.require("StyleGAN2", networks.generator, _FIXED)
+    tensorflow.require("StyleGAN2", networks.discriminator, _FIXED)
+    lr, clamp = networks.generator.get("mapping_lrmul", 0.01), networks.generator.get("conv_clamp")
+    group = networks.discriminator.get("mbstd_group_size", 4)
+    settings = {"mapping_lr": lr, "mbstd_group": group} | ({} if clamp is None else {"clamp": clamp})
+    return Found("stylegan2", what, _NVIDIA, networks.sources, TENSORFLOW, _settle(settings))
 
 
-def _settings(network: Record | None) -> dict:
-    """A network's settings, of which genuine files leave those at their defaults out."""
-    settings = network.state.get("static_kwargs") if network is not None else {}
-    if not isinstance(settings, dict):
-        raise ValueError("expected static_kwargs of a network as a dict, got another object")
-    for name, allowed in _FIXED.items():
-        if name in settings and settings[name] not in allowed:
-            raise ValueError(
-                f"expected a StyleGAN2 with {name} {' or '.join(map(str, allowed))}, got another: jaxsr's network has no other"
-            )
-    return settings
+def _settle(settings: dict[str, Any]) -> Callable[[Converted, Choice], tuple[Converted, stylegan2.Config]]:
+    """Sizes from the shapes, besides the `settings` that no shape tells; the class of a conditional network is folded in."""
+    for name, value in settings.items():
+        if not isinstance(value, float | int) or not 0 < value < 2**31 or (name == "mbstd_group" and type(value) is not int):
+            raise ValueError(f"expected {name} of a StyleGAN2 as a positive number, got another object")
 
+    def settle(converted: Converted, choice: Choice) -> tuple[Converted, stylegan2.Config]:
+        Choice(truncation=choice.truncation).none("a StyleGAN2")
+        lr = float(settings.get("mapping_lr", 0.01))
+        converted = converted._replace(arrays=labels.fold(converted.arrays, choice.label, lr))
+        channels = widths("StyleGAN2", converted, r"synthesis/b(\d+)/conv1/kernel")
+        last = converted.arrays.get("discriminator/conv/kernel")
+        sizes = mapping_sizes("StyleGAN2", converted) | {"mbstd_channels": 1 if last is None else max(1, last.shape[2] - channels[0])}
+        numbers = {"mapping_lr": lr, "mbstd_group": settings.get("mbstd_group", 4)}
+        clamp = settings.get("clamp")
+        resolution = 2 << len(channels)
+        config = stylegan2.Config(
+            resolution=resolution, channels=channels, clamp=None if clamp is None else float(clamp), **sizes, **numbers
+        )
+        return converted, config
 
-def _variables(network: Any, prefix: str, depth: int = 0) -> dict[str, Any]:
-    """Variables of a TensorFlow network and of its components, by names with slashes."""
-    state = network.state if _is_network(network) else {}
-    variables, components = state.get("variables"), state.get("components", {})
-    if not isinstance(variables, list) or not isinstance(components, dict) or depth > 1:
-        raise ValueError(f"expected a TensorFlow network with variables as {prefix[:80]}, got another object")
-    if not all(isinstance(pair, tuple) and len(pair) == 2 and isinstance(pair[0], str) for pair in variables):
-        raise ValueError(f"expected pairs of name and array in {prefix[:80]}, got others")
-    _settings(network)
-    arrays = {f"{prefix}/{name}": value for name, value in variables}
-    for name, component in components.items():
-        arrays |= _variables(component, f"{prefix}/{name}", depth + 1)
-    return arrays
-
-
-def prior(found: Found, label: int | None = None) -> tuple[Params, dict[str, Any]]:
-    """Parameters (float32) of `stylegan2`, with latent statistics, and their {"architecture", "net", ...} for config.json.
-
-    `w_mean` is the file's own average of w where it has one, as the official truncation needs; the other statistics are measured.
-
-    Args:
-        found: from `find`.
-        label: the class to take of a class-conditional network.
-
-    Raises:
-        ValueError: arrays are missing, left over or of the wrong shape (with the lists), or see `labels.fold`.
-    """
-    converted = convert(found.rows, found.sources)
-    converted = converted._replace(arrays=labels.fold(converted.arrays, label, found.mapping_lr))
-    config = _config(found, converted)
-    w_mean = converted.arrays.pop("statistics/w_mean", None)
-    has_discriminator = any(path.startswith("discriminator/") for path in converted.arrays)
-    shapes = jax.eval_shape(lambda: stylegan2.init(jax.random.key(0), config))
-    needed = {
-        name: shapes[name] for name in ("mapping", "synthesis", "noise", "discriminator") if name != "discriminator" or has_discriminator
-    }
-    leaves = jax.tree_util.tree_leaves_with_path(needed)
-    expected = {jax.tree_util.keystr(path, simple=True, separator="/"): leaf.shape for path, leaf in leaves}
-    check(f"a StyleGAN2 of {config.resolution} px ({found.format})", converted, expected)
-    params = nest(converted.arrays)
-    return params | {"statistics": _statistics(config, params, w_mean)}, _describe(config, found, label, has_discriminator)
-
-
-def _config(found: Found, converted: Converted) -> stylegan2.Config:
-    """The sizes, from the shapes alone."""
-    arrays = converted.arrays
-    widths = {int(m[1]): x.shape[-1] for path, x in arrays.items() if (m := re.fullmatch(r"synthesis/b(\d+)/conv1/kernel", path))}
-    sides = [4 << i for i in range(len(widths))]
-    first, depth = arrays.get("mapping/fc0/kernel"), sum(bool(re.fullmatch(r"mapping/fc\d+/kernel", path)) for path in arrays)
-    if first is None or not widths or sorted(widths) != sides or sides[-1] > 2048:
-        have = f"blocks {sorted(widths)}, mapping layers {depth}; left over: {few(converted.left_over)}"
-        raise ValueError(f"expected a StyleGAN2 ({found.format}) with blocks 4, 8, 16, ... and a mapping, got {have}")
-    last = arrays.get("discriminator/conv/kernel")
-    return stylegan2.Config(
-        resolution=sides[-1],
-        z_dim=first.shape[0],
-        w_dim=first.shape[1],
-        mapping_layers=depth,
-        mapping_lr=found.mapping_lr,
-        channels=tuple(widths[side] for side in sides),
-        mbstd_group=found.mbstd_group,
-        mbstd_channels=1 if last is None else max(1, last.shape[2] - widths[4]),
-    )
-
-
-def _statistics(config: stylegan2.Config, params: Params, w_mean: np.ndarray | None) -> dict[str, np.ndarray]:
-    if w_mean is not None and w_mean.shape != (config.w_dim,):
-        raise ValueError(f"expected an average of w [{config.w_dim}], got {list(w_mean.shape)}")
-    return _measure(config, params) | ({} if w_mean is None else {"w_mean": w_mean})
-
-
-def _measure(config: stylegan2.Config, params: Params) -> dict[str, np.ndarray]:
-    needed = {"mapping": params["mapping"], "statistics": {"w_mean": np.zeros(config.w_dim, np.float32)}}
-    measured = jax.jit(lambda p: priors.latent_statistics(stylegan2.stylegan2(config), p, jax.random.key(0)))(needed)
-    return {name: np.asarray(value) for name, value in measured.items()}
-
-
-def _describe(config: stylegan2.Config, found: Found, label: int | None, has_discriminator: bool) -> dict[str, Any]:
-    net: Mapping[str, Any] = {name: getattr(config, name) for name in config.__dataclass_fields__}
-    about: dict[str, Any] = {"architecture": "stylegan2", "net": dict(net), "licence": found.licence}
-    if label is not None:
-        about["label"] = label
-    if not has_discriminator:
-        about["discriminator"] = False
-    return about | ({"not_reproduced": list(found.notes)} if found.notes else {})
+    return settle

@@ -6,7 +6,8 @@ what the official network computes. "label/..." is what of a class-conditional n
 
 import numpy as np
 
-from ports.tables import Row, anything, flat, hwio, same, transposed
+from ports.layouts import anything, chw, flat, flattened, flattened_torch, flipped, hwio, noise_map, number, rgb_kernel, same, transposed
+from ports.tables import Row
 
 _SIDES = 10  # 4 to 2,048 px
 _FILTER = np.outer([1, 3, 3, 1], [1, 3, 3, 1]) / 64
@@ -18,31 +19,6 @@ def _is_filter(array: np.ndarray) -> None:
         raise ValueError("another filter")
 
 
-def _chw(array: np.ndarray) -> np.ndarray:
-    return array.reshape(array.shape[-3:]).transpose(1, 2, 0)
-
-
-def _rgb_kernel(array: np.ndarray) -> np.ndarray:
-    return array.reshape(array.shape[-4:])[:, :, 0, 0].transpose(1, 0)
-
-
-def _flattened(kernel: np.ndarray) -> np.ndarray:
-    """[channels * 16, outputs] with rows in the order c, h, w -> in the order h, w, c."""
-    return kernel.reshape(-1, 4, 4, kernel.shape[-1]).transpose(1, 2, 0, 3).reshape(kernel.shape)
-
-
-def _flattened_torch(weight: np.ndarray) -> np.ndarray:
-    return _flattened(weight.transpose(1, 0))
-
-
-def _map(array: np.ndarray) -> np.ndarray:
-    return array.reshape(array.shape[-2:])
-
-
-def _number(array: np.ndarray) -> np.ndarray:
-    return array.reshape(())
-
-
 def _dense(source: str, path: str) -> list[Row]:
     return [Row(source + r"\.weight", path + "/kernel", transposed), Row(source + r"\.bias", path + "/bias", same)]
 
@@ -51,13 +27,17 @@ ADA_TORCH = [
     Row(r".*\.resample_filter", None, _is_filter),
     Row(r"G_ema\.mapping\.w_avg", "statistics/w_mean", same),
     *_dense(r"G_ema\.mapping\.fc(\d+)", "mapping/fc{0}"),
-    Row(r"G_ema\.synthesis\.b4\.const", "synthesis/b4/const", _chw),
+    Row(r"G_ema\.synthesis\.b4\.const", "synthesis/b4/const", chw),
     *_dense(r"G_ema\.synthesis\.b(\d+)\.(conv[01]|torgb)\.affine", "synthesis/b{0}/{1}/affine"),
-    Row(r"G_ema\.synthesis\.b(\d+)\.torgb\.weight", "synthesis/b{0}/torgb/kernel", _rgb_kernel),
+    Row(r"G_ema\.synthesis\.b(\d+)\.torgb\.weight", "synthesis/b{0}/torgb/kernel", rgb_kernel),
     Row(r"G_ema\.synthesis\.b(\d+)\.(conv[01])\.weight", "synthesis/b{0}/{1}/kernel", hwio),
     Row(r"G_ema\.synthesis\.b(\d+)\.(conv[01]|torgb)\.bias", "synthesis/b{0}/{1}/bias", same),
-    Row(r"G_ema\.synthesis\.b(\d+)\.(conv[01])\.noise_strength", "synthesis/b{0}/{1}/noise_strength", _number),
-    *(Row(rf"G_ema\.synthesis\.b{4 << i}\.conv{j}\.noise_const", f"noise/{2 * i + j - 1}", _map) for i in range(_SIDES) for j in (0, 1)),
+    Row(r"G_ema\.synthesis\.b(\d+)\.(conv[01])\.noise_strength", "synthesis/b{0}/{1}/noise_strength", number),
+    *(
+        Row(rf"G_ema\.synthesis\.b{4 << i}\.conv{j}\.noise_const", f"noise/{2 * i + j - 1}", noise_map)
+        for i in range(_SIDES)
+        for j in (0, 1)
+    ),
     *_dense(r"G_ema\.mapping\.embed", "label/embed"),
     *_dense(r"D\.mapping\.(embed|fc\d+)", "label/discriminator/{0}"),
     Row(r"D\.b\d+\.(fromrgb)\.weight", "discriminator/{0}/kernel", hwio),
@@ -66,15 +46,10 @@ ADA_TORCH = [
     Row(r"D\.b(\d+)\.(conv[01])\.bias", "discriminator/b{0}/{1}/bias", same),
     Row(r"D\.b4\.conv\.weight", "discriminator/conv/kernel", hwio),
     Row(r"D\.b4\.conv\.bias", "discriminator/conv/bias", same),
-    Row(r"D\.b4\.fc\.weight", "discriminator/fc/kernel", _flattened_torch),
+    Row(r"D\.b4\.fc\.weight", "discriminator/fc/kernel", flattened_torch),
     Row(r"D\.b4\.fc\.bias", "discriminator/fc/bias", same),
     *_dense(r"D\.b4\.out", "discriminator/out"),
 ]
-
-
-def _flipped(array: np.ndarray) -> np.ndarray:
-    """TensorFlow's kernels of upsampling layers are stored turned by 180 degrees."""
-    return array[::-1, ::-1]
 
 
 def _plus_one(array: np.ndarray) -> np.ndarray:
@@ -89,9 +64,9 @@ TENSORFLOW = [
     Row(r"Gs/dlatent_avg", "statistics/w_mean", same),
     Row(r"Gs/mapping/Dense(\d+)/weight", "mapping/fc{0}/kernel", same),
     Row(r"Gs/mapping/Dense(\d+)/bias", "mapping/fc{0}/bias", same),
-    Row(r"Gs/synthesis/noise(\d+)", "noise/{0}", _map),
-    Row(r"Gs/synthesis/4x4/Const/const", "synthesis/b4/const", _chw),
-    Row(_G + r"Conv0_up/weight", "synthesis/b{0}/conv0/kernel", _flipped),
+    Row(r"Gs/synthesis/noise(\d+)", "noise/{0}", noise_map),
+    Row(r"Gs/synthesis/4x4/Const/const", "synthesis/b4/const", chw),
+    Row(_G + r"Conv0_up/weight", "synthesis/b{0}/conv0/kernel", flipped),
     Row(_G + _LAYER + r"/weight", "synthesis/b{0}/conv1/kernel", same),
     Row(_G + r"ToRGB/weight", "synthesis/b{0}/torgb/kernel", lambda a: a[0, 0]),
     *(
@@ -101,7 +76,7 @@ TENSORFLOW = [
             Row(f"{_G}{source}/mod_weight", f"synthesis/b{{0}}/{name}/affine/kernel", same),
             Row(f"{_G}{source}/mod_bias", f"synthesis/b{{0}}/{name}/affine/bias", _plus_one),
             Row(f"{_G}{source}/bias", f"synthesis/b{{0}}/{name}/bias", same),
-            Row(f"{_G}{source}/noise_strength", f"synthesis/b{{0}}/{name}/noise_strength", _number),
+            Row(f"{_G}{source}/noise_strength", f"synthesis/b{{0}}/{name}/noise_strength", number),
         )
     ),
     Row(r"D/\d+x\d+/FromRGB/weight", "discriminator/fromrgb/kernel", same),
@@ -113,7 +88,7 @@ TENSORFLOW = [
     Row(r"D/(\d+)x\d+/Skip/weight", "discriminator/b{0}/skip/kernel", same),
     Row(r"D/4x4/Conv/weight", "discriminator/conv/kernel", same),
     Row(r"D/4x4/Conv/bias", "discriminator/conv/bias", same),
-    Row(r"D/4x4/Dense0/weight", "discriminator/fc/kernel", _flattened),
+    Row(r"D/4x4/Dense0/weight", "discriminator/fc/kernel", flattened),
     Row(r"D/4x4/Dense0/bias", "discriminator/fc/bias", same),
     Row(r"D/Output/weight", "discriminator/out/kernel", same),
     Row(r"D/Output/bias", "discriminator/out/bias", same),
@@ -128,14 +103,14 @@ def _rosinality_layer(source: str, path: str) -> list[Row]:
     return [
         Row(source + r"\.conv\.weight", path + "/kernel", _five),
         *_dense(source + r"\.conv\.modulation", path + "/affine"),
-        Row(source + r"\.noise\.weight", path + "/noise_strength", _number),
+        Row(source + r"\.noise\.weight", path + "/noise_strength", number),
         Row(source + r"\.activate\.bias", path + "/bias", same),
     ]
 
 
 def _rosinality_rgb(source: str, path: str) -> list[Row]:
     return [
-        Row(source + r"\.conv\.weight", path + "/kernel", lambda a: _rgb_kernel(a[0])),
+        Row(source + r"\.conv\.weight", path + "/kernel", lambda a: rgb_kernel(a[0])),
         *_dense(source + r"\.conv\.modulation", path + "/affine"),
         Row(source + r"\.bias", path + "/bias", flat),
     ]
@@ -176,13 +151,13 @@ def rosinality_rows(layers: int) -> list[Row]:
         Row(r".*\.kernel", None, _is_filter),
         Row(r"latent_avg", "statistics/w_mean", flat),
         *(row for i in range(1, 33) for row in _dense(rf"g_ema\.style\.{i}", f"mapping/fc{i - 1}")),
-        Row(r"g_ema\.input\.input", "synthesis/b4/const", _chw),
-        Row(r"g_ema\.noises\.noise_(\d+)", "noise/{0}", _map),
+        Row(r"g_ema\.input\.input", "synthesis/b4/const", chw),
+        Row(r"g_ema\.noises\.noise_(\d+)", "noise/{0}", noise_map),
         *_rosinality_generator(sides),
         *_rosinality_discriminator(sides),
         Row(r"d\.final_conv\.0\.weight", "discriminator/conv/kernel", hwio),
         Row(r"d\.final_conv\.1\.bias", "discriminator/conv/bias", same),
-        Row(r"d\.final_linear\.0\.weight", "discriminator/fc/kernel", _flattened_torch),
+        Row(r"d\.final_linear\.0\.weight", "discriminator/fc/kernel", flattened_torch),
         Row(r"d\.final_linear\.0\.bias", "discriminator/fc/bias", same),
         *_dense(r"d\.final_linear\.1", "discriminator/out"),
     ]

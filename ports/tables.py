@@ -105,27 +105,3 @@ def _lists(tree: Any) -> Any:
     if tree and all(name.isdigit() for name in tree):
         return [_lists(tree[str(i)]) for i in range(len(tree))]
     return {name: _lists(branch) for name, branch in tree.items()}
-
-
-def same(array: np.ndarray) -> np.ndarray:
-    """As it is."""
-    return array
-
-
-def transposed(array: np.ndarray) -> np.ndarray:
-    """[outputs, inputs] -> [inputs, outputs]."""
-    return array.transpose(1, 0)
-
-
-def hwio(array: np.ndarray) -> np.ndarray:
-    """Torch's kernel [outputs, inputs, kh, kw] -> [kh, kw, inputs, outputs]."""
-    return array.transpose(2, 3, 1, 0)
-
-
-def flat(array: np.ndarray) -> np.ndarray:
-    """All numbers in one row."""
-    return array.reshape(-1)
-
-
-def anything(array: np.ndarray) -> None:
-    """For what is not needed."""

@@ -9,7 +9,7 @@ import pytest
 import reference_stylegan2 as reference
 
 from jaxsr import images, locks, weights
-from jaxsr.nets import stylegan2
+from jaxsr.nets import style_based, stylegan2
 from jaxsr.priors import load_prior
 from jaxsr.training import checkpoints, gan, gan_loop
 
@@ -57,7 +57,7 @@ def test_path_length_is_the_norm_of_the_jacobian_transposed_noise():
     w_plus = jax.random.normal(jax.random.key(3), (2, TINY.num_layers, TINY.w_dim))
     key = jax.random.key(4)
     key_y, key_noise = jax.random.split(key)
-    noise = stylegan2.random_noise(key_noise, TINY, (2,))
+    noise = style_based.random_noise(key_noise, TINY, (2,))
     y = np.asarray(jax.random.normal(key_y, (2, 4, 4, 3))) / 4
     jacobian = jax.jit(jax.jacfwd(lambda w, n: stylegan2.synthesis(TINY, params, w, n)))
     for i, length in enumerate(jax.jit(functools.partial(gan.path_lengths, TINY))(params, w_plus, key)):

@@ -12,7 +12,7 @@ import pytest
 import reference_stylegan2 as reference
 
 from jaxsr import load_prior, weights
-from ports import labels, stylegan2
+from ports import labels, priors
 from ports.convert import convert
 
 PARAMS = files.random_params()
@@ -31,7 +31,7 @@ WRITERS = {
 def _few_statistics(monkeypatch):
     """100,000 draws of z are not what most tests are about."""
     measured = {name: np.ones(8, np.float32) for name in ("w_mean", "w_std", "white_mean", "white_std")}
-    monkeypatch.setattr(stylegan2, "_measure", lambda config, params: measured)
+    monkeypatch.setattr(priors, "_measure", lambda *_: measured)
 
 
 def write(folder, content):
@@ -133,7 +133,10 @@ REFUSED = {
     ),
     "other architecture": (lambda: files.tensorflow(PARAMS, {"nonlinearity": "relu"}), "expected a StyleGAN2 with nonlinearity lrelu"),
     "conditional TensorFlow": (lambda: files.tensorflow(PARAMS, {"label_size": 10}), "expected a StyleGAN2 with label_size 0"),
-    "something else": (lambda: files.pickled({"weights": 1}), "expected StyleGAN2 or a metric network, got a dict with 1 names: weights"),
+    "something else": (
+        lambda: files.pickled({"weights": 1}),
+        "BigGAN or metric network, got a dict with 1 names: weights",
+    ),
     "a number": (lambda: files.pickled(7), "got an object of type int"),
     "compressed": (lambda: files.zipped({"a": files.Tensor(np.zeros(9, "f4"))}, 8), "uncompressed"),
 }
@@ -185,7 +188,7 @@ def test_a_class_of_a_conditional_network_is_folded_in(tmp_path):
         with pytest.raises(ValueError, match="expected --label=0 to 2"):
             labels.fold(arrays, wrong, lr)
     with pytest.raises(ValueError, match="expected no --label"):
-        convert(write(tmp_path, WRITERS["ada"]()), label=1)
+        convert(write(tmp_path, WRITERS["ada"]()), choice=priors.Choice(1))
 
 
 def inner(module, *names):
@@ -211,7 +214,7 @@ def test_a_conditional_file_needs_a_label(tmp_path):
     path = write(tmp_path, files.pickled({"G_ema": generator, "D": discriminator}))
     with pytest.raises(ValueError, match="expected --label=0 to 4 for a class-conditional network, got none"):
         convert(path)
-    (one, config), (other, _) = convert(path, 1), convert(path, 4)
+    (one, config), (other, _) = convert(path, choice=priors.Choice(1)), convert(path, choice=priors.Choice(4))
     assert config["label"] == 1 and config["net"]["z_dim"] == 8
     assert (one["mapping"]["fc0"]["bias"] != other["mapping"]["fc0"]["bias"]).all()
     assert one["discriminator"]["out"]["kernel"].shape == (8, 1)

@@ -31,6 +31,25 @@ def same(kernel: jax.Array) -> Padding:
     return (kh // 2, kh // 2), (kw // 2, kw // 2)
 
 
+def pad(x: jax.Array, axis: int, before: int, after: int) -> jax.Array:
+    """Zeros around one axis."""
+    widths = [(0, 0)] * x.ndim
+    widths[axis] = (before, after)
+    return jnp.pad(x, widths)
+
+
+def cut(x: jax.Array, axis: int, start: int, size: int, stride: int = 1) -> jax.Array:
+    """`size` samples of one axis from `start` on, every `stride`-th."""
+    return lax.slice_in_dim(x, start, start + stride * (size - 1) + 1, stride, axis)
+
+
+def interleave(even: jax.Array, odd: jax.Array, axis: int) -> jax.Array:
+    """A signal from its even and its odd samples."""
+    shape = list(even.shape)
+    shape[axis] *= 2
+    return jnp.stack([even, odd], axis + 1).reshape(shape)
+
+
 def _plain(x: jax.Array, kernel: jax.Array, *, padding: Padding) -> jax.Array:
     return lax.conv_general_dilated(x, kernel, (1, 1), padding, dimension_numbers=("NHWC", "HWIO", "NHWC"))
 

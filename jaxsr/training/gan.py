@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import optax
 from jax.nn import softplus
 
-from jaxsr.nets import stylegan2
+from jaxsr.nets import style_based, stylegan2
 from jaxsr.training.augment import adapt, augment
 from jaxsr.types import Params, PRNGKey
 
@@ -94,7 +94,7 @@ def _mixed_styles(key: PRNGKey, net: stylegan2.Config, mapping: Params, batch: i
     """W+ codes [batch, layers, w_dim] of fresh z; with probability `mixing` another z takes over from a random layer on."""
     key_z, key_cut, key_mix = jax.random.split(key, 3)
     z = jax.random.normal(key_z, (2, batch, net.z_dim))
-    w = stylegan2.mapping(net, mapping, z)
+    w = style_based.mapping(net, mapping, z)
     cut = jax.random.randint(key_cut, (batch, 1), 1, net.num_layers)
     cut = jnp.where(jax.random.uniform(key_mix, (batch, 1)) < mixing, cut, net.num_layers)
     first = jnp.arange(net.num_layers)[None] < cut
@@ -103,7 +103,7 @@ def _mixed_styles(key: PRNGKey, net: stylegan2.Config, mapping: Params, batch: i
 
 def _synthesize(net: stylegan2.Config, params: Params, w_plus: jax.Array, key: PRNGKey) -> jax.Array:
     """Images [n, H, W, 3] in [-1, 1] with fresh noise."""
-    noise = stylegan2.random_noise(key, net, (w_plus.shape[0],))
+    noise = style_based.random_noise(key, net, (w_plus.shape[0],))
     return jax.vmap(lambda w, n: stylegan2.synthesis(net, params, w, n))(w_plus, noise)
 
 

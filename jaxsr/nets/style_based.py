@@ -1,0 +1,162 @@
+"""What StyleGAN1 and StyleGAN2 share: sizes, the mapping network, noise maps, fresh parameters, and the `Prior` made of their parts."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import linen as nn
+from jax import lax
+
+from jaxsr.nets.progressive import Sizes
+from jaxsr.priors import Info, Prior
+from jaxsr.types import Noise, Params, PRNGKey
+
+SQRT2 = float(np.sqrt(2))
+
+
+@dataclasses.dataclass(frozen=True)
+class Config(Sizes):
+    """Sizes of a style-based generator and of its discriminator; the other fields are those of `Sizes`."""
+
+    z_dim: int = 512
+    w_dim: int = 512
+    mapping_layers: int = 8
+    mapping_lr: float = 0.01
+    mbstd_channels: int = 1
+
+    @property
+    def num_layers(self) -> int:
+        return 2 * len(self.resolutions)
+
+    @property
+    def noise_shapes(self) -> tuple[tuple[int, int], ...]:
+        return tuple((r, r) for r in self.resolutions for _ in range(2))
+
+
+def lrelu(x: jax.Array, gain: float = SQRT2) -> jax.Array:
+    """Leaky ReLU of slope 0.2, times `gain`."""
+    return nn.leaky_relu(x, 0.2) * gain
+
+
+class Dense(nn.Module):
+    """Equalised-learning-rate dense layer: kernel ~ N(0, 1 / lr), scaled by lr / sqrt(inputs) in the forward pass."""
+
+    features: int
+    lr: float = 1.0
+    bias: float = 0.0
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        kernel = self.param("kernel", nn.initializers.constant(1 / self.lr), (x.shape[-1], self.features))
+        bias = self.param("bias", nn.initializers.constant(self.bias / self.lr), (self.features,))
+        return x @ (kernel * (self.lr / np.sqrt(x.shape[-1]))) + bias * self.lr
+
+
+class Mapping(nn.Module):
+    """z [z_dim] -> w [w_dim]."""
+
+    config: Config
+
+    @nn.compact
+    def __call__(self, z: jax.Array) -> jax.Array:
+        x = z * lax.rsqrt(jnp.mean(z**2, -1, keepdims=True) + 1e-8)
+        for i in range(self.config.mapping_layers):
+            x = lrelu(Dense(self.config.w_dim, self.config.mapping_lr, name=f"fc{i}")(x))
+        return x
+
+
+def apply(net: nn.Module, params: Params, *inputs: Any) -> Any:
+    """The output of a network with parameters of our own keeping."""
+    return net.apply({"params": params}, *inputs)
+
+
+def mapping(config: Config, params: Params, z: jax.Array) -> jax.Array:
+    """z [..., z_dim] -> w [..., w_dim]; params as in params["mapping"]."""
+    return apply(Mapping(config), params, z)
+
+
+def init(key: PRNGKey, config: Config, synthesis: nn.Module, discriminator: nn.Module) -> Params:
+    """Fresh parameters {"mapping", "synthesis", "noise", "discriminator", "statistics"} of a generator and its discriminator."""
+    noise = [jnp.ones(shape) for shape in config.noise_shapes]
+    w_plus = jnp.zeros((config.num_layers, config.w_dim))
+    image = jnp.zeros((1, config.resolution, config.resolution, 3))
+    statistics = ("w_mean", "w_std", "white_mean", "white_std")
+    params = {
+        "mapping": Mapping(config).init(key, jnp.zeros(config.z_dim))["params"],
+        "synthesis": synthesis.init(key, w_plus, noise)["params"],
+        "noise": noise,
+        "discriminator": discriminator.init(key, image)["params"],
+        "statistics": {name: jnp.zeros(config.w_dim) for name in statistics},
+    }
+    return randomise(key, params)
+
+
+def randomise(key: PRNGKey, params: Params) -> Params:
+    """Kernels, constants and noise maps hold their standard deviation so far: times one draw of normals, cut to their shapes (a draw for
+    each would take most of a minute to compile)."""
+
+    def random(path: tuple) -> bool:
+        return path[0].key == "noise" or getattr(path[-1], "key", "") in ("kernel", "const")
+
+    leaves, tree = jax.tree_util.tree_flatten_with_path(params)
+    sizes = [x.size if random(path) else 0 for path, x in leaves]
+    normals = jnp.split(jax.random.normal(key, (sum(sizes),)), np.cumsum(sizes)[:-1])
+    drawn = [x * n.reshape(x.shape) if n.size else x for (_, x), n in zip(leaves, normals, strict=True)]
+    return jax.tree.unflatten(tree, drawn)
+
+
+def random_noise(key: PRNGKey, config: Config, batch: tuple[int, ...] = ()) -> Noise:
+    """Noise maps [*batch, r, r] ~ N(0, 1), cut from one draw, which compiles many times faster than a draw for each."""
+    sizes = [h * w for h, w in config.noise_shapes]
+    maps = jnp.split(jax.random.normal(key, (*batch, sum(sizes))), np.cumsum(sizes)[:-1], axis=-1)
+    return tuple(m.reshape(*batch, *shape) for m, shape in zip(maps, config.noise_shapes, strict=True))
+
+
+def _noise(config: Config) -> Callable:
+    def noise(kind: str, params: Params, key: PRNGKey | None = None) -> Noise:
+        if kind == "const":
+            return tuple(params["noise"])
+        if kind == "none":
+            return tuple(jnp.zeros(shape) for shape in config.noise_shapes)
+        if kind == "random" and key is not None:
+            return random_noise(key, config)
+        raise ValueError(f'noise kind must be "const", "none" or "random" (which needs a key), got {kind!r} with key {key}')
+
+    return noise
+
+
+def prior(config: Config, about: tuple[str, str, str], synthesis: Callable, discriminator: Callable) -> Prior:
+    """The `Prior` over z of a style-based network.
+
+    Args:
+        config: its sizes.
+        about: name, domain and licence.
+        synthesis: (config, params, w_plus [num_layers, w_dim], noise) -> image [H, W, 3] in [-1, 1].
+        discriminator: (config, params, images [n, H, W, 3] in [-1, 1]) -> (logits [n], features).
+    """
+    noise = _noise(config)
+
+    def sample(key: PRNGKey, params: Params) -> jax.Array:
+        return jax.random.normal(key, (config.z_dim,))
+
+    def map_(params: Params, z: jax.Array, truncation: float | jax.Array = 1.0) -> jax.Array:
+        w = mapping(config, params["mapping"], z)
+        center = params["statistics"]["w_mean"]
+        return center + truncation * (w - center)
+
+    def synthesize(params: Params, w_plus: jax.Array, noise: Noise) -> jax.Array:
+        return 0.5 + 0.5 * synthesis(config, params["synthesis"], w_plus, noise)
+
+    def decode(params: Params, z: jax.Array) -> jax.Array:
+        w_plus = jnp.broadcast_to(map_(params, z), (config.num_layers, config.w_dim))
+        return synthesize(params, w_plus, noise("const", params))
+
+    def discriminate(params: Params, images: jax.Array) -> tuple[jax.Array, list[jax.Array]]:
+        return discriminator(config, params["discriminator"], 2 * images - 1)
+
+    name, domain, licence = about
+    info = Info(name, config.resolution, config.z_dim, config.w_dim, config.num_layers, config.noise_shapes, domain, licence)
+    return Prior(info, sample, decode, map_, noise, synthesize, discriminate)

@@ -1,0 +1,104 @@
+"""StyleGAN1 (Karras et al., arXiv:1812.04948): mapping, synthesis by adaptive instance normalisation, discriminator; official numerics.
+
+Networks speak [-1, 1] and HWC; `stylegan1` wraps them as a `Prior`, which speaks [0, 1]. The mapping is StyleGAN2's, whose gain lies behind
+the activation: with biases divided by sqrt(2) it computes the same w. The network is the fully grown one: RGB comes from the last block.
+"""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from jax import lax
+
+from jaxsr.nets import progressive, style_based
+from jaxsr.nets.progressive import Conv, blur
+from jaxsr.nets.style_based import Dense, apply
+from jaxsr.priors import Prior
+from jaxsr.types import Noise, Params, PRNGKey
+
+
+@dataclasses.dataclass(frozen=True)
+class Config(style_based.Config):
+    """Sizes of a StyleGAN1: the fields of `style_based.Config`.
+
+    hidden: width of the discriminator's last hidden layer.
+    eps: added to the variance of instance normalisation; 1e-8 in the official code, 1e-5 in the PyTorch port that PULSE uses.
+    """
+
+    channel_base: int = 16384
+    hidden: int = 512
+    eps: float = 1e-8
+
+
+class Epilogue(nn.Module):
+    """Noise, bias, leaky ReLU, instance normalisation, then scale and shift by the style; [h, w, c] -> [h, w, c]."""
+
+    eps: float
+
+    @nn.compact
+    def __call__(self, x: jax.Array, w: jax.Array, noise: jax.Array) -> jax.Array:
+        width = x.shape[-1]
+        strength = self.param("noise_strength", nn.initializers.zeros, (width,))
+        bias = self.param("bias", nn.initializers.zeros, (width,))
+        x = nn.leaky_relu(x.astype(jnp.float32) + noise[..., None] * strength + bias, 0.2)
+        x = x - x.mean((0, 1))
+        x = x * lax.rsqrt(jnp.mean(x**2, (0, 1)) + self.eps)
+        scale, shift = jnp.split(Dense(2 * width, name="style")(w), 2)
+        return x * (scale + 1) + shift
+
+
+class SynthesisBlock(nn.Module):
+    """One resolution: x at half the side -> x. The first block starts from the learnt constant."""
+
+    config: Config
+    resolution: int
+
+    @nn.compact
+    def __call__(self, x: jax.Array | None, ws: jax.Array, noise: Noise) -> jax.Array:
+        width, dtype, eps = self.config.width(self.resolution), self.config.dtype, self.config.eps
+        if x is None:
+            x = self.param("const", nn.initializers.ones, (4, 4, width))
+        else:
+            x = blur(Conv(width, up=True, activated=False, name="conv0")(x[None].astype(dtype)))[0]
+        x = Epilogue(eps, name="epilogue0")(x, ws[0], noise[0])
+        x = Conv(width, activated=False, name="conv1")(x[None].astype(dtype))[0]
+        return Epilogue(eps, name="epilogue1")(x, ws[1], noise[1])
+
+
+class Synthesis(nn.Module):
+    """w_plus [num_layers, w_dim] and noise maps -> image [H, W, 3], nominally in [-1, 1]."""
+
+    config: Config
+
+    @nn.compact
+    def __call__(self, w_plus: jax.Array, noise: Noise) -> jax.Array:
+        x: jax.Array | None = None
+        for i, resolution in enumerate(self.config.resolutions):
+            x = SynthesisBlock(self.config, resolution, name=f"b{resolution}")(x, w_plus[2 * i : 2 * i + 2], noise[2 * i : 2 * i + 2])
+        assert x is not None
+        return progressive.Dense(3, gain=1.0, name="torgb")(x)
+
+
+def _discriminator(config: Config) -> nn.Module:
+    return progressive.Discriminator(config, config.hidden, blurred=True)
+
+
+def synthesis(config: Config, params: Params, w_plus: jax.Array, noise: Noise) -> jax.Array:
+    """w_plus [num_layers, w_dim] and noise maps -> image [H, W, 3] in [-1, 1]; params as in params["synthesis"]."""
+    return apply(Synthesis(config), params, w_plus, noise)
+
+
+def discriminator(config: Config, params: Params, images: jax.Array) -> tuple[jax.Array, list[jax.Array]]:
+    """images [n, H, W, 3] in [-1, 1] -> (logits [n], features after each block, finest first); params as in params["discriminator"]."""
+    return apply(_discriminator(config), params, images)
+
+
+def init(key: PRNGKey, config: Config) -> Params:
+    """Fresh parameters {"mapping", "synthesis", "noise", "discriminator", "statistics"} of a generator and its discriminator."""
+    return style_based.init(key, config, Synthesis(config), _discriminator(config))
+
+
+def stylegan1(config: Config, *, name: str = "stylegan1", domain: str = "", licence: str = "") -> Prior:
+    """StyleGAN1 as a `Prior` over z; see `priors.Prior` for the shapes, `init` for the parameters."""
+    return style_based.prior(config, (name, domain, licence), synthesis, discriminator)
