@@ -47,6 +47,7 @@ def main() -> None:
     elif source is None:
         raise ValueError("--prior is missing: expected the folder of a prior, or a bundled name")
     prior, params = priors.load_prior(source)
+    priors.require_w("a flow of w", prior)
     to = Path(TO.value or (source if str(source) not in priors.bundled() else out / "prior"))
     with locks.only_here(out):
         make_flow(source, to, out, prior, params, config)

@@ -13,9 +13,10 @@ import flags
 import numpy as np
 from absl import flags as absl_flags
 
-from jaxsr import data, priors
+from jaxsr import data, priors, weights
 from jaxsr.nets import stylegan2
 from jaxsr.training import gan, gan_loop
+from jaxsr.types import Params
 
 DATA = absl_flags.DEFINE_string("data", None, 'Photos: a folder (searched deeply), a .tar, or "tfds:NAME@SPLIT".')
 OUT = absl_flags.DEFINE_string("out", "runs/gan", "Folder for checkpoints, samples.png, curve.csv and the prior.")
@@ -48,11 +49,18 @@ def main() -> None:
         raise ValueError("--data is missing: expected a folder of photos, a .tar of photos, or tfds:NAME")
     else:
         photos = data.prepare(DATA.value, net.resolution, f"{OUT.value}/cache")
-    warm = priors.load_prior(WARM.value)[1] if WARM.value else None
+    warm = _warm(WARM.value) if WARM.value else None
     print(f"{len(photos):,} photos at {net.resolution} px")
     about = {"name": NAME.value, "domain": DOMAIN.value, "licence": LICENCE.value, "credit": CREDIT.value}
     prior = gan_loop.fit(net, config, run, photos, OUT.value, about=about, warm=warm)
     print(f"prior: {prior}")
+
+
+def _warm(source: str) -> Params:
+    architecture = weights.read_config(priors.prior_folder(source)).get("architecture")
+    if architecture != "stylegan2":
+        raise ValueError(f"--warm={source}: expected a stylegan2 prior to start from, got {architecture}")
+    return priors.load_prior(source)[1]
 
 
 if __name__ == "__main__":

@@ -70,6 +70,12 @@ def without_w(
     return Prior(info, sample, decode, None, lambda kind, params, key=None: (), None, discriminate)
 
 
+def require_w(what: str, prior: Prior) -> None:
+    """Raises ValueError, which names `what` needs it, if the prior has no w space."""
+    if prior.map is None or prior.synthesize is None:
+        raise ValueError(f"{what} needs a prior with a w space: {prior.info.name!r} has none")
+
+
 def tile(prior: Prior, w: jax.Array) -> jax.Array:
     """Repeats w [w_dim] or [1, w_dim] for every layer: [num_layers, w_dim], which comes back as it is."""
     return jnp.broadcast_to(w, (prior.info.num_layers, prior.info.w_dim))

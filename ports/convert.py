@@ -22,8 +22,9 @@ sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[1] / 
 import flags  # noqa: E402
 
 from jaxsr import weights  # noqa: E402
+from jaxsr.metrics.niqe import SHAPES  # noqa: E402
 from jaxsr.types import Params  # noqa: E402
-from ports import biggan, metric_networks, pggan, priors, stylegan1, stylegan2, torch_files  # noqa: E402
+from ports import biggan, metric_networks, niqe, pggan, priors, stylegan1, stylegan2, torch_files  # noqa: E402
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,7 +63,7 @@ def convert(*sources: str | Path, choice: priors.Choice = ANY) -> tuple[Params, 
         ValueError: no checkpoint of a known format, a damaged or malicious one, or arrays that do not fit (one line, with the file's name).
         OSError: it cannot be read.
     """
-    read = [torch_files.read(source) for source in sources]
+    read = [niqe.read(source) or torch_files.read(source) for source in sources]
     named = ", ".join(map(str, sources))
     try:
         params, about = _convert([content for content, _ in read], choice)
@@ -96,6 +97,9 @@ def find(contents: list[Any]) -> priors.Found | metric_networks.Found:
 
 
 def _convert(contents: list[Any], choice: priors.Choice) -> tuple[Params, dict[str, Any]]:
+    if len(contents) == 1 and isinstance(contents[0], dict) and contents[0].keys() == SHAPES.keys():
+        choice.none("a network without classes")
+        return contents[0], {"architecture": "niqe", "licence": niqe.LICENCE, "format": "NIQE model"}
     found = find(contents)
     if isinstance(found, priors.Found):
         return priors.prior(found, choice)

@@ -192,6 +192,11 @@ def test_resumed_run_equals_an_uninterrupted_one(tmp_path):
     jax.tree.map(np.testing.assert_array_equal, parts, whole)
     assert len((tmp_path / "parts" / "curve.csv").read_text().splitlines()) == 4
     prior, params = load_prior(folder)
+    state = checkpoints.restore(tmp_path / "parts" / "checkpoints", gan.begin(jax.random.key(0), TINY, CONFIG))[0]
+    trained = {name: params[name] for name in state.ema}
+    jax.tree.map(np.testing.assert_array_equal, trained, jax.tree.map(np.asarray, state.ema))  # exported as it was trained
+    weights.save(tmp_path / "again", params, weights.read_config(folder))
+    jax.tree.map(np.testing.assert_array_equal, load_prior(tmp_path / "again")[1], params)
     assert images.read(folder.parent / "samples.png").shape == (32, 32, 3)
     assert np.isfinite(prior.decode(params, jnp.ones(4))).all()
 

@@ -1,11 +1,14 @@
 """The metric networks' official names and layouts -> the parameters that `jaxsr.metrics.networks.load` accepts."""
 
+import io
+
 import jax
 import numpy as np
 import ports_files as files
 import pytest
+from scipy.io import savemat
 
-from jaxsr import weights
+from jaxsr import metrics, weights
 from jaxsr.metrics import networks
 from jaxsr.nets import alexnet, inception, iresnet, squeezenet, vgg16
 from ports import convert, metric_networks
@@ -115,3 +118,64 @@ def test_other_networks_are_refused_with_lists(tmp_path):
         ValueError, match=r"expected the arrays of LPIPS 0.1 heads for AlexNet, got others: missing: 0; left over: lin9\.bias"
     ):
         convert.convert(tmp_path / "alex.pth")
+
+
+NIQE = {
+    "mu_prisparam": np.arange(36.0)[None],
+    "cov_prisparam": np.eye(36) * 2,
+}
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+def test_niqe_of_the_matlab_release_is_read_in_double_precision(tmp_path, compressed):
+    """Half a percent of a score would be lost with the covariance in single precision; the window is MATLAB's fspecial."""
+    savemat(tmp_path / "modelparameters.mat", NIQE, do_compression=compressed)
+    params, config = convert.convert(tmp_path / "modelparameters.mat")
+    weights.save(tmp_path / "niqe", params, config)
+    model = metrics.read_niqe_model(networks.find("niqe", tmp_path / "niqe"))
+    assert model.covariance.dtype == np.float64 and config["source_format"] == "NIQE model, MATLAB 5"
+    np.testing.assert_array_equal(model.mean, NIQE["mu_prisparam"][0])
+    np.testing.assert_array_equal(model.covariance, NIQE["cov_prisparam"])
+    gaussian = np.exp(-np.add.outer(np.arange(-3, 4) ** 2, np.arange(-3, 4) ** 2) / (2 * (7 / 6) ** 2))
+    np.testing.assert_allclose(model.window, gaussian / gaussian.sum(), rtol=1e-12)
+
+
+def test_niqe_of_basicsr_is_taken_as_it_is(tmp_path):
+    arrays = {"mu_pris_param": np.ones((1, 36)), "cov_pris_param": np.eye(36), "gaussian_window": np.full((7, 7), 1 / 49)}
+    np.savez(tmp_path / "niqe.npz", **arrays)
+    params, config = convert.convert(tmp_path / "niqe.npz")
+    assert config["architecture"] == "niqe" and config["source_format"] == "NIQE model, npz"
+    jax.tree.map(np.testing.assert_array_equal, params, arrays)
+
+
+def _mat(**arrays):
+    file = io.BytesIO()
+    savemat(file, arrays, do_compression=True)
+    return file.getvalue()
+
+
+def _npz(**arrays):
+    file = io.BytesIO()
+    np.savez_compressed(file, **arrays)
+    return file.getvalue()
+
+
+BAD_NIQE = {
+    "truncated mat": (lambda: _mat(**NIQE)[:-40], "MATLAB 5 file, got"),
+    "header alone": (lambda: b"MATLAB 5.0 MAT-file".ljust(116) + b"\0" * 12, "expected a readable MATLAB 5 file"),
+    "other arrays": (lambda: _mat(x=np.ones(3)), "expected NIQE's model"),
+    "a cell": (lambda: _mat(mu_prisparam=np.array([{"a": 1}], object), cov_prisparam=np.eye(36)), "expected NIQE's model"),
+    "texts": (lambda: _mat(mu_prisparam="x" * 36, cov_prisparam=np.eye(36)), "expected NIQE's model"),
+    "not finite": (lambda: _mat(mu_prisparam=np.full((1, 36), np.nan), cov_prisparam=np.eye(36)), "expected finite numbers"),
+    "a bomb": (lambda: _npz(mu_pris_param=np.zeros((1000, 1000))), "expected arrays of at most 65536 bytes"),
+    "pickled npz": (lambda: _npz(mu_pris_param=np.array([{}], object)), r"expected a readable \.npz"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_NIQE)
+def test_a_bad_niqe_file_is_one_line(name, tmp_path):
+    content, message = BAD_NIQE[name]
+    (tmp_path / "file").write_bytes(content())
+    with pytest.raises(ValueError, match=message) as caught:
+        convert.convert(tmp_path / "file")
+    assert "\n" not in str(caught.value)

@@ -4,7 +4,7 @@ import dataclasses
 import typing
 from typing import Any
 
-from jaxsr.priors import Prior
+from jaxsr.priors import Prior, require_w
 from jaxsr.types import Measurement, Params
 
 
@@ -37,8 +37,7 @@ def _check_choices(config: Any) -> None:
 
 def check_prior(method: str, prior: Prior, operator: Any) -> None:
     """Raises ValueError unless the prior has a w space and makes the images that the operator takes."""
-    if prior.map is None or prior.synthesize is None:
-        raise ValueError(f"method {method} needs a prior with a w space: {prior.info.name!r} has none")
+    require_w(f"method {method}", prior)
     made = (prior.info.resolution, prior.info.resolution, 3)
     if tuple(operator.image_shape) != made:
         raise ValueError(f"the operator takes images {tuple(operator.image_shape)}, but prior {prior.info.name!r} makes {made}")

@@ -23,7 +23,7 @@ class Source(NamedTuple):
         address: where it is published.
         sha256: its SHA-256, or the first digits where only those are published; "" where none are.
         licence: the terms of the weights, as far as their publisher states any.
-        as_is: the file itself is read, and not a folder converted from it.
+        as_is: the file itself can be read, besides a folder converted from it.
     """
 
     what: str
@@ -111,11 +111,11 @@ def _source(name: str) -> Source:
 def _places(name: str) -> list[Path]:
     source, named = SOURCES[name], os.environ.get("JAXSR_WEIGHTS")
     folders = [*([Path(named)] if named else []), cache_folder() / "jaxsr" / "weights"]
-    return [folder / (source.file if source.as_is else name) for folder in folders]
+    return [folder / place for folder in folders for place in ((source.file, name) if source.as_is else (name,))]
 
 
 def find(name: str, path: str | Path | None = None) -> Path:
-    """Where the weights `name`, one of SOURCES, lie: a folder as `jaxsr.weights.save` writes it, or for "niqe" the official file itself.
+    """Where the weights `name`, one of SOURCES, lie: a folder as `jaxsr.weights.save` writes it; for "niqe" the official file does too.
 
     Args:
         name: the network.
@@ -129,13 +129,23 @@ def find(name: str, path: str | Path | None = None) -> Path:
     source = _source(name)
     places = [Path(path)] if path is not None else _places(name)
     for place in places:
-        if (place if source.as_is else place / "config.json").is_file():
-            return _published(place, source) if source.as_is else place
-    what = "the file itself" if source.as_is else f"what python ports/convert.py --source={source.file} --out={places[-1]} writes"
+        if source.as_is and place.is_file():
+            return _published(place, source)
+        if (place / "config.json").is_file():
+            return _converted(place, name)
+    converted = f"what python ports/convert.py --source={source.file} --out={places[-1]} writes"
+    what = f"the file itself, or {converted}" if source.as_is else converted
     raise ValueError(
         f"no weights {name!r}: fetch {source.file} ({source.what}; licence: {source.licence}) from {source.address}; expected {what}, at "
         f"{' or '.join(map(str, places))}"
     )
+
+
+def _converted(folder: Path, name: str) -> Path:
+    architecture = weights.read_config(folder).get("architecture")
+    if architecture != name:
+        raise ValueError(f"{folder}/config.json: expected architecture {name!r}, got {architecture!r}")
+    return folder
 
 
 def _published(path: Path, source: Source) -> Path:
@@ -162,8 +172,6 @@ def load(name: str, path: str | Path | None = None) -> Params:
     if source.as_is:
         raise ValueError(f"{name!r} has no parameters of a network: read {folder} itself")
     config = weights.read_config(folder)
-    if config.get("architecture") != name:
-        raise ValueError(f"{folder}/config.json: expected architecture {name!r}, got {config.get('architecture')!r}")
     got = str(config.get("source_sha256", ""))
     if not got.startswith(source.sha256):
         raise ValueError(f"{folder}: expected weights of {source.file} with sha256 {source.sha256}, got {got or 'no source_sha256'}")

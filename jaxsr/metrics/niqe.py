@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from jaxsr import weights
 from jaxsr.metrics._checks import require_images
 from jaxsr.metrics._luma import BLACK, studio_luma
 from jaxsr.resample import downsample_matrix
@@ -21,7 +22,7 @@ from jaxsr.types import Scalar
 AnyImage = Float[Array, "..."] | Float[np.ndarray, "..."]
 AnyArray = jax.Array | np.ndarray
 _BLOCK, _FEATURES = 96, 36
-_SHAPES = {"mu_pris_param": (1, _FEATURES), "cov_pris_param": (_FEATURES, _FEATURES), "gaussian_window": (7, 7)}
+SHAPES = {"mu_pris_param": (1, _FEATURES), "cov_pris_param": (_FEATURES, _FEATURES), "gaussian_window": (7, 7)}
 _SHARP = 0.75  # a block of a pristine photo counts when its sharpness is more than this share of the sharpest block's; section II-C
 
 
@@ -40,19 +41,25 @@ class NIQEModel(NamedTuple):
 
 
 def read_niqe_model(path: str | Path) -> NIQEModel:
-    """The published model from BasicSR's `niqe_pris_params.npz` (the MATLAB release's parameters), float64.
+    """The published model, float64, from BasicSR's `niqe_pris_params.npz` or a folder that ports/convert.py wrote.
 
     Raises:
-        ValueError: a file that cannot be read, or whose arrays are not the expected ones.
+        ValueError: something that cannot be read, or whose arrays are not the expected ones.
     """
+    if Path(path).is_dir():
+        return _model(path, weights.load_stored(path)[0])
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
     except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile) as error:
         raise ValueError(f"{path}: expected an .npz file of a NIQE model, got {error}") from error
+    return _model(path, arrays)
+
+
+def _model(path: str | Path, arrays: dict[str, np.ndarray]) -> NIQEModel:
     got = {name: array.shape for name, array in arrays.items()}
-    if got != _SHAPES:
-        raise ValueError(f"{path}: expected the arrays {_SHAPES}, got {got}")
+    if got != SHAPES:
+        raise ValueError(f"{path}: expected the arrays {SHAPES}, got {got}")
     if not all(np.isfinite(array).all() for array in arrays.values()):
         raise ValueError(f"{path}: expected finite values, got NaN or infinity")
     return NIQEModel(arrays["mu_pris_param"][0], arrays["cov_pris_param"], arrays["gaussian_window"])

@@ -1,0 +1,157 @@
+"""Writes small state dicts of BigGAN-PyTorch and of pytorch-pretrained-BigGAN, every array random, by the names of the released code."""
+
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+from ports_files import Tensor
+
+NAMES = {"theta": "theta", "phi": "phi", "g": "g", "o": "o"}
+DEEP_NAMES = {"theta": "snconv1x1_theta", "phi": "snconv1x1_phi", "g": "snconv1x1_g", "o": "snconv1x1_o_conv"}
+
+
+class Shallow(NamedTuple):
+    """A BigGAN.
+
+    channels: width that each block of the generator takes, then that of the last one's output; attention: blocks before it, 0: none.
+    part: noise of each block besides the class; first: noise of the first layer; vector: length of a class's vector.
+    statistics: "stored", "bn.stored" (mybn) or "bn.running" (cross replica).
+    hub: as the converter from TensorFlow Hub writes it, without singular values.
+    below: width that each block of the discriminator puts out.
+    """
+
+    channels: tuple
+    attention: int = 0
+    part: int = 3
+    first: int = 3
+    vector: int = 5
+    classes: int = 7
+    statistics: str = "stored"
+    hub: bool = False
+    below: tuple = ()
+    below_attention: int = 0
+
+
+class Deep(NamedTuple):
+    """A BigGAN-deep: channels as in `Shallow`; z is as long as the class's vector."""
+
+    channels: tuple
+    attention: int = 8
+    vector: int = 6
+    classes: int = 9
+    statistics: int = 51
+
+
+class State(dict):
+    """A state dict of arrays that is being drawn; `sides` are the singular vectors that a kernel gets."""
+
+    def __init__(self, seed, sides):
+        super().__init__()
+        self.rng, self.sides = np.random.default_rng(seed), sides
+
+    def normal(self, name, *shape, scale=1.0, mean=0.0):
+        self[name] = np.asarray(mean + scale * self.rng.normal(size=shape), np.float32)
+
+    def variances(self, name, *shape, small=False):
+        """Some so small, where it is asked for, that the eps shows."""
+        self[name] = self.rng.uniform(1, 3, shape).astype(np.float32)
+        self[name][..., ::4] *= 0.03 if small else 1
+
+    def layer(self, name, outputs, *inputs, bias=True):
+        """A spectrally normalised layer; its vectors are those of a step or two of the power iteration, so not yet converged."""
+        kernel = self.rng.normal(size=(outputs, *inputs)).astype(np.float32)
+        matrix, u = kernel.reshape(outputs, -1), self.rng.normal(size=outputs).astype(np.float32)
+        v = u @ matrix / np.linalg.norm(u @ matrix)
+        u = matrix @ v / np.linalg.norm(matrix @ v)
+        if bias:
+            self.normal(f"{name}.bias", outputs, scale=0.3)
+        if "weight_u" in self.sides:
+            self |= {f"{name}.weight_orig": kernel, f"{name}.weight_u": u, f"{name}.weight_v": v}
+        else:
+            self |= {f"{name}.weight": kernel, f"{name}.u0": u[None]} | ({f"{name}.sv0": u[:1]} if "sv0" in self.sides else {})
+
+    def attention(self, name, width, names):
+        for kind, (outputs, inputs) in {"theta": (width // 8, width), "phi": (width // 8, width), "g": (width // 2, width)}.items():
+            self.layer(f"{name}.{names[kind]}", outputs, inputs, 1, 1, bias=False)
+        self.layer(f"{name}.{names['o']}", width, width // 2, 1, 1, bias=False)
+
+
+def generator(sizes, seed=0):
+    state = State(seed, ("u0",) if sizes.hub else ("u0", "sv0"))
+    state.normal("shared.weight", sizes.classes, sizes.vector)
+    state.layer("linear", 16 * sizes.channels[0], sizes.first)
+
+    def statistics(name, width, small=False):
+        state.normal(f"{name}.{sizes.statistics}_mean", width, scale=0.3)
+        state.variances(f"{name}.{sizes.statistics}_var", width, small=small)
+        if sizes.statistics == "bn.stored":
+            state[f"{name}.bn.accumulation_counter"] = np.zeros(1, np.float32)
+        if sizes.statistics == "bn.running":
+            state[f"{name}.bn.num_batches_tracked"] = np.asarray(70)
+
+    for i, (inputs, outputs) in enumerate(pairwise(sizes.channels)):
+        block = f"blocks.{i}.0"
+        state.layer(f"{block}.conv1", outputs, inputs, 3, 3)
+        state.layer(f"{block}.conv2", outputs, outputs, 3, 3)
+        state.layer(f"{block}.conv_sc", outputs, inputs, 1, 1)
+        for name, width in (("bn1", inputs), ("bn2", outputs)):
+            for kind in ("gain", "bias"):
+                state.layer(f"{block}.{name}.{kind}", width, sizes.vector + sizes.part, bias=False)
+            statistics(f"{block}.{name}", width, i == 0)
+        if i + 1 == sizes.attention:
+            state.attention(f"blocks.{i}.1", outputs, NAMES)
+            state.normal(f"blocks.{i}.1.gamma", scale=0.1, mean=0.7)
+    state.normal("output_layer.0.gain", sizes.channels[-1], scale=0.15, mean=0.5)
+    state.normal("output_layer.0.bias", sizes.channels[-1], scale=0.3)
+    statistics("output_layer.0", sizes.channels[-1], True)
+    state.layer("output_layer.2", 3, sizes.channels[-1], 3, 3)
+    return dict(state)
+
+
+def discriminator(sizes, seed=1):
+    state = State(seed, ("u0", "sv0"))
+    side = 4 << (len(sizes.channels) - 1)
+    halvings = 2 if side == 32 else len(sizes.below) - 1
+    for i, (inputs, outputs) in enumerate(pairwise((3, *sizes.below))):
+        block = f"blocks.{i}.0"
+        state.layer(f"{block}.conv1", outputs, inputs, 3, 3)
+        state.layer(f"{block}.conv2", outputs, outputs, 3, 3)
+        if i < halvings or inputs != outputs:
+            state.layer(f"{block}.conv_sc", outputs, inputs, 1, 1)
+        if i + 1 == sizes.below_attention:
+            state.attention(f"blocks.{i}.1", outputs, NAMES)
+            state.normal(f"blocks.{i}.1.gamma", scale=0.1, mean=0.7)
+    state.layer("linear", 1, sizes.below[-1])
+    state.layer("embed", sizes.classes, sizes.below[-1], bias=False)
+    return dict(state)
+
+
+def deep(sizes, seed=2):
+    state = State(seed, ("weight_u", "weight_v"))
+    state.normal("embeddings.weight", sizes.vector, sizes.classes)
+    state.layer("generator.gen_z", 16 * sizes.channels[0], 2 * sizes.vector)
+
+    def statistics(name, width, small=False):
+        state.normal(f"{name}.running_means", sizes.statistics, width, scale=0.3)
+        state.variances(f"{name}.running_vars", sizes.statistics, width, small=small)
+
+    for i, (inputs, outputs) in enumerate(pairwise(sizes.channels)):
+        name, middle = f"generator.layers.{i + (0 < sizes.attention <= i)}", inputs // 4
+        widths = [inputs, middle, middle, middle, outputs]
+        for j, side in enumerate((1, 3, 3, 1)):
+            for kind in ("scale", "offset"):
+                state.layer(f"{name}.bn_{j}.{kind}", widths[j], 2 * sizes.vector, bias=False)
+            statistics(f"{name}.bn_{j}", widths[j], i == 0)
+            state.layer(f"{name}.conv_{j}", widths[j + 1], widths[j], side, side)
+        if i + 1 == sizes.attention:
+            state.attention(f"generator.layers.{i + 1}", outputs, DEEP_NAMES)
+            state.normal(f"generator.layers.{i + 1}.gamma", 1, scale=0.1, mean=0.7)
+    state.normal("generator.bn.weight", sizes.channels[-1], scale=0.05, mean=0.15)
+    state.normal("generator.bn.bias", sizes.channels[-1], scale=0.3)
+    statistics("generator.bn", sizes.channels[-1], True)
+    state.layer("generator.conv_to_rgb", sizes.channels[-1], sizes.channels[-1], 3, 3)
+    return dict(state)
+
+
+def tensors(state):
+    return {name: Tensor(array) for name, array in state.items()}
