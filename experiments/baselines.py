@@ -22,9 +22,14 @@ def _bilinear(y: np.ndarray, reference: np.ndarray) -> np.ndarray:
     return np.asarray(jax.image.resize(jnp.asarray(y), reference.shape, "linear"))
 
 
+def _nearest(y: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    return np.asarray(jax.image.resize(jnp.asarray(y), reference.shape, "nearest"))
+
+
 # name -> (measurement [h, w, 3], photo [H, W, 3]) -> image [H, W, 3]
 BASELINES: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
     "reference": _reference,
     "bicubic": _bicubic,
     "bilinear": _bilinear,
+    "nearest": _nearest,
 }

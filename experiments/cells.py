@@ -1,7 +1,6 @@
 """One cell of an evaluation, a method at a factor under a degradation, over many photos: restored, written, scored, a row a photo."""
 
 import dataclasses
-import functools
 import re
 import time
 import zlib
@@ -14,11 +13,12 @@ import jax.numpy as jnp
 import numpy as np
 from baselines import BASELINES
 from scores import Scorer
+from setups import Setup, make_config, make_solve
 from suites import Variant
 
 from jaxsr import data, degradations, images, operators, resample
 from jaxsr.degradations import Degradation
-from jaxsr.methods import METHODS, resolve
+from jaxsr.methods import METHODS
 from jaxsr.priors import Prior
 from jaxsr.restore import restore_batches
 from jaxsr.search import Solve
@@ -61,7 +61,7 @@ class Bench:
         scorer: what judges.
         labels: photo's name -> its labelled type, if there are labels.
         folder: where the images go, in images/CELL/.
-        preset, kernel, seed, solutions, batch_size: as in the flags.
+        preset, network, exact, kernel, seed, solutions, batch_size: as in the flags.
         smoke: few steps.
     """
 
@@ -73,6 +73,8 @@ class Bench:
     labels: Mapping[str, str]
     folder: Path
     preset: str
+    network: str | None
+    exact: bool
     kernel: str
     seed: int
     solutions: int
@@ -84,17 +86,11 @@ def settings_of(bench: Bench, cell: Cell) -> dict[str, Any]:
     """Every setting of the cell's method; none for a baseline or a method that is not built."""
     if cell.variant.method not in METHODS:
         return {}
-    return dataclasses.asdict(_config(bench, cell.variant, operator_of(bench, cell.factor)))
+    return dataclasses.asdict(make_config(_setup(bench, cell.variant), operator_of(bench, cell.factor)))
 
 
-def _config(bench: Bench, variant: Variant, operator: operators.Operator) -> Any:
-    make = METHODS[variant.method][1]
-    config = resolve(make(preset=bench.preset, **variant.settings), operator)
-    if bench.solutions > 1 and variant.method in ("rls", "rls_plus"):
-        config = dataclasses.replace(config, init_spread=0.2)  # as super_resolve.py: RLS starts all solutions at one place otherwise
-    if bench.smoke:
-        config = dataclasses.replace(config, **{f.name: 2 for f in dataclasses.fields(config) if f.name.endswith("steps")})
-    return config
+def _setup(bench: Bench, variant: Variant) -> Setup:
+    return Setup(variant.method, bench.preset, bench.network, bench.solutions, bench.exact, bench.smoke, variant.settings)
 
 
 def operator_of(bench: Bench, factor: int) -> operators.Operator:
@@ -102,22 +98,25 @@ def operator_of(bench: Bench, factor: int) -> operators.Operator:
     return operators.downsample(factor, image_shape=(side, side, 3), kernel=cast(resample.Kernel, bench.kernel))
 
 
-def solve_of(bench: Bench, cell: Cell) -> Solve | None:
-    """The cell's method, None for a baseline. Raises ValueError when the prior lacks what it needs, before anything is compiled."""
+class Method(NamedTuple):
+    """A cell's method, and its parameters: the prior's and the networks that it needs."""
+
+    solve: Solve
+    params: Params
+
+
+def method_of(bench: Bench, cell: Cell) -> Method | None:
+    """The cell's method, None for a baseline. Raises ValueError when something that it needs is missing, before anything is compiled."""
     if cell.variant.method in BASELINES:
         return None
-    operator = operator_of(bench, cell.factor)
-    solve = METHODS[cell.variant.method][0](bench.prior, operator, _config(bench, cell.variant, operator))
-    y = jax.ShapeDtypeStruct(operator.measurement_shape, np.float32)
-    jax.eval_shape(functools.partial(solve.phases[0].start, previous=None), jax.random.key(0), bench.params, y)
-    return solve
+    return Method(*make_solve(bench.prior, bench.params, operator_of(bench, cell.factor), _setup(bench, cell.variant)))
 
 
-def warm_up(bench: Bench, solve: Solve | None) -> None:
+def warm_up(bench: Bench, method: Method | None) -> None:
     """Compiles a method, by restoring a grey photo, so that no photo's seconds include it."""
-    if solve is not None:
-        y = np.full((1, *solve.operator.measurement_shape), 0.5, np.float32)
-        list(restore_batches(solve, bench.params, y, batch_size=bench.batch_size, progress=False))
+    if method is not None:
+        y = np.full((1, *method.solve.operator.measurement_shape), 0.5, np.float32)
+        list(restore_batches(method.solve, method.params, y, batch_size=bench.batch_size, progress=False))
 
 
 def units(bench: Bench) -> list[Sequence[int]]:
@@ -125,7 +124,7 @@ def units(bench: Bench) -> list[Sequence[int]]:
     return [bench.indices[i : i + bench.batch_size] for i in range(0, len(bench.indices), bench.batch_size)]
 
 
-def do_unit(bench: Bench, cell: Cell, solve: Solve | None, indices: Sequence[int]) -> list[dict]:
+def do_unit(bench: Bench, cell: Cell, method: Method | None, indices: Sequence[int]) -> list[dict]:
     """Restores photos, writes their images and returns their rows; a photo that fails has a row that says why."""
     rows, read = [], []
     for index, (name, image) in zip(indices, data.stream(bench.photos, indices), strict=True):
@@ -135,7 +134,7 @@ def do_unit(bench: Bench, cell: Cell, solve: Solve | None, indices: Sequence[int
             read.append(_measure(bench, cell, index, name, image))
         except (ValueError, OSError) as error:
             rows += [_row(cell, name, s) | {"status": "error", "error": str(error)} for s in range(bench.solutions)]
-    for photo, made in zip(read, _restored(bench, cell, solve, read), strict=True):
+    for photo, made in zip(read, _restored(bench, cell, method, read), strict=True):
         rows += _rows(bench, cell, photo, made)
     return rows
 
@@ -168,12 +167,12 @@ class Made(NamedTuple):
     feasible: np.ndarray
 
 
-def _restored(bench: Bench, cell: Cell, solve: Solve | None, photos: Sequence[Photo]) -> Iterator[Made]:
+def _restored(bench: Bench, cell: Cell, method: Method | None, photos: Sequence[Photo]) -> Iterator[Made]:
     if not photos:
         return
     start = time.perf_counter()
     operator = operator_of(bench, cell.factor)
-    if solve is None:
+    if method is None:
         made = np.stack([BASELINES[cell.variant.method](p.y, p.reference) for p in photos for _ in range(bench.solutions)])
         seconds = (time.perf_counter() - start) / len(made)
         residuals = np.array([np.mean((np.asarray(operator.apply(x)) - photos[i // bench.solutions].y) ** 2) for i, x in enumerate(made)])
@@ -181,7 +180,8 @@ def _restored(bench: Bench, cell: Cell, solve: Solve | None, photos: Sequence[Ph
     else:
         ys = np.stack([p.y for p in photos for _ in range(bench.solutions)])
         seeds = [bench.seed + s for _ in photos for s in range(bench.solutions)]
-        parts = [r for _, r in restore_batches(solve, bench.params, ys, seed=seeds, batch_size=bench.batch_size, progress=False)]
+        results = restore_batches(method.solve, method.params, ys, seed=seeds, batch_size=bench.batch_size, progress=False)
+        parts = [result for _, result in results]
         made, residuals, feasible = (np.concatenate([getattr(part, name) for part in parts]) for name in ("image", "residual", "feasible"))
         seconds = (time.perf_counter() - start) / len(made)
     for i in range(len(photos)):

@@ -24,7 +24,7 @@ import sys
 import time
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import get_args
+from typing import Literal, get_args
 
 import cells
 import curves
@@ -55,7 +55,8 @@ class Settings:
 
     Attributes:
         suite: A table or figure of the papers; or give --methods.
-        methods: Methods to compare: pulse, rls, rls_plus, bicubic, bilinear, reference (the real photo).
+        methods: Methods to compare: pulse, brgm, mganprior, iagan, phased, rlse, rls, rls_plus, bicubic, bilinear, nearest, reference (the
+            real photo).
         factors: Enlargements. Default: the suite's, scaled to the prior; 8.
         degradations: What else happened to the photos. Default: the suite's; clean.
         data: Photos: a folder, a .tar, or tfds:NAME@SPLIT.
@@ -63,7 +64,9 @@ class Settings:
         labels: A CSV with "file" and the feature network's type, to see whether results read as their label.
         prior: A bundled prior's name, or a folder written by training. Default: the best bundled one.
         features: The network of feature distances and types: a bundled one, or a folder that train_features.py wrote.
-        preset: Settings of the methods: paper, or code (those of the authors' releases).
+        preset: Settings of the methods: paper, code (those of the authors' releases) or scaled (RLSE); one without it takes paper.
+        network: What perceptual terms see with: vgg (LPIPS, published weights) or features (bundled). Default: the suite's; the preset's.
+        exact: Project each result onto the images that explain the measurement exactly.
         kernel: How the photos are made small.
         baseline: The method that differences are taken from. Default: the suite's; the first.
         out: Folder for everything. Default: evaluation/NAME of the suite.
@@ -83,6 +86,8 @@ class Settings:
     prior: str | None = None
     features: str = "pbc64"
     preset: str = "paper"
+    network: Literal["vgg", "features"] | None = None
+    exact: bool = False
     kernel: str = "bicubic"
     baseline: str | None = None
     out: str | None = None
@@ -135,7 +140,7 @@ def _overridden(suite: Suite, settings: Settings, resolution: int) -> Suite:
 def check(settings: Settings) -> None:
     """Raises ValueError for a setting that cannot be used, before anything is loaded."""
     flags.choose(settings.kernel, get_args(resample.Kernel), "kernel")
-    flags.choose(settings.preset, ("paper", "code"), "preset")
+    flags.choose(settings.preset, {preset for _, kind in METHODS.values() for preset in kind.PRESETS}, "preset")
     flags.require(
         settings, {"num_photos": 1, "seed": 0, "batch_size": 1, "num_solutions": 1}, ("data", "labels", "prior", "features", "out")
     )
@@ -170,8 +175,9 @@ def open_bench(settings: Settings, suite: Suite, prior: priors.Prior, params: di
     labels = labels_of(settings, scorer)
     if labels and not any(photos.names[i] in labels for i in indices):
         raise ValueError(f"{settings.labels}: expected names such as {photos.names[indices[0]]!r}, got {next(iter(labels))!r}")
-    shared = (settings.preset, settings.kernel, settings.seed, suite.solutions, settings.batch_size, settings.smoke)
-    return Bench(prior, params, photos, indices, scorer, labels, out, *shared)
+    how = (settings.preset, settings.network, settings.exact, settings.kernel)
+    shared = (settings.seed, suite.solutions, settings.batch_size, settings.smoke)
+    return Bench(prior, params, photos, indices, scorer, labels, out, *how, *shared)
 
 
 def _drawn(prior: priors.Prior, params: dict, out: Path) -> str:
@@ -185,7 +191,7 @@ def _drawn(prior: priors.Prior, params: dict, out: Path) -> str:
 
 def describe(settings: Settings, suite: Suite, found: Sequence[Cell], bench: Bench) -> tuple[dict, dict]:
     """What all rows of a folder have in common, and what else config.json holds."""
-    fixed = {name: getattr(settings, name) for name in ("preset", "kernel", "seed", "smoke")}
+    fixed = {name: getattr(settings, name) for name in ("preset", "network", "exact", "kernel", "seed", "smoke")}
     fixed |= {"prior": bench.prior.info.name, "prior_sha256": weights.digest(bench.params), "solutions": suite.solutions}
     stamps = "\n".join(bench.photos.stamps[i] for i in bench.indices)
     fixed |= {"photos": hashlib.sha256(stamps.encode()).hexdigest()[:16], "num_photos": len(bench.indices)}
@@ -204,7 +210,7 @@ def work(bench: Bench, ledger: Ledger, found: Sequence[Cell]) -> None:
     def count() -> int:
         return sum(row["cell"] in names for row in ledger.rows().values())
 
-    total, solves = len(bench.indices) * bench.solutions * len(found), {}
+    total, methods = len(bench.indices) * bench.solutions * len(found), {}
     failed = {(row["cell"], row["photo"]) for row in ledger.rows().values() if row["status"] == "error"}  # of an earlier run: tried again
     with tqdm(total=total, initial=count(), unit="result", dynamic_ncols=True) as bar:
         while units:
@@ -218,10 +224,10 @@ def work(bench: Bench, ledger: Ledger, found: Sequence[Cell]) -> None:
                     if todo:
                         idle = False
                         bar.set_description(f"{cell.variant.label} {cell.factor}x {cell.degradation}")
-                        if cell.name not in solves:
-                            solves = {cell.name: cells.solve_of(bench, cell)}
-                            cells.warm_up(bench, solves[cell.name])
-                        ledger.add(cells.do_unit(bench, cell, solves[cell.name], todo))
+                        if cell.name not in methods:
+                            methods = {cell.name: cells.method_of(bench, cell)}
+                            cells.warm_up(bench, methods[cell.name])
+                        ledger.add(cells.do_unit(bench, cell, methods[cell.name], todo))
                         failed -= {(cell.name, bench.photos.names[i]) for i in todo}
                 bar.update(count() - bar.n)
             if units and idle:
@@ -283,7 +289,7 @@ def run(settings: Settings) -> int:
         return _unbuilt(suite, found, out)
     bench = open_bench(settings, suite, prior, params, out)
     for cell in built:
-        cells.solve_of(bench, cell)  # a prior without a flow, say, shows before hours of other cells
+        cells.method_of(bench, cell)  # a prior without a flow, say, shows before hours of other cells
     fixed, about = describe(settings, suite, built, bench)
     ledger = Ledger(out, fixed, key=KEY, about=about)
     work(bench, ledger, built)

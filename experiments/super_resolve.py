@@ -32,11 +32,13 @@ import flags
 import inputs
 import jax
 import numpy as np
+import setups
 from inputs import Job
+from setups import Setup
 from tqdm import tqdm
 
 from jaxsr import images, locks, metrics, operators, plots, priors, report, resample, weights
-from jaxsr.methods import METHODS, resolve
+from jaxsr.methods import METHODS
 from jaxsr.priors import Prior
 from jaxsr.restore import restore_batches
 from jaxsr.search import Solve
@@ -44,12 +46,11 @@ from jaxsr.types import Params, Result
 
 KERNELS = get_args(resample.Kernel)
 GRID_ROWS = 64
-SMOKE_STEPS, SMOKE_PHOTOS = 4, 2
+SMOKE_PHOTOS = 2
 GRID, RECORDS = "grid.png", ("results.csv", "config.json")
 BATCHES_READ = 64  # batches whose photos are held at once
-INIT_SPREAD = 0.2  # of the starts of several solutions by RLS, as in the authors' release
 COLUMNS = ("file", "output", "solution", "method", "factor", "seconds", "residual", "feasible", "psnr", "ssim", "top_octave")
-COLUMNS += ("top_octave_reference", "fit", "status", "error", "digest")
+COLUMNS += ("residual_before", "top_octave_reference", "fit", "status", "error", "digest")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,8 +62,10 @@ class Settings:
         reference: High-resolution photos, likewise: the centre square is brought to the prior's resolution (area average), degraded,
             rounded to 8 bits, restored and scored against.
         prior: A bundled prior's name, or a folder written by training. Default: the best bundled one.
-        method: pulse, rls or rls_plus.
-        preset: Settings of the method: paper, or code (those of the authors' release).
+        method: pulse, brgm, mganprior, iagan, phased, rlse, rls or rls_plus.
+        preset: Settings of the method: paper, code (those of the authors' release) or scaled (RLSE).
+        network: What perceptual terms see with: vgg (LPIPS, published weights) or features (bundled). Default: the preset's.
+        exact: Project each result onto the images that explain the measurement exactly; the table tells the residual before.
         kernel: How the photos were made small: bicubic, bicubic_matlab, bicubic_pulse, box or bilinear.
         factor: Enlargement. Default: the prior's resolution over the photo's side; 8 for --reference.
         out: Folder for the results. Default: results (results_smoke with --smoke).
@@ -80,6 +83,8 @@ class Settings:
     prior: str | None = None
     method: str = "rls_plus"
     preset: str = "paper"
+    network: Literal["vgg", "features"] | None = None
+    exact: bool = False
     kernel: str = "bicubic"
     factor: int | None = None
     out: str | None = None
@@ -105,18 +110,16 @@ def out_folder(settings: Settings) -> Path:
     return Path(settings.out or ("results_smoke" if settings.smoke else "results"))
 
 
-def make_solve(prior: Prior, params: Params, operator: operators.Operator, settings: Settings) -> tuple[Solve, dict]:
-    """The method for one operator, and all of its settings. Raises ValueError when the prior lacks what the method needs."""
-    factory, config_class = METHODS[settings.method]
-    config = resolve(config_class(preset=settings.preset), operator)
-    if settings.num_solutions > 1 and "init_spread" in config.PRESETS[config.preset]:
-        config = dataclasses.replace(config, init_spread=INIT_SPREAD)
-    if settings.smoke:
-        config = dataclasses.replace(config, **{f.name: SMOKE_STEPS for f in dataclasses.fields(config) if f.name.endswith("steps")})
-    solve = factory(prior, operator, config)
-    y = jax.ShapeDtypeStruct(operator.measurement_shape, np.float32)
-    jax.eval_shape(functools.partial(solve.phases[0].start, previous=None), jax.random.key(0), params, y)  # its checks, without compiling
-    return solve, dataclasses.asdict(config)
+def make_solve(prior: Prior, params: Params, operator: operators.Operator, settings: Settings) -> tuple[Solve, Params, dict]:
+    """The method for one operator, the parameters with the networks that it needs, and all of its settings.
+
+    Raises:
+        ValueError: the prior lacks what the method needs, or weights are not on this machine.
+    """
+    names = (settings.method, settings.preset, settings.network, settings.num_solutions, settings.exact, settings.smoke)
+    setup = Setup(*names)
+    solve, params = setups.make_solve(prior, params, operator, setup)
+    return solve, params, dataclasses.asdict(setups.make_config(setup, operator))
 
 
 def example_folder(prior: Path) -> str:
@@ -127,7 +130,8 @@ def example_folder(prior: Path) -> str:
 
 def describe(source: str, prior: Prior, params: Params, values: dict, jobs: Sequence[Job], settings: Settings) -> dict:
     """What config.json holds. A run goes on only in a folder where "settings", and the "values" of each factor, are the same."""
-    fixed = {name: getattr(settings, name) for name in ("method", "preset", "kernel", "factor", "fit", "seed", "num_solutions", "smoke")}
+    names = ("method", "preset", "network", "exact", "kernel", "factor", "fit", "seed", "num_solutions", "smoke")
+    fixed = {name: getattr(settings, name) for name in names}
     packages = ("jaxsr", "jax", "jaxlib", "optax", "numpy", "pillow")
     return {
         "settings": {"prior": prior.info.name, "prior_sha256": weights.digest(params), **fixed},
@@ -188,6 +192,8 @@ def save(folder: Path, job: Job, result: Result, seconds: float, method: str) ->
         return row | {"status": "error", "error": f"{job.photo.file}: the search went to infinity"}
     images.write(folder / job.output, result.image)
     found = {"residual": float(result.residual), "feasible": bool(result.feasible), "status": "ok"}
+    if "residual_before" in result.latent:
+        found["residual_before"] = float(result.latent["residual_before"])
     reference, problem = None, {}
     if job.photo.is_reference:
         try:
@@ -303,7 +309,7 @@ def main(settings: Settings) -> int:
     jobs, unusable = inputs.load_jobs(files, names, fitter, progress=settings.progress)
     factors = sorted({job.photo.factor for job in jobs})
     solves = {factor: make_solve(prior, params, fitter.operator(factor), settings) for factor in factors}
-    config = describe(source, prior, params, {factor: values for factor, (_, values) in solves.items()}, jobs, settings)
+    config = describe(source, prior, params, {factor: values for factor, (_, _, values) in solves.items()}, jobs, settings)
     with locks.only_here(out_folder(settings)):
         run = start_run(config, jobs, [name for group in names for name in group], settings)
         bad = [row | {"method": settings.method} for row in unusable if not run.is_there(row["output"])]
@@ -313,7 +319,7 @@ def main(settings: Settings) -> int:
         for factor in factors:
             group = [job for job in missing if job.photo.factor == factor]
             if group:
-                restore_jobs(run, group, solves[factor][0], params, settings)
+                restore_jobs(run, group, *solves[factor][:2], settings)
         print(summarise(run, jobs, bad, prior, settings))
         print(draw_grid(run, jobs, prior.info.resolution, settings.num_solutions))
     return 0

@@ -33,6 +33,13 @@ def geocross(w_plus: WPlus) -> Scalar:
     return jnp.mean(w_plus.shape[-1] * theta**2) / 8
 
 
+def cosine(w_plus: WPlus, reduction: str) -> Scalar:
+    """|1 - cos(w_i, w_j)| over all ordered pairs of rows, "mean" or "sum" (BRGM, arXiv:2012.04567)."""
+    unit = w_plus / jnp.sqrt(jnp.sum(w_plus**2, -1, keepdims=True) + 1e-12)
+    each = jnp.abs(1 - unit @ unit.T)
+    return jnp.mean(each) if reduction == "mean" else jnp.sum(each)
+
+
 def pairwise_mean_l2(w_plus: WPlus) -> Scalar:
     """Mean distance |w_i - w_j| over the pairs i < j of rows: P_cross as RLS's released code has it. Zero gradient between equal rows."""
     layers = w_plus.shape[0]

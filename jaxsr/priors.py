@@ -16,6 +16,7 @@ from jaxsr import weights
 from jaxsr.types import Params, PRNGKey
 
 ASSETS = Path(__file__).parent / "assets"
+GENERATOR = ("mapping", "synthesis", "generator")  # where a prior's params hold the weights of its generator
 
 
 class Info(NamedTuple):
@@ -42,6 +43,8 @@ class Prior(NamedTuple):
         noise: (kind, params, key=None) -> tuple of [r, r]; kind "const" (the checkpoint's), "none" (zeros) or "random".
         synthesize: (params, w_plus [num_layers, w_dim], noise) -> image [H, W, 3]; None for a prior without a w space.
         discriminate: (params, images [n, H, W, 3]) -> (logits [n], features, a list of [n, r, r, c] finest first).
+        split: (blocks) -> (head, tail), the generator cut behind that many of its resolutions (4 px is the first): head(params, z) gives a
+            tree with the feature map "x" [r, r, c], tail(params, tree) the image. None where it cannot be cut (BigGAN).
     """
 
     info: Info
@@ -51,10 +54,16 @@ class Prior(NamedTuple):
     noise: Callable
     synthesize: Any
     discriminate: Callable
+    split: Any = None
 
 
 def without_w(
-    about: tuple[str, str, str], sizes: tuple[int, int, int], sample: Callable, decode: Callable, discriminate: Callable
+    about: tuple[str, str, str],
+    sizes: tuple[int, int, int],
+    sample: Callable,
+    decode: Callable,
+    discriminate: Callable,
+    split: Callable | None = None,
 ) -> Prior:
     """A prior that has z alone: neither w nor noise maps.
 
@@ -64,10 +73,11 @@ def without_w(
         sample: as in `Prior`.
         decode: as in `Prior`.
         discriminate: as in `Prior`.
+        split: as in `Prior`.
     """
     (name, domain, licence), (resolution, z_dim, num_layers) = about, sizes
     info = Info(name, resolution, z_dim, 0, num_layers, (), domain, licence)
-    return Prior(info, sample, decode, None, lambda kind, params, key=None: (), None, discriminate)
+    return Prior(info, sample, decode, None, lambda kind, params, key=None: (), None, discriminate, split)
 
 
 def require_w(what: str, prior: Prior) -> None:
@@ -79,6 +89,14 @@ def require_w(what: str, prior: Prior) -> None:
 def tile(prior: Prior, w: jax.Array) -> jax.Array:
     """Repeats w [w_dim] or [1, w_dim] for every layer: [num_layers, w_dim], which comes back as it is."""
     return jnp.broadcast_to(w, (prior.info.num_layers, prior.info.w_dim))
+
+
+def start_in_w(prior: Prior, spread: float, key: PRNGKey, params: Params) -> jax.Array:
+    """Where searches in W start [w_dim]: at the mean of w, or `spread` of the way from there to a random w."""
+    w = params["statistics"]["w_mean"]
+    if spread > 0:
+        w = w + spread * (prior.map(params, jax.random.normal(key, (prior.info.z_dim,))) - w)
+    return w
 
 
 def in_w(prior: Prior) -> Prior:

@@ -8,6 +8,11 @@ from jaxtyping import Array, Float
 from jaxsr.types import Noise
 
 
+def linear1cycle(peak: float, steps: int) -> optax.Schedule:
+    """PULSE's other schedule: up from peak / 10 to `peak` at half the steps, and back."""
+    return lambda count: peak * (9 * (1 - jnp.abs(2 * count / steps - 1)) + 1) / 10
+
+
 def linear1cycledrop(peak: float, steps: int) -> optax.Schedule:
     """PULSE's schedule (released code, arXiv:2003.03808): up from peak / 10 to `peak` and back over 90 % of the steps, then to peak / 1000.
 

@@ -16,7 +16,7 @@ class Shallow(NamedTuple):
     channels: width that each block of the generator takes, then that of the last one's output; attention: blocks before it, 0: none.
     part: noise of each block besides the class; first: noise of the first layer; vector: length of a class's vector.
     statistics: "stored", "bn.stored" (mybn) or "bn.running" (cross replica).
-    hub: as the converter from TensorFlow Hub writes it, without singular values.
+    vectors: what its spectrally normalised layers have; TensorFlow Hub's converter writes no "sv0", and with () none is normalised.
     below: width that each block of the discriminator puts out.
     """
 
@@ -27,7 +27,7 @@ class Shallow(NamedTuple):
     vector: int = 5
     classes: int = 7
     statistics: str = "stored"
-    hub: bool = False
+    vectors: tuple = ("u0", "sv0")
     below: tuple = ()
     below_attention: int = 0
 
@@ -68,7 +68,9 @@ class State(dict):
         if "weight_u" in self.sides:
             self |= {f"{name}.weight_orig": kernel, f"{name}.weight_u": u, f"{name}.weight_v": v}
         else:
-            self |= {f"{name}.weight": kernel, f"{name}.u0": u[None]} | ({f"{name}.sv0": u[:1]} if "sv0" in self.sides else {})
+            vectors = {f"{name}.u0": u[None], f"{name}.sv0": u[:1]}
+            self |= {f"{name}.weight": kernel if self.sides else kernel / np.linalg.norm(matrix, 2)}
+            self |= {key: vector for key, vector in vectors.items() if key.split(".")[-1] in self.sides}
 
     def attention(self, name, width, names):
         for kind, (outputs, inputs) in {"theta": (width // 8, width), "phi": (width // 8, width), "g": (width // 2, width)}.items():
@@ -77,7 +79,7 @@ class State(dict):
 
 
 def generator(sizes, seed=0):
-    state = State(seed, ("u0",) if sizes.hub else ("u0", "sv0"))
+    state = State(seed, sizes.vectors)
     state.normal("shared.weight", sizes.classes, sizes.vector)
     state.layer("linear", 16 * sizes.channels[0], sizes.first)
 
@@ -155,3 +157,53 @@ def deep(sizes, seed=2):
 
 def tensors(state):
     return {name: Tensor(array) for name, array in state.items()}
+
+
+# What can be wrong with a state dict: each changes one.
+
+
+def without(prefix):
+    def change(state):
+        for name in [name for name in state if name.startswith(prefix)]:
+            del state[name]
+
+    return change
+
+
+def cut(name):
+    return lambda state: state.update({name: state[name][..., :-1]})
+
+
+def zero(name):
+    return lambda state: state.update({name: 0 * state[name]})
+
+
+def second_attention(state):
+    """Where there is one, of whichever block."""
+    (place,) = {name.split(".")[1] for name in state if ".1.gamma" in name}
+    other = f"blocks.{1 - int(place)}.1."
+    state |= {name.replace(f"blocks.{place}.1.", other): array for name, array in state.items() if f"blocks.{place}.1." in name}
+
+
+def one_embedding_a_layer(state):
+    """G_shared False: every layer has a vector of its own for each class."""
+    classes = len(state.pop("shared.weight"))
+    for name in [name for name in state if ".gain." in name or ".bias." in name]:
+        array = state.pop(name)
+        if name.endswith("weight"):
+            state[name] = np.zeros((classes, len(array)), np.float32)
+
+
+def thin(state):
+    """D_wide False: a block's first layer keeps the width."""
+    width = state["blocks.1.0.conv1.weight"].shape[1]
+    state["blocks.1.0.conv1.weight"], state["blocks.1.0.conv1.u0"] = np.ones((width, width, 3, 3), "f4"), np.ones((1, width), "f4")
+    state["blocks.1.0.conv1.bias"], kernel = np.ones(width, "f4"), state["blocks.1.0.conv2.weight"]
+    state["blocks.1.0.conv2.weight"] = np.ones((len(kernel), width, 3, 3), "f4")
+
+
+def standing_sums(state):
+    """Saved while standing statistics are being gathered: sums over so many batches."""
+    for name in state:
+        if name.endswith("accumulation_counter"):
+            state[name] = np.full(1, 16, np.float32)

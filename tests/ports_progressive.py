@@ -1,6 +1,7 @@
 """Writes small checkpoints of StyleGAN1 and PGGAN in every format, each from the official variables {TensorFlow's name: array}."""
 
 import re
+from typing import NamedTuple
 
 import numpy as np
 import ports_files as files
@@ -61,7 +62,7 @@ def stylegan1(resolution=16, seed=0):
 
 
 def pggan(resolution=16, seed=0, fused=True):
-    """Variables of Gs and of D."""
+    """Variables of Gs and of D; the generator that is not fused computes what the fused one does."""
     draw, widths = _Draw(seed), WIDTHS[resolution]
     draw("4x4/Dense/weight", Z_DIM, widths[0] * 16)
     draw("4x4/Dense/bias", widths[0], scale=0.3)
@@ -69,11 +70,12 @@ def pggan(resolution=16, seed=0, fused=True):
     draw.layer(f"ToRGB_lod{_lod(4, resolution)}", 1, 1, widths[0], 3)
     for inputs, (side, width) in zip(widths, _sides(widths)[1:], strict=False):
         block = f"{side}x{side}"
-        draw(f"{block}/{'Conv0_up' if fused else 'Conv0'}/weight", 3, 3, *((width, inputs) if fused else (inputs, width)))
-        draw(f"{block}/{'Conv0_up' if fused else 'Conv0'}/bias", width, scale=0.3)
+        draw(f"{block}/Conv0_up/weight", 3, 3, width, inputs)
+        draw(f"{block}/Conv0_up/bias", width, scale=0.3)
         draw.layer(f"{block}/Conv1", 3, 3, width, width)
         draw.layer(f"ToRGB_lod{_lod(side, resolution)}", 1, 1, width, 3)
-    return draw.variables, discriminator(widths, seed + 1, "Conv1_down" if fused else "Conv1")
+    variables = draw.variables if fused else turned(draw.variables)
+    return variables, discriminator(widths, seed + 1, "Conv1_down" if fused else "Conv1")
 
 
 def discriminator(widths, seed, second):
@@ -90,12 +92,10 @@ def discriminator(widths, seed, second):
 
 
 def turned(variables):
-    """The unfused PGGAN that computes what a fused one does."""
-    names = {name: name.replace("Conv0_up", "Conv0") for name in variables}
-    return {
-        names[name]: array[::-1, ::-1].transpose(0, 1, 3, 2) if name.endswith("Conv0_up/weight") else array
-        for name, array in variables.items()
-    }
+    """A fused PGGAN's kernels [k, k, outputs, inputs] of transposed convolutions as those of convolutions."""
+    up = "Conv0_up/weight"
+    kernels = {name: x[::-1, ::-1].transpose(0, 1, 3, 2) if name.endswith(up) else x for name, x in variables.items()}
+    return {name.replace("Conv0_up", "Conv0"): x for name, x in kernels.items()}
 
 
 def _network(kind, version, name, variables, settings, components=None):
@@ -125,7 +125,7 @@ def stylegan1_pickle(networks, settings=None, d_settings=None, lod=0.0, protocol
 PARTS = ("synthesis", "mapping")
 
 
-def pggan_pickle(networks, settings=None, d_settings=None, lod=0.0, kind=TFUTIL):
+def pggan_pickle(networks, settings=None, d_settings=None, *, lod=0.0, kind=TFUTIL, names=("G", "D", "Gs")):
     """(G, D, Gs) of NVIDIA's PGGAN code: version 2, no components. With `kind` NETWORK, as StyleGAN1's code writes a PGGAN."""
     (g, d), number = networks, {"lod": np.float32(lod)}
     other = {n: x + 1 for n, x in g.items()}
@@ -134,7 +134,8 @@ def pggan_pickle(networks, settings=None, d_settings=None, lod=0.0, kind=TFUTIL)
     def network(name, variables, own):
         return _network(kind, version, name, number | variables, own or {}, components)
 
-    return files.pickled((network("G", other, settings), network("D", d, d_settings), network("Gs", g, settings)))
+    parts = (other, settings), (d, d_settings), (g, settings)
+    return files.pickled(tuple(network(name, *part) for name, part in zip(names, parts, strict=True)))
 
 
 def _tensors(state):
@@ -253,3 +254,72 @@ def zoo(variables, averaged=True):
     if averaged:
         content |= {"avgG": content["netG"], "netG": state({name: x + 1 for name, x in variables.items()})}
     return content
+
+
+class Case(NamedTuple):
+    """A network's files, the official variables in them, and how the reference has to compute it."""
+
+    contents: list[bytes]
+    variables: dict
+    options: dict
+    discriminator: dict | None = None
+    group: int = 4
+
+
+def _stylegan1(resolution, fused="auto", lr=0.01):
+    g, d = stylegan1(resolution)
+    settings = {name: value for name, value in {"fused_scale": fused, "mapping_lrmul": lr}.items() if value not in ("auto", 0.01)}
+    content = stylegan1_pickle((g, d), settings, {"mbstd_group_size": 2, "fused_scale": fused})
+    return Case([content], g, {"fused": fused}, d, 2)
+
+
+def _pulse(resolution, split):
+    variables = stylegan1(resolution)[0]
+    contents = [files.zipped(part) for part in pulse(variables)] if split else [files.legacy(pulse_one(variables))]
+    return Case(contents, variables, {"eps": 1e-5})
+
+
+def _pggan(fused, **names):
+    g, d = pggan(fused=fused)
+    settings = {} if fused else {"fused_scale": False}
+    return Case([pggan_pickle((g, d), settings, settings, **names)], g, {"fused": fused}, d)
+
+
+def _pggan_by_stylegan1():
+    """StyleGAN1's code keeps PGGAN's fused kernels [k, k, inputs, outputs]."""
+    (g, d), up = pggan(), "Conv0_up/weight"
+    swapped = {name: array.transpose(0, 1, 3, 2) if name.endswith(up) else array for name, array in g.items()}
+    return Case([pggan_pickle((swapped, d), kind=files.NETWORK)], g, {"fused": True}, d)
+
+
+def noise_of(variables):
+    """StyleGAN1's noise maps."""
+    count = sum(name.startswith("synthesis/noise") for name in variables)
+    return [variables[f"synthesis/noise{i}"][0, 0] for i in range(count)]
+
+
+def _torch(write, pack, fused=False, bias=()):
+    variables = pggan(fused=fused)[0]
+    if bias:
+        variables["4x4/Dense/bias"] = np.random.default_rng(7).normal(size=(8, *bias)).astype(np.float32)
+    return Case([pack(write(variables))], variables, {"fused": fused})
+
+
+STYLEGAN1 = {
+    "TensorFlow": lambda: _stylegan1(128),
+    "TensorFlow, fused": lambda: _stylegan1(16, True, 0.02),
+    "TensorFlow, not fused": lambda: _stylegan1(128, False),
+    "PULSE": lambda: _pulse(128, True),
+    "PULSE in one file": lambda: _pulse(16, False),
+}
+PGGAN = {
+    "PGGAN TensorFlow": lambda: _pggan(True),
+    "PGGAN TensorFlow, not fused": lambda: _pggan(False),
+    "PGGAN TensorFlow, NVIDIA's own": lambda: _pggan(False, names=("G_paper", "D_paper", "G_paper")),
+    "PGGAN by StyleGAN1": _pggan_by_stylegan1,
+    "genforce": lambda: _torch(genforce, files.legacy),
+    "genforce, fused": lambda: _torch(genforce, files.zipped, True),
+    "ptrblck": lambda: _torch(ptrblck, files.zipped),
+    "zoo": lambda: _torch(zoo, files.legacy, bias=(4, 4)),
+    "zoo, not averaged": lambda: _torch(lambda v: zoo(v, averaged=False), files.zipped, bias=(4, 4)),
+}

@@ -112,7 +112,7 @@ def stylegan1_synthesis(variables, w_plus, noise, fused="auto", eps=1e-8):
 
     def finished(x, name, index):
         name = f"synthesis/{name}"
-        x = x + np.asarray(variables[f"{name}/Noise/weight"], np.float64)[None, :, None, None] * noise[index]
+        x = x + np.asarray(variables[f"{name}/Noise/weight"], np.float64)[None, :, None, None] * np.asarray(noise[index], np.float64)
         x = instance_norm(activated(x, variables, name), eps)
         style = w_plus[index] @ weight(variables, f"{name}/StyleMod", gain=1) + variables[f"{name}/StyleMod/bias"]
         scale, shift = style.reshape(2, 1, -1, 1, 1)

@@ -21,7 +21,7 @@ from evaluate import Settings
 from scores import COLUMNS
 from suites import Suite, Variant
 
-from jaxsr import images, report
+from jaxsr import images, operators, report
 from jaxsr.intervals import Interval
 from jaxsr.methods import METHODS, resolve
 
@@ -160,7 +160,7 @@ def test_every_suite_can_be_planned(name, resolution):
     for variant in suite.variants:
         if variant.method in METHODS:
             assert set(variant.settings) <= FIELDS[variant.method]
-            resolve(METHODS[variant.method][1](preset="paper", **variant.settings), None)
+            resolve(METHODS[variant.method][1](**{"preset": "paper", **variant.settings}), operators.identity((8, 8, 3)))
 
 
 @pytest.mark.parametrize(

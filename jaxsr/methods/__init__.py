@@ -3,11 +3,48 @@
 A new method is one file here and one line in `METHODS`. `resolve(config, operator)` gives the config with all values explicit.
 """
 
-from jaxsr.methods._common import resolve
+from jaxsr.methods._common import consistent, exact, resolve
+from jaxsr.methods._perceptual import networks
+from jaxsr.methods.brgm import BRGM, brgm
+from jaxsr.methods.iagan import IAGAN, iagan
+from jaxsr.methods.mganprior import MGANPrior, mganprior
+from jaxsr.methods.phased import Phased, phased
 from jaxsr.methods.pulse import PULSE, pulse
 from jaxsr.methods.rls import RLS, rls
 from jaxsr.methods.rls_plus import RLSPlus, rls_plus
+from jaxsr.methods.rlse import RLSE, rlse
 
-METHODS = {"pulse": (pulse, PULSE), "rls": (rls, RLS), "rls_plus": (rls_plus, RLSPlus)}
+METHODS = {
+    "pulse": (pulse, PULSE),
+    "brgm": (brgm, BRGM),
+    "mganprior": (mganprior, MGANPrior),
+    "iagan": (iagan, IAGAN),
+    "phased": (phased, Phased),
+    "rlse": (rlse, RLSE),
+    "rls": (rls, RLS),
+    "rls_plus": (rls_plus, RLSPlus),
+}
 
-__all__ = ["METHODS", "PULSE", "RLS", "RLSPlus", "pulse", "resolve", "rls", "rls_plus"]
+__all__ = [
+    "BRGM",
+    "IAGAN",
+    "METHODS",
+    "PULSE",
+    "RLS",
+    "RLSE",
+    "MGANPrior",
+    "Phased",
+    "RLSPlus",
+    "brgm",
+    "consistent",
+    "exact",
+    "iagan",
+    "mganprior",
+    "networks",
+    "phased",
+    "pulse",
+    "resolve",
+    "rls",
+    "rls_plus",
+    "rlse",
+]

@@ -4,8 +4,11 @@ import dataclasses
 import typing
 from typing import Any
 
+import jax.numpy as jnp
+
 from jaxsr.priors import Prior, require_w
-from jaxsr.types import Measurement, Params
+from jaxsr.search import Solve
+from jaxsr.types import Image, Measurement, Params
 
 
 def resolve(config: Any, operator: Any) -> Any:
@@ -38,12 +41,22 @@ def _check_choices(config: Any) -> None:
 def check_prior(method: str, prior: Prior, operator: Any) -> None:
     """Raises ValueError unless the prior has a w space and makes the images that the operator takes."""
     require_w(f"method {method}", prior)
+    check_images(prior, operator)
+
+
+def check_images(prior: Prior, operator: Any) -> None:
+    """Raises ValueError unless the prior makes the images that the operator takes."""
     made = (prior.info.resolution, prior.info.resolution, 3)
     if tuple(operator.image_shape) != made:
         raise ValueError(f"the operator takes images {tuple(operator.image_shape)}, but prior {prior.info.name!r} makes {made}")
 
 
-HINTS = {"statistics": "see jaxsr.priors.latent_statistics", "flow": "run experiments/train_flow.py"}
+HINTS = {
+    "statistics": ("statistics of w", "see jaxsr.priors.latent_statistics"),
+    "flow": ("a flow", "run experiments/train_flow.py"),
+    "perceptual": ("a perceptual network", "see jaxsr.methods.networks"),
+    "discriminator": ("a discriminator", "the prior's checkpoint held a generator alone"),
+}
 
 
 def check_inputs(method: str, operator: Any, params: Params, y: Measurement, *, needs: tuple[str, ...]) -> None:
@@ -52,5 +65,29 @@ def check_inputs(method: str, operator: Any, params: Params, y: Measurement, *, 
         raise ValueError(f"y has shape {tuple(y.shape)}, but the operator measures {tuple(operator.measurement_shape)}")
     for name in needs:
         if name not in params:
-            article = "a flow" if name == "flow" else f"{name} of w"
-            raise ValueError(f"method {method} needs {article}: params has no {name!r} ({HINTS[name]})")
+            what, hint = HINTS[name]
+            raise ValueError(f"method {method} needs {what}: params has no {name!r} ({hint})")
+
+
+def as_image(operator: Any, y: Measurement) -> Image:
+    """A measurement as an image [h, w, 3] that a network can look at: grey ones in three channels, and in place of what is no image the
+    image of least norm that explains it."""
+    if y.ndim != 3:
+        return operator.pinv(y)
+    return jnp.broadcast_to(y, (*y.shape[:2], 3)) if y.shape[2] == 1 else y
+
+
+def exact(solve: Solve) -> Solve:
+    """The same method, whose image is made `consistent` with the measurement at the end; the latent tells "residual_before" it was."""
+
+    def finish(params, y, variables, context):
+        image, latent = solve.finish(params, y, variables, context)
+        before = jnp.mean((solve.operator(image) - y) ** 2)
+        return consistent(solve.operator, image, y), {**latent, "residual_before": before}
+
+    return dataclasses.replace(solve, finish=finish)
+
+
+def consistent(operator: Any, image: Image, y: Measurement) -> Image:
+    """x + pinv(y - A x): the image nearest to x that explains y as well as any does; what the measurement does not see of x stays."""
+    return image + operator.pinv(y - operator(image))

@@ -1,29 +1,18 @@
 """PULSE: search on spheres for an image that downscales to the measurement (Menon et al., CVPR 2020, arXiv:2003.03808)."""
 
 import dataclasses
-import math
 from typing import Any, ClassVar, Literal
 
-import jax
 import jax.numpy as jnp
-import optax
 
-from jaxsr import objectives, transforms
-from jaxsr.methods import _common
+from jaxsr import objectives
+from jaxsr.methods import _common, _spheres
 from jaxsr.priors import Prior
 from jaxsr.search import Phase, Solve
 
-PAPER = {
-    "steps": 100,
-    "learning_rate": 0.4,
-    "fit_weight": 100.0,
-    "geocross_weight": 0.05,
-    "eps": 2e-3,
-    "num_noise": 5,
-    "bad_noise_layer": 17,
-    "radius": "sqrt_d",
-}
+PAPER = {**_spheres.SETTINGS, "fit": "l2", "fit_weight": 100.0, "geocross_weight": 0.05, "radius": "sqrt_d"}
 CODE = {**PAPER, "radius": "draw"}
+FITS = {"l2": (objectives.l2, 1.0), "l1": (objectives.l1, 10.0)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,25 +21,33 @@ class PULSE:
 
     The paper's text fixes 100 steps, step size 0.4, a random start and the sphere of radius sqrt(d); the numbers of the rest (weights, eps,
     schedule, noise) are the released code's, so the two presets share them. They differ in the radius: sqrt(d) for preset "paper", the
-    norm of the random start, near sqrt(d), for "code".
+    norm of the random start, near sqrt(d), for "code". The release's -duplicates k are k results under k seeds.
 
     Attributes:
         steps: iterates.
-        learning_rate: peak of the schedule linear1cycledrop, of Adam.
-        fit_weight: of max(mean squared A(image) - y, eps), which has no gradient once the image is feasible.
-        geocross_weight: of the geodesic cross term on w+ (W+ only; the original's W is an infinite weight).
+        learning_rate: of Adam, the peak of the schedule.
+        schedule: of the step size: "fixed", "linear1cycle" or "linear1cycledrop".
+        fit: "l2", max(mean (A(image) - y)^2, eps), or "l1", 10 max(mean |A(image) - y|, eps); no gradient once below eps.
+        fit_weight: of the fit.
+        geocross_weight: of the geodesic cross term on w+ (0 with a tiled latent, whose rows are equal).
         eps: largest feasible residual (mean square on [0, 1]).
-        num_noise: how many noise maps, coarsest first, are searched on spheres; the others stay as drawn.
-        bad_noise_layer: the index of a map that is set to zero, 17 (StyleGAN at 1024 px); ignored if the prior has fewer maps.
+        tile_latent: one v for all layers, a search in W.
+        noise: "trainable": the first maps are searched on spheres; "fixed": all stay as drawn; "zero": there is none.
+        num_noise: how many noise maps, coarsest first, are searched; the others stay as drawn.
+        bad_noise_layer: the index of a map that is set to zero, 17 (StyleGAN1 at 1024 px); ignored if the prior has fewer maps.
         radius: of the spheres of v, the whitened w: "sqrt_d" or "draw".
     """
 
     preset: Literal["paper", "code"] = "paper"
     steps: int | None = None
     learning_rate: float | None = None
+    schedule: Literal["fixed", "linear1cycle", "linear1cycledrop"] | None = None
+    fit: Literal["l2", "l1"] | None = None
     fit_weight: float | None = None
     geocross_weight: float | None = None
     eps: float | None = None
+    tile_latent: bool | None = None
+    noise: Literal["trainable", "fixed", "zero"] | None = None
     num_noise: int | None = None
     bad_noise_layer: int | None = None
     radius: Literal["sqrt_d", "draw"] | None = None
@@ -75,39 +72,16 @@ def pulse(prior: Prior, operator: Any, config: PULSE = PULSE()) -> Solve:
 
     def start(key, params, y, previous):
         _common.check_inputs("pulse", operator, params, y, needs=("statistics",))
-        return _start(prior, settings, key, params)
-
-    def decode(params, variables, context):
-        w_plus = transforms.unwhiten(variables["v"], params["statistics"]["white_mean"], params["statistics"]["white_std"])
-        noise = variables["noise"] + context["noise"]
-        return prior.synthesize(params, w_plus, noise), {"w_plus": w_plus, "noise": noise}
+        return _spheres.start(prior, settings, key, params)
 
     def loss(params, y, context, variables):
-        image, latent = decode(params, variables, context)
-        fit, geocross = objectives.l2(operator(image), y), objectives.geocross(latent["w_plus"])
-        total = settings.fit_weight * jnp.maximum(fit, settings.eps) + settings.geocross_weight * geocross
-        return total, {"l2": fit, "geocross": geocross}
+        image, latent = _spheres.decode(prior, params, variables, context)
+        distance, gain = FITS[settings.fit]
+        fit, geocross = distance(operator(image), y), objectives.geocross(latent["w_plus"])
+        total = settings.fit_weight * gain * jnp.maximum(fit, settings.eps) + settings.geocross_weight * geocross
+        return total, {settings.fit: fit, "geocross": geocross}
 
     def finish(params, y, variables, context):
-        return decode(params, variables, context)
+        return _spheres.decode(prior, params, variables, context)
 
-    tx = optax.adam(transforms.linear1cycledrop(settings.learning_rate, settings.steps))
-    return Solve((Phase(settings.steps, start, loss, tx, _project),), finish, operator, settings.eps)
-
-
-def _start(prior: Prior, config: Any, key, params) -> tuple[dict, dict]:
-    key_v, key_noise = jax.random.split(key)
-    v = jax.random.normal(key_v, (prior.info.num_layers, prior.info.w_dim))
-    if config.radius == "sqrt_d":
-        v = transforms.project_to_sphere(v, jnp.asarray(math.sqrt(prior.info.w_dim)))
-    noise = prior.noise("random", params, key_noise)
-    noise = tuple(jnp.zeros_like(map) if i == config.bad_noise_layer else map for i, map in enumerate(noise))
-    searched, fixed = noise[: config.num_noise], noise[config.num_noise :]
-    radii = {"v": transforms.norm(v), "noise": tuple(transforms.norm(map, (-2, -1)) for map in searched)}
-    return {"v": v, "noise": searched}, {"noise": fixed, "radii": radii}
-
-
-def _project(context: dict, variables: dict) -> dict:
-    radii = context["radii"]
-    noise = (transforms.project_to_sphere(map, r, (-2, -1)) for map, r in zip(variables["noise"], radii["noise"], strict=True))
-    return {"v": transforms.project_to_sphere(variables["v"], radii["v"]), "noise": tuple(noise)}
+    return Solve((Phase(settings.steps, start, loss, _spheres.adam(settings), _spheres.project),), finish, operator, settings.eps)

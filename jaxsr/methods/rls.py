@@ -8,7 +8,7 @@ import optax
 
 from jaxsr import objectives, transforms
 from jaxsr.methods import _common
-from jaxsr.priors import Prior, tile
+from jaxsr.priors import Prior, start_in_w, tile
 from jaxsr.search import Phase, Solve
 
 PAPER = {
@@ -102,9 +102,7 @@ def search_phase(method: str, prior: Prior, operator: Any, config: Any) -> Phase
     def start(key, params, y, previous):
         _common.check_inputs(method, operator, params, y, needs=("statistics", "flow"))
         key_noise, key_w = jax.random.split(key)
-        w = params["statistics"]["w_mean"]
-        if config.init_spread > 0:
-            w = w + config.init_spread * (prior.map(params, jax.random.normal(key_w, (prior.info.z_dim,))) - w)
+        w = start_in_w(prior, config.init_spread, key_w, params)
         noise = transforms.renormalise_noise(prior.noise("random", params, key_noise))
         return {"w_plus": w[None] if config.space == "w" else tile(prior, w)}, {"noise": noise}
 

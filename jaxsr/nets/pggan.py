@@ -4,6 +4,7 @@ Networks speak [-1, 1] and HWC; `pggan` wraps them as a `Prior`, which speaks [0
 """
 
 import dataclasses
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -42,22 +43,28 @@ class First(nn.Module):
 
 
 class Generator(nn.Module):
-    """z [z_dim] -> image [H, W, 3], nominally in [-1, 1]; every layer's output is normalised over its channels."""
+    """z [z_dim] -> image [H, W, 3], nominally in [-1, 1]; what a layer takes is normalised over its channels.
+
+    Run in part, it takes z or the map [r, r, c] that layer `start` takes, and gives the image or the map that layer `stop` takes.
+    """
 
     config: Config
 
     @nn.compact
-    def __call__(self, z: jax.Array) -> jax.Array:
+    def __call__(self, x: jax.Array, start: int = 0, stop: int | None = None) -> jax.Array:
         config = self.config
-        x = pixel_norm(First(config.width(4), name="layer0")(pixel_norm(z)))[None].astype(config.dtype)
-        for i in range(1, config.num_layers):
-            x = pixel_norm(Conv(config.width(4 << i // 2), up=i % 2 == 0, name=f"layer{i}")(x))
-        return Dense(3, gain=1.0, name="torgb")(x[0].astype(jnp.float32))
+        for i in range(config.num_layers)[start:stop]:
+            x = pixel_norm(x)
+            if i == 0:
+                x = First(config.width(4), name="layer0")(x).astype(config.dtype)
+            else:
+                x = Conv(config.width(4 << i // 2), up=i % 2 == 0, name=f"layer{i}")(x[None])[0]
+        return x if stop is not None else Dense(3, gain=1.0, name="torgb")(pixel_norm(x.astype(jnp.float32)))
 
 
-def generator(config: Config, params: Params, z: jax.Array) -> jax.Array:
-    """z [z_dim] -> image [H, W, 3] in [-1, 1]; params as in params["generator"]."""
-    return apply(Generator(config), params, z)
+def generator(config: Config, params: Params, x: jax.Array, start: int = 0, stop: int | None = None) -> jax.Array:
+    """z [z_dim] -> image [H, W, 3] in [-1, 1], or in part, see `Generator`; params as in params["generator"]."""
+    return apply(Generator(config), params, x, start, stop)
 
 
 def discriminator(config: Config, params: Params, images: jax.Array) -> tuple[jax.Array, list[jax.Array]]:
@@ -87,5 +94,14 @@ def pggan(config: Config, *, name: str = "pggan", domain: str = "", licence: str
     def discriminate(params: Params, images: jax.Array) -> tuple[jax.Array, list[jax.Array]]:
         return discriminator(config, params["discriminator"], 2 * images - 1)
 
+    def split(blocks: int) -> tuple[Callable, Callable]:
+        def head(params: Params, z: jax.Array) -> dict:
+            return {"x": generator(config, params["generator"], z, 0, 2 * blocks)}
+
+        def tail(params: Params, cut: dict) -> jax.Array:
+            return 0.5 + 0.5 * generator(config, params["generator"], cut["x"], 2 * blocks)
+
+        return head, tail
+
     sizes = config.resolution, config.z_dim, config.num_layers
-    return without_w((name, domain, licence), sizes, sample, decode, discriminate)
+    return without_w((name, domain, licence), sizes, sample, decode, discriminate, split)

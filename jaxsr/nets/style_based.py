@@ -15,6 +15,7 @@ from jaxsr.priors import Info, Prior
 from jaxsr.types import Noise, Params, PRNGKey
 
 SQRT2 = float(np.sqrt(2))
+Cut = tuple[jax.Array | None, jax.Array | None]  # what lies between two blocks: the feature map and the image so far
 
 
 @dataclasses.dataclass(frozen=True)
@@ -128,13 +129,35 @@ def _noise(config: Config) -> Callable:
     return noise
 
 
+def _tile(config: Config, w: jax.Array) -> jax.Array:
+    return jnp.broadcast_to(w, (config.num_layers, config.w_dim))
+
+
+def _splitter(config: Config, map_: Callable, synthesis: Callable) -> Callable:
+    """`Prior.split`: between the two parts lie the map, the RGB so far (StyleGAN2) and w; the noise is the checkpoint's."""
+
+    def split(blocks: int) -> tuple[Callable, Callable]:
+        def head(params: Params, z: jax.Array) -> dict:
+            w = map_(params, z)
+            x, rgb = synthesis(config, params["synthesis"], _tile(config, w), tuple(params["noise"]), stop=blocks)
+            return {"x": x, "rgb": rgb, "w": w}
+
+        def tail(params: Params, cut: dict) -> jax.Array:
+            before, w_plus = (cut["x"], cut["rgb"]), _tile(config, cut["w"])
+            return 0.5 + 0.5 * synthesis(config, params["synthesis"], w_plus, tuple(params["noise"]), before, blocks)[1]
+
+        return head, tail
+
+    return split
+
+
 def prior(config: Config, about: tuple[str, str, str], synthesis: Callable, discriminator: Callable) -> Prior:
     """The `Prior` over z of a style-based network.
 
     Args:
         config: its sizes.
         about: name, domain and licence.
-        synthesis: (config, params, w_plus [num_layers, w_dim], noise) -> image [H, W, 3] in [-1, 1].
+        synthesis: (config, params, w_plus [num_layers, w_dim], noise, cut, start, stop) -> (map, image [H, W, 3] in [-1, 1]).
         discriminator: (config, params, images [n, H, W, 3] in [-1, 1]) -> (logits [n], features).
     """
     noise = _noise(config)
@@ -148,15 +171,14 @@ def prior(config: Config, about: tuple[str, str, str], synthesis: Callable, disc
         return center + truncation * (w - center)
 
     def synthesize(params: Params, w_plus: jax.Array, noise: Noise) -> jax.Array:
-        return 0.5 + 0.5 * synthesis(config, params["synthesis"], w_plus, noise)
+        return 0.5 + 0.5 * synthesis(config, params["synthesis"], w_plus, noise)[1]
 
     def decode(params: Params, z: jax.Array) -> jax.Array:
-        w_plus = jnp.broadcast_to(map_(params, z), (config.num_layers, config.w_dim))
-        return synthesize(params, w_plus, noise("const", params))
+        return synthesize(params, _tile(config, map_(params, z)), noise("const", params))
 
     def discriminate(params: Params, images: jax.Array) -> tuple[jax.Array, list[jax.Array]]:
         return discriminator(config, params["discriminator"], 2 * images - 1)
 
     name, domain, licence = about
     info = Info(name, config.resolution, config.z_dim, config.w_dim, config.num_layers, config.noise_shapes, domain, licence)
-    return Prior(info, sample, decode, map_, noise, synthesize, discriminate)
+    return Prior(info, sample, decode, map_, noise, synthesize, discriminate, _splitter(config, map_, synthesis))

@@ -13,7 +13,7 @@ from jax import lax
 
 from jaxsr.nets import progressive, style_based
 from jaxsr.nets.progressive import Conv, blur
-from jaxsr.nets.style_based import Dense, apply
+from jaxsr.nets.style_based import Cut, Dense, apply
 from jaxsr.priors import Prior
 from jaxsr.types import Noise, Params, PRNGKey
 
@@ -67,26 +67,33 @@ class SynthesisBlock(nn.Module):
 
 
 class Synthesis(nn.Module):
-    """w_plus [num_layers, w_dim] and noise maps -> image [H, W, 3], nominally in [-1, 1]."""
+    """w_plus [num_layers, w_dim] and noise maps -> the last map [H, W, c] and the image [H, W, 3], nominally in [-1, 1].
+
+    The blocks from `start` to `stop` alone take and give what lies between blocks: the map, and no image yet.
+    """
 
     config: Config
 
     @nn.compact
-    def __call__(self, w_plus: jax.Array, noise: Noise) -> jax.Array:
-        x: jax.Array | None = None
-        for i, resolution in enumerate(self.config.resolutions):
+    def __call__(self, w_plus: jax.Array, noise: Noise, cut: Cut = (None, None), start: int = 0, stop: int | None = None) -> Cut:
+        x, _ = cut
+        for i, resolution in list(enumerate(self.config.resolutions))[start:stop]:
             x = SynthesisBlock(self.config, resolution, name=f"b{resolution}")(x, w_plus[2 * i : 2 * i + 2], noise[2 * i : 2 * i + 2])
-        assert x is not None
-        return progressive.Dense(3, gain=1.0, name="torgb")(x)
+        return x, None if stop is not None else progressive.Dense(3, gain=1.0, name="torgb")(jnp.asarray(x))
 
 
 def _discriminator(config: Config) -> nn.Module:
     return progressive.Discriminator(config, config.hidden, blurred=True)
 
 
-def synthesis(config: Config, params: Params, w_plus: jax.Array, noise: Noise) -> jax.Array:
-    """w_plus [num_layers, w_dim] and noise maps -> image [H, W, 3] in [-1, 1]; params as in params["synthesis"]."""
-    return apply(Synthesis(config), params, w_plus, noise)
+def synthesis(
+    config: Config, params: Params, w_plus: jax.Array, noise: Noise, cut: Cut = (None, None), start: int = 0, stop: int | None = None
+) -> Cut:
+    """w_plus [num_layers, w_dim] and noise maps -> last map, and image [H, W, 3] in [-1, 1]; params as in params["synthesis"].
+
+    In part, see `Synthesis`.
+    """
+    return apply(Synthesis(config), params, w_plus, noise, cut, start, stop)
 
 
 def discriminator(config: Config, params: Params, images: jax.Array) -> tuple[jax.Array, list[jax.Array]]:

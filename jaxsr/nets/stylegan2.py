@@ -16,7 +16,7 @@ from jax import lax
 from jaxsr.nets import style_based
 from jaxsr.nets.convolution import conv, cut, interleave, pad, same
 from jaxsr.nets.progressive import minibatch_std
-from jaxsr.nets.style_based import SQRT2, Dense, apply, lrelu
+from jaxsr.nets.style_based import SQRT2, Cut, Dense, apply, lrelu
 from jaxsr.priors import Prior
 from jaxsr.types import Noise, Params, PRNGKey
 
@@ -151,18 +151,21 @@ class SynthesisBlock(nn.Module):
 
 
 class Synthesis(nn.Module):
-    """w_plus [num_layers, w_dim] and noise maps -> image [H, W, 3], nominally in [-1, 1]."""
+    """w_plus [num_layers, w_dim] and noise maps -> the last map [H, W, c] and the image [H, W, 3], nominally in [-1, 1].
+
+    The blocks from `start` to `stop` alone take and give what lies between blocks.
+    """
 
     config: Config
 
     @nn.compact
-    def __call__(self, w_plus: jax.Array, noise: Noise) -> jax.Array:
-        x, rgb = SynthesisBlock(self.config, 4, name="b4")(None, None, w_plus[:2], noise[:1])
-        for i, resolution in enumerate(self.config.resolutions[1:]):
-            first = 2 * i + 1
+    def __call__(self, w_plus: jax.Array, noise: Noise, cut: Cut = (None, None), start: int = 0, stop: int | None = None) -> Cut:
+        x, rgb = cut
+        for i, resolution in list(enumerate(self.config.resolutions))[start:stop]:
+            first = max(2 * i - 1, 0)
             block = SynthesisBlock(self.config, resolution, name=f"b{resolution}")
-            x, rgb = block(x, rgb, w_plus[first : first + 3], noise[first : first + 2])
-        return rgb
+            x, rgb = block(x, rgb, w_plus[first : 2 * i + 2], noise[first : 2 * i + 1])
+        return x, rgb
 
 
 class Conv(nn.Module):
@@ -222,9 +225,14 @@ class Discriminator(nn.Module):
         return Dense(1, name="out")(x)[:, 0], features
 
 
-def synthesis(config: Config, params: Params, w_plus: jax.Array, noise: Noise) -> jax.Array:
-    """w_plus [num_layers, w_dim] and noise maps -> image [H, W, 3] in [-1, 1]; params as in params["synthesis"]."""
-    return apply(Synthesis(config), params, w_plus, noise)
+def synthesis(
+    config: Config, params: Params, w_plus: jax.Array, noise: Noise, cut: Cut = (None, None), start: int = 0, stop: int | None = None
+) -> Cut:
+    """w_plus [num_layers, w_dim] and noise maps -> last map, and image [H, W, 3] in [-1, 1]; params as in params["synthesis"].
+
+    In part, see `Synthesis`.
+    """
+    return apply(Synthesis(config), params, w_plus, noise, cut, start, stop)
 
 
 def discriminator(config: Config, params: Params, images: jax.Array) -> tuple[jax.Array, list[jax.Array]]:

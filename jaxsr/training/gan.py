@@ -104,7 +104,7 @@ def _mixed_styles(key: PRNGKey, net: stylegan2.Config, mapping: Params, batch: i
 def _synthesize(net: stylegan2.Config, params: Params, w_plus: jax.Array, key: PRNGKey) -> jax.Array:
     """Images [n, H, W, 3] in [-1, 1] with fresh noise."""
     noise = style_based.random_noise(key, net, (w_plus.shape[0],))
-    return jax.vmap(lambda w, n: stylegan2.synthesis(net, params, w, n))(w_plus, noise)
+    return jnp.asarray(jax.vmap(lambda w, n: stylegan2.synthesis(net, params, w, n)[1])(w_plus, noise))
 
 
 def _augmented(key: PRNGKey, images: jax.Array, p: jax.Array, config: Config) -> jax.Array:

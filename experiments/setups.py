@@ -1,0 +1,74 @@
+"""A method as the experiments start it: its settings, the networks that it needs, and its checks before any long work."""
+
+import dataclasses
+import functools
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxsr import operators
+from jaxsr.methods import METHODS, exact, networks, resolve
+from jaxsr.priors import Prior
+from jaxsr.search import Solve
+from jaxsr.types import Params
+
+SMOKE_STEPS = 4
+INIT_SPREAD = 0.2  # of the starts of several solutions by methods that start at the mean of w, as in the release of RLS
+
+
+@dataclasses.dataclass(frozen=True)
+class Setup:
+    """How a method is started.
+
+    Attributes:
+        method: a name in `jaxsr.methods.METHODS`.
+        preset: of its settings.
+        network: what its perceptual terms see with, "vgg" or "features"; None: the preset's.
+        solutions: how many results for each photo.
+        exact: whether each result is projected onto the images that explain the measurement.
+        smoke: a few steps.
+        settings: fields that differ from the preset.
+    """
+
+    method: str
+    preset: str = "paper"
+    network: str | None = None
+    solutions: int = 1
+    exact: bool = False
+    smoke: bool = False
+    settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+
+def make_config(setup: Setup, operator: operators.Operator) -> Any:
+    """The method's settings, every value explicit.
+
+    Raises:
+        ValueError: a preset or a value that the method does not have.
+    """
+    kind = METHODS[setup.method][1]
+    preset = setup.preset if setup.preset in kind.PRESETS else "paper"
+    config = resolve(kind(**{"preset": preset, **setup.settings}), operator)
+    changed: dict[str, Any] = {}
+    if setup.network is not None and hasattr(config, "network"):
+        changed["network"] = setup.network
+    if setup.solutions > 1 and "init_spread" in config.PRESETS[config.preset]:
+        changed["init_spread"] = INIT_SPREAD
+    if setup.smoke:
+        changed |= {f.name: SMOKE_STEPS for f in dataclasses.fields(config) if f.name.endswith("steps")}
+    return dataclasses.replace(config, **changed)
+
+
+def make_solve(prior: Prior, params: Params, operator: operators.Operator, setup: Setup) -> tuple[Solve, Params]:
+    """The method for one operator, and the parameters with the networks that it needs.
+
+    Raises:
+        ValueError: the prior lacks what the method needs, or weights are not on this machine; before anything is compiled.
+    """
+    config = make_config(setup, operator)
+    solve = METHODS[setup.method][0](prior, operator, config)
+    params = params | networks(config)
+    y = jax.ShapeDtypeStruct(operator.measurement_shape, np.float32)
+    jax.eval_shape(functools.partial(solve.phases[0].start, previous=None), jax.random.key(0), params, y)  # its checks, without compiling
+    return exact(solve) if setup.exact else solve, params

@@ -1,0 +1,59 @@
+"""Perceptual terms of the searches: published LPIPS with VGG-16, or the feature network that comes with the package.
+
+Their parameters are a tree like the prior's, params["perceptual"], which `networks` loads for a config.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxsr import metrics
+from jaxsr.metrics import networks as published
+from jaxsr.types import Image, Params, Scalar
+
+
+class Perceptual(NamedTuple):
+    """Distances of two images [h, w, 3] in [0, 1], each (params, x, ref) -> scalar.
+
+    Attributes:
+        distance: LPIPS, or the bundled network's feature distance.
+        l1: mean absolute difference of one map: of VGG-16 after relu3_3, of the bundled network after its third stage.
+    """
+
+    distance: Callable[[Params, Image, Image], Scalar]
+    l1: Callable[[Params, Image, Image], Scalar]
+
+
+def perceptual(network: str) -> Perceptual:
+    """The distances of `network`, "vgg" or "features"."""
+    if network == "vgg":
+        return Perceptual(metrics.lpips, _vgg_l1)
+    net, _ = metrics.load_features()
+
+    def l1(params: Params, x: Image, ref: Image) -> Scalar:
+        return jnp.mean(jnp.abs(net.maps(params, x)[2] - net.maps(params, ref)[2]))
+
+    return Perceptual(lambda params, x, ref: metrics.feature_distance(net, params, x, ref), l1)
+
+
+def _vgg_l1(params: Params, x: Image, ref: Image) -> Scalar:
+    from jaxsr.nets import vgg16
+
+    maps = [jax.nn.relu(vgg16.convolutions(params["vgg"]["backbone"], image)["conv3_3"]) for image in (x, ref)]
+    return jnp.mean(jnp.abs(maps[0] - maps[1]))
+
+
+def networks(config: Any) -> Params:
+    """The trees that a method with this (resolved) config needs besides the prior's: {"perceptual": ...} or {}.
+
+    Raises:
+        ValueError: the published weights are not on this machine: which file to fetch, from where, and where it goes.
+    """
+    network = getattr(config, "network", None)
+    if network is None:
+        return {}
+    if network == "features":
+        return {"perceptual": metrics.load_features()[1]}
+    return {"perceptual": {"vgg": {"backbone": published.load("vgg16"), "heads": published.load("lpips_vgg")}}}

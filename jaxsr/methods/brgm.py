@@ -1,0 +1,155 @@
+"""BRGM: Bayesian reconstruction with a GAN prior over w (Marinescu et al., arXiv:2012.04567): the maximum a posteriori."""
+
+import dataclasses
+import math
+from typing import Any, ClassVar, Literal
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from jaxsr import objectives
+from jaxsr.methods import _common
+from jaxsr.methods._perceptual import perceptual
+from jaxsr.priors import Prior, tile
+from jaxsr.search import Phase, Solve
+
+FEATURES_AT_256 = 64 * 256**2 + 128 * 128**2 + 256 * 64**2 + 512 * 32**2 + 512 * 16**2  # numbers in LPIPS-VGG's five maps
+PAPER = {
+    "steps": 5000,
+    "learning_rate": 0.1,
+    "schedule": "projector",
+    "fit_weight": 0.001 * 255**2,
+    "perceptual_weight": 1.0,
+    "prior_weight": 100.0,
+    "cosine_weight": 3.0,
+    "cosine": "mean",
+    "side": "as_is",
+    "start_spread": 0.01,
+    "network": "vgg",
+    "eps": 2e-3,
+}
+CODE = {
+    **PAPER,
+    "steps": 501,
+    "schedule": "fixed",
+    "perceptual_weight": 1e7 / FEATURES_AT_256,
+    "cosine_weight": lambda operator: 1.0 if _factor(operator) > 16 else 0.1,
+    "cosine": "sum",
+    "side": "256",
+    "start_spread": 0.0,
+}
+
+
+def _factor(operator: Any) -> float:
+    return math.sqrt(math.prod(operator.image_shape) / math.prod(operator.measurement_shape))
+
+
+@dataclasses.dataclass(frozen=True)
+class BRGM:
+    """Settings of BRGM; a field left at None takes the preset's value.
+
+    Preset "paper" is the paper's TensorFlow code, "code" the authors' PyTorch port, which most people run.
+
+    Attributes:
+        steps: iterates.
+        learning_rate: of Adam, its peak.
+        schedule: of the step size: "projector", StyleGAN2's (up over the first 5 %, down over the last 25 %), or "fixed".
+        fit_weight: of the mean squared A(image) - y on [0, 1]; 0.001 on [0, 255].
+        perceptual_weight: of LPIPS between A(image) and y; the port's 1e7 times a mean over the numbers of its maps at 256 px.
+        prior_weight: of mean ((w - w_mean) / sigma)^2, where sigma is one number, the root mean square deviation of w.
+        cosine_weight: of |1 - cos(w_i, w_j)| over all ordered pairs of layers; the port's 0.1, and 1 above factor 16.
+        cosine: "mean" or "sum" over the pairs.
+        side: LPIPS sees measurements "as_is" (area means of those above 256 px) or all at "256" px (bilinear).
+        start_spread: the start is w_mean plus one normal number for each code's entry, times this and sigma.
+        network: "vgg", LPIPS with VGG-16, or "features", the feature distance of the network that comes with the package.
+        eps: largest feasible residual (mean square on [0, 1]); PULSE's, as BRGM has none.
+    """
+
+    preset: Literal["paper", "code"] = "paper"
+    steps: int | None = None
+    learning_rate: float | None = None
+    schedule: Literal["projector", "fixed"] | None = None
+    fit_weight: float | None = None
+    perceptual_weight: float | None = None
+    prior_weight: float | None = None
+    cosine_weight: float | None = None
+    cosine: Literal["mean", "sum"] | None = None
+    side: Literal["as_is", "256"] | None = None
+    start_spread: float | None = None
+    network: Literal["vgg", "features"] | None = None
+    eps: float | None = None
+
+    PRESETS: ClassVar[dict[str, dict[str, Any]]] = {"paper": PAPER, "code": CODE}
+
+
+def brgm(prior: Prior, operator: Any, config: BRGM = BRGM()) -> Solve:
+    """Returns solve(key, params, y) -> Result with latent {"w_plus": [L, d], "noise": tuple of [r, r]}.
+
+    w+ is searched from the mean of w, the noise is drawn once. Departures: the cosine term is of the photo itself, where the port reads the
+    first of the batch; the measurement is the operator's, where the port downscales without a filter.
+
+    Raises:
+        ValueError: the prior has no w space, or its images are not the operator's; at solve time also if params has no "statistics" or no
+            "perceptual", or y has the wrong shape.
+    """
+    _common.check_prior("brgm", prior, operator)
+    settings = _common.resolve(config, operator)
+    compare = perceptual(settings.network).distance
+
+    def start(key, params, y, previous):
+        _common.check_inputs("brgm", operator, params, y, needs=("statistics", "perceptual"))
+        key_w, key_noise = jax.random.split(key)
+        mean, sigma = _gaussian(params)
+        w_plus = tile(prior, mean) + settings.start_spread * sigma * jax.random.normal(key_w, (prior.info.num_layers, 1))
+        return {"w_plus": w_plus}, {"noise": prior.noise("random", params, key_noise)}
+
+    def loss(params, y, context, variables):
+        w_plus = variables["w_plus"]
+        measured = operator(prior.synthesize(params, w_plus, context["noise"]))
+        seen = [_seen(_common.as_image(operator, m), settings.side) for m in (measured, y)]
+        mean, sigma = _gaussian(params)
+        terms = {
+            "l2": objectives.l2(measured, y),
+            "perceptual": compare(params["perceptual"], *seen),
+            "prior": jnp.mean(((w_plus - mean) / sigma) ** 2),
+            "cosine": objectives.cosine(w_plus, settings.cosine),
+        }
+        weights = (settings.fit_weight, settings.perceptual_weight, settings.prior_weight, settings.cosine_weight)
+        return sum(weight * term for weight, term in zip(weights, terms.values(), strict=True)), terms
+
+    def finish(params, y, variables, context):
+        return prior.synthesize(params, variables["w_plus"], context["noise"]), {**variables, **context}
+
+    tx = optax.adam(SCHEDULES[settings.schedule](settings.learning_rate, settings.steps))
+    return Solve((Phase(settings.steps, start, loss, tx, lambda context, variables: variables),), finish, operator, settings.eps)
+
+
+def _gaussian(params: Any) -> tuple[jax.Array, jax.Array]:
+    """The mean of w [d] and its root mean square deviation []."""
+    return params["statistics"]["w_mean"], jnp.sqrt(jnp.mean(params["statistics"]["w_std"] ** 2))
+
+
+def _projector(peak: float, steps: int) -> optax.Schedule:
+    """StyleGAN2's projector (arXiv:1912.04958, appendix D): cosine down over the last quarter, linear up over the first twentieth."""
+
+    def schedule(count):
+        x = count / steps
+        down = jnp.minimum(1.0, (1 - x) / 0.25)
+        return peak * (0.5 - 0.5 * jnp.cos(down * jnp.pi)) * jnp.minimum(1.0, x / 0.05)
+
+    return schedule
+
+
+SCHEDULES = {"projector": _projector, "fixed": lambda peak, steps: optax.constant_schedule(peak)}
+
+
+def _seen(image: jax.Array, side: str) -> jax.Array:
+    """What LPIPS sees of a measurement."""
+    height, width = image.shape[:2]
+    if side == "256":
+        return image if (height, width) == (256, 256) else jax.image.resize(image, (256, 256, 3), "linear")
+    times = max(1, math.ceil(max(height, width) / 256))
+    if height % times or width % times:
+        return jax.image.resize(image, (math.ceil(height / times), math.ceil(width / times), 3), "linear")
+    return image.reshape(height // times, times, width // times, times, 3).mean((1, 3))

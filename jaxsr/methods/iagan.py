@@ -1,0 +1,118 @@
+"""IAGAN: image-adaptive GAN (Hussein et al., AAAI 2020, arXiv:1906.05284): z searched, then refined together with the generator."""
+
+import dataclasses
+from typing import Any, ClassVar, Literal
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from jaxsr import objectives
+from jaxsr.methods import _common
+from jaxsr.priors import GENERATOR, Prior
+from jaxsr.search import Phase, Solve
+from jaxsr.types import Image, Measurement, Params
+
+PAPER = {
+    "steps": 1800,
+    "learning_rate": 0.1,
+    "starts": 5,
+    "refine_steps": 300,
+    "refine_learning_rate": 1e-4,
+    "generator_learning_rate": 1e-3,
+    "fit_weight": 4.0,
+    "back_projection": True,
+    "eps": 2e-3,
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class IAGAN:
+    """Settings of IAGAN; a field left at None takes the preset's value. Preset "paper" is the released code's.
+
+    Attributes:
+        steps: iterates of the search for z (CSGM), of each start.
+        learning_rate: of its Adam.
+        starts: random z, of which the one with the smallest residual goes on.
+        refine_steps: iterates in which z and all of the generator's weights are refined together.
+        refine_learning_rate: of z.
+        generator_learning_rate: of the weights.
+        fit_weight: of the mean squared A(image) - y; 4, because the release's images lie in [-1, 1].
+        back_projection: x + pinv(y - A x) at the end, which fits the measurement exactly where it can be fitted.
+        eps: largest feasible residual (mean square on [0, 1]); PULSE's, as IAGAN has none.
+    """
+
+    preset: Literal["paper"] = "paper"
+    steps: int | None = None
+    learning_rate: float | None = None
+    starts: int | None = None
+    refine_steps: int | None = None
+    refine_learning_rate: float | None = None
+    generator_learning_rate: float | None = None
+    fit_weight: float | None = None
+    back_projection: bool | None = None
+    eps: float | None = None
+
+    PRESETS: ClassVar[dict[str, dict[str, Any]]] = {"paper": PAPER}
+
+
+def iagan(prior: Prior, operator: Any, config: IAGAN = IAGAN()) -> Solve:
+    """Returns solve(key, params, y) -> Result with latent {"z": [z_dim]}.
+
+    Works on any prior: it needs `sample` and `decode` alone. The image comes from weights that were tuned for it and are not returned.
+    The pseudo-inverse is the true one, where the release enlarges by an interpolation.
+
+    Raises:
+        ValueError: the prior's images are not the operator's; at solve time also if y has the wrong shape.
+    """
+    _common.check_images(prior, operator)
+    settings = _common.resolve(config, operator)
+
+    def finish(params, y, variables, context):
+        image = _decode(prior, params, variables)
+        return _common.consistent(operator, image, y) if settings.back_projection else image, {"z": variables["z"]}
+
+    return Solve((_search(prior, operator, settings), _refinement(prior, operator, settings)), finish, operator, settings.eps)
+
+
+def _decode(prior: Prior, params: Params, variables: dict) -> Image:
+    return prior.decode({**params, **variables["weights"]}, variables["z"])
+
+
+def _residuals(prior: Prior, operator: Any, params: Params, y: Measurement, z: jax.Array) -> jax.Array:
+    return jax.vmap(lambda z: objectives.l2(operator(prior.decode(params, z)), y))(z)
+
+
+def _same(context: dict, variables: dict) -> dict:
+    return variables
+
+
+def _search(prior: Prior, operator: Any, config: Any) -> Phase:
+    """CSGM from several starts at once: variables {"z": [starts, z_dim]}."""
+
+    def start(key, params, y, previous):
+        _common.check_inputs("iagan", operator, params, y, needs=())
+        keys = jax.random.split(key, config.starts)
+        return {"z": jax.vmap(prior.sample, (0, None))(keys, params)}, {}
+
+    def loss(params, y, context, variables):
+        each = _residuals(prior, operator, params, y, variables["z"])
+        return config.fit_weight * jnp.sum(each), {"l2": jnp.min(each)}  # the gradient of a sum is each start's own
+
+    return Phase(config.steps, start, loss, optax.adam(config.learning_rate), _same)
+
+
+def _refinement(prior: Prior, operator: Any, config: Any) -> Phase:
+    """The best z and the generator together: variables {"z": [z_dim], "weights"}."""
+
+    def start(key, params, y, previous):
+        z = previous[0]["z"]
+        best = jnp.argmin(_residuals(prior, operator, params, y, z))
+        return {"z": z[best], "weights": {name: params[name] for name in GENERATOR if name in params}}, {}
+
+    def loss(params, y, context, variables):
+        fit = objectives.l2(operator(_decode(prior, params, variables)), y)
+        return config.fit_weight * fit, {"l2": fit}
+
+    adam = {"z": optax.adam(config.refine_learning_rate), "weights": optax.adam(config.generator_learning_rate)}
+    return Phase(config.refine_steps, start, loss, optax.partition({**adam}, {"z": "z", "weights": "weights"}), _same)

@@ -1,0 +1,166 @@
+"""The three-phase search of "Robust Unsupervised StyleGAN Image Restoration" (Poirier-Ginter and Lalonde, CVPR 2023, arXiv:2302.06733)."""
+
+import dataclasses
+import math
+from typing import Any, ClassVar, Literal
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from jaxsr import objectives, transforms
+from jaxsr.methods import _common
+from jaxsr.methods._perceptual import perceptual
+from jaxsr.priors import Prior, start_in_w, tile
+from jaxsr.search import Phase, Solve
+from jaxsr.types import Image, Params
+
+PAPER = {
+    "w_steps": 150,
+    "w_plus_steps": 150,
+    "style_steps": 150,
+    "w_learning_rate": 0.08,
+    "w_plus_learning_rate": 0.02,
+    "style_learning_rate": 0.005,
+    "l1_weight": 0.1,
+    "smallest": 16,
+    "init_spread": 0.0,
+    "network": "vgg",
+    "eps": 2e-3,
+}
+STYLES = ("affine", "style")  # what StyleGAN2 and StyleGAN1 call the layers from a code to a modulation
+
+
+@dataclasses.dataclass(frozen=True)
+class Phased:
+    """Settings of the phased search; a field left at None takes the preset's value. One setting serves every degradation and level.
+
+    Attributes:
+        w_steps: iterates with one code for all layers, from the mean of w.
+        w_plus_steps: iterates with one code a layer, from where the first phase ended.
+        style_steps: iterates with one code for every channel of every layer (W++).
+        w_learning_rate: length of a code's step in the first phase.
+        w_plus_learning_rate: in the second.
+        style_learning_rate: in the third.
+        l1_weight: of the mean absolute difference at the coarsest scale.
+        smallest: halvings of the measurement stop when its side is not above this (px); at a single scale that small the l1 term is all.
+        init_spread: the start is w_mean + init_spread (w - w_mean) with a random w: other keys give other solutions with 0.2, say.
+        network: "vgg", LPIPS with VGG-16, or "features", the feature distance of the network that comes with the package.
+        eps: largest feasible residual (mean square on [0, 1]); PULSE's, as the method has none.
+    """
+
+    preset: Literal["paper"] = "paper"
+    w_steps: int | None = None
+    w_plus_steps: int | None = None
+    style_steps: int | None = None
+    w_learning_rate: float | None = None
+    w_plus_learning_rate: float | None = None
+    style_learning_rate: float | None = None
+    l1_weight: float | None = None
+    smallest: int | None = None
+    init_spread: float | None = None
+    network: Literal["vgg", "features"] | None = None
+    eps: float | None = None
+
+    PRESETS: ClassVar[dict[str, dict[str, Any]]] = {"paper": PAPER}
+
+
+def phased(prior: Prior, operator: Any, config: Phased = Phased()) -> Solve:
+    """Returns solve(key, params, y) -> Result with latent {"w_plus": [L, d], "styles": {layer: [c, 1]}}.
+
+    Each phase is gradient descent with steps of a fixed length, each code's gradient divided by its norm. All that matters of one
+    channel's code is how far it moved along that channel's row of the layer's kernel, so the third phase searches that one number for
+    each. The noise is the checkpoint's. Each phase starts at the best iterate of the one before.
+
+    Raises:
+        ValueError: the prior has no w space, or its images are not the operator's; at solve time also if params has no "statistics", no
+            "perceptual" or no modulations, or y has the wrong shape.
+    """
+    _common.check_prior("phased", prior, operator)
+    settings = _common.resolve(config, operator)
+    compare = perceptual(settings.network).distance
+
+    def loss(params, y, context, variables):
+        measured = operator(_decode(prior, params, {**context, **variables}))
+        return _multiscale(settings, compare, params, *(_common.as_image(operator, m) for m in (measured, y)))
+
+    def first(key, params, y, previous):
+        _common.check_inputs("phased", operator, params, y, needs=("statistics", "perceptual"))
+        return {"w_plus": start_in_w(prior, settings.init_spread, key, params)[None]}, {}
+
+    def second(key, params, y, previous):
+        return {"w_plus": tile(prior, previous[0]["w_plus"])}, {}
+
+    def third(key, params, y, previous):
+        return {"styles": _offsets(params)}, dict(previous[0])
+
+    def finish(params, y, variables, context):
+        latent = {**context, **variables}
+        return _decode(prior, params, latent), latent
+
+    phases = (
+        Phase(settings.w_steps, first, loss, _descent(settings.w_learning_rate), _same),
+        Phase(settings.w_plus_steps, second, loss, _descent(settings.w_plus_learning_rate), _same),
+        Phase(settings.style_steps, third, loss, _descent(settings.style_learning_rate), _same),
+    )
+    return Solve(phases, finish, operator, settings.eps)
+
+
+def _same(context: dict, variables: dict) -> dict:
+    return variables
+
+
+def _descent(length: float) -> optax.GradientTransformation:
+    """Steps of a fixed length against the gradient of each code, the last axis of a leaf; no step where it is zero."""
+
+    def update(updates, state, params=None):
+        def unit(gradient: jax.Array) -> jax.Array:
+            norm = transforms.norm(gradient)
+            return -length * gradient / jnp.where(norm > 0, norm, 1.0)
+
+        return jax.tree.map(unit, updates), state
+
+    return optax.GradientTransformation(lambda params: optax.EmptyState(), update)
+
+
+def _decode(prior: Prior, params: Params, latent: dict) -> Image:
+    styles = latent.get("styles", {})
+    params = {**params, "synthesis": _moved(params["synthesis"], styles)} if styles else params
+    return prior.synthesize(params, tile(prior, latent["w_plus"]), prior.noise("const", params))
+
+
+def _offsets(params: Params) -> dict[str, jax.Array]:
+    """Zeros [c, 1] for each modulation of the synthesis network, by its path: how far its channels' codes have moved."""
+    leaves = jax.tree_util.tree_leaves_with_path(params["synthesis"])
+    named = {jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in leaves}
+    found = {path.removesuffix("/bias"): leaf for path, leaf in named.items() if path.split("/")[-1] == "bias"}
+    styles = {path: jnp.zeros((len(bias), 1)) for path, bias in found.items() if path.split("/")[-1] in STYLES}
+    if not styles:
+        raise ValueError(f"method phased needs a style-based generator: params['synthesis'] has no layer named {' or '.join(STYLES)}")
+    return styles
+
+
+def _moved(tree: Params, styles: dict[str, jax.Array], prefix: str = "") -> Params:
+    """The network with the moved modulations: a channel's code that went t along its row's direction adds t times the row's norm."""
+    if prefix in styles:
+        norms = transforms.norm(tree["kernel"].T)[:, 0] / math.sqrt(len(tree["kernel"]))  # as the equalised layer scales its kernel
+        return {**tree, "bias": tree["bias"] + styles[prefix][:, 0] * norms}
+    if not isinstance(tree, dict):
+        return tree
+    return {name: _moved(branch, styles, f"{prefix}/{name}".lstrip("/")) for name, branch in tree.items()}
+
+
+def _multiscale(config: Any, compare: Any, params: Params, measured: Image, y: Image) -> tuple[jax.Array, dict]:
+    """The distance at each scale while the side is above `smallest`, and the mean absolute difference at the scale where that ends."""
+    distance = jnp.zeros(())
+    while min(y.shape[:2]) > config.smallest:
+        distance = distance + compare(params["perceptual"], measured, y)
+        measured, y = _halved(measured), _halved(y)
+    terms = {"perceptual": distance, "l1": objectives.l1(measured, y)}
+    return distance + config.l1_weight * terms["l1"], terms
+
+
+def _halved(image: Image) -> Image:
+    """Means of 2x2 pixels; a last odd row or column is left out."""
+    height, width = (side // 2 for side in image.shape[:2])
+    return image[: 2 * height, : 2 * width].reshape(height, 2, width, 2, 3).mean((1, 3))
