@@ -25,6 +25,7 @@ _FIXED = {
     "normalize_latents": (True,),
     "use_wscale": (True,),
     "use_pixelnorm": (True,),
+    "pixelnorm_epsilon": (1e-8,),
     "use_leakyrelu": (True,),
 }
 
@@ -57,8 +58,12 @@ def _torch(content: dict) -> Found | None:
 def _tensorflow(networks: tensorflow.Networks) -> Found:
     tensorflow.require("PGGAN", networks.generator, _FIXED)
     tensorflow.require("PGGAN", networks.discriminator, _FIXED)
-    group = int(tensorflow.number(networks.discriminator, "mbstd_group_size", 4))
-    return Found("pggan", "PGGAN TensorFlow", _LICENCE, networks.sources, _tensorflow_rows(), _settle({"mbstd_group": group}, same_arrays))
+    settings = {
+        "mbstd_group": int(tensorflow.number(networks.discriminator, "mbstd_group_size", 4)),
+        "fused": not any(re.fullmatch(r"D/\d+x\d+/Conv1/weight", name) for name in networks.sources),
+    }
+    rows = _tensorflow_rows(flipped if networks.version > 2 else lambda a: flipped(a).transpose(0, 1, 3, 2))
+    return Found("pggan", "PGGAN TensorFlow", _LICENCE, networks.sources, rows, _settle(settings, same_arrays))
 
 
 def _spread(bias: np.ndarray) -> np.ndarray:
@@ -68,7 +73,8 @@ def _spread(bias: np.ndarray) -> np.ndarray:
     return np.broadcast_to(bias, (4, 4, len(bias)))
 
 
-def _tensorflow_rows() -> list[Row]:
+def _tensorflow_rows(up_kernel: Callable) -> list[Row]:
+    """`up_kernel`: of the fused layers, which PGGAN's code keeps [k, k, outputs, inputs] and StyleGAN1's the other way round."""
     rows = [
         Row(r"Gs/lod|D/lod", None, final_lod),
         Row(r"Gs/4x4/Dense/weight", "generator/layer0/kernel", lambda a: a.reshape(len(a), -1, 4, 4).transpose(0, 2, 3, 1)),
@@ -82,7 +88,7 @@ def _tensorflow_rows() -> list[Row]:
     for i, side in enumerate(_SIDES[1:], 1):
         up = f"generator/layer{2 * i}"
         rows += [
-            Row(rf"Gs/{side}x{side}/Conv0_up/weight", f"{up}/kernel", lambda a: flipped(a).transpose(0, 1, 3, 2)),
+            Row(rf"Gs/{side}x{side}/Conv0_up/weight", f"{up}/kernel", up_kernel),
             Row(rf"Gs/{side}x{side}/Conv0/weight", f"{up}/kernel", same),
             Row(rf"Gs/{side}x{side}/Conv0(?:_up)?/bias", f"{up}/bias", same),
             Row(rf"Gs/{side}x{side}/Conv1/weight", f"generator/layer{2 * i + 1}/kernel", same),

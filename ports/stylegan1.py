@@ -41,6 +41,10 @@ def find(contents: list[Any]) -> Found | None:
         sources: dict[str, Any] = {}
         for content in contents:
             sources |= {str(name).removeprefix("g_synthesis.").removeprefix("g_mapping."): value for name, value in content.items()}
+        if "blocks.4x4.const" in sources and "dense0.weight" not in sources:
+            raise ValueError(
+                "expected PULSE's synthesis.pt with its mapping.pt (--source=synthesis.pt --source=mapping.pt), got no mapping"
+            )
         return _torch(sources) if "blocks.4x4.const" in sources else None
     networks = tensorflow.networks(contents[0]) if len(contents) == 1 else None
     return _tensorflow(networks) if networks and "Gs/synthesis/ToRGB_lod0/weight" in networks.sources else None

@@ -13,11 +13,13 @@ class Networks(NamedTuple):
         sources: arrays by "Gs/name" and "D/name", those of components by "Gs/component/name".
         generator: settings of Gs; genuine files leave those at their defaults out.
         discriminator: settings of D.
+        version: of the pickled Gs; 2 in PGGAN's code, more in later ones.
     """
 
     sources: dict[str, Any]
     generator: dict[str, Any]
     discriminator: dict[str, Any]
+    version: int
 
 
 def networks(content: Any) -> Networks | None:
@@ -30,11 +32,15 @@ def networks(content: Any) -> Networks | None:
     if not isinstance(found, tuple | list) or not found or not all(_is_network(network) for network in found):
         return None
     named = {network.state["name"]: network for network in found}
+    if "Gs" not in named and len(found) == 3:  # NVIDIA's own PGGANs are called after their functions: G_paper, D_paper, G_paper
+        named = dict(zip(("G", "D", "Gs"), found, strict=True))
     if "Gs" not in named:
         raise ValueError(f"expected TensorFlow networks with the averaged generator Gs, got {few(name[:40] for name in named)}")
     discriminator = named.get("D")
     sources = _variables(named["Gs"], "Gs") | (_variables(discriminator, "D") if discriminator else {})
-    return Networks(sources, _settings(named["Gs"]), _settings(discriminator) if discriminator else {})
+    version = named["Gs"].state.get("version")
+    settings = _settings(named["Gs"]), _settings(discriminator) if discriminator else {}
+    return Networks(sources, *settings, version if isinstance(version, int) else 0)
 
 
 def _is_network(value: Any) -> bool:

@@ -19,11 +19,15 @@ from jaxsr.types import Params, PRNGKey
 
 @dataclasses.dataclass(frozen=True)
 class Config(Sizes):
-    """Sizes of a PGGAN: the fields of `Sizes`, `z_dim`, and `hidden`, the width of the discriminator's last hidden layer."""
+    """Sizes of a PGGAN: the fields of `Sizes`, `z_dim`, and `hidden`, the width of the discriminator's last hidden layer.
+
+    fused: whether the discriminator takes 2x2 means before the activation, as the official fused layers do, or behind it.
+    """
 
     channel_base: int = 16384
     z_dim: int = 512
     hidden: int = 512
+    fused: bool = True
 
     @property
     def num_layers(self) -> int:
@@ -67,9 +71,13 @@ def generator(config: Config, params: Params, x: jax.Array, start: int = 0, stop
     return apply(Generator(config), params, x, start, stop)
 
 
+def _discriminator(config: Config) -> nn.Module:
+    return Discriminator(config, config.hidden, blurred=False, fused=config.fused)
+
+
 def discriminator(config: Config, params: Params, images: jax.Array) -> tuple[jax.Array, list[jax.Array]]:
     """images [n, H, W, 3] in [-1, 1] -> (logits [n], features after each block, finest first); params as in params["discriminator"]."""
-    return apply(Discriminator(config, config.hidden, blurred=False), params, images)
+    return apply(_discriminator(config), params, images)
 
 
 def init(key: PRNGKey, config: Config) -> Params:
@@ -77,7 +85,7 @@ def init(key: PRNGKey, config: Config) -> Params:
     image = jnp.zeros((1, config.resolution, config.resolution, 3))
     params = {
         "generator": Generator(config).init(key, jnp.zeros(config.z_dim))["params"],
-        "discriminator": Discriminator(config, config.hidden, blurred=False).init(key, image)["params"],
+        "discriminator": _discriminator(config).init(key, image)["params"],
     }
     return randomise(key, params)
 

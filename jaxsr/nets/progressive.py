@@ -87,6 +87,12 @@ def conv_down(x: jax.Array, kernel: jax.Array) -> jax.Array:
     return jnp.asarray(total) / 4
 
 
+def means(x: jax.Array) -> jax.Array:
+    """[n, h, w, c] -> means of 2x2 pixels."""
+    n, h, w, c = x.shape
+    return x.reshape(n, h // 2, 2, w // 2, 2, c).mean((2, 4))
+
+
 def resampling_conv(x: jax.Array, kernel: jax.Array, up: bool, down: bool) -> jax.Array:
     """Convolves [n, h, w, c] with a kernel [k, k, c, d]; `conv_up`, `conv_down` or neither."""
     if up:
@@ -140,15 +146,17 @@ def minibatch_std(x: jax.Array, group: int, channels: int = 1) -> jax.Array:
 
 
 class DiscriminatorBlock(nn.Module):
-    """[n, r, r, c] -> [n, r/2, r/2, c']."""
+    """[n, r, r, c] -> [n, r/2, r/2, c']; `fused`, it takes 2x2 means before the last activation, else behind it."""
 
     features: tuple[int, int]
     blurred: bool
+    fused: bool
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         x = Conv(self.features[0], name="conv0")(x)
-        return Conv(self.features[1], down=True, name="conv1")(blur(x) if self.blurred else x)
+        x = Conv(self.features[1], down=self.fused, name="conv1")(blur(x) if self.blurred else x)
+        return x if self.fused else means(x)
 
 
 class Discriminator(nn.Module):
@@ -160,6 +168,7 @@ class Discriminator(nn.Module):
     config: Sizes
     hidden: int
     blurred: bool
+    fused: bool = True
 
     @nn.compact
     def __call__(self, images: jax.Array) -> tuple[jax.Array, list[jax.Array]]:
@@ -167,7 +176,7 @@ class Discriminator(nn.Module):
         x = Conv(config.width(config.resolution), 1, name="fromrgb")(images.astype(config.dtype))
         for resolution in config.resolutions[:0:-1]:
             widths = config.width(resolution), config.width(resolution // 2)
-            x = DiscriminatorBlock(widths, self.blurred, name=f"b{resolution}")(x)
+            x = DiscriminatorBlock(widths, self.blurred, self.fused, name=f"b{resolution}")(x)
             features.append(x.astype(jnp.float32))
         x = Conv(config.width(4), name="conv")(minibatch_std(x, config.mbstd_group)).astype(jnp.float32)
         x = nn.leaky_relu(Dense(self.hidden, name="fc")(x.reshape(x.shape[0], -1)), 0.2)
