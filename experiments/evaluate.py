@@ -62,7 +62,7 @@ class Settings:
         data: Photos: a folder, a .tar, or tfds:NAME@SPLIT.
         num_photos: How many of them, evenly spaced.
         labels: A CSV with "file" and the feature network's type, to see whether results read as their label.
-        prior: A bundled prior's name, or a folder written by training. Default: the best bundled one.
+        prior: A bundled prior's name, or a folder written by training or ports/convert.py. Default: the best bundled one.
         features: The network of feature distances and types: a bundled one, or a folder that train_features.py wrote.
         preset: Settings of the methods: paper, code (those of the authors' releases) or scaled (RLSE); one without it takes paper.
         network: What perceptual terms see with: vgg (LPIPS, published weights) or features (bundled). Default: the suite's; the preset's.

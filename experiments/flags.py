@@ -87,7 +87,8 @@ def _help(config_class: type, field: str) -> str:
 
 def fail(message: str) -> NoReturn:
     """Ends the program with one line on stderr and exit status 2."""
-    print(f"{Path(sys.argv[0]).name}: error: {' '.join(str(message).split())}", file=sys.stderr)
+    line = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in " ".join(str(message).split()))
+    print(f"{Path(sys.argv[0]).name}: error: {line}", file=sys.stderr)
     sys.exit(2)
 
 

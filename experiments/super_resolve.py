@@ -61,7 +61,8 @@ class Settings:
         input: Low-resolution photos: a file, a folder or a quoted pattern; repeatable. Default: the prior's examples.
         reference: High-resolution photos, likewise: the centre square is brought to the prior's resolution (area average), degraded,
             rounded to 8 bits, restored and scored against.
-        prior: A bundled prior's name, or a folder written by training. Default: the best bundled one.
+        prior: A bundled prior's name, or a folder written by training or ports/convert.py; the latter has no examples and needs --input or
+            --reference. Default: the best bundled one.
         method: pulse, brgm, mganprior, iagan, phased, rlse, rls or rls_plus.
         preset: Settings of the method: paper, code (those of the authors' release) or scaled (RLSE).
         network: What perceptual terms see with: vgg (LPIPS, published weights) or features (bundled). Default: the preset's.

@@ -1,5 +1,6 @@
 """Weights on disk: a folder with `config.json`, readable, and `params/`, Orbax arrays. Reading one never executes anything in it."""
 
+import errno
 import hashlib
 import json
 import logging
@@ -25,13 +26,16 @@ def save(folder: str | Path, params: Params, config: dict[str, Any]) -> None:
 
     Raises:
         ValueError: `folder` holds something that is not weights of ours.
+        OSError: there is no space for it, or it cannot be written.
     """
     import orbax.checkpoint as ocp
 
     folder = Path(folder).resolve()
-    if folder.exists() and not (folder / "config.json").is_file():
-        raise ValueError(f"{folder}: expected a new folder or one with weights (config.json), got another one; nothing was written")
+    check_target(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
+    needed = sum(np.asarray(leaf).nbytes for leaf in jax.tree.leaves(params)) + (1 << 20)
+    if shutil.disk_usage(folder.parent).free < needed:  # Orbax's own words for a full disk are hundreds of lines
+        raise OSError(errno.ENOSPC, f"no space left for {needed:,} bytes; nothing was written", str(folder))
     fresh = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
         # Compressing takes as much memory again as the arrays, more time than writing them, and saves 8 % of random-looking floats.
@@ -51,6 +55,16 @@ def save(folder: str | Path, params: Params, config: dict[str, Any]) -> None:
             os.replace(fresh, folder)
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
+
+
+def check_target(folder: str | Path) -> None:
+    """Raises ValueError unless `folder` is new or holds weights, which `save` may replace, and its parents are folders."""
+    folder = Path(folder).resolve()
+    if folder.exists() and not (folder / "config.json").is_file():
+        raise ValueError(f"{folder}: expected a new folder or one with weights (config.json), got another one; nothing was written")
+    parent = next(parent for parent in folder.parents if parent.exists())
+    if not parent.is_dir():
+        raise ValueError(f"{folder}: expected a place in a folder, but {parent} is a file; nothing was written")
 
 
 def load(folder: str | Path) -> tuple[Params, dict[str, Any]]:

@@ -29,7 +29,7 @@ def find(contents: list[Any]) -> Found | None:
         return _deep(contents[0])
     generators = [content for content in contents if "shared.weight" in content and "output_layer.0.gain" in content]
     discriminators = [content for content in contents if "embed.weight" in content and "linear.weight" in content]
-    if len(generators) != 1 or len(generators) + len(discriminators) != len(contents) > 2:
+    if len(generators) != 1 or len(discriminators) > 1 or 1 + len(discriminators) != len(contents):
         return None
     return _shallow(generators[0], discriminators)
 
@@ -43,7 +43,7 @@ def _shallow(generator: dict, discriminators: list[dict]) -> Found:
     for discriminator in discriminators:
         sources |= _named("D", discriminator)
     # TensorFlow Hub's networks, which the converter writes without singular values, have another eps in their conditional layers.
-    eps = 1e-5 if "linear.sv0" in generator else 1e-4
+    eps = 1e-4 if "linear.u0" in generator and "linear.sv0" not in generator else 1e-5
     places = {
         "attention": 1 + _after(sources, r"G\.blocks\.(\d+)\.1\.gamma"),
         "discriminator_attention": 1 + _after(sources, r"D\.blocks\.(\d+)\.1\.gamma"),
@@ -53,6 +53,12 @@ def _shallow(generator: dict, discriminators: list[dict]) -> Found:
 
 def _convolution(source: str, path: str) -> list[Row]:
     return [Row(source + r"\.weight", path + "/kernel", hwio), Row(source + r"\.bias", path + "/bias", same)]
+
+
+def _no_sums(counter: np.ndarray) -> None:
+    """Statistics that were being accumulated are sums, of as many batches as this counts."""
+    if np.any(counter):
+        raise ValueError("sums in place of statistics")
 
 
 def _row_vector(array: np.ndarray) -> np.ndarray:
@@ -67,7 +73,8 @@ def _statistics(source: str, path: str) -> list[Row]:
     return [
         Row(source + r"\.(?:bn\.)?(?:stored|running)_mean", path + "/mean", _row_vector),
         Row(source + r"\.(?:bn\.)?(?:stored|running)_var", path + "/var", _row_vector),
-        Row(source + r"\.(?:bn\.)?(?:accumulation_counter|num_batches_tracked)", None, anything),
+        Row(source + r"\.(?:bn\.)?num_batches_tracked", None, anything),
+        Row(source + r"\.(?:bn\.)?accumulation_counter", None, _no_sums),
     ]
 
 
@@ -123,13 +130,23 @@ def _after(sources: dict[str, Any], pattern: str) -> int:
     return places.pop() if places else -1
 
 
+def _halvings(arrays: dict[str, np.ndarray], blocks: int, doublings: int) -> int:
+    """Blocks of the discriminator that halve the side: all with a shortcut layer but the last, which never does.
+
+    Raises:
+        ValueError: it belongs to pictures of another side than the generator's.
+    """
+    if blocks and blocks != doublings + 1:
+        raise ValueError(f"expected a discriminator of {doublings + 1} blocks as the generator's {4 << doublings} px need, got {blocks}")
+    return sum(f"discriminator/block{i}/skip/kernel" in arrays for i in range(blocks - 1))
+
+
 def _settle_shallow(eps: float, places: dict[str, int]) -> Callable[[Converted, Choice], tuple[Converted, biggan.Config]]:
     def settle(converted: Converted, choice: Choice) -> tuple[Converted, biggan.Config]:
         arrays = converted.arrays
         kernels = _blocks(converted, "generator/kernel", "generator/block{}/conv1/kernel")
         embedding, condition = arrays["embedding"], arrays.get("generator/block0/bn1/gain")
         part = 0 if condition is None else max(0, len(condition) - embedding.shape[1])
-        # A block that halves the side has a shortcut layer; at 64 px the last one has one too, for its width.
         below = [arrays[p] for i in range(_MOST_BLOCKS) if (p := f"discriminator/block{i}/conv1/kernel") in arrays]
         return converted, biggan.Config(
             channels=(kernels[0].shape[-2], *(kernel.shape[-1] for kernel in kernels)),
@@ -139,7 +156,7 @@ def _settle_shallow(eps: float, places: dict[str, int]) -> Callable[[Converted, 
             classes=len(embedding),
             eps=eps,
             discriminator_channels=tuple(kernel.shape[-1] for kernel in below),
-            discriminator_halvings=min(len(kernels), sum(f"discriminator/block{i}/skip/kernel" in arrays for i in range(len(below)))),
+            discriminator_halvings=_halvings(arrays, len(below), len(kernels)),
             **places,
             **choice._asdict(),
         )

@@ -63,6 +63,7 @@ def convert(*sources: str | Path, choice: priors.Choice = ANY) -> tuple[Params, 
         ValueError: no checkpoint of a known format, a damaged or malicious one, or arrays that do not fit (one line, with the file's name).
         OSError: it cannot be read.
     """
+    _check_files(sources)
     read = [niqe.read(source) or torch_files.read(source) for source in sources]
     named = ", ".join(map(str, sources))
     try:
@@ -77,6 +78,14 @@ def convert(*sources: str | Path, choice: priors.Choice = ANY) -> tuple[Params, 
         "converted": date,
     }
     return params, about | origin
+
+
+def _check_files(sources: tuple[str | Path, ...]) -> None:
+    for source in map(Path, sources):
+        if source.exists() and not source.is_file():
+            raise ValueError(f"{source}: expected a file, got {'a folder' if source.is_dir() else 'something else'}")
+    if len({Path(source).resolve() for source in sources}) < len(sources):
+        raise ValueError(f"expected different files, got one twice: {', '.join(map(str, sources))}")
 
 
 def find(contents: list[Any]) -> priors.Found | metric_networks.Found:
@@ -122,6 +131,7 @@ def main() -> None:
             raise ValueError(f"--{name} is missing or empty: python ports/convert.py --source=FILE --out=DIR")
     flags.require(settings, {"label": 0}, ("source", "out"))
     assert settings.out is not None
+    weights.check_target(settings.out)
     params, config = convert(*settings.source, choice=priors.Choice(settings.label, settings.truncation))
     name = Path(settings.out).resolve().name
     weights.save(settings.out, params, {"architecture": config.pop("architecture"), "name": name} | config)

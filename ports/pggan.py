@@ -18,6 +18,7 @@ _LICENCE = "not stated in the file; NVIDIA's own weights: CC BY-NC 4.0 (non-comm
 _ZOO_LICENCE = "not stated in the file; pytorch_GAN_zoo's own weights: BSD-3-Clause"
 _SIDES = tuple(4 << i for i in range(9))
 _LAYERS = 2 * len(_SIDES)
+_WIDEST = 1 << 16  # channels
 _SQRT2 = float(np.sqrt(2))
 _FIXED = {
     "num_channels": (3,),
@@ -68,7 +69,7 @@ def _tensorflow(networks: tensorflow.Networks) -> Found:
 
 def _spread(bias: np.ndarray) -> np.ndarray:
     """[c] -> [4, 4, c]: one bias for all pixels."""
-    if bias.ndim != 1:
+    if bias.ndim != 1 or len(bias) > _WIDEST:
         raise ValueError("not one bias a channel")
     return np.broadcast_to(bias, (4, 4, len(bias)))
 

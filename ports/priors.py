@@ -58,7 +58,11 @@ def prior(found: Found, choice: Choice) -> tuple[Params, dict[str, Any]]:
     Raises:
         ValueError: arrays are missing, left over or of the wrong shape (with the lists), or a choice that the network does not offer.
     """
-    converted, config = found.settle(convert(found.rows, found.sources), choice)
+    converted = convert(found.rows, found.sources)
+    try:
+        converted, config = found.settle(converted, choice)
+    except (IndexError, KeyError, TypeError, AttributeError, ZeroDivisionError) as error:  # shapes that no network of the format has
+        raise ValueError(f"expected the arrays of a {found.format} network, got some of other shapes ({error})") from error
     given = {path: converted.arrays.pop(path) for path in list(converted.arrays) if path.startswith("statistics/")}
     _, make_prior, init = ARCHITECTURES[found.architecture]
     shapes = dict(jax.eval_shape(lambda: init(jax.random.key(0), config)))

@@ -34,14 +34,19 @@ def normalised(sources: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _divided(name: str, weight: np.ndarray, u: np.ndarray, v: np.ndarray | None) -> NDArray:
-    weight, u = np.asarray(weight, np.float32), np.asarray(u, np.float32).reshape(-1)
+    with np.errstate(all="ignore"):
+        weight, u = np.asarray(weight, np.float32), np.asarray(u, np.float32).reshape(-1)
     if weight.ndim < 2 or not weight.size or u.shape != weight.shape[:1] or (v is not None and v.size != weight.size // len(weight)):
         raise ValueError(f"expected singular vectors of {name} that fit its kernel {list(weight.shape)}, got {list(u.shape)}")
     matrix = weight.reshape(len(weight), -1)
-    if v is None:
-        v = _unit(u @ matrix)
-        u = _unit(matrix @ v)
-    return NDArray(weight / (u @ matrix @ np.asarray(v, np.float32).reshape(-1)))
+    with np.errstate(all="ignore"):  # what is not finite is refused below
+        if v is None:
+            v = _unit(u @ matrix)
+            u = _unit(matrix @ v)
+        largest = float(u @ matrix @ np.asarray(v, np.float32).reshape(-1))
+    if not np.isfinite(largest) or largest <= 0:
+        raise ValueError(f"expected a positive singular value of {name}, got {largest}: the file is damaged")
+    return NDArray(weight / np.float32(largest))
 
 
 def _unit(vector: np.ndarray) -> np.ndarray:

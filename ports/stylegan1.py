@@ -10,7 +10,7 @@ from jaxsr.nets import stylegan1
 from ports import tensorflow
 from ports.layouts import anything, chw, final_lod, flat, flattened, flipped, hwio, noise_map, rgb_kernel, same, transposed
 from ports.priors import Choice, Found, last_width, mapping_sizes, widths
-from ports.tables import Converted, Row
+from ports.tables import Converted, Row, few
 
 _LICENCE = "not stated in the file; NVIDIA's own weights: CC BY-NC 4.0 (non-commercial)"
 _FUSED_FROM = 128  # px: from there on TensorFlow doubles the side and convolves in one, with the kernel turned by 180 degrees
@@ -38,9 +38,14 @@ def find(contents: list[Any]) -> Found | None:
         ValueError: it is one of the formats, but damaged, or a network that ours cannot compute.
     """
     if all(isinstance(content, dict) for content in contents):
+        if not any({"blocks.4x4.const", "g_synthesis.blocks.4x4.const"} & content.keys() for content in contents):
+            return None
         sources: dict[str, Any] = {}
         for content in contents:
-            sources |= {str(name).removeprefix("g_synthesis.").removeprefix("g_mapping."): value for name, value in content.items()}
+            named = {str(name).removeprefix("g_synthesis.").removeprefix("g_mapping."): value for name, value in content.items()}
+            if sources.keys() & named.keys():
+                raise ValueError(f"expected files that hold different parts, got {few(sorted(sources.keys() & named.keys()))} in two")
+            sources |= named
         if "blocks.4x4.const" in sources and "dense0.weight" not in sources:
             raise ValueError(
                 "expected PULSE's synthesis.pt with its mapping.pt (--source=synthesis.pt --source=mapping.pt), got no mapping"
@@ -67,6 +72,12 @@ def _tensorflow(networks: tensorflow.Networks) -> Found:
 def _over_sqrt2(bias: np.ndarray) -> np.ndarray:
     """Our mapping multiplies by sqrt(2) behind the activation, bias and all; the official one only the kernel."""
     return bias / _SQRT2
+
+
+def _positive(deviation: np.ndarray) -> np.ndarray:
+    if not (deviation > 0).all():
+        raise ValueError("a deviation that is not positive")
+    return deviation.reshape(-1)
 
 
 def _tensorflow_rows(fused_from: int) -> list[Row]:
@@ -125,7 +136,7 @@ def _torch(sources: dict[str, Any]) -> Found:
     rows = [
         Row(r"(?:truncation\.)?avg_latent", "statistics/w_mean", flat),
         Row(r"mean", "statistics/white_mean", flat),
-        Row(r"std", "statistics/white_std", flat),
+        Row(r"std", "statistics/white_std", _positive),
         Row(r"dense(\d+)\.weight", "mapping/fc{0}/kernel", transposed),
         Row(r"dense(\d+)\.bias", "mapping/fc{0}/bias", _over_sqrt2),
         Row(r"blocks\.4x4\.const", "synthesis/b4/const", chw),

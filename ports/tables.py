@@ -9,6 +9,7 @@ import numpy as np
 from jaxsr.types import Params
 from ports.constructors import as_array
 
+_MOST = 10_000  # arrays of one file; the largest official ones have some 1,500
 _FEW = 6  # names that an error lists of each kind
 
 
@@ -36,9 +37,11 @@ class Converted(NamedTuple):
 
 def convert(rows: Sequence[Row], sources: Mapping[str, Any]) -> Converted:
     """Takes each of `sources` (`NDArray`, `Tensor` or number) through the first row that its name matches."""
+    if len(sources) > _MOST:
+        raise ValueError(f"expected at most {_MOST} arrays, got {len(sources)}")
     compiled = [(re.compile(row.pattern), row) for row in rows]
     result = Converted({}, [], [])
-    for name, source in sources.items():
+    for name, source in ((str(name), source) for name, source in sources.items()):
         found = next(((m, row) for pattern, row in compiled if (m := pattern.fullmatch(name))), None)
         if found is None:
             result.left_over.append(name[:100])
@@ -50,6 +53,8 @@ def convert(rows: Sequence[Row], sources: Mapping[str, Any]) -> Converted:
 def _take(result: Converted, name: str, source: Any, match: re.Match, row: Row) -> None:
     array = as_array(source)
     try:
+        if not array.size:
+            raise ValueError("empty")
         value = row.transform(array)
     except (ValueError, IndexError, TypeError):
         result.refused.append(f"{name} {list(array.shape)}")

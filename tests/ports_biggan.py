@@ -178,6 +178,10 @@ def zero(name):
     return lambda state: state.update({name: 0 * state[name]})
 
 
+def empty(layer):
+    return lambda state: state.update({f"{layer}.weight": state[f"{layer}.weight"][:0], f"{layer}.u0": state[f"{layer}.u0"][:, :0]})
+
+
 def second_attention(state):
     """Where there is one, of whichever block."""
     (place,) = {name.split(".")[1] for name in state if ".1.gamma" in name}

@@ -7,6 +7,7 @@ truncations; between two of them they are interpolated (pytorch-pretrained-BigGA
 
 import dataclasses
 import math
+import numbers
 
 import jax
 import jax.numpy as jnp
@@ -54,10 +55,11 @@ class Config:
     truncation: float | None = None
 
     def __post_init__(self):
-        if self.label is not None and not 0 <= self.label < self.classes:
-            raise ValueError(f"label must be from 0 to {self.classes - 1}, got {self.label}")
-        if self.truncation is not None and not 0 < self.truncation <= 1:
-            raise ValueError(f"truncation must be above 0 and at most 1, got {self.truncation}")
+        label, truncation = self.label, self.truncation
+        if label is not None and not (isinstance(label, numbers.Integral) and not isinstance(label, bool) and 0 <= label < self.classes):
+            raise ValueError(f"label must be a whole number from 0 to {self.classes - 1}, got {label!r}")
+        if truncation is not None and not (isinstance(truncation, numbers.Real) and 0 < truncation <= 1):
+            raise ValueError(f"truncation must be above 0 and at most 1, got {truncation!r}")
 
     @property
     def blocks(self) -> int:
