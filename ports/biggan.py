@@ -1,4 +1,7 @@
-"""BigGAN in a checkpoint: state dicts of BigGAN-PyTorch (also as its TFHub converter writes them) and of pytorch-pretrained-BigGAN."""
+"""BigGAN in a checkpoint: state dicts of BigGAN-PyTorch (also as its TFHub converter writes them) and of pytorch-pretrained-BigGAN.
+
+Networks with cross-replica batch normalisation are computed as in training, gain times value plus bias; the released evaluation adds both.
+"""
 
 import re
 from collections.abc import Callable

@@ -23,8 +23,8 @@ SMALL = {
     "rls": RLS(steps=40, learning_rate=0.2),
     "rls_plus": RLSPlus(steps=30, learning_rate=0.2, refine_steps=15, refine_learning_rate=0.02, generator_learning_rate=1e-3),
     "rlse": RLSE(preset="scaled", steps=40),
-    "brgm": BRGM(preset="code", steps=60, network="features", perceptual_weight=0.01, prior_weight=0.1),
-    "mganprior": MGANPrior(steps=40, learning_rate=30.0, codes=4, composing_layer=4, network="features"),
+    "brgm": BRGM(preset="code", steps=30, network="features", perceptual_weight=0.01, prior_weight=0.1),
+    "mganprior": MGANPrior(steps=20, learning_rate=30.0, codes=4, composing_layer=4, network="features"),
     "iagan": IAGAN(steps=40, starts=2, refine_steps=15),
     "phased": Phased(w_steps=30, w_plus_steps=20, style_steps=10, network="features", init_spread=0.2),
 }
@@ -65,7 +65,7 @@ class Case:
 @functools.cache
 def two_params() -> tuple:
     perceptual = jaxsr.methods.networks(SMALL["brgm"])
-    return tuple(toy.params(jax.random.key(i)) | perceptual for i in range(2))
+    return tuple(toy.params(jax.random.key(i), styles=True) | perceptual for i in range(2))
 
 
 @functools.cache

@@ -1,8 +1,8 @@
 """A tiny prior with the whole contract of `jaxsr.priors.Prior` and closed-form answers: 16 px, 6 layers, 8 dimensions, 5 noise maps.
 
 Its image is affine in (w_plus, noise) for given weights, and affine in the weights for a given latent: each resolution r in 4, 8, 16 adds
-sum over its two layers l of w_l . weight[l] [r, r, 3], plus its noise maps times a strength, enlarged to 16 px by repetition; and the code
-of the first layer shifts the colours, as an equalised layer "affine".
+sum over its two layers l of w_l . weight[l] [r, r, 3], plus its noise maps times a strength, enlarged to 16 px by repetition. With
+`styles` the code of the first layer shifts the colours too, as an equalised layer "affine".
 """
 
 import jax
@@ -21,7 +21,7 @@ def prior() -> Prior:
     return Prior(info, _sample, _decode, _map, _noise, _synthesize, _discriminate, _split)
 
 
-def params(key: jax.Array, *, flow: bool = True) -> dict:
+def params(key: jax.Array, *, flow: bool = True, styles: bool = False) -> dict:
     """Random parameters; images have mean 0.5 and standard deviation about 0.2. The flow is untrained but standardises w."""
     key_map, key_bias, key_weight, key_noise, key_disc, key_flow, key_w = jax.random.split(key, 7)
     key_colour = jax.random.fold_in(key, 7)
@@ -34,7 +34,8 @@ def params(key: jax.Array, *, flow: bool = True) -> dict:
         "discriminator": {"colours": jax.random.normal(key_disc, (3, 4))},
         "noise": _random_noise(key_noise),
     }
-    made["synthesis"]["b4"]["affine"] = {"kernel": 0.1 * jax.random.normal(key_colour, (DIM, 3)), "bias": jnp.zeros(3)}
+    if styles:
+        made["synthesis"]["b4"]["affine"] = {"kernel": 0.1 * jax.random.normal(key_colour, (DIM, 3)), "bias": jnp.zeros(3)}
     made["statistics"] = latent_statistics(prior(), made, key_w, num_samples=4_000)
     if flow:
         made["flow"] = _flow(key_flow, made["statistics"])
@@ -89,26 +90,26 @@ def _noise(kind, params, key=None):
 
 
 def _synthesize(params, w_plus, noise):
-    affine = params["synthesis"]["b4"]["affine"]
-    image = jnp.full((RESOLUTION, RESOLUTION, 3), 0.5) + w_plus[0] @ affine["kernel"] / DIM**0.5 + affine["bias"]
-    return image + _blocks(params, w_plus, noise, 0, 3)
+    image = jnp.full((RESOLUTION, RESOLUTION, 3), 0.5)
+    if affine := params["synthesis"]["b4"].get("affine"):
+        image += w_plus[0] @ affine["kernel"] / DIM**0.5 + affine["bias"]
+    return _blocks(params, w_plus, noise, 0, 3, image)
 
 
 def _split(blocks):
     def head(params, z):
         w = _map(params, z)
-        return {"x": _blocks(params, tile(prior(), w), params["noise"], 0, blocks), "w": w}
+        return {"x": _blocks(params, tile(prior(), w), params["noise"], 0, blocks, jnp.zeros((16, 16, 3))), "w": w}
 
     def tail(params, cut):
         w_plus = tile(prior(), cut["w"])
-        rest = _synthesize(params, w_plus, params["noise"]) - _blocks(params, w_plus, params["noise"], 0, blocks)
+        rest = _synthesize(params, w_plus, params["noise"]) - _blocks(params, w_plus, params["noise"], 0, blocks, jnp.zeros((16, 16, 3)))
         return cut["x"] + rest
 
     return head, tail
 
 
-def _blocks(params, w_plus, noise, start, stop):
-    image = jnp.zeros((RESOLUTION, RESOLUTION, 3))
+def _blocks(params, w_plus, noise, start, stop, image):
     for i, (name, r) in list(enumerate(BLOCKS.items()))[start:stop]:
         block = params["synthesis"][name]
         x = jnp.einsum("ld,ldhwc->hwc", w_plus[2 * i : 2 * i + 2], block["weight"])
