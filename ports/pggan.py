@@ -9,7 +9,7 @@ import numpy as np
 
 from jaxsr.nets import pggan
 from ports import tensorflow
-from ports.layouts import anything, final_lod, flipped, hwio, rgb_kernel, same
+from ports.layouts import anything, final_lod, flipped, hwio, number, rgb_kernel, same
 from ports.priors import Choice, Found, last_width
 from ports.stylegan1 import discriminator_rows
 from ports.tables import Converted, Row, few
@@ -127,15 +127,11 @@ def _ptrblck_rows() -> list[Row]:
         Row(r"features\.0\.wscale\.b", "generator/layer0/bias", _spread),
         Row(r"features\.(\d+)\.conv\.weight", "generator/layer{0}/kernel", hwio),
         Row(r"features\.(\d+)\.wscale\.b", "generator/layer{0}/bias", same),
-        Row(r"features\.(\d+)\.wscale\.scale", "scale/layer{0}", _one),
+        Row(r"features\.(\d+)\.wscale\.scale", "scale/layer{0}", number),
         Row(r"output\.conv\.weight", "generator/torgb/kernel", rgb_kernel),
         Row(r"output\.wscale\.b", "generator/torgb/bias", same),
-        Row(r"output\.wscale\.scale", "scale/torgb", _one),
+        Row(r"output\.wscale\.scale", "scale/torgb", number),
     ]
-
-
-def _one(array: np.ndarray) -> np.ndarray:
-    return array.reshape(())
 
 
 def _official_scale(path: str, kernel: np.ndarray) -> float:
