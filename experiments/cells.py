@@ -11,9 +11,8 @@ from typing import Any, NamedTuple, cast
 import jax
 import jax.numpy as jnp
 import numpy as np
-from baselines import BASELINES
 from scores import Scorer
-from setups import Setup, make_config, make_solve
+from setups import OPERATORS, Setup, make_config, make_solve
 from suites import Variant
 
 from jaxsr import data, degradations, images, operators, resample
@@ -22,24 +21,32 @@ from jaxsr.methods import METHODS
 from jaxsr.priors import Prior
 from jaxsr.restore import restore_batches
 from jaxsr.search import Solve
-from jaxsr.types import Params
+from jaxsr.types import Params, Result
 
 FEASIBLE = 2e-3  # PULSE's bound on the mean squared residual, for what has none of its own
 KEY = ("cell", "photo", "solution")
+REFERENCE = "reference"  # the real photo in place of a method: how it is judged is what a perfect restoration would be
 
 
 class Cell(NamedTuple):
-    """A row of the table at one factor under one degradation."""
+    """A row of the table for one operator (at one factor, where it has one) under one degradation."""
 
     variant: Variant
+    operator: str
     factor: int
     degradation: str
+
+    @property
+    def conditions(self) -> str:
+        """What all methods of one table have in common, as file names have it."""
+        operator = f"x{self.factor}" if self.operator == "downsample" else self.operator
+        return f"{operator}_{self.degradation}"
 
     @property
     def name(self) -> str:
         """The folder of its images: unique within a suite."""
         label = re.sub(r"[^a-z0-9.]+", "_", self.variant.label.lower().replace("+", "_plus")).strip("_")
-        return f"{label}_x{self.factor}_{self.degradation}"
+        return f"{label}_{self.conditions}"
 
 
 class Photo(NamedTuple):
@@ -83,19 +90,18 @@ class Bench:
 
 
 def settings_of(bench: Bench, cell: Cell) -> dict[str, Any]:
-    """Every setting of the cell's method; none for a baseline or a method that is not built."""
+    """Every setting of the cell's method; none for the real photo or a method that is not built."""
     if cell.variant.method not in METHODS:
         return {}
-    return dataclasses.asdict(make_config(_setup(bench, cell.variant), operator_of(bench, cell.factor)))
+    return dataclasses.asdict(make_config(_setup(bench, cell.variant), operator_of(bench, cell)))
 
 
 def _setup(bench: Bench, variant: Variant) -> Setup:
     return Setup(variant.method, bench.preset, bench.network, bench.solutions, bench.exact, bench.smoke, variant.settings)
 
 
-def operator_of(bench: Bench, factor: int) -> operators.Operator:
-    side = bench.prior.info.resolution
-    return operators.downsample(factor, image_shape=(side, side, 3), kernel=cast(resample.Kernel, bench.kernel))
+def operator_of(bench: Bench, cell: Cell) -> operators.Operator:
+    return OPERATORS[cell.operator](bench.prior.info.resolution, cell.factor, cast(resample.Kernel, bench.kernel))
 
 
 class Method(NamedTuple):
@@ -106,10 +112,10 @@ class Method(NamedTuple):
 
 
 def method_of(bench: Bench, cell: Cell) -> Method | None:
-    """The cell's method, None for a baseline. Raises ValueError when something that it needs is missing, before anything is compiled."""
-    if cell.variant.method in BASELINES:
+    """The cell's method, None for the real photo. Raises ValueError when what it needs is missing, before anything is compiled."""
+    if cell.variant.method == REFERENCE:
         return None
-    return Method(*make_solve(bench.prior, bench.params, operator_of(bench, cell.factor), _setup(bench, cell.variant)))
+    return Method(*make_solve(bench.prior, bench.params, operator_of(bench, cell), _setup(bench, cell.variant)))
 
 
 def warm_up(bench: Bench, method: Method | None) -> None:
@@ -148,45 +154,53 @@ def _measure(bench: Bench, cell: Cell, index: int, name: str, image: np.ndarray)
     reference = np.clip(images.resize_area(images.square(image, mode="crop")[0], side), 0.0, 1.0)
     key = jax.random.fold_in(jax.random.key(bench.seed), zlib.crc32(name.encode()))
     stem = re.sub(r"[^A-Za-z0-9-]+", "_", f"{index:05d}_{Path(name).with_suffix('')}")[:120]
-    return Photo(name, stem, reference, _measurement(bench.kernel, cell.factor, cell.degradation, key, reference))
+    return Photo(name, stem, reference, _measurement(operator_of(bench, cell), cell.degradation, key, reference))
 
 
-def _measurement(kernel: str, factor: int, degradation: str, key: jax.Array, reference: np.ndarray) -> np.ndarray:
+def _measurement(operator: operators.Operator, degradation: str, key: jax.Array, reference: np.ndarray) -> np.ndarray:
     chosen: Degradation = degradations.ROBUSTNESS[degradation]
-    operator = operators.downsample(factor, image_shape=reference.shape, kernel=cast(resample.Kernel, kernel))
     before, after = jax.random.split(key)
     return np.asarray(chosen.on_measurement(after, operator.apply(jnp.asarray(chosen.on_image(before, reference)))), np.float32)
 
 
 class Made(NamedTuple):
-    """The results for one photo: images [solutions, H, W, 3], seconds a solution, residuals and whether they are feasible."""
+    """The results for one photo: images [solutions, H, W, 3], seconds a solution, and columns of rows, [solutions] each."""
 
     images: np.ndarray
     seconds: float
-    residuals: np.ndarray
-    feasible: np.ndarray
+    columns: dict[str, np.ndarray]
 
 
 def _restored(bench: Bench, cell: Cell, method: Method | None, photos: Sequence[Photo]) -> Iterator[Made]:
     if not photos:
         return
     start = time.perf_counter()
-    operator = operator_of(bench, cell.factor)
     if method is None:
-        made = np.stack([BASELINES[cell.variant.method](p.y, p.reference) for p in photos for _ in range(bench.solutions)])
-        seconds = (time.perf_counter() - start) / len(made)
-        residuals = np.array([np.mean((np.asarray(operator.apply(x)) - photos[i // bench.solutions].y) ** 2) for i, x in enumerate(made)])
-        feasible = residuals <= FEASIBLE
+        made, columns = np.repeat([p.reference for p in photos], bench.solutions, 0), _judged(operator_of(bench, cell), bench, photos)
     else:
         ys = np.stack([p.y for p in photos for _ in range(bench.solutions)])
         seeds = [bench.seed + s for _ in photos for s in range(bench.solutions)]
         results = restore_batches(method.solve, method.params, ys, seed=seeds, batch_size=bench.batch_size, progress=False)
-        parts = [result for _, result in results]
-        made, residuals, feasible = (np.concatenate([getattr(part, name) for part in parts]) for name in ("image", "residual", "feasible"))
-        seconds = (time.perf_counter() - start) / len(made)
+        made, columns = _joined([result for _, result in results])
+    seconds = (time.perf_counter() - start) / len(made)
     for i in range(len(photos)):
         mine = slice(i * bench.solutions, (i + 1) * bench.solutions)
-        yield Made(made[mine], seconds, residuals[mine], feasible[mine])
+        yield Made(made[mine], seconds, {name: values[mine] for name, values in columns.items()})
+
+
+def _judged(operator: operators.Operator, bench: Bench, photos: Sequence[Photo]) -> dict[str, np.ndarray]:
+    """How well the real photos explain their measurements."""
+    residuals = np.repeat([np.mean((np.asarray(operator(p.reference)) - p.y) ** 2) for p in photos], bench.solutions)
+    return {"residual": residuals, "feasible": residuals <= FEASIBLE}
+
+
+def _joined(results: Sequence[Result]) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Images and columns of a method's results in several batches."""
+    columns = [{"residual": r.residual, "feasible": r.feasible} for r in results]
+    for found, result in zip(columns, results, strict=True):
+        found |= {name: value for name, value in result.latent.items() if name == "residual_before"}
+    joined = {name: np.concatenate([found[name] for found in columns]) for name in columns[0]}
+    return np.concatenate([result.image for result in results]), joined
 
 
 def _rows(bench: Bench, cell: Cell, photo: Photo, made: Made) -> list[dict]:
@@ -194,7 +208,7 @@ def _rows(bench: Bench, cell: Cell, photo: Photo, made: Made) -> list[dict]:
     paths = picture_paths(bench, cell, photo.stem)
     rows, written = [], []
     for s, image in enumerate(made.images):
-        found = {"seconds": made.seconds, "residual": float(made.residuals[s]), "feasible": bool(made.feasible[s])}
+        found = {"seconds": made.seconds, **{name: values[s].item() for name, values in made.columns.items()}}
         row = _row(cell, photo.name, s) | found
         try:
             pixels = _write(bench.folder / paths.results[s], image)
@@ -204,7 +218,7 @@ def _rows(bench: Bench, cell: Cell, photo: Photo, made: Made) -> list[dict]:
         except ValueError as error:
             rows.append(row | {"status": "error", "error": f"{photo.name}: {error}"})
     _write_once(bench.folder / paths.reference, photo.reference)
-    _write_once(bench.folder / paths.measurement, photo.y)
+    _write_once(bench.folder / paths.measurement, np.broadcast_to(photo.y, (*photo.y.shape[:2], 3)))  # grey ones too
     if len(written) > 1:
         spread = bench.scorer.diversity(written)
         rows = [row | {"diversity": spread} for row in rows]
@@ -217,8 +231,8 @@ def _type_right(bench: Bench, name: str, pixels: np.ndarray) -> dict[str, float]
 
 
 def _row(cell: Cell, name: str, solution: int) -> dict:
-    row = {"cell": cell.name, "method": cell.variant.label, "factor": cell.factor, "degradation": cell.degradation}
-    return row | {"photo": name, "solution": solution}
+    row = {"cell": cell.name, "method": cell.variant.label, "operator": cell.operator, "factor": cell.factor}
+    return row | {"degradation": cell.degradation, "photo": name, "solution": solution}
 
 
 class Paths(NamedTuple):
@@ -232,8 +246,8 @@ class Paths(NamedTuple):
 def picture_paths(bench: Bench, cell: Cell, stem: str) -> Paths:
     ends = [f"{stem}.png"] if bench.solutions == 1 else [f"{stem}_s{s}.png" for s in range(bench.solutions)]
     root = Path("images")
-    lr = f"measurement_x{cell.factor}_{cell.degradation}"
-    return Paths([root / cell.name / end for end in ends], root / "reference" / f"{stem}.png", root / lr / f"{stem}.png")
+    measurement = root / f"measurement_{cell.conditions}" / f"{stem}.png"
+    return Paths([root / cell.name / end for end in ends], root / "reference" / f"{stem}.png", measurement)
 
 
 def _rounded(image: np.ndarray) -> np.ndarray:

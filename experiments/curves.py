@@ -14,7 +14,7 @@ PER_ROW = 4
 
 
 def draw(folder: Path, found: Sequence[Line], columns: Sequence[str]) -> list[str]:
-    """Writes folder/plot_xFACTOR_DEGRADATION.png for each group of lines; returns their names, none without matplotlib."""
+    """Writes folder/plot_CONDITIONS.png for each group of lines; returns their names, none without matplotlib."""
     if not find_spec("matplotlib"):
         return []
     names = []
@@ -22,8 +22,7 @@ def draw(folder: Path, found: Sequence[Line], columns: Sequence[str]) -> list[st
         shown = [name for name in tables.columns_of(group) if name in columns]
         done = [line for line in group if line.values]
         if shown and done:
-            cell = done[0].cell
-            names.append(f"plot_x{cell.factor}_{cell.degradation}.png")
+            names.append(f"plot_{done[0].cell.conditions}.png")
             _figure(folder / names[-1], done, shown)
     return names
 

@@ -2,13 +2,14 @@
 
     python experiments/evaluate.py --suite=rls_table1 --data=photos.tar --out=table1        # a table of a paper on your prior and photos
     python experiments/evaluate.py --methods=bicubic,pulse,rls_plus --factors=8,4 --data=photos
+    python experiments/evaluate.py --methods=pulse,iagan,rlse --operators=inpainting,motion_blur --data=photos
     python experiments/evaluate.py --suite=rls_figure3                                       # needs no photos
     python experiments/evaluate.py --smoke                                                   # the bundled prior's samples, a few steps
 
 OUT gets rows.jsonl (a row a result, added as it is done), images/, and at the end results.csv, table.md (means with 95 % bootstrap
-intervals, differences from the baseline over the same photos, the paper's numbers "as printed, other data"), index.html (sortable, with the
-pictures) and plots (with matplotlib). The same command again does only what is missing, whatever stopped it; several processes may share
-one OUT.
+intervals, differences from the baseline over the same photos, the paper's numbers "as printed, other data"), grid_*.png, index.html
+(sortable, with the pictures) and plots (with matplotlib). The same command again does only what is missing, whatever stopped it; several
+processes may share one OUT.
 A photo that fails keeps its row, with the reason. Suites: see experiments/suites.py; methods that are not built yet say so in their row.
 
 Photos are centre squares brought to the prior's resolution by area average, degraded, and compared in 8-bit RGB, all of it. Distances of
@@ -30,14 +31,15 @@ import cells
 import curves
 import flags
 import gaussianisation
+import grids
 import jax
 import numpy as np
 import page
 import suites
 import tables
-from baselines import BASELINES
-from cells import KEY, Bench, Cell
+from cells import KEY, REFERENCE, Bench, Cell
 from scores import Scorer
+from setups import OPERATORS
 from suites import Suite, Variant
 from tqdm import tqdm
 
@@ -55,9 +57,11 @@ class Settings:
 
     Attributes:
         suite: A table or figure of the papers; or give --methods.
-        methods: Methods to compare: pulse, brgm, mganprior, iagan, phased, rlse, rls, rls_plus, bicubic, bilinear, nearest, reference (the
-            real photo).
+        methods: Methods to compare: pulse, brgm, brgm_vi, mganprior, iagan, phased, rlse, rls, rls_plus, bicubic, bilinear, nearest,
+            reference (the real photo).
         factors: Enlargements. Default: the suite's, scaled to the prior; 8.
+        operators: What is inverted: downsample, inpainting (the centre quarter is missing), motion_blur (an eighth of the side long, at 45
+            degrees), gaussian_blur (sigma a 32nd of the side), grey. Default: the suite's; downsample. Only downsample has factors.
         degradations: What else happened to the photos. Default: the suite's; clean.
         data: Photos: a folder, a .tar, or tfds:NAME@SPLIT.
         num_photos: How many of them, evenly spaced.
@@ -79,6 +83,7 @@ class Settings:
     suite: str | None = None
     methods: tuple[str, ...] = ()
     factors: tuple[int, ...] | None = None
+    operators: tuple[str, ...] = ()
     degradations: tuple[str, ...] = ()
     data: str | None = None
     num_photos: int = 200
@@ -109,14 +114,16 @@ def plan(settings: Settings, resolution: int) -> tuple[Suite, list[Cell]]:
         if not names:
             raise ValueError("--methods is empty: expected names separated by commas")
         for name in names:
-            flags.choose(name, [*METHODS, *BASELINES], "method")
+            flags.choose(name, [*METHODS, REFERENCE], "method")
         suite = Suite("Comparison", tuple(Variant(name, name) for name in names), (), names[0], tuple(tables.COLUMNS))
     suite = _overridden(suite, settings, resolution)
     for factor in suite.factors:
         if factor < 2 or resolution % factor:
             fitting = ", ".join(str(f) for f in range(2, resolution + 1) if resolution % f == 0)
             raise ValueError(f"factor {factor} does not divide the prior's resolution of {resolution} px: choose of {fitting}")
-    return suite, [Cell(variant, f, d) for f in suite.factors for d in suite.degradations for variant in suite.variants]
+    where = [("downsample", f, d) for f in suite.factors for d in suite.degradations if "downsample" in suite.operators]
+    where += [(name, 1, d) for name in suite.operators if name != "downsample" for d in suite.degradations if suite.factors]
+    return suite, [Cell(variant, *at) for at in where for variant in suite.variants]
 
 
 def _split(values: Sequence[str]) -> list[str]:
@@ -131,9 +138,12 @@ def _overridden(suite: Suite, settings: Settings, resolution: int) -> Suite:
     chosen = tuple(_split(settings.degradations)) or suite.degradations
     for name in chosen:
         flags.choose(name, degradations.ROBUSTNESS, "degradation")
+    measured = tuple(_split(settings.operators)) or suite.operators
+    for name in measured:
+        flags.choose(name, OPERATORS, "operator")
     baseline = flags.choose(settings.baseline or suite.baseline, [v.label for v in suite.variants] or [""], "baseline")
     solutions = settings.num_solutions or suite.solutions
-    changed = {"degradations": chosen, "baseline": baseline, "solutions": solutions, "stands_for": stands_for}
+    changed = {"degradations": chosen, "operators": measured, "baseline": baseline, "solutions": solutions, "stands_for": stands_for}
     return dataclasses.replace(suite, factors=tuple(dict.fromkeys(factors)), **changed)
 
 
@@ -223,7 +233,7 @@ def work(bench: Bench, ledger: Ledger, found: Sequence[Cell]) -> None:
                     todo = _missing(bench, ledger.rows(), cell, mine, failed)
                     if todo:
                         idle = False
-                        bar.set_description(f"{cell.variant.label} {cell.factor}x {cell.degradation}")
+                        bar.set_description(f"{cell.variant.label} {cell.conditions}")
                         if cell.name not in methods:
                             methods = {cell.name: cells.method_of(bench, cell)}
                             cells.warm_up(bench, methods[cell.name])
@@ -265,6 +275,7 @@ def publish(bench: Bench, suite: Suite, found: Sequence[Cell], unbuilt: Sequence
     mine = [row for row in rows.values() if row["cell"] in {cell.name for cell in found}]
     order = {name: i for i, name in enumerate(names)}
     mine.sort(key=lambda row: (order.get(row["photo"], len(order)), row["solution"]))
+    grids.draw(bench.folder, lines, mine)
     page.write(bench.folder, suite, lines, mine, bench.scorer.missing, head, plots)
     return text
 
@@ -282,7 +293,7 @@ def run(settings: Settings) -> int:
     out = Path(settings.out or f"evaluation/{'smoke' if settings.smoke else settings.suite or 'comparison'}")
     if settings.suite == "rls_figure3":
         return _gaussianisation(prior, params, settings, out)
-    known = [*METHODS, *BASELINES]
+    known = [*METHODS, REFERENCE]
     unbuilt = sorted({v.method for v in suite.variants} - set(known))
     built = [cell for cell in found if cell.variant.method in known]
     if not built:

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import tables
-from scores import COLUMNS
 from suites import Suite
 from tables import Line
 
@@ -45,18 +44,17 @@ def write(
     parts = [f"<h1>{_text(suite.title)}</h1>", *(f"<p>{_text(line)}</p>" for line in head)]
     parts.append("<p>Small print under a mean: its 95 % bootstrap interval over photos. A click on a title sorts.</p>")
     for group in tables.groups(found):
-        title = tables.heading(suite, group[0].cell.factor, group[0].cell.degradation)
+        title = tables.heading(suite, group[0].cell)
         parts += [f"<h2>{_text(title)}</h2>", _cells(group, [line.values for line in group], tables.columns_of(group))]
         paired = [line for line in group if line.paired]
         parts += [f"<p>Differences from {_text(suite.baseline)} over the same photos:</p>"] if paired else []
         parts += [_cells(paired, [line.paired for line in paired], tables.columns_of(group))] if paired else []
     parts += [f'<p><img class="plot" src="{_text(name)}" alt="{_text(name)}"></p>' for name in plots]
-    remarks = [f"{line.cell.variant.label} at {line.cell.factor}x, {line.cell.degradation}: {line.remark}" for line in found if line.remark]
-    remarks += [f"{COLUMNS[name].title} is left out: {why}" for name, why in missing.items()] + ([suite.note] if suite.note else [])
+    remarks = tables.remarks(found, missing) + ([suite.note] if suite.note else [])
     parts += ["<h2>Remarks</h2><ul>", *(f"<li>{_text(remark)}</li>" for remark in remarks), "</ul>"] if remarks else []
     for table in suite.as_printed:
         parts += [f"<h2>As printed, other data: {_text(table.heading)}</h2>", _table(("", *table.columns), table.rows)]
-    parts += [_pictures(group, rows) for group in tables.groups(found)]
+    parts += [_pictures(tables.heading(suite, group[0].cell), group, rows) for group in tables.groups(found)]
     title = _text(suite.title)
     document = f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title><style>{STYLE}</style>'
     report.write_text(folder / "index.html", f"{document}{''.join(parts)}<script>{SCRIPT}</script></html>\n")
@@ -94,7 +92,7 @@ def _table(names: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
-def _pictures(group: Sequence[Line], rows: Sequence[Mapping]) -> str:
+def _pictures(heading: str, group: Sequence[Line], rows: Sequence[Mapping]) -> str:
     """A row a photo: input, each method, the real photo."""
     cells = [line.cell for line in group if line.values]
     mine = {(row["photo"], row["cell"]): row for row in rows if row["solution"] == 0}
@@ -109,7 +107,7 @@ def _pictures(group: Sequence[Line], rows: Sequence[Mapping]) -> str:
         pictures = [_picture(whole.get("measurement"), ""), *(_result(row) for row in found), _picture(whole.get("reference"), photo)]
         body.append(f"<tr>{''.join(f'<td>{picture}</td>' for picture in pictures)}</tr>")
     first = "first solutions, " if any(row["solution"] for row in rows) else ""
-    title = f"Pictures at factor {group[0].cell.factor}, {group[0].cell.degradation} ({first}the first {len(photos)} photos)"
+    title = f"{heading}: pictures ({first}the first {len(photos)} photos)"
     head = "".join(f"<th>{_text(name)}</th>" for name in heads)
     table = f'<table class="pictures"><thead><tr>{head}</tr></thead><tbody>{"".join(body)}</tbody></table>'
     return f'<h2>{_text(title)}</h2><div class="wide">{table}</div>'

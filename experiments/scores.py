@@ -37,6 +37,7 @@ COLUMNS = {
     "top_octave_share": Column("top-octave power / reference's", ""),
     "diversity": Column("diversity (feature distance)", "higher"),
     "residual": Column("residual (LR MSE)", "lower"),
+    "residual_before": Column("residual before --exact", "lower"),
     "feasible": Column("feasible (residual <= eps)", "higher"),
     "seconds": Column("seconds a result (median)", "lower"),
     "frechet_features": Column("feature Frechet distance (not FID)", "lower"),

@@ -17,7 +17,7 @@ class Variant:
 
     Attributes:
         label: what the table calls it.
-        method: a name in `jaxsr.methods.METHODS` or `baselines.BASELINES`, or the name of a method to come.
+        method: a name in `jaxsr.methods.METHODS`, "reference" (the real photo), or the name of a method to come.
         settings: fields of the method's config that differ from the preset.
         at: (series, x) in a figure's curves, if it belongs to one.
     """
@@ -39,6 +39,7 @@ class Suite:
         stands_for: factor -> the paper's, where it is another one.
         baseline: the label that paired differences are taken from.
         columns: what the paper judges by, in our columns.
+        operators: names in `setups.OPERATORS`.
         degradations: names in `jaxsr.degradations.ROBUSTNESS`.
         solutions: how many results for each photo.
         as_printed: the paper's tables.
@@ -50,6 +51,7 @@ class Suite:
     factors: tuple[int, ...]
     baseline: str
     columns: tuple[str, ...]
+    operators: tuple[str, ...] = ("downsample",)
     degradations: tuple[str, ...] = ("clean",)
     solutions: int = 1
     as_printed: tuple[printed.Table, ...] = ()

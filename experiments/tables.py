@@ -16,7 +16,8 @@ from jaxsr.intervals import Interval, difference_interval, mean_interval
 
 Rows = Sequence[Mapping]
 SHOWN_ERRORS = 3
-ROW_COLUMNS = ("cell", "method", "factor", "degradation", "photo", "solution", "status", "error", "seconds", "residual", "feasible")
+ROW_COLUMNS = ("cell", "method", "operator", "factor", "degradation", "photo", "solution", "status", "error", "seconds")
+ROW_COLUMNS += ("residual", "residual_before", "feasible")
 ROW_COLUMNS += ("psnr", "ssim", "ms_ssim", "lpips_alex", "identity", "niqe", "feature_distance", "type_agrees", "type_right")
 ROW_COLUMNS += ("top_octave_share", "diversity", "output", "reference", "measurement")
 
@@ -107,19 +108,15 @@ def _sets(bench: Bench, rows: Rows) -> tuple[dict[str, Interval], list[str]]:
 
 
 def markdown(suite: Suite, found: Sequence[Line], missing: Mapping[str, str], head: Sequence[str]) -> str:
-    """The report as text: a table for each factor and degradation, paired differences, what is missing and why, the printed tables."""
+    """The report as text: a table for each set of conditions, paired differences, what is missing and why, the printed tables."""
     parts = [f"# {suite.title}\n", *(f"{line}\n" for line in head)]
     for group in groups(found):
-        factor, degradation = group[0].cell.factor, group[0].cell.degradation
-        parts += [f"## {heading(suite, factor, degradation)}\n", _values(group)]
+        parts += [f"## {heading(suite, group[0].cell)}\n", _values(group)]
         if any(line.paired for line in group):
             parts += [f"Differences from {suite.baseline} over the same photos, mean and 95 % bootstrap interval:\n", _differences(group)]
-    remarks = [
-        f"- {line.cell.variant.label} at {line.cell.factor}x, {line.cell.degradation}: {line.remark}" for line in found if line.remark
-    ]
-    absent = [f"- {COLUMNS[name].title} is left out: {why}" for name, why in missing.items()]
-    if remarks or absent:
-        parts += ["## Remarks\n", "\n".join(remarks + absent) + "\n"]
+    notes = remarks(found, missing)
+    if notes:
+        parts += ["## Remarks\n", "\n".join(f"- {note}" for note in notes) + "\n"]
     for table in suite.as_printed:
         parts += [f"## As printed, other data: {table.heading}\n", printed(table)]
     if suite.note:
@@ -127,16 +124,31 @@ def markdown(suite: Suite, found: Sequence[Line], missing: Mapping[str, str], he
     return "\n".join(parts)
 
 
-def heading(suite: Suite, factor: int, degradation: str) -> str:
+def remarks(found: Sequence[Line], missing: Mapping[str, str]) -> list[str]:
+    """What to be careful of, each remark once with the lines that it is about, and what is left out."""
+    about: dict[str, list[str]] = {}
+    for line in found:
+        if line.remark:
+            about.setdefault(line.remark, []).append(f"{line.cell.variant.label}, {line.cell.conditions}")
+    absent: dict[str, list[str]] = {}
+    for name, why in missing.items():
+        absent.setdefault(why, []).append(COLUMNS[name].title)
+    notes = [f"{'all' if len(where) == len(found) else '; '.join(where)}: {remark}" for remark, where in about.items()]
+    return notes + [f"{' and '.join(names)} left out: {why}" for why, names in absent.items()]
+
+
+def heading(suite: Suite, cell: Cell) -> str:
     """ "Factor 8 (in place of the paper's 64), clean" """
-    instead = f" (in place of the paper's {suite.stands_for[factor]})" if factor in suite.stands_for else ""
-    return f"Factor {factor}{instead}, {degradation}"
+    if cell.operator != "downsample":
+        return f"{cell.operator.replace('_', ' ').capitalize()}, {cell.degradation}"
+    instead = f" (in place of the paper's {suite.stands_for[cell.factor]})" if cell.factor in suite.stands_for else ""
+    return f"Factor {cell.factor}{instead}, {cell.degradation}"
 
 
 def groups(found: Sequence[Line]) -> list[list[Line]]:
-    """The lines of each factor and degradation, in order."""
-    keys = dict.fromkeys((line.cell.factor, line.cell.degradation) for line in found)
-    return [[line for line in found if (line.cell.factor, line.cell.degradation) == key] for key in keys]
+    """The lines of each operator, factor and degradation, in order."""
+    keys = dict.fromkeys(line.cell.conditions for line in found)
+    return [[line for line in found if line.cell.conditions == key] for key in keys]
 
 
 def columns_of(group: Sequence[Line]) -> list[str]:

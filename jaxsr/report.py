@@ -11,6 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+SHOWN_DIFFERENCES, LONGEST_VALUE = 4, 80  # of settings, in an error; letters of one
+
 Row = Mapping[str, object]
 
 
@@ -202,8 +204,14 @@ def _differences(there: dict, now: dict) -> dict[str, tuple]:
 
 def _refuse(folder: Path, different: dict[str, tuple], advice: str) -> None:
     if different:
-        what = ", ".join(f"{name} ({json.dumps(old)} there, {json.dumps(new)} now)" for name, (old, new) in different.items())
-        raise ValueError(f"{folder} holds results with another {what}: {advice}")
+        shown = [f"{name} ({_short(old)} there, {_short(new)} now)" for name, (old, new) in list(different.items())[:SHOWN_DIFFERENCES]]
+        others = f" and {len(different) - len(shown)} more" if len(different) > len(shown) else ""
+        raise ValueError(f"{folder} holds results with another {', '.join(shown)}{others}: {advice}")
+
+
+def _short(value: object) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= LONGEST_VALUE else f"{text[: LONGEST_VALUE - 4]} ..."
 
 
 def _merge(folder: Path, config: dict) -> dict:

@@ -32,6 +32,8 @@ class Phase(NamedTuple):
         loss: (params, y, context, variables) -> (scalar, {term: scalar}); "loss" is no name for a term.
         tx: the optimiser.
         project: (context, variables) -> variables, applied after each update.
+        redraw: (context, step) -> context as the loss sees it in that step, for an objective that is an expectation over random draws;
+            such losses do not rank iterates, so the latest counts as the best.
     """
 
     steps: int
@@ -39,6 +41,7 @@ class Phase(NamedTuple):
     loss: Callable
     tx: optax.GradientTransformation
     project: Callable
+    redraw: Callable | None = None
 
 
 class State(NamedTuple):
@@ -76,9 +79,10 @@ def advance(phase: Phase, params: Params, y: Any, state: State, *, length: int) 
     context = state.context
 
     def step(state: State, _):
-        loss = jax.value_and_grad(lambda variables: phase.loss(params, y, context, variables), has_aux=True)
+        now = context if phase.redraw is None else phase.redraw(context, state.step)
+        loss = jax.value_and_grad(lambda variables: phase.loss(params, y, now, variables), has_aux=True)
         (value, terms), grads = loss(state.variables)
-        better = jnp.isfinite(value) & (value < state.best_value)
+        better = jnp.isfinite(value) & ((value < state.best_value) | (phase.redraw is not None))
         best, best_value = jax.tree.map(
             lambda new, old: jnp.where(better, new, old), (state.variables, value), (state.best, state.best_value)
         )

@@ -88,6 +88,8 @@ def test_leaves_what_the_header_promises(world, whole):
     assert page.count("<img loading") == 3 * 4 and "1 failed" in page
     assert "| pulse | 3 (1 failed) |" in whole
     assert (world / "whole" / "plot_x2_clean.png").exists()
+    grid = images.read(world / "whole" / "grid_x2_clean.png")
+    assert grid.shape[1] >= 4 * 128 and np.ptp(grid) > 0.5  # input, two methods, the photo
 
 
 def test_killed_run_goes_on_and_ends_with_the_same_table(world, whole):
@@ -124,6 +126,7 @@ def test_two_processes_share_a_folder(world, whole):
         (("--methods=pulze",), "did you mean 'pulse'"),
         (("--methods=pulse", "--factors=3"), "factor 3 does not divide"),
         (("--methods=pulse", "--degradations=fog"), "unknown degradation 'fog'"),
+        (("--methods=pulse", "--operators=inpaint"), "did you mean 'inpainting'"),
         (("--methods=pulse", "--factors=2", "--data=nowhere"), "nothing there"),
         (("--methods=pulse", "--factors=2"), "--data is missing"),
         (("--methods=rls", "--factors=2", "--data=photos"), "needs a flow"),
@@ -143,7 +146,7 @@ def parsed(arguments):
     """Settings of flags, read without absl, whose flags are one process's."""
     values = dict(argument.removeprefix("--").split("=") for argument in arguments)
     lists = {"methods": (values.pop("methods"),)} if "methods" in values else {}
-    lists |= {"degradations": (values.pop("degradations"),)} if "degradations" in values else {}
+    lists |= {name: (values.pop(name),) for name in ("degradations", "operators") if name in values}
     lists |= {"factors": tuple(int(f) for f in values.pop("factors").split(","))} if "factors" in values else {}
     return Settings(**lists, **values)
 
@@ -182,7 +185,7 @@ def test_factors_shrink_with_the_prior(factors, resolution, expected):
 def test_tables_say_what_they_say():
     """Means, intervals and differences end in the right cells; what is not built says so."""
     suite = Suite("T", (Variant("a", "bicubic"), Variant("b", "pulse"), Variant("c", "brgm")), (2,), "a", ("psnr",))
-    cells = [Cell(v, 2, "clean") for v in suite.variants]
+    cells = [Cell(v, "downsample", 2, "clean") for v in suite.variants]
     rows = {}
     for i in range(5):
         for cell, psnr in ((cells[0], 20.0 + i), (cells[1], 21.5 + i)):
@@ -200,7 +203,7 @@ def test_tables_say_what_they_say():
         found = tables.lines(bench, suite, cells, rows, ["brgm"])
     assert found[1].values["psnr"].mean == pytest.approx(23.5) and found[1].paired["psnr"][:3] == pytest.approx((1.5, 1.5, 1.5))
     text = tables.markdown(suite, found, {"niqe": "too small"}, [])
-    assert "| c | not built yet |" in text and "| b | +1.5 [+1.5, +1.5] |" in text and "NIQE is left out: too small" in text
+    assert "| c | not built yet |" in text and "| b | +1.5 [+1.5, +1.5] |" in text and "NIQE left out: too small" in text
     assert tables.show(Interval(1.0, float("nan"), float("nan"), 1)) == "1"
 
 
@@ -235,7 +238,7 @@ def test_solutions_of_a_photo_are_no_further_photos():
 def test_a_number_that_some_photos_lack_is_marked():
     """A mean over other photos than the line says would pass for one over all."""
     rows = [row | ({"psnr": None} if row["photo"] == "3" else {}) for row in results_of(1)]
-    line = tables.Line(Cell(Variant("a", "pulse"), 2, "clean"), {"psnr": tables._summary("psnr", rows)}, {}, 20, 0, "")
+    line = tables.Line(Cell(Variant("a", "pulse"), "downsample", 2, "clean"), {"psnr": tables._summary("psnr", rows)}, {}, 20, 0, "")
     assert tables.partial(line, "psnr") == " (of 19)"
 
 
@@ -272,6 +275,26 @@ def test_a_suite_without_built_methods_says_so(name, tmp_path, capsys):
     assert {"table.md", "index.html", "results.csv"} <= {path.name for path in (tmp_path / "out").iterdir()}
     text = capsys.readouterr().out
     assert "not built yet" in text and (name == "eglass_figure1" or "As printed, other data" in text)
+
+
+def test_other_operators_than_downsampling(world, tmp_path):
+    """An operator's rows are missing or mixed up with another's, or its measurement is not what its name says."""
+    names = ("inpainting", "motion_blur", "gaussian_blur", "grey")
+    settings = Settings(methods=("nearest,reference",), operators=names, prior=str(world / "toy"), data=str(world / "photos"), exact=True)
+    assert evaluate.run(dataclasses.replace(settings, out=str(tmp_path / "out"), num_photos=2)) == 0
+    rows = [row for row in report.read_csv(tmp_path / "out" / "results.csv") if row["status"] == "ok"]
+    assert {(row["method"], row["operator"]) for row in rows} == {(m, name) for m in ("nearest", "reference") for name in names}
+    for row in rows:
+        measured, photo, made = (images.read(tmp_path / "out" / row[name]) for name in ("measurement", "reference", "output"))
+        if row["operator"] == "inpainting":
+            assert (measured[2:6, 2:6] == 0).all() and (measured[:2] == photo[:2]).all()
+        if row["operator"] == "grey":
+            assert np.ptp(measured, -1).max() == 0
+        if row["method"] == "nearest":
+            assert float(row["residual"]) <= 1e-6 + float(row["residual_before"])
+        else:
+            assert (made == photo).all() and row["residual_before"] == ""
+    assert {f"grid_{name}_clean.png" for name in names} <= {path.name for path in (tmp_path / "out").iterdir()}
 
 
 @pytest.mark.parametrize(("given", "words"), [("pulse, pulse,bicubic", None), (",", "--methods is empty")])

@@ -1,4 +1,4 @@
-"""Each method's objective at fixed latents against a slow float64 numpy version, prior, operator and flow included."""
+"""Each method's objective at three fixed latents against a slow float64 NumPy version, prior, operator and flow included."""
 
 import math
 
@@ -10,7 +10,7 @@ import toy
 from test_methods import begin, case, two_params
 
 import jaxsr.methods
-from jaxsr.methods import BRGM, IAGAN, PULSE, RLS, RLSE, MGANPrior, Phased, RLSPlus
+from jaxsr.methods import BRGM, BRGMVI, IAGAN, PULSE, RLS, RLSE, MGANPrior, Phased, RLSPlus
 from jaxsr.methods._perceptual import perceptual
 
 
@@ -114,21 +114,43 @@ def single(function, *arrays):
     return float(function(*jax.tree.map(lambda leaf: np.asarray(leaf, np.float32), arrays)))
 
 
-def slow_brgm(params, y, context, variables, config):
-    w_plus, statistics = variables["w_plus"], params["statistics"]
-    measured = slow_measurement(params, w_plus, context["noise"])
+def slow_fidelity(params, config, measured, y):
     if config.side == "256":
         seen = [np.asarray(jax.image.resize(np.asarray(m, np.float32), (256, 256, 3), "linear")) for m in (measured, y)]
     else:
         seen = [measured, y]
-    sigma = np.sqrt(np.mean(statistics["w_std"] ** 2))
+    distance = single(perceptual("features").distance, params["perceptual"], *seen)
+    return config.fit_weight * np.mean((measured - y) ** 2) + config.perceptual_weight * distance
+
+
+def slow_prior(params, config, w_plus):
+    """sigma: the root of the mean squared distance of a w from the mean, as StyleGAN2's projector has it."""
+    statistics = params["statistics"]
+    sigma = np.sqrt(np.sum(statistics["w_std"] ** 2))
+    return config.prior_weight * np.mean(((w_plus - statistics["w_mean"]) / sigma) ** 2)
+
+
+def slow_cosine(config, w_plus):
     cosines = [abs(1 - a @ b / np.linalg.norm(a) / np.linalg.norm(b)) for a in w_plus for b in w_plus]
-    return (
-        config.fit_weight * np.mean((measured - y) ** 2)
-        + config.perceptual_weight * single(perceptual("features").distance, params["perceptual"], *seen)
-        + config.prior_weight * np.mean(((w_plus - statistics["w_mean"]) / sigma) ** 2)
-        + config.cosine_weight * (np.mean(cosines) if config.cosine == "mean" else np.sum(cosines))
-    )
+    return config.cosine_weight * (np.mean(cosines) if config.cosine == "mean" else np.sum(cosines))
+
+
+def slow_brgm(params, y, context, variables, config):
+    w_plus = variables["w_plus"]
+    measured = slow_measurement(params, w_plus, context["noise"])
+    return slow_fidelity(params, config, measured, y) + slow_prior(params, config, w_plus) + slow_cosine(config, w_plus)
+
+
+def slow_brgm_vi(params, y, context, variables, config):
+    """The inverse gamma density b^a / Gamma(a) x^(-a - 1) exp(-b / x) of x = std / 2, with a = 0.1 and b = 0.95."""
+    mean, std = variables["mean"], np.log1p(np.exp(variables["rho"]))
+    terms = []
+    for normal in context["normal"]:
+        w_plus = mean + normal * std
+        measured = slow_measurement(params, w_plus, context["noise"])
+        terms.append(slow_fidelity(params, config, measured, y) + slow_prior(params, config, w_plus))
+    density = 0.95**0.1 / math.gamma(0.1) * (std / 2) ** -1.1 * np.exp(-0.95 / (std / 2))
+    return np.mean(terms) + slow_cosine(config, mean) - np.mean(np.log(density))
 
 
 def slow_mganprior(params, y, context, variables, config):
@@ -193,6 +215,7 @@ OBJECTIVES = {
     "rlse pinv": ("rlse", RLSE(entry="pinv"), 0, slow_rlse),
     "brgm": ("brgm", BRGM(network="features"), 0, slow_brgm),
     "brgm code": ("brgm", BRGM_CODE, 0, slow_brgm),
+    "brgm_vi": ("brgm_vi", BRGMVI(network="features", samples=3), 0, slow_brgm_vi),
     "mganprior": ("mganprior", MGANPrior(network="features", codes=3, composing_layer=2), 0, slow_mganprior),
     "iagan search": ("iagan", IAGAN(starts=3), 0, slow_csgm),
     "iagan refinement": ("iagan", IAGAN(), 1, slow_iagan),
@@ -228,11 +251,13 @@ def test_objective_equals_float64_numpy(what):
     }
     statistics = {k: {**v, "mean": perturbed(v["mean"], jax.random.key(6), 0.3)} for k, v in params["flow"]["statistics"].items()}
     params["flow"] = {"blocks": blocks, "statistics": statistics}
-    variables = perturbed(state.variables, jax.random.key(7), 0.3)
-    value, _ = phase.loss(params, y, state.context, variables)
-    params, y, context, variables = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), (params, y, state.context, variables))
-    expected = slow(params, y, context, variables, jaxsr.methods.resolve(config, toy.operator()))
-    np.testing.assert_allclose(value, expected, rtol=1e-5)
+    loss, resolved = jax.jit(phase.loss), jaxsr.methods.resolve(config, toy.operator())
+    for step in range(3):
+        context = state.context if phase.redraw is None else phase.redraw(state.context, step)
+        variables = perturbed(state.variables, jax.random.key(7 + step), 0.3)
+        value, _ = loss(params, y, context, variables)
+        doubles = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), (params, y, context, variables))
+        np.testing.assert_allclose(value, slow(*doubles, resolved), rtol=1e-5)
 
 
 def test_both_presets_of_rls_have_proportional_objectives():

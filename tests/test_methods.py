@@ -16,7 +16,7 @@ import toy
 
 import jaxsr.methods
 from jaxsr import operators, search
-from jaxsr.methods import BRGM, IAGAN, METHODS, PULSE, RLS, RLSE, MGANPrior, Phased, RLSPlus
+from jaxsr.methods import BRGM, BRGMVI, IAGAN, METHODS, PULSE, RLS, RLSE, Interpolation, MGANPrior, Phased, RLSPlus
 
 SMALL = {
     "pulse": PULSE(steps=40),
@@ -24,6 +24,7 @@ SMALL = {
     "rls_plus": RLSPlus(steps=30, learning_rate=0.2, refine_steps=15, refine_learning_rate=0.02, generator_learning_rate=1e-3),
     "rlse": RLSE(preset="scaled", steps=40),
     "brgm": BRGM(preset="code", steps=30, network="features", perceptual_weight=0.01, prior_weight=0.1),
+    "brgm_vi": BRGMVI(steps=30, samples=3, network="features", perceptual_weight=0.01, prior_weight=0.1),
     "mganprior": MGANPrior(steps=20, learning_rate=30.0, codes=4, composing_layer=4, network="features"),
     "iagan": IAGAN(steps=40, starts=2, refine_steps=15),
     "phased": Phased(w_steps=30, w_plus_steps=20, style_steps=10, network="features", init_spread=0.2),
@@ -34,15 +35,19 @@ NEEDS = {
     "rls_plus": ("statistics", "flow"),
     "rlse": ("statistics", "discriminator"),
     "brgm": ("statistics", "perceptual"),
+    "brgm_vi": ("statistics", "perceptual"),
     "mganprior": ("perceptual",),
     "iagan": (),
     "phased": ("statistics", "perceptual"),
 }
-FIT = {"pulse": "l2", "rls": "l1", "rls_plus": "l1", "rlse": "pixel", "brgm": "l2", "mganprior": "l2", "iagan": "l2", "phased": "l1"}
+FIT = {"pulse": "l2", "rls": "l1", "rls_plus": "l1", "rlse": "pixel", "brgm": "l2", "brgm_vi": "l2"}
+FIT |= {"mganprior": "l2", "iagan": "l2", "phased": "l1"}
 W_FREE = {"mganprior", "iagan"}  # search z, on any prior
-STEPS = {name: next(f.name for f in dataclasses.fields(kind) if f.name.endswith("steps")) for name, (_, kind) in METHODS.items()}
+SEARCHES = [name for name, (_, kind) in METHODS.items() if kind is not Interpolation]  # tests/test_interpolation.py has the others
+STEPS = {name: next(f.name for f in dataclasses.fields(METHODS[name][1]) if f.name.endswith("steps")) for name in SEARCHES}
 W_PLUS_NOISE = {"w_plus": (3, toy.LAYERS, toy.DIM), "noise": tuple((3, *shape) for shape in toy.NOISE_SHAPES)}
-LATENTS = dict.fromkeys(METHODS, W_PLUS_NOISE) | {
+LATENTS = dict.fromkeys(SEARCHES, W_PLUS_NOISE) | {
+    "brgm_vi": W_PLUS_NOISE | dict.fromkeys(("mean", "std"), (3, toy.LAYERS, toy.DIM)),
     "mganprior": {"z": (3, 4, toy.DIM), "alpha": (3, 4, 3)},
     "iagan": {"z": (3, toy.DIM)},
     "phased": {"w_plus": (3, toy.LAYERS, toy.DIM), "styles": {"b4/affine": (3, 3, 1)}},
@@ -93,13 +98,14 @@ def begin(name, config, stage=0) -> tuple[search.Phase, search.State]:
     return phases[stage], state
 
 
-each_method = pytest.mark.parametrize("name", METHODS)
+each_method = pytest.mark.parametrize("name", SEARCHES)
 
 
 def test_the_table_lists_every_module():
     """A method's file is not reachable by its name, or the exported name is the module and not the function."""
     folder = pathlib.Path(jaxsr.methods.__file__).parent
-    assert sorted(METHODS) == sorted(path.stem for path in folder.glob("*.py") if not path.stem.startswith("_"))
+    modules = {factory.__module__.rpartition(".")[2] for factory, _ in METHODS.values()}
+    assert modules == {path.stem for path in folder.glob("*.py") if not path.stem.startswith("_")}
     for name, (factory, config) in METHODS.items():
         assert getattr(jaxsr.methods, name) is factory
         assert callable(factory)
@@ -168,7 +174,7 @@ def test_the_latent_decodes_to_the_image(name):
     np.testing.assert_allclose(decoded, result.image, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", [name for name in METHODS if name not in W_FREE])
+@pytest.mark.parametrize("name", [name for name in SEARCHES if name not in W_FREE])
 def test_generator_passes(name):
     """A step evaluates the generator more than once, or more than the final image is decoded besides."""
     calls = []

@@ -7,11 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import toy
-from test_methods import FIT, SMALL, begin, case, two_params
+from test_methods import FIT, SEARCHES, SMALL, begin, case, two_params
 
 import jaxsr.methods
 from jaxsr import operators, search
-from jaxsr.methods import BRGM, IAGAN, METHODS, PULSE, RLSE, MGANPrior, Phased
+from jaxsr.methods import BRGM, BRGMVI, IAGAN, METHODS, PULSE, RLSE, MGANPrior, Phased
 from jaxsr.nets import pggan, stylegan1, stylegan2
 
 SHAPE = (16, 16, 3)
@@ -24,7 +24,7 @@ OPERATORS = {
 
 
 @pytest.mark.parametrize("what", OPERATORS)
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", SEARCHES)
 def test_every_method_takes_every_linear_operator(name, what):
     """A method assumes that a measurement is a small colour image."""
     operator = OPERATORS[what]()
@@ -97,6 +97,41 @@ def test_phased_moves_every_code_by_the_same_length():
             np.testing.assert_allclose(norms, length, rtol=1e-3)
 
 
+def test_brgm_starts_at_the_mean_of_w_plus_one_number():
+    """The start's spread is another number for each entry or layer, or in units of one entry's deviation."""
+    params = two_params()[0]
+    begun, code = (begin("brgm", BRGM(preset=preset, network="features"))[1] for preset in ("paper", "code"))
+    moved = np.asarray(begun.variables["w_plus"] - params["statistics"]["w_mean"])
+    assert np.ptp(moved) < 1e-6 and 0 < np.abs(moved).max() < 0.05 * np.linalg.norm(params["statistics"]["w_std"])
+    np.testing.assert_array_equal(code.variables["w_plus"], np.tile(params["statistics"]["w_mean"], (toy.LAYERS, 1)))
+
+
+def test_brgm_vi_starts_at_the_prior_of_w_and_draws_anew_in_each_step():
+    """The fit starts elsewhere, its samples are the same in two steps or for two photos, or the first is not the mean."""
+    statistics = two_params()[0]["statistics"]
+    phase, begun = begin("brgm_vi", SMALL["brgm_vi"])
+    np.testing.assert_allclose(begun.variables["mean"], np.tile(statistics["w_mean"], (toy.LAYERS, 1)))
+    np.testing.assert_allclose(jax.nn.softplus(begun.variables["rho"]), np.tile(statistics["w_std"], (toy.LAYERS, 1)), rtol=1e-5)
+    draws = [phase.redraw(begun.context, step)["normal"] for step in (0, 1, 0)]
+    assert draws[0].shape == (3, toy.LAYERS, toy.DIM) and (draws[0][0] == 0).all()
+    assert not np.allclose(draws[0][1:], draws[1][1:], atol=0.1) and (draws[0] == draws[2]).all()
+    other = search.begin(phase, case("brgm_vi").keys[1], two_params()[0], case("brgm_vi").ys[0], None)
+    assert not np.allclose(phase.redraw(other.context, 0)["normal"], draws[0], atol=0.1)
+
+
+def test_brgm_vi_gives_any_number_of_solutions_from_one_fit():
+    """`draw` has another mean or deviation than the fit, or the result's own image is no draw."""
+    params, result = two_params()[0], jax.tree.map(lambda leaf: leaf[0], case("brgm_vi").results[0])
+    images, codes = jax.vmap(lambda key: jaxsr.methods.draw(toy.prior(), params, result.latent, key))(
+        jax.random.split(jax.random.key(1), 4000)
+    )
+    mean, std = result.latent["mean"], result.latent["std"]
+    np.testing.assert_allclose((codes.mean(0) - mean) / std, 0.0, atol=5 / np.sqrt(4000))
+    np.testing.assert_allclose(codes.std(0) / std, 1.0, atol=5 / np.sqrt(8000))
+    np.testing.assert_allclose(images[0], toy.prior().synthesize(params, codes[0], result.latent["noise"]), atol=1e-5)
+    np.testing.assert_allclose(toy.prior().synthesize(params, result.latent["w_plus"], result.latent["noise"]), result.image, atol=1e-5)
+
+
 def test_phased_needs_modulations():
     params = {**two_params()[0], "synthesis": {"b4": {"weight": jnp.zeros(3)}}}
     phase = METHODS["phased"][0](toy.prior(), toy.operator(), SMALL["phased"]).phases[2]
@@ -132,6 +167,8 @@ def test_published_values():
     brgm, code = (jaxsr.methods.resolve(BRGM(preset=p), x8) for p in ("paper", "code"))
     assert (brgm.steps, brgm.learning_rate, brgm.prior_weight, brgm.cosine_weight) == (5000, 0.1, 100, 3)
     assert (code.steps, code.cosine_weight, jaxsr.methods.resolve(BRGM(preset="code"), x32).cosine_weight) == (501, 0.1, 1)
+    vi = jaxsr.methods.resolve(BRGMVI(), x8)
+    assert (vi.samples, vi.steps, vi.prior_weight, vi.cosine_weight, vi.side) == (6, 501, 100, 0.1, "256")
     mgan = jaxsr.methods.resolve(MGANPrior(), x8)
     assert (mgan.steps, mgan.learning_rate, mgan.codes, mgan.composing_layer) == (2000, 1, 30, 6)
     iagan = jaxsr.methods.resolve(IAGAN(), x8)
@@ -140,7 +177,7 @@ def test_published_values():
     phased = jaxsr.methods.resolve(Phased(), x8)
     assert (phased.w_steps, phased.w_plus_steps, phased.style_steps, phased.l1_weight) == (150, 150, 150, 0.1)
     assert (phased.w_learning_rate, phased.w_plus_learning_rate, phased.style_learning_rate) == (0.08, 0.02, 0.005)
-    assert set(FIT) == set(METHODS)
+    assert set(FIT) == set(SEARCHES)
 
 
 SIZES = {"resolution": 16, "channels": (8, 6, 4), "z_dim": 5}

@@ -6,7 +6,9 @@ A new method is one file here and one line in `METHODS`. `resolve(config, operat
 from jaxsr.methods._common import consistent, exact, resolve
 from jaxsr.methods._perceptual import networks
 from jaxsr.methods.brgm import BRGM, brgm
+from jaxsr.methods.brgm_vi import BRGMVI, brgm_vi, draw
 from jaxsr.methods.iagan import IAGAN, iagan
+from jaxsr.methods.interpolation import Interpolation, bicubic, bilinear, nearest
 from jaxsr.methods.mganprior import MGANPrior, mganprior
 from jaxsr.methods.phased import Phased, phased
 from jaxsr.methods.pulse import PULSE, pulse
@@ -15,8 +17,12 @@ from jaxsr.methods.rls_plus import RLSPlus, rls_plus
 from jaxsr.methods.rlse import RLSE, rlse
 
 METHODS = {
+    "nearest": (nearest, Interpolation),
+    "bilinear": (bilinear, Interpolation),
+    "bicubic": (bicubic, Interpolation),
     "pulse": (pulse, PULSE),
     "brgm": (brgm, BRGM),
+    "brgm_vi": (brgm_vi, BRGMVI),
     "mganprior": (mganprior, MGANPrior),
     "iagan": (iagan, IAGAN),
     "phased": (phased, Phased),
@@ -27,19 +33,26 @@ METHODS = {
 
 __all__ = [
     "BRGM",
+    "BRGMVI",
     "IAGAN",
     "METHODS",
     "PULSE",
     "RLS",
     "RLSE",
+    "Interpolation",
     "MGANPrior",
     "Phased",
     "RLSPlus",
+    "bicubic",
+    "bilinear",
     "brgm",
+    "brgm_vi",
     "consistent",
+    "draw",
     "exact",
     "iagan",
     "mganprior",
+    "nearest",
     "networks",
     "phased",
     "pulse",

@@ -4,6 +4,7 @@ import dataclasses
 import typing
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 
 from jaxsr.priors import Prior, require_w
@@ -75,6 +76,12 @@ def as_image(operator: Any, y: Measurement) -> Image:
     if y.ndim != 3:
         return operator.pinv(y)
     return jnp.broadcast_to(y, (*y.shape[:2], 3)) if y.shape[2] == 1 else y
+
+
+def enlarged(operator: Any, y: Measurement, kernel: str) -> Image:
+    """A measurement as an image [H, W, 3] of the size that the operator takes: "bicubic", "bilinear" or "nearest"."""
+    image = as_image(operator, y)
+    return image if image.shape == tuple(operator.image_shape) else jax.image.resize(image, operator.image_shape, kernel)
 
 
 def exact(solve: Solve) -> Solve:

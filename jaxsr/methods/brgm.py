@@ -13,6 +13,7 @@ from jaxsr.methods import _common
 from jaxsr.methods._perceptual import perceptual
 from jaxsr.priors import Prior, tile
 from jaxsr.search import Phase, Solve
+from jaxsr.types import Measurement, Params, Scalar
 
 FEATURES_AT_256 = 64 * 256**2 + 128 * 128**2 + 256 * 64**2 + 512 * 32**2 + 512 * 16**2  # numbers in LPIPS-VGG's five maps
 PAPER = {
@@ -57,11 +58,11 @@ class BRGM:
         schedule: of the step size: "projector", StyleGAN2's (up over the first 5 %, down over the last 25 %), or "fixed".
         fit_weight: of the mean squared A(image) - y on [0, 1]; 0.001 on [0, 255].
         perceptual_weight: of LPIPS between A(image) and y; the port's 1e7 times a mean over the numbers of its maps at 256 px.
-        prior_weight: of mean ((w - w_mean) / sigma)^2, where sigma is one number, the root mean square deviation of w.
+        prior_weight: of mean ((w - w_mean) / sigma)^2, where sigma is one number, the root mean square distance of w from its mean.
         cosine_weight: of |1 - cos(w_i, w_j)| over all ordered pairs of layers; the port's 0.1, and 1 above factor 16.
         cosine: "mean" or "sum" over the pairs.
         side: LPIPS sees measurements "as_is" (area means of those above 256 px) or all at "256" px (bilinear).
-        start_spread: the start is w_mean plus one normal number for each code's entry, times this and sigma.
+        start_spread: the start is w_mean plus one normal number, the same for every entry, times this and sigma.
         network: "vgg", LPIPS with VGG-16, or "features", the feature distance of the network that comes with the package.
         eps: largest feasible residual (mean square on [0, 1]); PULSE's, as BRGM has none.
     """
@@ -95,28 +96,23 @@ def brgm(prior: Prior, operator: Any, config: BRGM = BRGM()) -> Solve:
     """
     _common.check_prior("brgm", prior, operator)
     settings = _common.resolve(config, operator)
-    compare = perceptual(settings.network).distance
 
     def start(key, params, y, previous):
         _common.check_inputs("brgm", operator, params, y, needs=("statistics", "perceptual"))
         key_w, key_noise = jax.random.split(key)
-        mean, sigma = _gaussian(params)
-        w_plus = tile(prior, mean) + settings.start_spread * sigma * jax.random.normal(key_w, (prior.info.num_layers, 1))
-        return {"w_plus": w_plus}, {"noise": prior.noise("random", params, key_noise)}
+        mean, sigma = gaussian(params)
+        w = mean + settings.start_spread * sigma * jax.random.normal(key_w)
+        return {"w_plus": tile(prior, w)}, {"noise": prior.noise("random", params, key_noise)}
 
     def loss(params, y, context, variables):
         w_plus = variables["w_plus"]
         measured = operator(prior.synthesize(params, w_plus, context["noise"]))
-        seen = [_seen(_common.as_image(operator, m), settings.side) for m in (measured, y)]
-        mean, sigma = _gaussian(params)
         terms = {
-            "l2": objectives.l2(measured, y),
-            "perceptual": compare(params["perceptual"], *seen),
-            "prior": jnp.mean(((w_plus - mean) / sigma) ** 2),
+            **fidelity(settings, operator, params, measured, y),
+            "prior": log_prior(params, w_plus),
             "cosine": objectives.cosine(w_plus, settings.cosine),
         }
-        weights = (settings.fit_weight, settings.perceptual_weight, settings.prior_weight, settings.cosine_weight)
-        return sum(weight * term for weight, term in zip(weights, terms.values(), strict=True)), terms
+        return weighted(settings, terms), terms
 
     def finish(params, y, variables, context):
         return prior.synthesize(params, variables["w_plus"], context["noise"]), {**variables, **context}
@@ -125,9 +121,33 @@ def brgm(prior: Prior, operator: Any, config: BRGM = BRGM()) -> Solve:
     return Solve((Phase(settings.steps, start, loss, tx, lambda context, variables: variables),), finish, operator, settings.eps)
 
 
-def _gaussian(params: Any) -> tuple[jax.Array, jax.Array]:
-    """The mean of w [d] and its root mean square deviation []."""
-    return params["statistics"]["w_mean"], jnp.sqrt(jnp.mean(params["statistics"]["w_std"] ** 2))
+def gaussian(params: Params) -> tuple[jax.Array, jax.Array]:
+    """The mean of w [d] and the root mean square distance of w from it [], StyleGAN2's and both releases' one number."""
+    return params["statistics"]["w_mean"], jnp.sqrt(jnp.sum(params["statistics"]["w_std"] ** 2))
+
+
+def fidelity(settings: Any, operator: Any, params: Params, measured: Measurement, y: Measurement) -> dict[str, Scalar]:
+    """How far a measurement is from y: {"l2", "perceptual"}."""
+    seen = [_seen(_common.as_image(operator, m), settings.side) for m in (measured, y)]
+    compare = perceptual(settings.network).distance
+    return {"l2": objectives.l2(measured, y), "perceptual": compare(params["perceptual"], *seen)}
+
+
+def log_prior(params: Params, w_plus: jax.Array) -> Scalar:
+    """mean ((w - w_mean) / sigma)^2: the negative logarithm of the Gaussian prior of w, but for factor and constant."""
+    mean, sigma = gaussian(params)
+    return jnp.mean(((w_plus - mean) / sigma) ** 2)
+
+
+def weighted(settings: Any, terms: dict[str, Scalar]) -> Scalar:
+    """The objective of BRGM from its terms."""
+    weights = {
+        "l2": settings.fit_weight,
+        "perceptual": settings.perceptual_weight,
+        "prior": settings.prior_weight,
+        "cosine": settings.cosine_weight,
+    }
+    return sum((weight * terms[name] for name, weight in weights.items()), jnp.zeros(()))
 
 
 def _projector(peak: float, steps: int) -> optax.Schedule:

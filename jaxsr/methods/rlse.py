@@ -119,8 +119,7 @@ def rlse(prior: Prior, operator: Any, config: RLSE = RLSE()) -> Solve:
 
 def as_image(operator: Any, y: Measurement, entry: str) -> Image:
     """A measurement as an image [H, W, 3] of the prior's size that a discriminator can take."""
-    image = operator.pinv(y) if entry == "pinv" else _common.as_image(operator, y)
-    return image if image.shape == tuple(operator.image_shape) else jax.image.resize(image, operator.image_shape, "bicubic")
+    return operator.pinv(y) if entry == "pinv" else _common.enlarged(operator, y, "bicubic")
 
 
 def _features(prior: Prior, params: Params, image: Image, blocks: int) -> list[jax.Array]:
