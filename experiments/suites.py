@@ -75,6 +75,8 @@ BICUBIC, BILINEAR = Variant("bicubic", "bicubic"), Variant("bilinear", "bilinear
 PULSE, RLS, RLS_PLUS = Variant("PULSE", "pulse"), Variant("RLS", "rls"), Variant("RLS+", "rls_plus")
 # Their perceptual terms see with the bundled network, which is at hand; --network=vgg takes the papers'.
 BRGM = Variant("BRGM", "brgm", {"preset": "code", "network": "features"})
+BRGM_SAMPLE = Variant("BRGM sample", "brgm_vi", {"network": "features"})
+PHASED, IAGAN = Variant("phased", "phased", {"network": "features"}), Variant("IAGAN", "iagan")
 MGANPRIOR = Variant("mGANprior", "mganprior", {"network": "features"})
 RLSE, RLSE_SCALED = Variant("RLSE", "rlse"), Variant("RLSE scaled", "rlse", {"preset": "scaled"})
 _NETWORK = (
@@ -187,6 +189,15 @@ SUITES = {
         as_printed=(printed.RLSE2,),
     ),
     "rlse_figure4": Suite("RLSE Figure 4: seconds a photo at 16x", (BILINEAR, MGANPRIOR, PULSE, RLSE), (16,), "PULSE", ("seconds", "psnr")),
+    "restoration": Suite(
+        "Beyond the papers: every method where a square is missing and where the photo is blurred by motion",
+        (PULSE, BRGM, BRGM_SAMPLE, MGANPRIOR, IAGAN, PHASED, RLSE, RLSE_SCALED, RLS, RLS_PLUS),
+        (),
+        "PULSE",
+        ALL,
+        operators=("inpainting", "motion_blur"),
+        note="every perceptual term sees with the bundled feature network unless --network=vgg is given: feature distances favour it",
+    ),
     "eglass_table1": Suite(
         "e-GLASS Table 1: seconds to ten solutions",
         (PULSE, EGLASS),
