@@ -63,7 +63,7 @@ class Settings:
             rounded to 8 bits, restored and scored against.
         prior: A bundled prior's name, or a folder written by training or ports/convert.py; the latter has no examples and needs --input or
             --reference. Default: the best bundled one.
-        method: pulse, brgm, mganprior, iagan, phased, rlse, rls or rls_plus.
+        method: pulse, brgm, brgm_vi, mganprior, iagan, phased, rlse, rls, rls_plus, bicubic, bilinear or nearest.
         preset: Settings of the method: paper, code (those of the authors' release) or scaled (RLSE).
         network: What perceptual terms see with: vgg (LPIPS, published weights) or features (bundled). Default: the preset's.
         exact: Project each result onto the images that explain the measurement exactly; the table tells the residual before.
