@@ -4,9 +4,10 @@ import functools
 import math
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from tqdm import tqdm
@@ -59,6 +60,22 @@ def restore_batches(
     return _batches(solve, params, ys, photo_keys(ys, seeds), rows_at_once(batch_size), progress)
 
 
+def restore_tuned(solve: search.Solve, params: Params, y: np.ndarray, *, seed: int = 0, progress: bool = True) -> tuple[Result, Params]:
+    """Restores one measurement, as `restore` does; returns the Result and the params with the weights that the method tuned for it.
+
+    Raises:
+        ValueError: as `restore_batches`.
+    """
+    ys, seeds = np.asarray(y, np.float32)[None], np.asarray([seed], np.uint32)
+    _check(ys, seeds, solve.operator.measurement_shape, 1)
+    mesh = mesh_of(1)
+    keys = jax.random.wrap_key_data(jnp.asarray(photo_keys(ys, seeds)))
+    with tqdm(total=sum(phase.steps for phase in solve.phases), unit="step", disable=not progress, dynamic_ncols=True) as bar:
+        found = _solve_batch(solve, programs(solve, mesh), params, keys, jnp.asarray(ys), bar)
+    result, best = jax.tree.map(lambda leaf: leaf[0], found)
+    return jax.tree.map(np.asarray, result), params | solve.tuned(best)
+
+
 def rows_at_once(batch_size: int) -> int:
     """Photos in one batch: `batch_size` on an accelerator, one a device on a CPU, where a batch takes as long as its photos one by one (RLS
     at 32 px on 2 cores: 70 s for 8 at once, 67 s one by one) and a photo alone would pay for the whole of it."""
@@ -102,7 +119,7 @@ def _batches(
             padded = np.pad(indices, (0, batch_size - len(indices)), mode="edge")
             bar.set_description(f"batch {batch + 1} of {len(batches)}")
             batch_keys = jax.random.wrap_key_data(jax.device_put(keys[padded], rows))
-            result = _solve_batch(solve, programs(solve, mesh), params, batch_keys, jax.device_put(ys[padded], rows), bar)
+            result, _ = _solve_batch(solve, programs(solve, mesh), params, batch_keys, jax.device_put(ys[padded], rows), bar)
             yield indices, jax.tree.map(lambda leaf, real=indices: np.asarray(leaf)[: len(real)], result)
 
 
@@ -145,9 +162,10 @@ def programs(solve: search.Solve, mesh: Mesh) -> Programs:
     return Programs(tuple(map(pieces, solve.phases)), jax.jit(mapped(solve.conclude, (None, 0, 0, 0))))
 
 
-def _solve_batch(solve: search.Solve, compiled: Programs, params: Params, keys: jax.Array, ys: jax.Array, bar: tqdm) -> Result:
-    """One batch through all phases, in chunks that show on the bar."""
-    state, traces = None, []
+def _solve_batch(solve: search.Solve, compiled: Programs, params: Params, keys: jax.Array, ys: jax.Array, bar: tqdm) -> tuple[Result, Any]:
+    """One batch through all phases, in chunks that show on the bar; the results and the last phase's best variables."""
+    state: Any = None
+    traces = []
     for phase, (begin, advance, length) in zip(solve.phases, compiled.phases, strict=True):
         state = begin(keys, params, ys, None if state is None else (state.best, state.context))
         for _ in range(phase.steps // length):
@@ -157,4 +175,4 @@ def _solve_batch(solve: search.Solve, compiled: Programs, params: Params, keys: 
             bar.update(length)
     result = compiled.conclude(params, ys, state, traces)
     bar.set_postfix(residual=f"{np.mean(result.residual):.3g}")
-    return result
+    return result, state.best

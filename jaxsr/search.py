@@ -131,12 +131,15 @@ class Solve:
         finish: (params, y, best variables, context) of the last phase -> (image, latent).
         operator: A, of which the residual is measured.
         eps: the largest residual that counts as feasible, a mean square on the [0, 1] scale.
+        tuned: (best variables) of the last phase -> the entries of params that the method changed for the photo, {} if it changed none.
+            The prior with params | tuned draws the image from the latent, but for a projection at the end; `finish` does not return them.
     """
 
     phases: tuple[Phase, ...]
     finish: Callable
     operator: Any
     eps: float
+    tuned: Callable[[Any], dict] = lambda variables: {}
 
     def __call__(self, key: PRNGKey, params: Params, y: Measurement) -> Result:
         """Restores one image in one piece."""

@@ -72,7 +72,8 @@ def iagan(prior: Prior, operator: Any, config: IAGAN = IAGAN()) -> Solve:
         image = _decode(prior, params, variables)
         return _common.consistent(operator, image, y) if settings.back_projection else image, {"z": variables["z"]}
 
-    return Solve((_search(prior, operator, settings), _refinement(prior, operator, settings)), finish, operator, settings.eps)
+    phases = (_search(prior, operator, settings), _refinement(prior, operator, settings))
+    return Solve(phases, finish, operator, settings.eps, lambda variables: variables["weights"])
 
 
 def _decode(prior: Prior, params: Params, variables: dict) -> Image:

@@ -72,7 +72,7 @@ def rls_plus(prior: Prior, operator: Any, config: RLSPlus = RLSPlus()) -> Solve:
         return image, {"w_plus": variables["w_plus"], "noise": noise}
 
     phases = (search_phase("rls_plus", prior, operator, settings), refine_phase(prior, operator, settings))
-    return Solve(phases, finish, operator, settings.eps)
+    return Solve(phases, finish, operator, settings.eps, lambda variables: {"synthesis": variables["synthesis"]})
 
 
 def refine_phase(prior: Prior, operator: Any, config: Any) -> Phase:

@@ -114,7 +114,8 @@ def rlse(prior: Prior, operator: Any, config: RLSE = RLSE()) -> Solve:
 
     labels = {"v": "latent", "noise": "latent", "synthesis": "weights"}
     tx = optax.partition({"latent": _spheres.adam(settings), "weights": optax.adam(settings.generator_learning_rate)}, labels)
-    return Solve((Phase(settings.steps, start, loss, tx, _spheres.project),), finish, operator, settings.eps)
+    phases = (Phase(settings.steps, start, loss, tx, _spheres.project),)
+    return Solve(phases, finish, operator, settings.eps, lambda variables: {"synthesis": variables["synthesis"]})
 
 
 def as_image(operator: Any, y: Measurement, entry: str) -> Image:

@@ -5,6 +5,7 @@ from jaxsr.metrics._checks import check_pair
 from jaxsr.metrics.consistency import Consistency, lr_consistency, lr_psnr
 from jaxsr.metrics.dci import DCI, boosted_tree_importance, dci, logistic_importance
 from jaxsr.metrics.diversity import diversity, mean_pairwise
+from jaxsr.metrics.embedding import Embedding, Network, available, embedding, load_embedding
 from jaxsr.metrics.features import feature_distance, load_features, same_type
 from jaxsr.metrics.frechet import frechet_distance
 from jaxsr.metrics.identity import identity_similarity
@@ -19,17 +20,22 @@ from jaxsr.metrics.ssim import ssim
 __all__ = [
     "DCI",
     "Consistency",
+    "Embedding",
     "NIQEModel",
+    "Network",
+    "available",
     "boosted_tree_importance",
     "check_pair",
     "dci",
     "diversity",
+    "embedding",
     "feature_distance",
     "fit_niqe_model",
     "frechet_distance",
     "identity_similarity",
     "kernel_distance",
     "kernel_distance_subsets",
+    "load_embedding",
     "load_features",
     "logistic_importance",
     "lpips",

@@ -71,8 +71,13 @@ def feature_distance(net: "Features", params: Params, x: AnyImage, ref: AnyImage
         ValueError: images of different shapes.
     """
     require_pair(x, ref)
-    a, b = (net.maps(params, jnp.clip(image, 0.0, 1.0)) for image in (x, ref))
-    return sum((jnp.mean(jnp.sum((_unit(f) - _unit(g)) ** 2, -1)) for f, g in zip(a, b, strict=True)), jnp.float32(0))
+    pairs = zip(unit_maps(net, params, x), unit_maps(net, params, ref), strict=True)
+    return sum((jnp.mean(jnp.sum((f - g) ** 2, -1)) for f, g in pairs), jnp.float32(0))
+
+
+def unit_maps(net: "Features", params: Params, image: AnyImage) -> list[jax.Array]:
+    """The maps [r, r, c] that `feature_distance` compares, finest first, each pixel's channels scaled to unit length."""
+    return [_unit(x) for x in net.maps(params, jnp.clip(image, 0.0, 1.0))]
 
 
 def same_type(net: "Features", params: Params, x: AnyImage, ref: AnyImage) -> Bool[Array, ""]:
