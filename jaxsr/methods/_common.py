@@ -18,7 +18,7 @@ def resolve(config: Any, operator: Any) -> Any:
     Raises:
         ValueError: a preset or another choice that does not exist, a negative number, or fewer than one step.
     """
-    _check_choices(config)
+    check_choices(config)
     values = config.PRESETS[config.preset]
     chosen = {name: value(operator) if callable(value) else value for name, value in values.items() if getattr(config, name) is None}
     config = dataclasses.replace(config, **chosen)
@@ -29,7 +29,7 @@ def resolve(config: Any, operator: Any) -> Any:
     return config
 
 
-def _check_choices(config: Any) -> None:
+def check_choices(config: Any) -> None:
     """Raises ValueError if a field annotated Literal[...] (or Literal[...] | None) has another value."""
     for name, hint in typing.get_type_hints(type(config)).items():
         kinds = [kind for kind in (hint, *typing.get_args(hint)) if typing.get_origin(kind) is typing.Literal]

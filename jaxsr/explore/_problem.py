@@ -1,0 +1,196 @@
+"""What is explored: a prior's latent space, a measurement operator and a perceptual metric, and the solution it starts from."""
+
+import dataclasses
+import functools
+import math
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxsr import metrics
+from jaxsr.methods._common import check_choices, check_images
+from jaxsr.operators import Operator
+from jaxsr.priors import Prior, in_w, in_w_plus, in_w_plus_noise, require_w, tile
+from jaxsr.types import Image, Latent, Measurement, Noise, Params, Scalar
+
+# name of a latent space -> the prior in that space
+SPACES: dict[str, Callable[[Prior], Prior]] = {
+    "z": lambda prior: prior,
+    "w": in_w,
+    "w_plus": in_w_plus,
+    "w_plus_noise": in_w_plus_noise,
+}
+# what a method's latent must hold for the space: any of these
+SOURCES = {"z": ("z",), "w": ("z",), "w_plus": ("w_plus", "z"), "w_plus_noise": ("w_plus", "z")}
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Settings of e-GLASS. The paper leaves k, K, the threshold and the step open.
+
+    Attributes:
+        space: latent space that is explored: the paper's "z", or a StyleGAN's "w", "w_plus", or "w_plus_noise" with the noise maps.
+        perceptual: network of the perceptual metric; None: the first of LPIPS (alex, vgg, squeeze), the bundled feature network and the
+            prior's discriminator that is on this machine.
+        way: directions: "vk", top eigenvectors of H_X as they are; "algorithm1", the paper's Algorithm 1 of them; "closed_form", them
+            projected onto the complement of the top k eigenvectors of H_Y; "generalized", H_X v = mu (H_Y + damping I) v; "curved", a walk
+            that starts along the closed form's and is bent at every step to keep the measurement. The first three use the same K.
+        num_solutions: wanted.
+        eps: largest feasible residual, mean squared A(G(z)) - y on [0, 1]: the paper's 1e-2 ("l2"); PULSE's is 2e-3.
+        energy: share of the trace of H_Y that its k top eigenvectors hold.
+        threshold: tau of Algorithm 1: correlations |d . u| with one of the k that may remain.
+        least_retained: K is skipped where the projection keeps less of v^K than this norm.
+        least_distance: perceptual distance of a solution from the start and from every other, as a share of the typical distance of two
+            random images of the prior.
+        reach: longest step, in units of the root mean square distance of random latents from their mean.
+        steps: points at which a step's search looks first, and those of a curved walk.
+        bisections: halvings of the interval that holds the largest feasible step.
+        corrections: conjugate-gradient iterations of a curved walk's projections, preconditioned by H_Y at the start.
+        most_directions: directions tried before the search for solutions ends.
+        dense_limit: latent sizes up to this get all of their eigenvectors, larger ones the `rank` largest by a block Krylov method.
+        rank: eigenpairs of each metric in the matrix-free case.
+        chunk: passes of the generator at once; bounds the memory.
+    """
+
+    space: Literal["z", "w", "w_plus", "w_plus_noise"] = "z"
+    perceptual: metrics.Network | None = None
+    way: Literal["vk", "algorithm1", "closed_form", "generalized", "curved"] = "algorithm1"
+    num_solutions: int = 10
+    eps: float = 1e-2
+    energy: float = 0.99
+    threshold: float = 0.05
+    least_retained: float = 0.3
+    least_distance: float = 0.05
+    reach: float = 1.0
+    steps: int = 12
+    bisections: int = 10
+    corrections: int = 6
+    most_directions: int = 64
+    dense_limit: int = 1024
+    rank: int = 64
+    chunk: int = 16
+
+
+class Start(NamedTuple):
+    """The solution that an exploration starts from.
+
+    Attributes:
+        latent: z0 in the space that is explored.
+        noise: noise maps of the generator, which stay as they are (except in "w_plus_noise"); () for a prior without.
+    """
+
+    latent: Latent
+    noise: Noise
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Problem:
+    """What is explored; functions and settings only, so that jit takes it as a static argument, and compiles once for each Problem.
+
+    Attributes:
+        base: the prior itself.
+        operator: A.
+        embedding: the perceptual metric.
+        network: its name in `metrics.load_embedding`.
+        config: settings.
+    """
+
+    base: Prior
+    operator: Operator
+    embedding: metrics.Embedding
+    network: metrics.Network
+    config: Config
+
+    def draw(self, params: Params, noise: Noise, latent: Latent) -> Image:
+        """The image [H, W, 3] of a latent of the space."""
+        return SPACES[self.config.space](_with_noise(self.base, noise)).decode(params, latent)
+
+    def measure(self, params: Params, noise: Noise, latent: Latent) -> Measurement:
+        """phi of H_Y: A G(z)."""
+        return self.operator(self.draw(params, noise, latent))
+
+    def embed(self, params: Params, noise: Noise, latent: Latent) -> list[jax.Array]:
+        """The map of H_X: the image's perceptual embedding."""
+        return self.embedding.embed(params, self.draw(params, noise, latent))
+
+
+def _with_noise(prior: Prior, noise: Noise) -> Prior:
+    """The prior whose "const" noise maps are these."""
+    return prior._replace(noise=lambda kind, params, key=None: noise)
+
+
+def problem(prior: Prior, operator: Operator, config: Config = Config()) -> Problem:
+    """The exploration of a prior's solutions under an operator.
+
+    Raises:
+        ValueError: a choice that does not exist, a number that makes no sense, a prior without the space, images that are not the
+            operator's, or perceptual weights that are not on this machine.
+    """
+    check_choices(config)
+    _check_numbers(config)
+    check_images(prior, operator)
+    if config.space != "z":
+        require_w(f"space {config.space}", prior)
+    network = config.perceptual or metrics.available()
+    return Problem(prior, operator, metrics.embedding(network, prior.discriminate), network, config)
+
+
+def _check_numbers(config: Config) -> None:
+    numbers = {name: value for name, value in dataclasses.asdict(config).items() if isinstance(value, (int, float))}
+    for name, value in numbers.items():
+        least = 1 if isinstance(value, int) else 0
+        if not (math.isfinite(value) and value >= least):
+            raise ValueError(f"{name} must be a number of at least {least}, got {value}")
+    for name in ("energy", "threshold", "least_retained"):
+        if numbers[name] > 1:
+            raise ValueError(f"{name} must be at most 1, got {numbers[name]}")
+    for name in ("eps", "reach"):
+        if numbers[name] == 0:
+            raise ValueError(f"{name} must be above 0, got {numbers[name]}")
+
+
+def start(prior: Prior, space: str, params: Params, latent: dict[str, Any]) -> Start:
+    """The start in a space from the latent that a method returned; a z becomes its w.
+
+    Args:
+        prior: the prior itself, not in a space.
+        space: a name in SPACES.
+        params: with the weights that the method tuned.
+        latent: {"z"} or {"w_plus", "noise"}, as in `types.Result`.
+
+    Raises:
+        ValueError: no such space for this prior, or a method whose latent is no point of it.
+    """
+    if space != "z":
+        require_w(f"space {space}", prior)
+    given = next((name for name in SOURCES[space] if name in latent), None)
+    if given is None:
+        raise ValueError(f"space {space} starts from {' or '.join(SOURCES[space])}, but the method returned {', '.join(latent)}")
+    code, noise = latent[given], latent.get("noise", prior.noise("const", params))
+    one = jax.eval_shape((in_w_plus(prior) if given == "w_plus" else prior).sample, jax.random.key(0), params)
+    if jax.tree.map(jnp.shape, code) != jax.tree.map(jnp.shape, one):
+        raise ValueError(f"space {space} starts from one {given} {one.shape}, but the method returned {jnp.shape(code)}")
+    return Start(_AS[space](prior, params, given, jnp.asarray(code), noise), tuple(noise))
+
+
+def _w_plus(prior: Prior, params: Params, given: str, code: jax.Array, noise: Noise) -> jax.Array:
+    return code if given == "w_plus" else tile(prior, prior.map(params, code))
+
+
+_AS: dict[str, Callable[..., Latent]] = {
+    "z": lambda prior, params, given, code, noise: code,
+    "w": lambda prior, params, given, code, noise: prior.map(params, code),
+    "w_plus": _w_plus,
+    "w_plus_noise": lambda prior, params, given, code, noise: {
+        "w_plus": _w_plus(prior, params, given, code, noise),
+        "noise": tuple(noise),
+    },
+}
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def residual(problem: Problem, params: Params, start: Start, y: Measurement) -> Scalar:
+    """Mean squared A(G(z0)) - y of the start, drawn with these params: what decides whether it is a solution."""
+    return jnp.mean((problem.measure(params, start.noise, start.latent) - y) ** 2)

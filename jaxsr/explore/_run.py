@@ -1,0 +1,204 @@
+"""The exploration itself: directions walked both ways in batches until there are enough distinct feasible solutions."""
+
+import functools
+import warnings
+from collections.abc import Iterator
+from typing import Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.flatten_util import ravel_pytree
+
+from jaxsr.explore._directions import Directions, directions
+from jaxsr.explore._problem import Problem, Start, residual
+from jaxsr.explore._spectra import Geometry, geometry
+from jaxsr.explore._walks import Ends, Walk, ends
+from jaxsr.types import Latent, Measurement, Params
+
+Verdict = Literal["solution", "duplicate", "infeasible"]
+
+
+class Candidate(NamedTuple):
+    """The end of one walk.
+
+    Attributes:
+        verdict: "solution"; "duplicate", too near the start or a solution before it; "infeasible", no step keeps the measurement.
+        image: [H, W, 3], not clipped.
+        latent: in the space explored.
+        path: [steps + 1, d], the walk from z0.
+        direction: row of `Directions`.
+        index: its K.
+        retained: see `Directions`.
+        step: eta, length of the walk, negative against the direction.
+        residual: mean squared A(image) - y, measured after the step.
+        distance: perceptual distance to the start's image.
+        nearest: perceptual distance to the nearest solution before it, or to the start.
+    """
+
+    verdict: Verdict
+    image: np.ndarray
+    latent: Latent
+    path: np.ndarray
+    direction: int
+    index: int
+    retained: float
+    step: float
+    residual: float
+    distance: float
+    nearest: float
+
+
+class Exploration(NamedTuple):
+    """What `explore` found.
+
+    Attributes:
+        start_image: [H, W, 3], G(z0); start_residual: its residual.
+        solutions: the feasible, distinct ends, in the order they were found; at most `Config.num_solutions`.
+        tried: walks made; verdicts of those that are no solutions are in `rejected`: name -> how many.
+        geometry: both spectra and their coupling.
+        directions: that were available.
+        perceptual: name of the perceptual metric.
+    """
+
+    start_image: np.ndarray
+    start_residual: float
+    solutions: list[Candidate]
+    tried: int
+    rejected: dict[str, int]
+    geometry: Geometry
+    directions: Directions
+    perceptual: str
+
+
+def explore(problem: Problem, params: Params, start: Start, y: Measurement, *, seed: int = 0, force: bool = False) -> Exploration:
+    """Other solutions of a measurement, from one (Montanaro et al., Algorithm 1 and section 4).
+
+    Args:
+        problem: space, operator, perceptual metric and settings.
+        params: of the prior, with the weights tuned for the photo if the first solution has any, and `metrics.load_embedding`'s.
+        start: the first solution.
+        y: the measurement.
+        seed: of the Krylov method and the measured scale of the space; the walks draw no random numbers.
+        force: explore around a start that is no solution; then what has no larger residual than the start counts as feasible.
+
+    Raises:
+        ValueError: a start with a residual above `Config.eps` and not `force`, a Hessian that is not finite or is zero, or no direction
+            that keeps the measurement. Fewer solutions than asked for are a warning.
+    """
+    y = jnp.asarray(y, jnp.float32)
+    bound = checked_bound(problem, params, start, y, force=force)
+    found = geometry(problem, params, start, seed=seed)
+    ways = directions(problem, found)
+    made = list(candidates(problem, params, start, y, found, ways, bound=bound))
+    solutions = [candidate for candidate in made if candidate.verdict == "solution"]
+    told = shortage(problem, made)
+    if told:
+        warnings.warn(told, stacklevel=2)
+    rejected = {name: sum(c.verdict == name for c in made) for name in ("duplicate", "infeasible")}
+    image, first = np.asarray(_draw(problem, params, start)), float(residual(problem, params, start, y))
+    return Exploration(image, first, solutions, len(made), rejected, found, ways, problem.embedding.name)
+
+
+def checked_bound(problem: Problem, params: Params, start: Start, y: Measurement, *, force: bool) -> float:
+    """The largest residual that counts as feasible: `Config.eps`, or with `force` that of the start if it is larger.
+
+    Raises:
+        ValueError: y has another shape; the start's residual is not finite, or above eps and not `force`.
+    """
+    if tuple(y.shape) != tuple(problem.operator.measurement_shape):
+        raise ValueError(f"y has shape {tuple(y.shape)}, but the operator measures {tuple(problem.operator.measurement_shape)}")
+    first, eps = float(residual(problem, params, start, y)), problem.config.eps
+    if not np.isfinite(first):
+        raise ValueError("the start is no solution: its residual is not finite")
+    if first > eps and not force:
+        raise ValueError(f"the start is no solution: its residual {first:.3g} is above eps {eps:g}; force explores around it all the same")
+    return max(first, eps)
+
+
+def candidates(
+    problem: Problem, params: Params, start: Start, y: Measurement, geometry: Geometry, ways: Directions, *, bound: float
+) -> Iterator[Candidate]:
+    """The ends of the walks along +d and -d of each direction, one by one as their batch is done, until there are enough solutions.
+
+    Args:
+        problem, params, start, y: as in `explore`.
+        geometry: at the start.
+        ways: the directions, walked in their order.
+        bound: the largest feasible residual.
+    """
+    unravel = ravel_pytree(start.latent)[1]
+    walk = _walk(problem, geometry, bound)
+    known, count = [np.asarray(_draw(problem, params, start))], 0
+    least = problem.config.least_distance * geometry.scale.distance
+    for rows, rays in _batches(ways, problem.config.chunk):
+        done: Ends = jax.tree.map(np.asarray, ends(problem, params, start, y, walk, jnp.asarray(rays, jnp.float32)))
+        for i, row in enumerate(rows):
+            apart = [float(_distance(problem, params, done.image[i], image)) for image in known]
+            verdict = _verdict(bound, least, float(done.step[i]), float(done.residual[i]), min(apart))
+            sign = 1 if i % 2 == 0 else -1
+            yield Candidate(
+                verdict,
+                done.image[i],
+                jax.tree.map(np.asarray, unravel(jnp.asarray(done.path[i, -1]))),
+                done.path[i],
+                row,
+                int(ways.index[row]),
+                float(ways.retained[row]),
+                sign * float(done.step[i]),
+                float(done.residual[i]),
+                apart[0],
+                min(apart),
+            )
+            if verdict == "solution":
+                known.append(done.image[i])
+                count += 1
+            if count == problem.config.num_solutions:
+                return
+
+
+def shortage(problem: Problem, made: list[Candidate]) -> str:
+    """One line when there are fewer solutions than were asked for, with the reasons; "" otherwise."""
+    count = sum(candidate.verdict == "solution" for candidate in made)
+    if count >= problem.config.num_solutions:
+        return ""
+    duplicates = sum(candidate.verdict == "duplicate" for candidate in made)
+    config, infeasible = problem.config, len(made) - count - duplicates
+    return (
+        f"{count} solutions of {config.num_solutions} asked for: of {len(made)} walks {duplicates} ended too near a solution "
+        f"(least_distance {config.least_distance:g}) and {infeasible} had no feasible step (eps {config.eps:g})"
+    )
+
+
+def _verdict(bound: float, least: float, step: float, residual: float, nearest: float) -> Verdict:
+    if not (step > 0 and residual <= bound and np.isfinite(nearest)):
+        return "infeasible"
+    return "solution" if nearest >= least else "duplicate"
+
+
+def _walk(problem: Problem, geometry: Geometry, bound: float) -> Walk:
+    """Numbers as float32 arrays, so that another value compiles nothing."""
+    longest = problem.config.reach * geometry.scale.radius
+    values = (bound, longest, np.maximum(geometry.measurement.values, 0.0), geometry.measurement.vectors, geometry.damping)
+    return Walk(*(jnp.asarray(value, jnp.float32) for value in values))
+
+
+def _batches(ways: Directions, chunk: int) -> Iterator[tuple[list[int], np.ndarray]]:
+    """Rows of `ways` and rays, +d and -d of each row, at most `chunk` (or 2) rays at once; the last batch repeats its last pair to have as
+    many, so that all walks are one program."""
+    size = max(1, chunk // 2)
+    for first in range(0, len(ways.vectors), size):
+        rows = np.arange(first, min(first + size, len(ways.vectors)))
+        padded = np.pad(rows, (0, size - len(rows)), mode="edge")
+        rays = np.stack([ways.vectors[padded], -ways.vectors[padded]], 1).reshape(2 * size, -1)
+        yield np.repeat(rows, 2).tolist(), rays
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _draw(problem: Problem, params: Params, start: Start) -> jax.Array:
+    return problem.draw(params, start.noise, start.latent)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _distance(problem: Problem, params: Params, x: jax.Array, ref: jax.Array) -> jax.Array:
+    return problem.embedding.distance(params, x, ref)

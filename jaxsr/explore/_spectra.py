@@ -1,0 +1,140 @@
+"""Both metrics of the latent space at a solution: their eigenvectors, how the two couple, and the scale of the space."""
+
+import functools
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.flatten_util import ravel_pytree
+
+from jaxsr.explore._problem import SPACES, Problem, Start
+from jaxsr.geometry import Spectrum, eigen, metric, product, top_eigen
+from jaxsr.types import Params, PRNGKey
+
+LATENTS, PAIRS = 256, 8  # random latents and pairs of images that the scale is measured on
+
+
+class Scale(NamedTuple):
+    """How far random points of the space are apart.
+
+    Attributes:
+        radius: root mean square distance of random latents from their mean.
+        distance: mean perceptual distance of two random images of the prior.
+    """
+
+    radius: float
+    distance: float
+
+
+class Geometry(NamedTuple):
+    """Both metrics at a solution.
+
+    Attributes:
+        measurement: H_Y = U Lambda U^T.
+        perceptual: H_X = V Omega V^T.
+        coupling: C = U^T V.
+        seen: V^T H_Y V, the measurement's metric in the basis V.
+        relevant: k, how many eigenvectors of H_Y hold `Config.energy` of its trace.
+        scale: of the space.
+        damping: m eps / (reach radius)^2: below this curvature of H_Y the longest step stays feasible.
+    """
+
+    measurement: Spectrum
+    perceptual: Spectrum
+    coupling: np.ndarray
+    seen: np.ndarray
+    relevant: int
+    scale: Scale
+    damping: float
+
+
+def geometry(problem: Problem, params: Params, start: Start, *, seed: int = 0) -> Geometry:
+    """Both metrics at z0 as Gauss-Newton products (`jaxsr.geometry`): all eigenpairs up to `Config.dense_limit` dimensions, else the top
+    `Config.rank` by a block Krylov method.
+
+    Args:
+        problem: what is explored.
+        params: of the prior, with "perceptual_embedding" where the network needs it.
+        start: z0.
+        seed: of the random numbers of the Krylov method and of the scale.
+
+    Raises:
+        ValueError: a Hessian that is not finite, or that is zero.
+    """
+    size = ravel_pytree(start.latent)[0].size
+    key_scale, key_y, key_x = jax.random.split(jax.random.key(seed), 3)
+    spectra = _dense if size <= problem.config.dense_limit else _krylov
+    measurement = _named("the measurement's metric H_Y", spectra, problem, Problem.measure, params, start, key_y)
+    perceptual = _named("the perceptual metric H_X", spectra, problem, Problem.embed, params, start, key_x)
+    coupling = measurement.vectors.T @ perceptual.vectors
+    radius, distance = (float(value) for value in _scale(problem, params, start, key_scale))
+    config = problem.config
+    damping = np.prod(problem.operator.measurement_shape) * config.eps / (config.reach * radius) ** 2
+    return Geometry(
+        measurement,
+        perceptual,
+        coupling,
+        _seen(problem, params, start, measurement, perceptual),
+        _relevant(measurement, config.energy),
+        Scale(radius, distance),
+        float(damping),
+    )
+
+
+def _named(what: str, spectra: Callable, problem: Problem, phi: Callable, params: Params, start: Start, key: PRNGKey) -> Spectrum:
+    try:
+        return spectra(problem, phi, params, start, key)
+    except ValueError as error:
+        raise ValueError(f"{what}: {error}") from error
+
+
+def _dense(problem: Problem, phi: Callable, params: Params, start: Start, key: PRNGKey) -> Spectrum:
+    return eigen(_metric(problem, phi, params, start))
+
+
+def _krylov(problem: Problem, phi: Callable, params: Params, start: Start, key: PRNGKey) -> Spectrum:
+    size = ravel_pytree(start.latent)[0].size
+    return top_eigen(functools.partial(_products, problem, phi, params, start), size, min(problem.config.rank, size), key)
+
+
+def _seen(problem: Problem, params: Params, start: Start, measurement: Spectrum, perceptual: Spectrum) -> np.ndarray:
+    if len(measurement.values) == len(measurement.vectors):  # all of H_Y is known
+        half = np.sqrt(np.maximum(measurement.values, 0.0))[:, None] * (measurement.vectors.T @ perceptual.vectors)
+        return half.T @ half
+    rows = jnp.asarray(perceptual.vectors.T, jnp.float32)
+    seen = perceptual.vectors.T @ np.asarray(_products(problem, Problem.measure, params, start, rows), np.float64).T
+    return (seen + seen.T) / 2
+
+
+def _relevant(spectrum: Spectrum, energy: float) -> int:
+    held = np.cumsum(spectrum.values) / spectrum.trace
+    return min(int(np.searchsorted(held, energy * (1 - 1e-12))) + 1, len(held))
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def _metric(problem: Problem, phi: Callable, params: Params, start: Start) -> jax.Array:
+    return metric(lambda latent: phi(problem, params, start.noise, latent), start.latent, chunk=problem.config.chunk)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def _products(problem: Problem, phi: Callable, params: Params, start: Start, rows: jax.Array) -> jax.Array:
+    gram = product(lambda latent: phi(problem, params, start.noise, latent), start.latent)
+    return jax.lax.map(gram, rows, batch_size=min(problem.config.chunk, len(rows)))
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _scale(problem: Problem, params: Params, start: Start, key: PRNGKey) -> Scale:
+    """Of latents as the prior draws them, with the noise maps of the start."""
+    sample = SPACES[problem.config.space](problem.base).sample
+    key_latents, key_pairs = jax.random.split(key)
+    latents = jax.vmap(lambda key: ravel_pytree(sample(key, params))[0])(jax.random.split(key_latents, LATENTS))
+    radius = jnp.sqrt(jnp.mean(jnp.sum((latents - latents.mean(0)) ** 2, -1)))
+
+    def apart(keys):
+        first, second = (problem.draw(params, start.noise, sample(key, params)) for key in keys)
+        return problem.embedding.distance(params, first, second)
+
+    distances = jax.lax.map(apart, jax.random.split(key_pairs, (PAIRS, 2)))
+    return Scale(radius, jnp.mean(distances))

@@ -1,0 +1,135 @@
+"""Walks from a solution along a ray, as far as the measurement allows: straight, or bent to keep it."""
+
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.flatten_util import ravel_pytree
+
+from jaxsr import geometry
+from jaxsr.explore._problem import Problem, Start
+from jaxsr.types import Measurement, Params
+
+
+class Ends(NamedTuple):
+    """Where walks along n rays end.
+
+    Attributes:
+        path: [n, steps + 1, d], points of the walk from z0 to the end.
+        step: [n], length of the walk, 0 where no step is feasible.
+        residual: [n], mean squared A(G(z)) - y, measured at the end.
+        image: [n, H, W, 3], there.
+    """
+
+    path: jax.Array
+    step: jax.Array
+    residual: jax.Array
+    image: jax.Array
+
+
+class Walk(NamedTuple):
+    """What all walks of a call share: the largest residual and step, and H_Y at the start as its eigenpairs [k], [d, k] and damping."""
+
+    bound: jax.Array
+    longest: jax.Array
+    values: jax.Array
+    vectors: jax.Array
+    damping: jax.Array
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def ends(problem: Problem, params: Params, start: Start, y: Measurement, walk: Walk, rays: jax.Array) -> Ends:
+    """Walks along each row of `rays` [n, d], unit vectors, until the residual exceeds walk.bound or the step walk.longest.
+
+    Compiled once for a problem and a number of rays; `Config.chunk` rays are walked at once. A straight walk ends at the largest step
+    that is feasible with all `Config.steps` points before it, to longest / steps / 2^bisections.
+    """
+    flat, unravel = ravel_pytree(start.latent)
+
+    def measure(point: jax.Array) -> jax.Array:
+        return problem.measure(params, start.noise, unravel(point))
+
+    def one(ray: jax.Array) -> Ends:
+        path, step = _WALKS[problem.config.way](problem.config, measure, y, walk, flat, ray)
+        image = problem.draw(params, start.noise, unravel(path[-1]))
+        return Ends(path, step, jnp.mean((problem.operator(image) - y) ** 2), image)
+
+    return jax.lax.map(one, rays, batch_size=min(problem.config.chunk, len(rays)))
+
+
+Measure = Callable[[jax.Array], jax.Array]
+
+
+def _straight(config: Any, measure: Measure, y: Measurement, walk: Walk, z0: jax.Array, ray: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """The first interval of the grid in which feasibility ends, halved until the step is found."""
+
+    def feasible(step: jax.Array) -> jax.Array:
+        return jnp.mean((measure(z0 + step * ray) - y) ** 2) <= walk.bound
+
+    def march(state: tuple, step: jax.Array) -> tuple[tuple, None]:
+        low, alive = state
+        alive = alive & feasible(step)
+        return (jnp.where(alive, step, low), alive), None
+
+    def halve(_, state: tuple) -> tuple:
+        low, high = state
+        middle = (low + high) / 2
+        inside = feasible(middle)
+        return jnp.where(inside, middle, low), jnp.where(inside, high, middle)
+
+    grid = walk.longest * jnp.arange(1, config.steps + 1) / config.steps
+    (low, _), _ = jax.lax.scan(march, (jnp.zeros(()), jnp.array(True)), grid)
+    high = jnp.minimum(low + walk.longest / config.steps, walk.longest)
+    low, _ = jax.lax.fori_loop(0, config.bisections, halve, (low, high))
+    return z0 + low * jnp.linspace(0.0, 1.0, config.steps + 1)[:, None] * ray, low
+
+
+def _curved(config: Any, measure: Measure, y: Measurement, walk: Walk, z0: jax.Array, ray: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Steps of equal length: along what the linearisation there leaves of the direction, then a Gauss-Newton step back to the measurement.
+
+    Both solve with J^T J + damping I. The walk ends before the first point that is not feasible.
+    """
+    length = walk.longest / config.steps
+
+    def step(state: tuple, _) -> tuple[tuple, jax.Array]:
+        point, tangent, walked, alive = state
+        at = geometry.linearise(measure, point)
+        tangent = tangent - _solve(config, walk, at, at.vjp(at.jvp(tangent)))
+        tangent = tangent / jnp.maximum(jnp.linalg.norm(tangent), 1e-12)
+        ahead = _corrected(config, walk, measure, y, point + length * tangent)
+        inside = jnp.mean((measure(ahead) - y) ** 2) <= walk.bound
+        alive = alive & inside
+        point, walked = jnp.where(alive, ahead, point), jnp.where(alive, walked + jnp.linalg.norm(ahead - point), walked)
+        return (point, tangent, walked, alive), point
+
+    begun = (z0, ray, jnp.zeros(()), jnp.array(True))
+    (_, _, walked, _), path = jax.lax.scan(step, begun, length=config.steps)
+    return jnp.concatenate([z0[None], path]), walked
+
+
+def _corrected(config: Any, walk: Walk, measure: Measure, y: Measurement, point: jax.Array) -> jax.Array:
+    at = geometry.linearise(measure, point)
+    return point - _solve(config, walk, at, at.vjp(at.value - y.ravel()))
+
+
+def _solve(config: Any, walk: Walk, at: geometry.Linearised, b: jax.Array) -> jax.Array:
+    """(J^T J + damping I)^-1 b by conjugate gradients, preconditioned by the same with H_Y at the start, which is near J^T J."""
+
+    def precondition(v: jax.Array) -> jax.Array:
+        return (v - walk.vectors @ (walk.values / (walk.values + walk.damping) * (walk.vectors.T @ v))) / walk.damping
+
+    def apply(v: jax.Array) -> jax.Array:
+        return at.vjp(at.jvp(v)) + walk.damping * v
+
+    return jax.scipy.sparse.linalg.cg(apply, b, tol=1e-4, maxiter=config.corrections, M=precondition)[0]
+
+
+_WALKS: dict[str, Callable[..., tuple[jax.Array, jax.Array]]] = {
+    "vk": _straight,
+    "algorithm1": _straight,
+    "closed_form": _straight,
+    "generalized": _straight,
+    "curved": _curved,
+}
