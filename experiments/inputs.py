@@ -175,15 +175,15 @@ def _find_factor(height: int, width: int, fitter: Fitter) -> int:
 def load_reference(file: str, fitter: Fitter) -> Photo:
     """Reads a high-resolution photo, to be degraded. Raises ValueError when it cannot be used."""
     factor = fitter.factor or REFERENCE_FACTOR
-    image, fit = _square(file, fitter.resolution)
+    image, fit = centre_square(file, fitter.resolution)
 
     def degraded(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return np.asarray(degradations.quantise(fitter.operator(factor).apply(jnp.asarray(image)))), image
 
-    return Photo(file, True, factor, fit, digest(*degraded(image)), lambda: degraded(_square(file, fitter.resolution)[0]))
+    return Photo(file, True, factor, fit, digest(*degraded(image)), lambda: degraded(centre_square(file, fitter.resolution)[0]))
 
 
-def _square(file: str, resolution: int) -> tuple[np.ndarray, str]:
+def centre_square(file: str, resolution: int) -> tuple[np.ndarray, str]:
     """The centre square of a photo at the prior's resolution, by area average, and what was cropped."""
     image = images.read(file)
     height, width = image.shape[:2]

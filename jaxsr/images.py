@@ -208,6 +208,27 @@ def write(path: str | os.PathLike, image: Pixels) -> None:
         raise ImageError(f"{path}: expected a name that ends in .png")
     data = io.BytesIO()
     Image.fromarray(to_uint8(image)).save(data, "PNG")
+    _replace(path, data)
+
+
+def write_animation(path: str | os.PathLike, images: Sequence[Pixels], *, milliseconds: int = 80) -> None:
+    """Saves a WebP, lossless, that shows the images [h, w, 3] one after the other for ever; whole or not at all.
+
+    Raises:
+        ImageError: no image, one that is not finite [h, w, 3], or a name that does not end in .webp.
+        OSError: as `write`.
+    """
+    path = Path(path)
+    if path.suffix.lower() != ".webp" or not len(images):
+        raise ImageError(f"{path}: expected images and a name that ends in .webp, got {len(images)} images")
+    first, *others = [Image.fromarray(to_uint8(image)) for image in images]
+    data = io.BytesIO()
+    first.save(data, "WEBP", save_all=True, append_images=others, duration=milliseconds, loop=0, lossless=True)
+    _replace(path, data)
+
+
+def _replace(path: Path, data: io.BytesIO) -> None:
+    """Writes a file at once."""
     temporary = path.with_name(f".{hashlib.sha256(path.name.encode()).hexdigest()[:16]}.tmp")
     try:
         temporary.write_bytes(data.getbuffer())

@@ -12,9 +12,9 @@ At the first solution z0 two metrics of the latent space are taken: how fast the
 
 from jaxsr.explore._directions import Directions, algorithm1, closed_form, directions, generalized
 from jaxsr.explore._problem import SPACES, Config, Problem, Start, problem, residual, start
-from jaxsr.explore._run import Candidate, Exploration, candidates, explore
+from jaxsr.explore._run import Candidate, Exploration, candidates, checked_bound, explore, shortage
 from jaxsr.explore._spectra import Geometry, Scale, geometry
-from jaxsr.explore._walks import Ends, ends
+from jaxsr.explore._walks import Ends, ends, frames
 
 __all__ = [
     "SPACES",
@@ -29,13 +29,16 @@ __all__ = [
     "Start",
     "algorithm1",
     "candidates",
+    "checked_bound",
     "closed_form",
     "directions",
     "ends",
     "explore",
+    "frames",
     "generalized",
     "geometry",
     "problem",
     "residual",
+    "shortage",
     "start",
 ]

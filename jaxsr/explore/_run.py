@@ -127,34 +127,28 @@ def candidates(
         ways: the directions, walked in their order.
         bound: the largest feasible residual.
     """
-    unravel = ravel_pytree(start.latent)[1]
-    walk = _walk(problem, geometry, bound)
-    known, count = [np.asarray(_draw(problem, params, start))], 0
+    walk, count = _walk(problem, geometry, bound), 0
+    known = [np.asarray(_draw(problem, params, start))]
     least = problem.config.least_distance * geometry.scale.distance
     for rows, rays in _batches(ways, problem.config.chunk):
-        done: Ends = jax.tree.map(np.asarray, ends(problem, params, start, y, walk, jnp.asarray(rays, jnp.float32)))
+        done = ends(problem, params, start, y, walk, jnp.asarray(rays, jnp.float32))
         for i, row in enumerate(rows):
-            apart = [float(_distance(problem, params, done.image[i], image)) for image in known]
-            verdict = _verdict(bound, least, float(done.step[i]), float(done.residual[i]), min(apart))
-            sign = 1 if i % 2 == 0 else -1
-            yield Candidate(
-                verdict,
-                done.image[i],
-                jax.tree.map(np.asarray, unravel(jnp.asarray(done.path[i, -1]))),
-                done.path[i],
-                row,
-                int(ways.index[row]),
-                float(ways.retained[row]),
-                sign * float(done.step[i]),
-                float(done.residual[i]),
-                apart[0],
-                min(apart),
-            )
+            end = Ends(*(np.asarray(field[i]) for field in done))
+            apart = np.array([float(_distance(problem, params, end.image, image)) for image in known])
+            verdict = _verdict(bound, least, end, float(apart.min()))
+            yield _candidate(verdict, start, end, ways, row, apart, sign=1 - 2 * (i % 2))
             if verdict == "solution":
-                known.append(done.image[i])
+                known.append(np.asarray(end.image))
                 count += 1
             if count == problem.config.num_solutions:
                 return
+
+
+def _candidate(verdict: Verdict, start: Start, end: Ends, ways: Directions, row: int, apart: np.ndarray, *, sign: int) -> Candidate:
+    path = np.asarray(end.path)
+    latent = jax.tree.map(np.asarray, ravel_pytree(start.latent)[1](jnp.asarray(path[-1])))
+    numbers = (sign * float(end.step), float(end.residual), float(apart[0]), float(apart.min()))
+    return Candidate(verdict, np.asarray(end.image), latent, path, row, int(ways.index[row]), float(ways.retained[row]), *numbers)
 
 
 def shortage(problem: Problem, made: list[Candidate]) -> str:
@@ -170,8 +164,8 @@ def shortage(problem: Problem, made: list[Candidate]) -> str:
     )
 
 
-def _verdict(bound: float, least: float, step: float, residual: float, nearest: float) -> Verdict:
-    if not (step > 0 and residual <= bound and np.isfinite(nearest)):
+def _verdict(bound: float, least: float, end: Ends, nearest: float) -> Verdict:
+    if not (end.step > 0 and end.residual <= bound and np.isfinite(nearest)):
         return "infeasible"
     return "solution" if nearest >= least else "duplicate"
 

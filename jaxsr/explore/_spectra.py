@@ -125,8 +125,8 @@ def _products(problem: Problem, phi: Callable, params: Params, start: Start, row
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _scale(problem: Problem, params: Params, start: Start, key: PRNGKey) -> Scale:
-    """Of latents as the prior draws them, with the noise maps of the start."""
+def _scale(problem: Problem, params: Params, start: Start, key: PRNGKey) -> tuple[jax.Array, jax.Array]:
+    """Radius and distance (see `Scale`), of latents as the prior draws them, with the noise maps of the start."""
     sample = SPACES[problem.config.space](problem.base).sample
     key_latents, key_pairs = jax.random.split(key)
     latents = jax.vmap(lambda key: ravel_pytree(sample(key, params))[0])(jax.random.split(key_latents, LATENTS))
@@ -137,4 +137,4 @@ def _scale(problem: Problem, params: Params, start: Start, key: PRNGKey) -> Scal
         return problem.embedding.distance(params, first, second)
 
     distances = jax.lax.map(apart, jax.random.split(key_pairs, (PAIRS, 2)))
-    return Scale(radius, jnp.mean(distances))
+    return radius, jnp.mean(distances)

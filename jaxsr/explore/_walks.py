@@ -59,6 +59,13 @@ def ends(problem: Problem, params: Params, start: Start, y: Measurement, walk: W
     return jax.lax.map(one, rays, batch_size=min(problem.config.chunk, len(rays)))
 
 
+@functools.partial(jax.jit, static_argnums=0)
+def frames(problem: Problem, params: Params, start: Start, path: jax.Array) -> jax.Array:
+    """The images [p, H, W, 3] of the points [p, d] of a walk."""
+    unravel = ravel_pytree(start.latent)[1]
+    return jax.lax.map(lambda point: problem.draw(params, start.noise, unravel(point)), path)
+
+
 Measure = Callable[[jax.Array], jax.Array]
 
 

@@ -1,0 +1,251 @@
+"""Finds many restorations of one photo that all explain it, and shows in what they differ (e-GLASS, Montanaro et al.).
+
+    python experiments/explore.py --input=photo.png                        # a low-resolution photo
+    python experiments/explore.py --reference=sharp.png --factor=8         # a sharp one: degraded first
+    python experiments/explore.py --reference=sharp.png --operator=inpainting --way=generalized --space=w
+    python experiments/explore.py --smoke                                  # an example of the bundled prior, a few steps
+
+A first solution is found with --method. Around it the picture's and the measurement's metrics of the latent space are taken, and directions
+that change the picture and not the measurement are walked both ways up to --eps. OUT holds start.png; solution_1.png, ... as they are
+found; solutions.csv with a row a walk (verdict: solution, duplicate or infeasible; direction K, step, residual, perceptual distance);
+gallery.png; variation.png, how far every pixel varies among the solutions, white being the most; walk_K.webp, the picture along direction
+K; figure1.png, the correlations of v^K and d with both metrics' eigenvectors (the paper's Figure 1), and spectra.png (both need
+matplotlib); config.json.
+"""
+
+import dataclasses
+import shlex
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal, NamedTuple, get_args
+
+import explored
+import flags
+import inputs
+import jax
+import jax.numpy as jnp
+import numpy as np
+import setups
+from setups import OPERATORS, Setup
+
+from jaxsr import degradations, explore, images, locks, metrics, operators, priors, report, resample, weights
+from jaxsr.explore import Candidate, Config, Problem
+from jaxsr.methods import METHODS
+from jaxsr.priors import Prior
+from jaxsr.restore import restore_tuned
+from jaxsr.search import Solve
+from jaxsr.types import Params
+
+KERNELS = get_args(resample.Kernel)
+SMOKE = {"num_solutions": 2, "steps": 3, "bisections": 2, "chunk": 4, "most_directions": 2, "least_distance": 0.0}
+COLUMNS = (
+    "output",
+    "verdict",
+    "direction",
+    "sign",
+    "step",
+    "retained",
+    "residual",
+    "feasible",
+    "distance",
+    "nearest",
+    "perceptual",
+    "seconds",
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What to explore and how.
+
+    Attributes:
+        input: A degraded photo. Default: the prior's first example.
+        reference: A sharp photo instead: its centre square is brought to the prior's resolution, degraded, and rounded to 8 bits.
+        operator: What the photo lacks: downsample, inpainting (the centre is hidden), motion_blur, gaussian_blur or grey.
+        factor: Enlargement, for downsample. Default: the prior's resolution over the photo's side; 8 for --reference.
+        kernel: How the photo was made small: bicubic, bicubic_matlab, bicubic_pulse, box or bilinear.
+        prior: A bundled prior's name, or a folder written by training or ports/convert.py. Default: the best bundled one.
+        method: What finds the first solution; iagan as in the paper, or another that returns one latent of --space.
+        preset: Settings of the method.
+        space: Latent space that is explored: z, w, w_plus, or w_plus_noise with the noise maps.
+        way: Directions: vk (top eigenvectors of the picture's metric), algorithm1 (the paper's), closed_form, generalized or curved.
+        perceptual: Network of the picture's metric. Default: LPIPS where its weights are, else the bundled feature network.
+        num_solutions: Solutions wanted.
+        eps: Largest feasible residual, a mean squared difference: 0.01 as in the paper; 0.002 is PULSE's.
+        least_distance: Perceptual distance of two solutions, as a share of that of two random images of the prior.
+        out: Folder for the results. Default: explored (explored_smoke with --smoke).
+        seed: Another seed gives another first solution.
+        force: Explore around a first solution whose residual is above eps; --smoke's few steps often need it.
+        progress: A progress bar on stderr.
+        smoke: A few steps, to see that everything runs.
+    """
+
+    input: str | None = None
+    reference: str | None = None
+    operator: Literal["downsample", "inpainting", "motion_blur", "gaussian_blur", "grey"] = "downsample"
+    factor: int | None = None
+    kernel: str = "bicubic"
+    prior: str | None = None
+    method: str = "iagan"
+    preset: str = "paper"
+    space: Literal["z", "w", "w_plus", "w_plus_noise"] = "z"
+    way: Literal["vk", "algorithm1", "closed_form", "generalized", "curved"] = "algorithm1"
+    perceptual: metrics.Network | None = None
+    num_solutions: int = 10
+    eps: float = 1e-2
+    least_distance: float = 0.05
+    out: str | None = None
+    seed: int = 0
+    force: bool = False
+    progress: bool = True
+    smoke: bool = False
+
+
+class Photo(NamedTuple):
+    """What is explored: the file, the operator, the measurement, and the reference [R, R, 3] if there is one."""
+
+    file: str
+    operator: operators.Operator
+    y: np.ndarray
+    reference: np.ndarray | None
+
+
+def check(settings: Settings) -> None:
+    """Raises ValueError for a name or a number that makes no sense, or an output folder that cannot be written."""
+    flags.choose(settings.method, METHODS, "method")
+    flags.choose(settings.preset, METHODS[settings.method][1].PRESETS, "preset")
+    flags.choose(settings.kernel, KERNELS, "kernel")
+    flags.require(settings, {"factor": 1, "seed": 0, "num_solutions": 1}, ("input", "reference", "prior", "out"))
+    if settings.input is not None and settings.reference is not None:
+        raise ValueError("--input and --reference are both given: expected one photo")
+    if settings.factor is not None and settings.operator != "downsample":
+        raise ValueError(f"--factor is for --operator=downsample, not {settings.operator}")
+    report.check_writable(out_folder(settings))
+
+
+def out_folder(settings: Settings) -> Path:
+    return Path(settings.out or ("explored_smoke" if settings.smoke else "explored"))
+
+
+def load(settings: Settings, source: str, resolution: int) -> Photo:
+    """The photo and its measurement. Raises ValueError when it cannot be used."""
+    file = settings.input or settings.reference or str(_example(priors.prior_folder(source)))
+    if Path(file).resolve().parent == out_folder(settings).resolve():
+        raise ValueError(f"the photo {file} lies in the output folder: choose another --out")
+    fitter = inputs.make_fitter(resolution, settings.kernel, settings.factor, "crop", references=settings.reference is not None)
+    if settings.operator == "downsample":
+        photo = (inputs.load_reference if settings.reference else inputs.load_input)(file, fitter)
+        return Photo(file, fitter.operator(photo.factor), *photo.load())
+    operator, sharp = OPERATORS[settings.operator](resolution, 1, "bicubic"), inputs.centre_square(file, resolution)[0]
+    if settings.reference:
+        return Photo(file, operator, np.asarray(degradations.quantise(operator.apply(jnp.asarray(sharp)))), sharp)
+    return Photo(file, operator, np.asarray(operator.apply(jnp.asarray(sharp))) if settings.operator in IDEMPOTENT else sharp, None)
+
+
+def _example(folder: Path) -> Path:
+    if not (folder / "examples").is_dir():
+        raise ValueError(f"the prior {folder.name} has no examples: give --input or --reference")
+    return images.find(folder / "examples")[0]
+
+
+def make_problem(prior: Prior, operator: operators.Operator, settings: Settings) -> Problem:
+    names = ("space", "perceptual", "way", "num_solutions", "eps", "least_distance")
+    values = {name: getattr(settings, name) for name in names}
+    return explore.problem(prior, operator, Config(**{**values, **(SMOKE if settings.smoke else {})}))
+
+
+def describe(prior: Prior, params: Params, photo: Photo, problem: Problem, values: dict, settings: Settings) -> dict:
+    """What config.json holds; a folder with other "settings" is refused."""
+    fixed = {name: value for name, value in dataclasses.asdict(settings).items() if name not in ("out", "progress")}
+    digest = inputs.digest(photo.y, photo.reference)
+    return {
+        "settings": {**fixed, "prior": prior.info.name, "prior_sha256": weights.digest(params), "photo_digest": digest},
+        "prior": prior.info._asdict(),
+        "operator": photo.operator.name,
+        "perceptual": problem.embedding.name,
+        "explore": dataclasses.asdict(problem.config),
+        "method": values,
+        "command": shlex.join(["python", *sys.argv]),
+        "device": f"{jax.device_count()} x {jax.devices()[0].device_kind}",
+    }
+
+
+def row(problem: Problem, candidate: Candidate, output: str, seconds: float) -> dict:
+    """A walk's line in solutions.csv."""
+    numbers = {name: getattr(candidate, name) for name in ("verdict", "step", "retained", "residual", "distance", "nearest")}
+    feasible = candidate.verdict != "infeasible" and candidate.residual <= problem.config.eps
+    sign = "+" if candidate.step >= 0 else "-"
+    names = {"output": output, "direction": candidate.index, "sign": sign, "perceptual": problem.embedding.name}
+    return {**numbers, **names, "feasible": feasible, "seconds": seconds}
+
+
+def written(folder: Path, problem: Problem, made: Iterator[Candidate]) -> list[Candidate]:
+    """Writes each solution and its row as it is found."""
+    rows, kept, begun = [], [], time.perf_counter()
+    for candidate in made:
+        kept.append(candidate)
+        count = sum(c.verdict == "solution" for c in kept)
+        output = f"solution_{count}.png" if candidate.verdict == "solution" else ""
+        if output:
+            images.write(folder / output, candidate.image)
+            print(
+                f"{output}: K {candidate.index}, step {candidate.step:.3g}, residual {candidate.residual:.2g}, {candidate.distance:.3g} away"
+            )
+        rows.append(row(problem, candidate, output, time.perf_counter() - begun))
+        report.write_csv(folder / "solutions.csv", rows, COLUMNS)
+    return kept
+
+
+def invert(solve: Solve, params: Params, photo: Photo, settings: Settings) -> tuple[Params, dict, float]:
+    """The weights tuned for the photo, the latent of the first solution, and the seconds that took."""
+    begun = time.perf_counter()
+    result, tuned = restore_tuned(solve, params, photo.y, seed=settings.seed, progress=settings.progress)
+    return tuned, result.latent, time.perf_counter() - begun
+
+
+def run(folder: Path, prior: Prior, params: Params, photo: Photo, problem: Problem, solve: Solve, settings: Settings) -> None:
+    """First solution, spectra, walks, pictures."""
+    params, latent, inversion = invert(solve, params, photo, settings)
+    start = explore.start(prior, settings.space, params, latent)
+    y = jnp.asarray(photo.y)
+    first = np.asarray(problem.draw(params, start.noise, start.latent))
+    images.write(folder / "start.png", first)
+    bound = explore.checked_bound(problem, params, start, y, force=settings.force)
+    print(f"start.png: residual {float(explore.residual(problem, params, start, y)):.2g}, {inversion:.3g} s with {settings.method}")
+    begun = time.perf_counter()
+    geometry = explore.geometry(problem, params, start, seed=settings.seed)
+    ways = explore.directions(problem, geometry)
+    print(explored.told(geometry, ways, problem, time.perf_counter() - begun))
+    begun = time.perf_counter()
+    made = written(folder, problem, explore.candidates(problem, params, start, y, geometry, ways, bound=bound))
+    print(explore.shortage(problem, made) or f"{problem.config.num_solutions} solutions, {time.perf_counter() - begun:.3g} s")
+    found = explored.Found(folder, problem, geometry, ways, made, first, photo.y, photo.reference)
+    for line in explored.draw(found, lambda path: np.asarray(explore.frames(problem, params, start, jnp.asarray(path)))):
+        print(line)
+
+
+def main(settings: Settings) -> int:
+    check(settings)
+    source = settings.prior or priors.default_source()
+    flags.cache_compilations()
+    prior, params = priors.load_prior(source)
+    photo = load(settings, source, prior.info.resolution)
+    problem = make_problem(prior, photo.operator, settings)
+    setup = Setup(settings.method, settings.preset, smoke=settings.smoke)
+    solve, params = setups.make_solve(prior, params, photo.operator, setup)
+    params = params | metrics.load_embedding(problem.network)
+    values = dataclasses.asdict(setups.make_config(setup, photo.operator))
+    folder = out_folder(settings)
+    with locks.only_here(folder):
+        report.begin_record(folder, describe(prior, params, photo, problem, values, settings))
+        facts = f"{settings.method}, {photo.operator.name}, space {settings.space}, way {settings.way}, metric {problem.embedding.name}"
+        print(f"prior {prior.info.name} ({prior.info.resolution} px), {facts}")
+        run(folder, prior, params, photo, problem, solve, settings)
+    return 0
+
+
+if __name__ == "__main__":
+    read_settings = flags.define(Settings())
+    flags.run(lambda: main(read_settings()))

@@ -1,0 +1,104 @@
+"""experiments/explore.py as a user meets it: a photo in, solutions, tables and pictures out, one clear line when something is wrong."""
+
+import csv
+import dataclasses
+import json
+
+import explore
+import jax
+import numpy as np
+import pytest
+from explore import Settings
+from PIL import Image
+
+from jaxsr import images, priors, weights
+from jaxsr.nets import stylegan2
+
+NET = stylegan2.Config(resolution=16, z_dim=8, w_dim=8, mapping_layers=2, channels=(8, 8, 8))
+
+
+@pytest.fixture(scope="module")
+def prior(tmp_path_factory):
+    """A random 16 px prior with one example."""
+    folder = tmp_path_factory.mktemp("priors") / "tiny"
+    params = stylegan2.init(jax.random.key(0), NET)
+    params["statistics"] = priors.latent_statistics(stylegan2.stylegan2(NET), params, jax.random.key(1), num_samples=2_000)
+    weights.save(folder, params, {"architecture": "stylegan2", "name": "tiny", "domain": "noise", "net": dataclasses.asdict(NET)})
+    (folder / "examples").mkdir()
+    images.write(folder / "examples" / "e.png", photo(4))
+    return str(folder)
+
+
+def photo(side):
+    return np.random.default_rng(side).uniform(0.2, 0.8, (side, side, 3)).astype(np.float32)
+
+
+def quick(**settings):
+    return Settings(**{"smoke": True, "progress": False, "perceptual": "discriminator", "way": "generalized", "force": True} | settings)
+
+
+def test_everything_promised_is_written(prior, tmp_path):
+    """A file of the header is missing, a table tells another picture than is there, or a run cannot be repeated in its folder."""
+    explore.main(quick(prior=prior, out=str(tmp_path)))
+    config = json.loads((tmp_path / "config.json").read_text())
+    assert (config["perceptual"], config["settings"]["way"]) == ("discriminator", "generalized")
+    with open(tmp_path / "solutions.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    done = [row for row in rows if row["verdict"] == "solution"]
+    assert [row["output"] for row in done] == ["solution_1.png", "solution_2.png"]
+    for row in done:
+        assert images.read(tmp_path / row["output"]).shape == (16, 16, 3)
+        assert float(row["distance"]) > 0
+        assert row["sign"] == ("+" if float(row["step"]) > 0 else "-")
+        with Image.open(tmp_path / f"walk_{row['direction']}.webp") as animation:
+            assert getattr(animation, "n_frames", 1) > 1
+    pictures = ("start.png", "gallery.png", "variation.png", "figure1.png", "spectra.png")
+    assert all(images.read(tmp_path / name).ndim == 3 for name in pictures)
+    with pytest.raises(ValueError, match="holds results with another seed"):
+        explore.main(quick(prior=prior, out=str(tmp_path), seed=1))
+
+
+@pytest.mark.parametrize("operator", ["inpainting", "motion_blur", "grey"])
+def test_photos_of_every_operator(prior, tmp_path, operator):
+    """A photo that lacks something, and a sharp one that is degraded first, are not the measurement that the operator takes."""
+    images.write(tmp_path / "photo.png", photo(32))
+    for name in ("input", "reference"):
+        settings = quick(prior=prior, operator=operator, out=str(tmp_path / "out"), **{name: str(tmp_path / "photo.png")})
+        read = explore.load(settings, prior, 16)
+        assert read.y.shape == read.operator.measurement_shape
+        assert (read.reference is None) == (name == "input")
+        if operator != "motion_blur" or name == "reference":
+            sharp = images.resize_area(photo(32), 16)
+            np.testing.assert_allclose(read.y, read.operator(sharp), atol=0.01)
+
+
+def test_a_first_solution_that_is_none_is_refused(prior, tmp_path):
+    """Long work goes on from an image that does not explain the photo; start.png stays to show it."""
+    images.write(tmp_path / "dark.png", np.zeros((4, 4, 3), np.float32))
+    settings = quick(prior=prior, input=str(tmp_path / "dark.png"), out=str(tmp_path / "out"), method="pulse", space="w_plus")
+    settings = dataclasses.replace(settings, eps=1e-9, force=False)
+    with pytest.raises(ValueError, match="the start is no solution: its residual .* is above eps 1e-09"):
+        explore.main(settings)
+    assert (tmp_path / "out" / "start.png").exists()
+
+
+BAD = [
+    ({"input": "a.png", "reference": "b.png"}, "--input and --reference are both given"),
+    ({"factor": 4, "operator": "grey"}, "--factor is for --operator=downsample, not grey"),
+    ({"input": "nowhere.png"}, "nowhere.png: expected an image file, got no such file"),
+    ({"method": "pluse"}, "did you mean 'pulse'"),
+    ({"perceptual": "lpips_vgg"}, "no weights 'vgg16': fetch"),
+]
+
+
+@pytest.mark.parametrize(("settings", "message"), BAD)
+def test_mistakes_are_told_before_any_work(prior, tmp_path, settings, message):
+    with pytest.raises(ValueError, match=message) as raised:
+        explore.main(quick(prior=prior, out=str(tmp_path), **settings))
+    assert "\n" not in str(raised.value)
+
+
+def test_a_photo_in_the_output_folder_is_safe(prior, tmp_path):
+    images.write(tmp_path / "start.png", photo(4))
+    with pytest.raises(ValueError, match="lies in the output folder: choose another --out"):
+        explore.main(quick(prior=prior, input=str(tmp_path / "start.png"), out=str(tmp_path)))
