@@ -40,20 +40,9 @@ from jaxsr.types import Params
 
 KERNELS = get_args(resample.Kernel)
 SMOKE = {"num_solutions": 2, "steps": 3, "bisections": 2, "chunk": 4, "most_directions": 2, "least_distance": 0.0}
-COLUMNS = (
-    "output",
-    "verdict",
-    "direction",
-    "sign",
-    "step",
-    "retained",
-    "residual",
-    "feasible",
-    "distance",
-    "nearest",
-    "perceptual",
-    "seconds",
-)
+IDEMPOTENT = ("inpainting", "grey")  # applied to a photo that lacks it already; a blurred one is the measurement itself
+COLUMNS = ("output", "verdict", "direction", "sign", "step", "retained", "residual", "feasible")
+COLUMNS += ("distance", "nearest", "perceptual", "seconds")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -190,9 +179,8 @@ def written(folder: Path, problem: Problem, made: Iterator[Candidate]) -> list[C
         output = f"solution_{count}.png" if candidate.verdict == "solution" else ""
         if output:
             images.write(folder / output, candidate.image)
-            print(
-                f"{output}: K {candidate.index}, step {candidate.step:.3g}, residual {candidate.residual:.2g}, {candidate.distance:.3g} away"
-            )
+            where = f"K {candidate.index}, step {candidate.step:.3g}, perceptual distance {candidate.distance:.3g}"
+            print(f"{output}: {where}, residual {candidate.residual:.2g}")
         rows.append(row(problem, candidate, output, time.perf_counter() - begun))
         report.write_csv(folder / "solutions.csv", rows, COLUMNS)
     return kept

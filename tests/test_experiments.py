@@ -51,6 +51,7 @@ def test_benchmark_smoke(tmp_path):
         ("train_features.py", (), "--data, --labels, --val_data, --val_labels missing"),
         ("train_features.py", ("--data=x", "--labels=nowhere", "--val_data=x", "--val_labels=x"), "nowhere: expected a table of labels"),
         ("evaluate.py", ("--suite=rls_tabel1",), "did you mean 'rls_table1'"),
+        ("explore.py", ("--input=a.png", "--reference=b.png"), "--input and --reference are both given"),
         ("bundle.py", (), "--prior is missing"),
         ("benchmark.py", ("--prior=nowhere",), "unknown prior 'nowhere'"),
         ("train_gan.py", ("--resolutoin=64",), "Did you mean"),

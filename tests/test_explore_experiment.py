@@ -77,7 +77,7 @@ def test_a_first_solution_that_is_none_is_refused(prior, tmp_path):
     images.write(tmp_path / "dark.png", np.zeros((4, 4, 3), np.float32))
     settings = quick(prior=prior, input=str(tmp_path / "dark.png"), out=str(tmp_path / "out"), method="pulse", space="w_plus")
     settings = dataclasses.replace(settings, eps=1e-9, force=False)
-    with pytest.raises(ValueError, match="the start is no solution: its residual .* is above eps 1e-09"):
+    with pytest.raises(ValueError, match=r"the start is no solution: its residual .* is above eps 1e-09"):
         explore.main(settings)
     assert (tmp_path / "out" / "start.png").exists()
 
