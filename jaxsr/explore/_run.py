@@ -131,9 +131,9 @@ def candidates(
     known = [np.asarray(_draw(problem, params, start))]
     least = problem.config.least_distance * geometry.scale.distance
     for rows, rays in _batches(ways, problem.config.chunk):
-        done = ends(problem, params, start, y, walk, jnp.asarray(rays, jnp.float32))
+        done = jax.device_get(ends(problem, params, start, y, walk, jnp.asarray(rays, jnp.float32)))
         for i, row in enumerate(rows):
-            end = Ends(*(np.asarray(field[i]) for field in done))
+            end = Ends(*(field[i] for field in done))
             apart = np.array([float(_distance(problem, params, end.image, image)) for image in known])
             verdict = _verdict(bound, least, end, float(apart.min()))
             yield _candidate(verdict, start, end, ways, row, apart, sign=1 - 2 * (i % 2))
