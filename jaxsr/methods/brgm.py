@@ -118,7 +118,7 @@ def brgm(prior: Prior, operator: Any, config: BRGM = BRGM()) -> Solve:
         return prior.synthesize(params, variables["w_plus"], context["noise"]), {**variables, **context}
 
     tx = optax.adam(SCHEDULES[settings.schedule](settings.learning_rate, settings.steps))
-    return Solve((Phase(settings.steps, start, loss, tx, lambda context, variables: variables),), finish, operator, settings.eps)
+    return Solve((Phase(settings.steps, start, loss, tx),), finish, operator, settings.eps)
 
 
 def gaussian(params: Params) -> tuple[jax.Array, jax.Array]:

@@ -92,7 +92,7 @@ def brgm_vi(prior: Prior, operator: Any, config: BRGMVI = BRGMVI()) -> Solve:
         return image, {"w_plus": w_plus, **latent}
 
     tx = optax.adam(settings.learning_rate)
-    phase = Phase(settings.steps, start, loss, tx, lambda context, variables: variables, redraw)
+    phase = Phase(settings.steps, start, loss, tx, redraw=redraw)
     return Solve((phase,), finish, operator, settings.eps)
 
 

@@ -83,10 +83,6 @@ def _residuals(prior: Prior, operator: Any, params: Params, y: Measurement, z: j
     return jax.vmap(lambda z: objectives.l2(operator(prior.decode(params, z)), y))(z)
 
 
-def _same(context: dict, variables: dict) -> dict:
-    return variables
-
-
 def _search(prior: Prior, operator: Any, config: Any) -> Phase:
     """CSGM from several starts at once: variables {"z": [starts, z_dim]}."""
 
@@ -99,7 +95,7 @@ def _search(prior: Prior, operator: Any, config: Any) -> Phase:
         each = _residuals(prior, operator, params, y, variables["z"])
         return config.fit_weight * jnp.sum(each), {"l2": jnp.min(each)}  # the gradient of a sum is each start's own
 
-    return Phase(config.steps, start, loss, optax.adam(config.learning_rate), _same)
+    return Phase(config.steps, start, loss, optax.adam(config.learning_rate))
 
 
 def _refinement(prior: Prior, operator: Any, config: Any) -> Phase:
@@ -115,4 +111,4 @@ def _refinement(prior: Prior, operator: Any, config: Any) -> Phase:
         return config.fit_weight * fit, {"l2": fit}
 
     adam = {"z": optax.adam(config.refine_learning_rate), "weights": optax.adam(config.generator_learning_rate)}
-    return Phase(config.refine_steps, start, loss, optax.partition({**adam}, {"z": "z", "weights": "weights"}), _same)
+    return Phase(config.refine_steps, start, loss, optax.partition({**adam}, {"z": "z", "weights": "weights"}))

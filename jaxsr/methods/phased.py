@@ -99,15 +99,11 @@ def phased(prior: Prior, operator: Any, config: Phased = Phased()) -> Solve:
         return _decode(prior, params, latent), latent
 
     phases = (
-        Phase(settings.w_steps, first, loss, _descent(settings.w_learning_rate), _same),
-        Phase(settings.w_plus_steps, second, loss, _descent(settings.w_plus_learning_rate), _same),
-        Phase(settings.style_steps, third, loss, _descent(settings.style_learning_rate), _same),
+        Phase(settings.w_steps, first, loss, _descent(settings.w_learning_rate)),
+        Phase(settings.w_plus_steps, second, loss, _descent(settings.w_plus_learning_rate)),
+        Phase(settings.style_steps, third, loss, _descent(settings.style_learning_rate)),
     )
     return Solve(phases, finish, operator, settings.eps)
-
-
-def _same(context: dict, variables: dict) -> dict:
-    return variables
 
 
 def _descent(length: float) -> optax.GradientTransformation:
