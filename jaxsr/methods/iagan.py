@@ -59,8 +59,9 @@ class IAGAN:
 def iagan(prior: Prior, operator: Any, config: IAGAN = IAGAN()) -> Solve:
     """Returns solve(key, params, y) -> Result with latent {"z": [z_dim]}.
 
-    Works on any prior: it needs `sample` and `decode` alone. The image comes from weights that were tuned for it and are not returned.
-    The pseudo-inverse is the true one, where the release enlarges by an interpolation.
+    Works on any prior: it needs `sample` and `decode` alone. The starts share one best iterate, that of the smallest sum of their
+    residuals. The image comes from weights that were tuned for it and are not returned. The pseudo-inverse is the true one, where the
+    release enlarges by an interpolation.
 
     Raises:
         ValueError: the prior's images are not the operator's; at solve time also if y has the wrong shape.
