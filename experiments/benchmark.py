@@ -1,30 +1,64 @@
-"""Measures a step of each method on this machine against what the machine can do.
+"""Measures a step of each method on this machine against what the machine can do, and what many photos cost in time and memory.
 
-    python experiments/benchmark.py --prior=pbc64 --out=benchmark          # minutes on 2 CPU cores
-    python experiments/benchmark.py --smoke                                # seconds
+    python experiments/benchmark.py --out=benchmark          # an hour on 2 CPU cores, nearly all of it compiling
+    python experiments/benchmark.py --smoke                  # seconds: a random toy prior, one row of each kind
 
-Writes OUT/benchmark.json and prints a Markdown table: for each phase of each method and each batch size the compile seconds, first and
-again with the persistent cache, milliseconds a step (median, and half the range between the quartiles), GFLOP a step as the compiler counts
-them, the achieved GFLOP/s and its share of a 2048 x 2048 matrix product's rate.
+Writes OUT/benchmark.json and prints three Markdown tables.
+
+1. Steps. For each phase of each method and each batch size the compile seconds, first and again with the persistent cache, milliseconds a
+   step (median, and half the range between the quartiles), GFLOP a step as the compiler counts them, the achieved GFLOP/s and its share of
+   a 2048 x 2048 matrix product's rate.
+2. Weights of its own for each photo. The tuning phases of rlse, rls_plus and iagan under each strategy of weights_benchmark.py.
+3. Memory and time. `jaxsr.restore` of 1, 8 and 64 photos, each in a process of its own whose compiled programs come from the cache.
+
+Table 2 on pbc64, 8x, 2 CPU cores that other work shared: milliseconds a photo for 8 on one device (temporary MB); one alone takes
+35, 64 and 33.
+
+    | | photo by photo | grouped convolution | layer by layer | patches |
+    |---|---|---|---|---|
+    | RLS+ | 28 (18) | 57 (137) | 28 (64) | 47 (154) |
+    | RLSE | 43 (21) | 81 (146) | 57 (99) | 75 (158) |
+    | IAGAN | 19 (18) | 40 (136) | 20 (60) | 32 (152) |
+
+So `vmap` goes layer by layer on a CPU (`jaxsr.nets.convolution.RULES`), and `restore` gives each of its devices one photo at a time, in the
+memory of one. Accelerators, which were not measured, keep the grouped convolution.
 """
 
 import dataclasses
 import functools
 import json
+import multiprocessing
+import resource
+import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from typing import Any, NamedTuple
+from unittest import mock
 
 import flags
 import jax
 import jax.numpy as jnp
 import numpy as np
+import weights_benchmark
+from jax.experimental.compilation_cache import compilation_cache
+from setups import Setup, make_solve
+from toy_prior import toy_prior
+from weights_benchmark import timed
 
+import jaxsr
 from jaxsr import operators, priors, report, search
 from jaxsr.methods import METHODS
+from jaxsr.restore import mesh_of, rows_at_once
 
 REPEATS = 15
+SEARCHES = ("pulse", "brgm", "brgm_vi", "mganprior", "iagan", "phased", "rlse", "rls", "rls_plus")
+RESTORED = (("pulse", "latents"), ("rls", "latents"), ("rlse", "weights"), ("rls_plus", "weights"))
+PHOTOS, RESTORE_STEPS = (1, 8, 64), 10  # steps of each phase
+TITLES = {"steps": "Steps", "weights": "Weights of its own for each photo", "memory": "Memory and time"}
+TOGETHER = 8  # photos in a batch of `restore`, its default; one row of each method has as many on a CPU too
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,63 +66,46 @@ class Settings:
     """What to measure.
 
     Attributes:
-        prior: A bundled prior's name, or a folder. Default: the best bundled one.
-        methods: Methods to measure.
+        prior: A bundled prior's name, or a folder. Default: the best bundled one; with --smoke a random toy.
+        methods: Methods to measure in any table.
+        tables: Which tables to make: steps, weights, memory.
         factor: Enlargement.
-        batch_sizes: Photos at once.
+        batch_sizes: Photos at once in the first two tables.
         out: Folder for benchmark.json.
-        smoke: One method, one batch size, few repeats.
+        smoke: One row of each kind, few repeats.
     """
 
     prior: str | None = None
-    methods: tuple[str, ...] = ("pulse", "rls", "rls_plus")
+    methods: tuple[str, ...] = SEARCHES
+    tables: tuple[str, ...] = tuple(TITLES)
     factor: int = 8
     batch_sizes: tuple[int, ...] = (1, 8)
     out: str = "benchmark"
     smoke: bool = False
 
 
-def timed(function: Callable, *args, repeats: int = REPEATS) -> tuple[float, float]:
-    """Median and half the interquartile range of the seconds of a call, after one to warm up."""
-    jax.block_until_ready(function(*args))
-    seconds = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        jax.block_until_ready(function(*args))
-        seconds.append(time.perf_counter() - start)
-    low, median, high = np.percentile(seconds, [25, 50, 75])
-    return float(median), float(high - low) / 2
-
-
 def matrix_rate(size: int = 2048) -> float:
     """GFLOP/s of a float32 matrix product of this size."""
     a = jnp.ones((size, size))
-    seconds, _ = timed(jax.jit(lambda a: a @ a), a)
+    product = jax.jit(lambda a: a @ a)
+    [(seconds, _)] = timed(lambda: product(a), repeats=REPEATS)
     return 2 * size**3 / seconds / 1e9
 
 
-def compile_twice(function: Callable, *args) -> tuple[jax.stages.Compiled, float, float]:
-    """The compiled program, the seconds it took, and the seconds when the persistent cache has it."""
-    seconds = []
-    for _ in range(2):
-        jax.clear_caches()
-        start = time.perf_counter()
-        compiled = jax.jit(function).lower(*args).compile()
-        seconds.append(time.perf_counter() - start)
-    return compiled, *seconds
+def bundled_networks(method: str, steps: int | None = None) -> Setup:
+    """The method with the feature network that comes with the package, BRGM as its code sets it; each phase of `steps` if given."""
+    fields = () if steps is None else dataclasses.fields(METHODS[method][1])
+    settings = {f.name: steps for f in fields if f.name.endswith("steps")}
+    return Setup(method, "code" if method == "brgm" else "paper", "features", settings=settings)
 
 
-def measure(solve: search.Solve, params: dict, batch: int, rate: float, repeats: int) -> list[dict]:
+def step_rows(solve: search.Solve, params: dict, batch: int, rate: float, repeats: int) -> list[dict]:
     """A row for each phase: one step of it, for `batch` photos at once."""
-    keys = jax.random.split(jax.random.key(0), batch)
-    ys = jnp.full((batch, *solve.operator.measurement_shape), 0.5)
-    rows, previous = [], None
-    for number, phase in enumerate(solve.phases, 1):
-        begin = jax.jit(jax.vmap(functools.partial(search.begin, phase), (0, None, 0, 0)))
-        step = jax.vmap(functools.partial(search.advance, phase, length=1), (None, 0, 0))
-        state = begin(keys, params, ys, previous)
-        compiled, cold, warm = compile_twice(step, params, ys, state)
-        seconds, spread = timed(compiled, params, ys, state, repeats=repeats)
+    rows = []
+    for number, (phase, ys, state) in enumerate(weights_benchmark.starts(solve, params, batch), 1):
+        step = weights_benchmark.one_step(phase, weights_benchmark.at_once)
+        (compiled, cold), (_, warm) = (weights_benchmark.compiled(step, params, ys, state) for _ in range(2))
+        [(seconds, spread)] = timed(functools.partial(compiled, params, ys, state), repeats=repeats)
         flop = (compiled.cost_analysis() or {}).get("flops", float("nan"))
         rows.append(
             {
@@ -103,33 +120,155 @@ def measure(solve: search.Solve, params: dict, batch: int, rate: float, repeats:
                 "share_of_matrix_rate": flop / seconds / 1e9 / rate,
             }
         )
-        previous = (state.best, state.context)
     return rows
 
 
-def main(settings: Settings) -> int:
-    out = Path(settings.out)
-    out.mkdir(parents=True, exist_ok=True)
-    source = settings.prior or next(iter(priors.bundled()), "")
-    prior, params = priors.load_prior(source)
-    shape = (prior.info.resolution, prior.info.resolution, 3)
-    operator = operators.downsample(settings.factor, image_shape=shape)
-    methods, sizes, repeats = settings.methods, settings.batch_sizes, REPEATS
+class Restoration(NamedTuple):
+    """Photos to restore in a process of its own: `rows` at once, None for as many as `restore` takes by itself."""
+
+    source: str
+    factor: int
+    method: str
+    photos: int
+    rows: int | None
+    cache: str
+
+
+def restoration(job: Restoration) -> dict:
+    """Runs in the new process: compile seconds (from the cache when it has the programs), seconds a photo and step, peaks of memory."""
+    flags.one_device_a_core()
+    flags.keep_freed_memory()
+    cache_in(job.cache)
+    prior, params = priors.load_prior(job.source)
+    operator = operators.downsample(job.factor, image_shape=(prior.info.resolution, prior.info.resolution, 3))
+    solve, params = make_solve(prior, params, operator, bundled_networks(job.method, RESTORE_STEPS))
+    draw = jax.jit(lambda key, params: operator(prior.decode(params, prior.sample(key, params))))
+    ys = np.stack([draw(key, params) for key in jax.random.split(jax.random.key(0), job.photos)])  # one by one: not the peak
+    rows, before = job.rows or rows_at_once(TOGETHER), peak_mb()
+    with mock.patch.object(sys.modules["jaxsr.restore"], "rows_at_once", return_value=rows):
+        first, again = (seconds_of_restore(solve, params, ys[:rows]) for _ in range(2))
+        seconds = seconds_of_restore(solve, params, ys)
+    device, devices = jax.devices()[0], mesh_of(rows).size
+    return {
+        "devices": devices,
+        "rows_a_device": rows // devices,
+        "compile_s": first - again,
+        "ms_a_photo_step": 1e3 * seconds / job.photos / sum(phase.steps for phase in solve.phases),
+        "before_mb": before,
+        "peak_mb": peak_mb(),
+        "device_peak_mb": (device.memory_stats() or {}).get("peak_bytes_in_use", float("nan")) / 1e6,
+    }
+
+
+def seconds_of_restore(solve: search.Solve, params: dict, ys: np.ndarray) -> float:
+    start = time.perf_counter()
+    jaxsr.restore(solve, params, ys, progress=False)
+    return time.perf_counter() - start
+
+
+def peak_mb() -> float:
+    """The largest resident memory that this process has had; Linux counts in KiB, macOS in bytes."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e6
+
+
+def cache_in(folder: str) -> None:
+    """Compiled programs are kept in `folder` from now on, and looked up nowhere else."""
+    compilation_cache.reset_cache()
+    jax.config.update("jax_compilation_cache_dir", folder)
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+
+
+def memory_table(settings: Settings, source: str, cache: str) -> Iterator[dict]:
+    """Rows of table 3. A first process compiles, so that the peaks of the others are those of restoring alone.
+
+    Call it before this process touches a device: on an accelerator it would hold the memory, and a child starts with its parent's peak.
+    """
+    kinds = [(method, kind) for method, kind in RESTORED if method in settings.methods]
+    sizes = ((None, (2,)),) if settings.smoke else ((None, PHOTOS), (TOGETHER, (TOGETHER,)))
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, context, max_tasks_per_child=1) as pool:
+        for method, kind in kinds[:1] if settings.smoke else kinds:
+            for rows, counts in sizes:
+                job = Restoration(source, settings.factor, method, counts[0], rows, cache)
+                compile_s = pool.submit(restoration, job).result()["compile_s"]
+                for photos in counts:
+                    measured = pool.submit(restoration, job._replace(photos=photos)).result()
+                    yield {"method": method, "searched": kind, "photos": photos, **measured, "compile_s": compile_s}
+
+
+def step_table(settings: Settings, prior: priors.Prior, params: dict, operator: operators.Operator, rate: float) -> Iterator[dict]:
+    """Rows of table 1."""
+    sizes, repeats = extent(settings)
+    for name in settings.methods[:1] if settings.smoke else settings.methods:
+        solve, full = make_solve(prior, params, operator, bundled_networks(name))
+        for batch in sizes:
+            yield from ({"method": name, **row} for row in step_rows(solve, full, batch, rate, repeats))
+
+
+def weights_table(settings: Settings, prior: priors.Prior, params: dict, operator: operators.Operator) -> Iterator[dict]:
+    """Rows of table 2."""
+    methods = tuple(name for name in weights_benchmark.TUNING if name in settings.methods)
+    strategies = tuple(weights_benchmark.STRATEGIES)
     if settings.smoke:
-        methods, sizes, repeats = methods[:1], sizes[:1], 2
-    rate, rows = matrix_rate(512 if settings.smoke else 2048), []
-    with tempfile.TemporaryDirectory() as cache:
-        jax.config.update("jax_compilation_cache_dir", cache)
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
-        for name in methods:
-            factory = METHODS[flags.choose(name, METHODS, "method")][0]
-            for batch in sizes:
-                rows += [{"method": name, **row} for row in measure(factory(prior, operator), params, batch, rate, repeats)]
+        methods, strategies = methods[:1], (weights_benchmark.chosen(),)
+    sizes, repeats = extent(settings)
+    return weights_benchmark.table(prior, params, operator, methods=methods, strategies=strategies, sizes=sizes, repeats=repeats)
+
+
+def extent(settings: Settings) -> tuple[tuple[int, ...], int]:
+    """Batch sizes, and repeats of each step."""
+    return (settings.batch_sizes[:1], 2) if settings.smoke else (settings.batch_sizes, REPEATS)
+
+
+def show(title: str, rows: list[dict]) -> None:
+    """Prints a table with three significant digits."""
+    if rows:
+        short = [{k: float(f"{v:.3g}") if isinstance(v, float) else v for k, v in row.items()} for row in rows]
+        print(f"\n{title}\n\n{report.markdown(short, list(rows[0]))}", end="")
+
+
+def checked(settings: Settings) -> Settings:
+    """The same with its prior found, or made: a toy 8 px prior for --smoke without one. Raises ValueError for what does not exist."""
+    for name in settings.methods:
+        flags.choose(name, SEARCHES, "method")
+    for name in settings.tables:
+        flags.choose(name, TITLES, "table")
+    report.check_writable(settings.out)
+    if settings.smoke and settings.prior is None:
+        return dataclasses.replace(settings, prior=str(toy_prior(Path(settings.out) / "toy")), factor=2)
+    return dataclasses.replace(settings, prior=str(priors.prior_folder(settings.prior or priors.default_source())))
+
+
+def measurements(settings: Settings, source: str) -> Iterator[tuple[str, Any]]:
+    """(table, one row of it) and (name, fact about the machine), each as soon as it is measured."""
+    if "memory" in settings.tables:
+        with tempfile.TemporaryDirectory() as cache:
+            yield from (("memory", row) for row in memory_table(settings, source, cache))
+    prior, params = priors.load_prior(source)
+    operator = operators.downsample(settings.factor, image_shape=(prior.info.resolution, prior.info.resolution, 3))
+    rate = matrix_rate(512 if settings.smoke else 2048)
     device = f"{jax.device_count()} x {jax.devices()[0].device_kind}"
-    summary = {"device": device, "jax": jax.__version__, "prior": prior.info.name, "matrix_gflop_per_s": rate, "rows": rows}
-    report.write_text(out / "benchmark.json", json.dumps(summary, indent=1) + "\n")
-    print(f"{device}, jax {jax.__version__}, prior {prior.info.name}: matrix product {rate:.0f} GFLOP/s")
-    print(report.markdown([{k: float(f"{v:.3g}") if isinstance(v, float) else v for k, v in row.items()} for row in rows], list(rows[0])))
+    yield from {"device": device, "prior": prior.info.name, "matrix_gflop_per_s": rate}.items()
+    if "steps" in settings.tables:
+        with tempfile.TemporaryDirectory() as cache:
+            cache_in(cache)
+            yield from (("steps", row) for row in step_table(settings, prior, params, operator, rate))
+    if "weights" in settings.tables:
+        with tempfile.TemporaryDirectory() as cache:
+            cache_in(cache)
+            yield from (("weights", row) for row in weights_table(settings, prior, params, operator))
+
+
+def main(settings: Settings) -> int:
+    settings = checked(settings)
+    record: dict[str, Any] = {"jax": jax.__version__, **{name: [] for name in TITLES}}
+    for name, value in measurements(settings, str(settings.prior)):
+        record[name] = [*record[name], value] if name in TITLES else value
+        report.write_text(Path(settings.out) / "benchmark.json", json.dumps(record, indent=1) + "\n")  # a run of an hour may be cut off
+    rate = record["matrix_gflop_per_s"]
+    print(f"{record['device']}, jax {jax.__version__}, prior {record['prior']}: matrix product {rate:.0f} GFLOP/s")
+    for name, title in TITLES.items():
+        show(title, record[name])
     return 0
 
 

@@ -70,7 +70,7 @@ class Settings:
         features: The network of feature distances and types: a bundled one, or a folder that train_features.py wrote.
         preset: Settings of the methods: paper, code (those of the authors' releases) or scaled (RLSE); one without it takes paper.
         network: What perceptual terms see with: vgg (LPIPS, published weights) or features (bundled). Default: the suite's; the preset's.
-        exact: Project each result onto the images that explain the measurement exactly.
+        exact: Project each result onto the images that explain the measurement exactly; with noise or blur this amplifies the noise.
         kernel: How the photos are made small.
         baseline: The method that differences are taken from. Default: the suite's; the first.
         out: Folder for everything. Default: evaluation/NAME of the suite.
@@ -117,8 +117,10 @@ def plan(settings: Settings, resolution: int) -> tuple[Suite, list[Cell]]:
             flags.choose(name, [*METHODS, REFERENCE], "method")
         suite = Suite("Comparison", tuple(Variant(name, name) for name in names), (), names[0], tuple(tables.COLUMNS))
     suite = _overridden(suite, settings, resolution)
-    for factor in suite.factors:
-        if factor < 2 or resolution % factor:
+    for factor in suite.factors if "downsample" in suite.operators else ():
+        if factor < 2:
+            raise ValueError(f"expected factors of at least 2, got {factor}")
+        if resolution % factor:
             fitting = ", ".join(str(f) for f in range(2, resolution + 1) if resolution % f == 0)
             raise ValueError(f"factor {factor} does not divide the prior's resolution of {resolution} px: choose of {fitting}")
     where = [("downsample", f, d) for f in suite.factors for d in suite.degradations if "downsample" in suite.operators]

@@ -94,12 +94,19 @@ def _least_squares(apply: Function, adjoint: Function, shape: Shape, iterations:
     return jax.jit(pinv)
 
 
+def _differentiable(solve: Function, transposed: Function) -> Function:
+    """`solve` with a reverse-mode derivative: the transpose of a pseudo-inverse is that of the transpose, another least-squares problem."""
+    differentiable = jax.custom_vjp(solve)
+    differentiable.defvjp(lambda y: (solve(y), None), lambda _, cotangent: (transposed(cotangent),))
+    return differentiable
+
+
 def linear(apply: Function, image_shape: Shape, *, name: str = "linear", pinv: Function | None = None, iterations: int = 200) -> Operator:
     """The operator of any linear JAX function of an image.
 
     The adjoint is its transpose (`jax.linear_transpose`). Unless given, the pseudo-inverse is at most twice `iterations` steps of
     conjugate gradients, exact when A has few or well-conditioned singular values and otherwise a regularised one: components whose singular
-    value is tiny are left out. It runs under jit and vmap but has no reverse-mode derivative.
+    value is tiny are left out. It runs under jit, vmap and reverse-mode differentiation.
     """
     image = jax.ShapeDtypeStruct(image_shape, jnp.float32)
     measurement_shape = jax.eval_shape(apply, image).shape
@@ -108,7 +115,9 @@ def linear(apply: Function, image_shape: Shape, *, name: str = "linear", pinv: F
     def adjoint(y: jax.Array) -> jax.Array:
         return transpose(y)[0]
 
-    pinv = pinv or _least_squares(apply, adjoint, image_shape, iterations)
+    if pinv is None:
+        transposed = _least_squares(adjoint, apply, measurement_shape, iterations)
+        pinv = _differentiable(_least_squares(apply, adjoint, image_shape, iterations), transposed)
     return Operator(
         _checked(apply, image_shape, name),
         _checked(adjoint, measurement_shape, f"{name}, adjoint"),

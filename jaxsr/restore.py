@@ -54,7 +54,11 @@ def restore_batches(
     Raises:
         ValueError: a wrong shape or number, a batch_size below 1, no measurement, or a measurement that is not finite (its index is named).
     """
+    if not np.issubdtype(np.asarray(ys).dtype, np.floating):
+        raise ValueError(f"expected floating-point measurements in [0, 1], got {np.asarray(ys).dtype}: divide 8-bit values by 255")
     ys = np.asarray(ys, np.float32)
+    if np.min(seed, initial=0) < 0:
+        raise ValueError(f"expected seeds of at least 0, got {np.min(seed)}")
     seeds = np.full(len(ys), seed, np.uint32) if isinstance(seed, int) else np.asarray(seed, np.uint32)
     _check(ys, seeds, solve.operator.measurement_shape, batch_size)
     return _batches(solve, params, ys, photo_keys(ys, seeds), rows_at_once(batch_size), progress)

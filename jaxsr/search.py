@@ -31,7 +31,7 @@ class Phase(NamedTuple):
             the phase before. `variables` are optimised; `context` stays as it is (an anchor, fixed noise).
         loss: (params, y, context, variables) -> (scalar, {term: scalar}); "loss" is no name for a term.
         tx: the optimiser.
-        project: (context, variables) -> variables, applied after each update.
+        project: (context, variables) -> variables, applied after each update; None: nothing is.
         redraw: (context, step) -> context as the loss sees it in that step, for an objective that is an expectation over random draws;
             such losses do not rank iterates, so the latest counts as the best.
     """
@@ -40,7 +40,7 @@ class Phase(NamedTuple):
     start: Callable
     loss: Callable
     tx: optax.GradientTransformation
-    project: Callable
+    project: Callable | None = None
     redraw: Callable | None = None
 
 
@@ -87,7 +87,8 @@ def advance(phase: Phase, params: Params, y: Any, state: State, *, length: int) 
             lambda new, old: jnp.where(better, new, old), (state.variables, value), (state.best, state.best_value)
         )
         updates, opt_state = phase.tx.update(grads, state.opt_state, state.variables)
-        variables = phase.project(context, optax.apply_updates(state.variables, updates))
+        variables = optax.apply_updates(state.variables, updates)
+        variables = variables if phase.project is None else phase.project(context, variables)
         return State(state.step + 1, variables, opt_state, best, best_value, None), {"loss": value, **terms}
 
     # The context stays out of the carry: what depends on it alone can then be taken out of the loop.
@@ -106,7 +107,7 @@ def minimise(
     *,
     tx: optax.GradientTransformation,
     steps: int,
-    project: Callable[[Latent], Latent] = lambda latent: latent,
+    project: Callable[[Latent], Latent] | None = None,
 ) -> Search:
     """Minimises loss(latent) -> (scalar, terms) from `init`; the best of the `steps` iterates is returned."""
     phase = Phase(
@@ -114,7 +115,7 @@ def minimise(
         start=lambda key, params, y, previous: (init, None),
         loss=lambda params, y, context, latent: loss(latent),
         tx=tx,
-        project=lambda context, latent: project(latent),
+        project=project and (lambda context, latent: project(latent)),
     )
     state, trace = advance(phase, None, None, begin(phase, None, None, None, None), length=steps)
     return Search(state.best, state.best_value, trace)

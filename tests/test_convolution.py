@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import weights_benchmark
 from jax import lax
 
 from jaxsr.nets import convolution
@@ -75,6 +76,57 @@ def test_both_kernel_gradients_agree(name):
     cotangent = jnp.sin(xla(x, kernel, padding))
     expected = jax.vjp(lambda k: xla(x, k, padding), kernel)[1](cotangent)[0]
     close(convolution.patch_products(jnp.asarray(x), cotangent, kernel.shape, padding), expected)
+
+
+RULES = {"grouped": convolution.GROUPED, "one by one": convolution.ONE_BY_ONE, "patches": weights_benchmark.PATCHES}
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_weights_of_its_own_for_each_photo_give_the_same_gradient_under_every_rule(name):
+    """Photos whose weights are tuned would be restored to other images on an accelerator, or the benchmark would compare unlike things."""
+    rng = np.random.default_rng(0)
+    x, target = (rng.normal(size=(3, 8, 8, c)).astype(np.float32) for c in (3, 2))
+    weights = [0.3 * rng.normal(size=(3, *shape)).astype(np.float32) for shape in ((3, 3, 3, 4), (1, 2, 4, 4), (3, 3, 4, 2))]
+
+    def loss(weights, x, target, conv):
+        for kernel in weights[:-1]:
+            x = jnp.tanh(conv(x, kernel, ((1, 1), (1, 1)) if kernel.shape[0] == 3 else ((0, 0), (0, 1))))
+        return jnp.mean((conv(x, weights[-1], ((1, 1), (1, 1))) - target) ** 2)
+
+    def gradients(conv):
+        return jax.vmap(jax.value_and_grad(lambda w, x, t: loss(w, x[None], t[None], conv), (0, 1)))(weights, x, target)
+
+    with convolution.one_rule(RULES[name]):
+        got = jax.jit(gradients, static_argnums=0)(convolution.conv)
+    for a, b in zip(jax.tree.leaves(got), jax.tree.leaves(gradients(xla)), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", RULES)
+@pytest.mark.parametrize("axes", [(None, 0), (0, 0), (1, 1), (None, 4)])
+def test_rules_take_photos_along_any_axis(name, axes):
+    """A batch that lies along another axis would be convolved with another photo's kernel."""
+    x, kernel, padding = instance("uneven 3x3")
+    scales = np.arange(1.0, 4.0, dtype=np.float32)
+    xs = x if axes[0] is None else np.stack([x * s for s in scales], axes[0])
+    kernels = np.stack([kernel * np.sin(s) for s in scales], axes[1])
+    with convolution.one_rule(RULES[name]):
+        got = jax.vmap(lambda x, k: convolution.conv(x, k, padding), axes)(xs, kernels)
+    close(got, jax.vmap(lambda x, k: xla(x, k, padding), axes)(xs, kernels))
+
+
+def test_a_measured_rule_leaves_the_table_as_it_was():
+    """A benchmark, or a test that fails, would change how everything after it is convolved."""
+    before = dict(convolution.RULES)
+
+    def fail():
+        with convolution.one_rule(convolution.GROUPED):
+            assert list(convolution.RULES.values()) == [convolution.GROUPED]
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fail()
+    assert before == convolution.RULES
 
 
 def test_derivatives_hold_inside_a_shard_map():

@@ -125,6 +125,7 @@ def test_two_processes_share_a_folder(world, whole):
         (("--suite=rls_tabel1",), "did you mean 'rls_table1'"),
         (("--methods=pulze",), "did you mean 'pulse'"),
         (("--methods=pulse", "--factors=3"), "factor 3 does not divide"),
+        (("--methods=pulse", "--factors=1"), "expected factors of at least 2, got 1"),
         (("--methods=pulse", "--degradations=fog"), "unknown degradation 'fog'"),
         (("--methods=pulse", "--operators=inpaint"), "did you mean 'inpainting'"),
         (("--methods=pulse", "--factors=2", "--data=nowhere"), "nothing there"),

@@ -1,5 +1,6 @@
 """Every experiment runs with --smoke as a user would start it, and a mistake ends as one line with status 2."""
 
+import json
 import os
 import subprocess
 import sys
@@ -38,7 +39,11 @@ def test_benchmark_smoke(tmp_path):
     done = run("benchmark.py", "--smoke", f"--prior={tmp_path / 'toy'}", "--factor=2", f"--out={tmp_path / 'out'}", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "| pulse | 1 | 1 |" in done.stdout
-    assert (tmp_path / "out" / "benchmark.json").exists()
+    assert "| rlse | 1 | layer by layer | yes |" in done.stdout
+    assert "| pulse | latents | 2 |" in done.stdout
+    tables = json.loads((tmp_path / "out" / "benchmark.json").read_text())
+    assert all(len(tables[name]) >= 1 for name in ("steps", "weights", "memory"))
+    assert all(row["peak_mb"] >= row["before_mb"] > 0 and row["ms_a_photo_step"] > 0 for row in tables["memory"])
 
 
 @pytest.mark.parametrize(
@@ -54,6 +59,8 @@ def test_benchmark_smoke(tmp_path):
         ("explore.py", ("--input=a.png", "--reference=b.png"), "--input and --reference are both given"),
         ("bundle.py", (), "--prior is missing"),
         ("benchmark.py", ("--prior=nowhere",), "unknown prior 'nowhere'"),
+        ("benchmark.py", ("--tables=weihgts",), "did you mean 'weights'"),
+        ("benchmark.py", ("--methods=bicubic",), "unknown method 'bicubic'"),
         ("train_gan.py", ("--resolutoin=64",), "Did you mean"),
     ],
 )

@@ -319,6 +319,16 @@ BAD_SETTINGS = [
     (RLS, "steps", 0, "steps must be at least 1, got 0"),
     (RLSPlus, "refine_steps", 0, "refine_steps must be at least 1, got 0"),
     (PULSE, "eps", -1.0, "eps must be at least 0, got -1.0"),
+    (PULSE, "steps", "10", "steps must be an int, got '10'"),
+    (RLSE, "steps", 2.5, "steps must be an int, got 2.5"),
+    (RLSE, "learning_rate", "a", "learning_rate must be a float, got 'a'"),
+    (PULSE, "tile_latent", "no", "tile_latent must be a bool, got 'no'"),
+    (PULSE, "num_noise", True, "num_noise must be an int, got True"),
+    (IAGAN, "starts", 0, "starts must be at least 1, got 0"),
+    (MGANPrior, "codes", 0, "codes must be at least 1, got 0"),
+    (BRGMVI, "samples", 0, "samples must be at least 1, got 0"),
+    (Phased, "smallest", 0, "smallest must be at least 1, got 0"),
+    (BRGM, "network", "vgg", 'brgm with network "vgg" needs at least 16 px a side, got 4'),
     (RLS, "learning_rate", math.nan, "learning_rate must be at least 0, got nan"),
 ]
 
@@ -344,6 +354,8 @@ def test_bad_priors_and_inputs(name):
         factory(toy.prior(), operators.downsample(4, image_shape=(32, 32, 3), kernel="box"))
     with pytest.raises(ValueError, match=r"y has shape \(3,\), but the operator measures \(4, 4, 3\)"):
         this.solve(this.keys[0], this.params[0], jnp.zeros(3))
+    with pytest.raises(ValueError, match=r"expected floating-point measurements in \[0, 1\], got uint8"):
+        this.solve(this.keys[0], this.params[0], jnp.zeros((4, 4, 3), jnp.uint8))
     for missing in NEEDS[name]:
         params = {key: value for key, value in this.params[0].items() if key != missing}
         with pytest.raises(ValueError, match=f"method {name} needs .*: params has no '{missing}'") as raised:

@@ -183,6 +183,17 @@ def test_pinv_of_nothing_is_nothing():
     np.testing.assert_array_equal(operator.pinv(np.zeros(operator.measurement_shape, np.float32)), 0.0)
 
 
+def test_the_pseudo_inverse_by_conjugate_gradients_has_its_transpose_as_derivative():
+    """A search whose objective looks at the least-norm image goes another way than downhill."""
+    operator = operators.linear(lambda x: x[:, ::2].mean(0), (4, 6, 3))
+    size = np.prod(operator.measurement_shape)
+    units = np.eye(size, dtype=np.float32).reshape(size, *operator.measurement_shape)
+    columns = jax.vmap(operator.pinv)(units).reshape(size, -1)
+    cotangents = np.random.default_rng(0).normal(size=(3, 4, 6, 3)).astype(np.float32)
+    gradients = jax.vmap(jax.grad(lambda y, c: jnp.vdot(operator.pinv(y), c)))(units[:3], cotangents)
+    np.testing.assert_allclose(gradients.reshape(3, -1), cotangents.reshape(3, -1) @ columns.T, atol=1e-5)
+
+
 BAD = {
     "factor": (lambda: operators.downsample(5, image_shape=SHAPE), "factor 5 and side 12"),
     "kernel sides": (lambda: operators.blur(np.ones((2, 3)), SHAPE), "odd sides"),

@@ -203,6 +203,32 @@ def test_a_step_is_one_forward_and_one_backward_pass(problem):
     assert len(calls) == 1
 
 
+@pytest.mark.parametrize("length", [3, 12])
+def test_an_objective_of_random_draws_sees_others_in_each_step_and_keeps_the_last_iterate(length):
+    """Draws repeat from step to step or chunk to chunk, or a lucky draw decides what is best."""
+    targets = np.random.default_rng(0).normal(size=12).astype(np.float32)
+
+    def redraw(context, step):
+        return {"target": jnp.asarray(targets)[step], **context}
+
+    def loss(params, y, context, variables):
+        return context["scale"] * (variables - context["target"]) ** 2, {}
+
+    phase = search.Phase(12, lambda key, params, y, previous: (jnp.zeros(()), {"scale": 2.0}), loss, optax.sgd(0.1), redraw=redraw)
+    state, x, values = search.begin(phase, None, None, None, None), 0.0, []
+    traces = []
+    for _ in range(12 // length):
+        state, trace = search.advance(phase, None, None, state, length=length)
+        traces.append(trace["loss"])
+    iterates = []
+    for target in targets:
+        iterates.append(x)
+        values.append(2.0 * (x - target) ** 2)
+        x -= 0.1 * 4.0 * (x - target)
+    np.testing.assert_allclose(np.concatenate(traces), values, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(state.best, iterates[-1], rtol=1e-5)
+
+
 @pytest.mark.parametrize(("steps", "length"), [(200, 25), (80, 20), (70, 14), (30, 15), (50, 25), (20, 20), (7, 7), (29, 1), (1, 1)])
 def test_chunk_length(steps, length):
     """A chunk length that does not divide the steps would compile twice; a longer one would hide progress."""

@@ -23,6 +23,39 @@ OPERATORS = {
 }
 
 
+ODD = {  # whose pseudo-inverse is found by conjugate gradients, inside the objective
+    "rows": lambda: operators.linear(lambda x: x.mean(1), SHAPE),
+    "sensed and small": lambda: operators.compose(
+        operators.downsample(2, image_shape=SHAPE), operators.compressed_sensing(jax.random.key(0), 40, (8, 8, 3))
+    ),
+}
+
+
+@pytest.mark.parametrize("what", ODD)
+@pytest.mark.parametrize("name", SEARCHES)
+def test_a_measurement_that_is_no_image_can_be_searched_for(name, what):
+    """The gradient of what stands for it as an image does not exist."""
+    operator = ODD[what]()
+    config = dataclasses.replace(SMALL[name], entry="pinv") if name == "rlse" else SMALL[name]
+    y = jax.ShapeDtypeStruct(operator.measurement_shape, np.float32)
+    assert jax.eval_shape(METHODS[name][0](toy.prior(), operator, config), jax.random.key(0), two_params()[0], y).image.shape == SHAPE
+
+
+def test_rlse_compares_as_many_blocks_as_asked():
+    """blocks=0 compares all of them, or a small prior that has fewer cannot be searched."""
+    phase, state = begin("rlse", RLSE(blocks=0))
+    assert phase.loss(two_params()[0], case("rlse").ys[0], state.context, state.variables)[1]["semantic"] == 0
+    assert [len(begin("rlse", RLSE(blocks=n))[1].context["features"]) for n in (2, 3, 4)] == [2, 3, 3]
+
+
+def test_phased_asks_for_a_network_only_where_it_looks():
+    """Small photos need published weights that nothing looks at, or large ones are compared without any."""
+    x4, x2 = (operators.downsample(f, image_shape=(64, 64, 3)) for f in (4, 2))
+    assert [jaxsr.methods.resolve(Phased(), operator).network for operator in (x4, x2)] == ["features", "vgg"]
+    with pytest.raises(ValueError, match=r"take jaxsr\.methods\.resolve"):
+        jaxsr.methods.networks(Phased())
+
+
 @pytest.mark.parametrize("what", OPERATORS)
 @pytest.mark.parametrize("name", SEARCHES)
 def test_every_method_takes_every_linear_operator(name, what):
@@ -128,6 +161,8 @@ def test_brgm_vi_gives_any_number_of_solutions_from_one_fit():
     mean, std = result.latent["mean"], result.latent["std"]
     np.testing.assert_allclose((codes.mean(0) - mean) / std, 0.0, atol=5 / np.sqrt(4000))
     np.testing.assert_allclose(codes.std(0) / std, 1.0, atol=5 / np.sqrt(8000))
+    with pytest.raises(ValueError, match="expected the latent of one result of brgm_vi"):
+        jaxsr.methods.draw(toy.prior(), params, case("brgm_vi").results[0].latent, jax.random.key(0))
     np.testing.assert_allclose(images[0], toy.prior().synthesize(params, codes[0], result.latent["noise"]), atol=1e-5)
     np.testing.assert_allclose(toy.prior().synthesize(params, result.latent["w_plus"], result.latent["noise"]), result.image, atol=1e-5)
 

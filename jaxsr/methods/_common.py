@@ -1,11 +1,13 @@
 """What the methods share: presets turned into explicit values, and the checks that make a mismatch one clear line."""
 
 import dataclasses
+import numbers
 import typing
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxsr.priors import Prior, require_w
 from jaxsr.search import Solve
@@ -16,17 +18,36 @@ def resolve(config: Any, operator: Any) -> Any:
     """The same config with each field that is None set to its preset's value for this operator: every value that a report has to print.
 
     Raises:
-        ValueError: a preset or another choice that does not exist, a negative number, or fewer than one step.
+        ValueError: no config of a method; a preset or another choice that does not exist, a value of another type than its field's, a
+            negative number, or fewer than one step, sample, start or code.
     """
+    if not hasattr(config, "PRESETS"):
+        raise ValueError(f"expected a method's config, such as PULSE(), got {type(config).__name__}")
     check_choices(config)
+    _check_types(config)
     values = config.PRESETS[config.preset]
     chosen = {name: value(operator) if callable(value) else value for name, value in values.items() if getattr(config, name) is None}
     config = dataclasses.replace(config, **chosen)
     for name, value in dataclasses.asdict(config).items():
-        least = 1 if name.endswith("steps") else 0
+        least = 1 if name.endswith("steps") or name in COUNTS else 0
         if not isinstance(value, str) and not value >= least:
             raise ValueError(f"{name} must be at least {least}, got {value}")
     return config
+
+
+COUNTS = ("samples", "starts", "codes", "smallest")  # settings of which there must be one at least
+
+
+def _check_types(config: Any) -> None:
+    """Raises ValueError if a field annotated int, float or bool (or one of these | None) has another kind of value."""
+    kinds = {int: numbers.Integral, float: numbers.Real, bool: (bool, np.bool_)}
+    for name, hint in typing.get_type_hints(type(config)).items():
+        kind = next((kind for kind in (hint, *typing.get_args(hint)) if kind in kinds), None)
+        value = getattr(config, name)
+        if kind is None or value is None:
+            continue
+        if not isinstance(value, kinds[kind]) or (kind is not bool and isinstance(value, bool)):
+            raise ValueError(f"{name} must be {'an' if kind is int else 'a'} {kind.__name__}, got {value!r}")
 
 
 def check_choices(config: Any) -> None:
@@ -61,9 +82,11 @@ HINTS = {
 
 
 def check_inputs(method: str, operator: Any, params: Params, y: Measurement, *, needs: tuple[str, ...]) -> None:
-    """Raises ValueError if y has another shape than the operator's measurements, or if params lack what the method needs."""
+    """Raises ValueError if y is not a floating-point measurement of the operator's, or if params lack what the method needs."""
     if tuple(y.shape) != tuple(operator.measurement_shape):
         raise ValueError(f"y has shape {tuple(y.shape)}, but the operator measures {tuple(operator.measurement_shape)}")
+    if not jnp.issubdtype(y.dtype, jnp.floating):
+        raise ValueError(f"expected floating-point measurements in [0, 1], got {y.dtype}: divide 8-bit values by 255")
     for name in needs:
         if name not in params:
             what, hint = HINTS[name]
@@ -84,8 +107,17 @@ def enlarged(operator: Any, y: Measurement, kernel: str) -> Image:
     return image if image.shape == tuple(operator.image_shape) else jax.image.resize(image, operator.image_shape, kernel)
 
 
+def image_side(operator: Any) -> int:
+    """The shorter side of `as_image` of this operator's measurements."""
+    shape = operator.measurement_shape
+    return min(shape[:2]) if len(shape) == 3 else min(operator.image_shape[:2])
+
+
 def exact(solve: Solve) -> Solve:
-    """The same method, whose image is made `consistent` with the measurement at the end; the latent tells "residual_before" it was."""
+    """The same method, whose image is made `consistent` with the measurement at the end; the latent tells "residual_before" it was.
+
+    Where the measurement is noisy and the operator nearly blind to some detail (a blur), this amplifies the noise.
+    """
 
     def finish(params, y, variables, context):
         image, latent = solve.finish(params, y, variables, context)

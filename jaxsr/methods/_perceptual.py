@@ -38,6 +38,15 @@ def perceptual(network: str) -> Perceptual:
     return Perceptual(lambda params, x, ref: metrics.feature_distance(net, params, x, ref), l1)
 
 
+VGG_LEAST = 16  # px; below, its last map is empty
+
+
+def check_side(method: str, network: str, side: int) -> None:
+    """Raises ValueError if what a method shows to its network is smaller than that takes."""
+    if network == "vgg" and side < VGG_LEAST:
+        raise ValueError(f'method {method} with network "vgg" needs at least {VGG_LEAST} px a side, got {side}: take network "features"')
+
+
 def _vgg_l1(params: Params, x: Image, ref: Image) -> Scalar:
     from jaxsr.nets import vgg16
 
@@ -46,14 +55,17 @@ def _vgg_l1(params: Params, x: Image, ref: Image) -> Scalar:
 
 
 def networks(config: Any) -> Params:
-    """The trees that a method with this (resolved) config needs besides the prior's: {"perceptual": ...} or {}.
+    """The trees that a method with this resolved config needs besides the prior's: {"perceptual": ...} or {}.
 
     Raises:
-        ValueError: the published weights are not on this machine: which file to fetch, from where, and where it goes.
+        ValueError: the config is not resolved; or the published weights are not on this machine: which file to fetch, from where, and where
+            it goes.
     """
-    network = getattr(config, "network", None)
-    if network is None:
+    if not hasattr(config, "network"):
         return {}
+    network = config.network
+    if network is None:
+        raise ValueError("expected a resolved config, got one without a network: take jaxsr.methods.resolve(config, operator)")
     if network == "features":
         return {"perceptual": metrics.load_features()[1]}
     return {"perceptual": {"vgg": {"backbone": published.load("vgg16"), "heads": published.load("lpips_vgg")}}}

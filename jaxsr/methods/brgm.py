@@ -10,7 +10,7 @@ import optax
 
 from jaxsr import objectives
 from jaxsr.methods import _common
-from jaxsr.methods._perceptual import perceptual
+from jaxsr.methods._perceptual import check_side, perceptual
 from jaxsr.priors import Prior, tile
 from jaxsr.search import Phase, Solve
 from jaxsr.types import Measurement, Params, Scalar
@@ -91,11 +91,12 @@ def brgm(prior: Prior, operator: Any, config: BRGM = BRGM()) -> Solve:
     first of the batch; the measurement is the operator's, where the port downscales without a filter.
 
     Raises:
-        ValueError: the prior has no w space, or its images are not the operator's; at solve time also if params has no "statistics" or no
-            "perceptual", or y has the wrong shape.
+        ValueError: the prior has no w space, or its images are not the operator's, or measurements are too small for VGG-16 as they are
+            (16 px; side "256" enlarges them); at solve time also if params has no "statistics" or "perceptual", or y has the wrong shape.
     """
     _common.check_prior("brgm", prior, operator)
     settings = _common.resolve(config, operator)
+    check_fidelity("brgm", settings, operator)
 
     def start(key, params, y, previous):
         _common.check_inputs("brgm", operator, params, y, needs=("statistics", "perceptual"))
@@ -118,7 +119,7 @@ def brgm(prior: Prior, operator: Any, config: BRGM = BRGM()) -> Solve:
         return prior.synthesize(params, variables["w_plus"], context["noise"]), {**variables, **context}
 
     tx = optax.adam(SCHEDULES[settings.schedule](settings.learning_rate, settings.steps))
-    return Solve((Phase(settings.steps, start, loss, tx, lambda context, variables: variables),), finish, operator, settings.eps)
+    return Solve((Phase(settings.steps, start, loss, tx),), finish, operator, settings.eps)
 
 
 def gaussian(params: Params) -> tuple[jax.Array, jax.Array]:
@@ -131,6 +132,12 @@ def fidelity(settings: Any, operator: Any, params: Params, measured: Measurement
     seen = [_seen(_common.as_image(operator, m), settings.side) for m in (measured, y)]
     compare = perceptual(settings.network).distance
     return {"l2": objectives.l2(measured, y), "perceptual": compare(params["perceptual"], *seen)}
+
+
+def check_fidelity(method: str, settings: Any, operator: Any) -> None:
+    """Raises ValueError if the network cannot see measurements of this size."""
+    if settings.side == "as_is":
+        check_side(method, settings.network, _common.image_side(operator))
 
 
 def log_prior(params: Params, w_plus: jax.Array) -> Scalar:

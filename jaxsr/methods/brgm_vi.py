@@ -10,7 +10,7 @@ import optax
 
 from jaxsr import objectives
 from jaxsr.methods import _common
-from jaxsr.methods.brgm import CODE, fidelity, log_prior, weighted
+from jaxsr.methods.brgm import CODE, check_fidelity, fidelity, log_prior, weighted
 from jaxsr.priors import Prior, tile
 from jaxsr.search import Phase, Solve
 from jaxsr.types import Image, Latent, Params, PRNGKey, Scalar
@@ -62,6 +62,7 @@ def brgm_vi(prior: Prior, operator: Any, config: BRGMVI = BRGMVI()) -> Solve:
     """
     _common.check_prior("brgm_vi", prior, operator)
     settings = _common.resolve(config, operator)
+    check_fidelity("brgm_vi", settings, operator)
     shape = (settings.samples - 1, prior.info.num_layers, prior.info.w_dim)
 
     def start(key, params, y, previous):
@@ -92,12 +93,20 @@ def brgm_vi(prior: Prior, operator: Any, config: BRGMVI = BRGMVI()) -> Solve:
         return image, {"w_plus": w_plus, **latent}
 
     tx = optax.adam(settings.learning_rate)
-    phase = Phase(settings.steps, start, loss, tx, lambda context, variables: variables, redraw)
+    phase = Phase(settings.steps, start, loss, tx, redraw=redraw)
     return Solve((phase,), finish, operator, settings.eps)
 
 
 def draw(prior: Prior, params: Params, latent: Latent, key: PRNGKey) -> tuple[Image, jax.Array]:
-    """Another solution from the `latent` of a result of `brgm_vi`: (image [H, W, 3], w_plus [L, d])."""
+    """Another solution from the `latent` of one result of `brgm_vi`, without `restore`'s leading axis: (image [H, W, 3], w_plus [L, d]).
+
+    Raises:
+        ValueError: a latent of another method, or of several results.
+    """
+    expected = (prior.info.num_layers, prior.info.w_dim)
+    if jnp.shape(latent.get("mean", ())) != expected or jnp.shape(latent.get("std", ())) != expected:
+        got = {name: jnp.shape(leaf) for name, leaf in latent.items() if name != "noise"}
+        raise ValueError(f"expected the latent of one result of brgm_vi, mean and std {expected}, got {got}")
     w_plus = latent["mean"] + latent["std"] * jax.random.normal(key, latent["mean"].shape)
     return prior.synthesize(params, w_plus, latent["noise"]), w_plus
 

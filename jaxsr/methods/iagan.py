@@ -59,8 +59,9 @@ class IAGAN:
 def iagan(prior: Prior, operator: Any, config: IAGAN = IAGAN()) -> Solve:
     """Returns solve(key, params, y) -> Result with latent {"z": [z_dim]}.
 
-    Works on any prior: it needs `sample` and `decode` alone. The image comes from weights that were tuned for it and are not returned.
-    The pseudo-inverse is the true one, where the release enlarges by an interpolation.
+    Works on any prior: it needs `sample` and `decode` alone. The starts share one best iterate, that of the smallest sum of their
+    residuals. The image comes from weights that were tuned for it and are not returned. The pseudo-inverse is the true one, where the
+    release enlarges by an interpolation.
 
     Raises:
         ValueError: the prior's images are not the operator's; at solve time also if y has the wrong shape.
@@ -84,10 +85,6 @@ def _residuals(prior: Prior, operator: Any, params: Params, y: Measurement, z: j
     return jax.vmap(lambda z: objectives.l2(operator(prior.decode(params, z)), y))(z)
 
 
-def _same(context: dict, variables: dict) -> dict:
-    return variables
-
-
 def _search(prior: Prior, operator: Any, config: Any) -> Phase:
     """CSGM from several starts at once: variables {"z": [starts, z_dim]}."""
 
@@ -100,7 +97,7 @@ def _search(prior: Prior, operator: Any, config: Any) -> Phase:
         each = _residuals(prior, operator, params, y, variables["z"])
         return config.fit_weight * jnp.sum(each), {"l2": jnp.min(each)}  # the gradient of a sum is each start's own
 
-    return Phase(config.steps, start, loss, optax.adam(config.learning_rate), _same)
+    return Phase(config.steps, start, loss, optax.adam(config.learning_rate))
 
 
 def _refinement(prior: Prior, operator: Any, config: Any) -> Phase:
@@ -116,4 +113,4 @@ def _refinement(prior: Prior, operator: Any, config: Any) -> Phase:
         return config.fit_weight * fit, {"l2": fit}
 
     adam = {"z": optax.adam(config.refine_learning_rate), "weights": optax.adam(config.generator_learning_rate)}
-    return Phase(config.refine_steps, start, loss, optax.partition({**adam}, {"z": "z", "weights": "weights"}), _same)
+    return Phase(config.refine_steps, start, loss, optax.partition({**adam}, {"z": "z", "weights": "weights"}))

@@ -65,4 +65,4 @@ def _interpolation(kernel: str, prior: Prior, operator: Any, config: Interpolati
     def finish(params, y, variables, context):
         return _common.enlarged(operator, y, kernel), {}
 
-    return Solve((Phase(1, start, loss, optax.identity(), lambda context, variables: variables),), finish, operator, settings.eps)
+    return Solve((Phase(1, start, loss, optax.identity()),), finish, operator, settings.eps)

@@ -95,7 +95,7 @@ def mganprior(prior: Prior, operator: Any, config: MGANPrior = MGANPrior()) -> S
         return decode(params, variables), variables
 
     tx = optax.sgd(settings.learning_rate)
-    return Solve((Phase(settings.steps, start, loss, tx, lambda context, variables: variables),), finish, operator, settings.eps)
+    return Solve((Phase(settings.steps, start, loss, tx),), finish, operator, settings.eps)
 
 
 def _split(prior: Prior, layer: int) -> tuple[Any, Any]:

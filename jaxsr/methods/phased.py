@@ -10,11 +10,12 @@ import optax
 
 from jaxsr import objectives, transforms
 from jaxsr.methods import _common
-from jaxsr.methods._perceptual import perceptual
+from jaxsr.methods._perceptual import check_side, perceptual
 from jaxsr.priors import Prior, start_in_w, tile
 from jaxsr.search import Phase, Solve
 from jaxsr.types import Image, Params
 
+SMALLEST = 16  # px
 PAPER = {
     "w_steps": 150,
     "w_plus_steps": 150,
@@ -23,9 +24,9 @@ PAPER = {
     "w_plus_learning_rate": 0.02,
     "style_learning_rate": 0.005,
     "l1_weight": 0.1,
-    "smallest": 16,
+    "smallest": SMALLEST,
     "init_spread": 0.0,
-    "network": "vgg",
+    "network": lambda operator: "vgg" if _common.image_side(operator) > SMALLEST else "features",
     "eps": 2e-3,
 }
 STYLES = ("affine", "style")  # what StyleGAN2 and StyleGAN1 call the layers from a code to a modulation
@@ -37,7 +38,7 @@ class Phased:
 
     Attributes:
         w_steps: iterates with one code for all layers, from the mean of w.
-        w_plus_steps: iterates with one code a layer, from where the first phase ended.
+        w_plus_steps: iterates with one code a layer, from the best of the first phase.
         style_steps: iterates with one code for every channel of every layer (W++).
         w_learning_rate: length of a code's step in the first phase.
         w_plus_learning_rate: in the second.
@@ -45,7 +46,8 @@ class Phased:
         l1_weight: of the mean absolute difference at the coarsest scale.
         smallest: halvings of the measurement stop when its side is not above this (px); at a single scale that small the l1 term is all.
         init_spread: the start is w_mean + init_spread (w - w_mean) with a random w: other keys give other solutions with 0.2, say.
-        network: "vgg", LPIPS with VGG-16, or "features", the feature distance of the network that comes with the package.
+        network: "vgg", LPIPS with VGG-16, or "features", the feature distance of the network that comes with the package, which also stands
+            in for measurements of 16 px or less, where no network is asked.
         eps: largest feasible residual (mean square on [0, 1]); PULSE's, as the method has none.
     """
 
@@ -70,7 +72,8 @@ def phased(prior: Prior, operator: Any, config: Phased = Phased()) -> Solve:
 
     Each phase is gradient descent with steps of a fixed length, each code's gradient divided by its norm. All that matters of one
     channel's code is how far it moved along that channel's row of the layer's kernel, so the third phase searches that one number for
-    each. The noise is the checkpoint's. Each phase starts at the best iterate of the one before.
+    each. The noise is the checkpoint's. Departures: each phase starts at the best iterate of the one before instead of its last, and what a
+    mask hides is black in both images, where the original fills it with noise.
 
     Raises:
         ValueError: the prior has no w space, or its images are not the operator's; at solve time also if params has no "statistics", no
@@ -79,6 +82,7 @@ def phased(prior: Prior, operator: Any, config: Phased = Phased()) -> Solve:
     _common.check_prior("phased", prior, operator)
     settings = _common.resolve(config, operator)
     compare = perceptual(settings.network).distance
+    _check_scales(settings, _common.image_side(operator))
 
     def loss(params, y, context, variables):
         measured = operator(_decode(prior, params, {**context, **variables}))
@@ -99,15 +103,11 @@ def phased(prior: Prior, operator: Any, config: Phased = Phased()) -> Solve:
         return _decode(prior, params, latent), latent
 
     phases = (
-        Phase(settings.w_steps, first, loss, _descent(settings.w_learning_rate), _same),
-        Phase(settings.w_plus_steps, second, loss, _descent(settings.w_plus_learning_rate), _same),
-        Phase(settings.style_steps, third, loss, _descent(settings.style_learning_rate), _same),
+        Phase(settings.w_steps, first, loss, _descent(settings.w_learning_rate)),
+        Phase(settings.w_plus_steps, second, loss, _descent(settings.w_plus_learning_rate)),
+        Phase(settings.style_steps, third, loss, _descent(settings.style_learning_rate)),
     )
     return Solve(phases, finish, operator, settings.eps)
-
-
-def _same(context: dict, variables: dict) -> dict:
-    return variables
 
 
 def _descent(length: float) -> optax.GradientTransformation:
@@ -158,6 +158,13 @@ def _multiscale(config: Any, compare: Any, params: Params, measured: Image, y: I
         measured, y = _halved(measured), _halved(y)
     terms = {"perceptual": distance, "l1": objectives.l1(measured, y)}
     return distance + config.l1_weight * terms["l1"], terms
+
+
+def _check_scales(config: Any, side: int) -> None:
+    """Raises ValueError if the network cannot see the smallest of the scales that it compares."""
+    seen = [side >> halvings for halvings in range(side.bit_length()) if side >> halvings > config.smallest]
+    if seen:
+        check_side("phased", config.network, seen[-1])
 
 
 def _halved(image: Image) -> Image:

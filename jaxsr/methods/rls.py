@@ -119,4 +119,4 @@ def search_phase(method: str, prior: Prior, operator: Any, config: Any) -> Phase
         return sum(weight * term for weight, term in zip(weights, terms.values(), strict=True)), terms
 
     tx = optax.adam(transforms.linear1cycledrop(config.learning_rate, config.steps))
-    return Phase(config.steps, start, loss, tx, lambda context, variables: variables)
+    return Phase(config.steps, start, loss, tx)

@@ -45,7 +45,8 @@ class RLSE:
         geocross_weight: lambda_g, of L_g, PULSE's geodesic cross term on w+.
         reduction: "norm": L_p is the l2 norm of A(image) - y, L_s the sum of the blocks' l1 norms; "mean": the mean square, and the sum of
             the blocks' mean absolute differences.
-        blocks: how many of the discriminator's blocks are compared, the last ones.
+        blocks: how many of the discriminator's blocks are compared, the last ones (all, if it has fewer). What leaves three is 16, 8 and
+            4 px wide; the convolution and the dense layers that follow at 4 px are its head.
         entry: how a measurement enters the discriminator: "resize": as an image, grey ones in three channels, enlarged to the prior's
             resolution (bicubic); "pinv": as the image of least norm that explains it, for measurements that are no images too.
         eps: largest feasible residual (mean square on [0, 1]); PULSE's, as RLSE has none.
@@ -126,7 +127,7 @@ def as_image(operator: Any, y: Measurement, entry: str) -> Image:
 def _features(prior: Prior, params: Params, image: Image, blocks: int) -> list[jax.Array]:
     """The maps of the discriminator's last blocks; one image at a time, so that its minibatch statistic couples nothing."""
     _, features = prior.discriminate(params, image[None])
-    return [maps[0] for maps in features[-blocks:]]
+    return [maps[0] for maps in features[max(0, len(features) - blocks) :]]
 
 
 def _pixel(measured: Measurement, y: Measurement, reduction: str) -> jax.Array:

@@ -2,10 +2,15 @@
 
 XLA's CPU backend computes that gradient as a convolution whose window is the whole map: 3 to 20 GFLOP/s where the forward pass reaches 50.
 As one matrix product a sample, patches times cotangents, it reaches the forward pass's rate. The rule has to hold for forward mode (e-GLASS
-linearizes a generator) and twice over (R1 differentiates a gradient), which no `custom_vjp` allows, so this is a bilinear primitive.
+linearizes a generator) and twice over (R1 differentiates a gradient), which no `custom_vjp` allows, so the convolution and its gradient by
+the kernel are two bilinear primitives, which are each other's and their own transposes.
+
+Photos with kernels of their own (the weights that RLSE, RLS+ and IAGAN tune, under vmap) go through `RULES`, by platform.
 """
 
-from typing import Any
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -14,6 +19,18 @@ from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
 Padding = tuple[tuple[int, int], tuple[int, int]]
+
+
+class Rule(NamedTuple):
+    """How b photos with kernels of their own are convolved, x [b, n, h, w, c] and kernel [b, kh, kw, c, d] -> [b, n, ho, wo, d].
+
+    Attributes:
+        forward: (x, kernel, padding) -> the convolution, by which the gradient by x is computed too.
+        by_kernel: (x, cotangent [b, n, ho, wo, d], padding) -> the gradient by the kernel.
+    """
+
+    forward: Callable[[jax.Array, jax.Array, Padding], jax.Array]
+    by_kernel: Callable[[jax.Array, jax.Array, Padding], jax.Array]
 
 
 def conv(x: jax.Array, kernel: jax.Array, padding: Padding) -> jax.Array:
@@ -64,8 +81,15 @@ def _by_input(cotangent: jax.Array, x: Any, kernel: jax.Array, *, padding: Paddi
 
 
 def _by_kernel(cotangent: jax.Array, x: jax.Array, kernel: Any, *, padding: Padding) -> jax.Array:
-    """The transpose in the kernel [kh, kw, c, d], by whichever way is fast on the platform."""
-    shape = kernel.aval.shape
+    """The transpose in the kernel [kh, kw, c, d]."""
+    del kernel
+    return _kernel_p.bind(x, cotangent, padding=padding)
+
+
+def _plain_by_kernel(x: jax.Array, cotangent: jax.Array, *, padding: Padding) -> jax.Array:
+    """The gradient by the kernel, by whichever way is fast on the platform."""
+    kh, kw = (x.shape[axis] + sum(padding[axis - 1]) - cotangent.shape[axis] + 1 for axis in (1, 2))
+    shape = (kh, kw, x.shape[3], cotangent.shape[3])
 
     def transposed(x: jax.Array, cotangent: jax.Array) -> jax.Array:
         return jax.linear_transpose(lambda k: _plain(x, k, padding=padding), jnp.zeros(shape, x.dtype))(cotangent)[0]
@@ -96,19 +120,85 @@ def patch_products(x: jax.Array, cotangent: jax.Array, shape: tuple[int, int, in
     return total.reshape(shape).astype(x.dtype)
 
 
+def _at_once(plain: Callable) -> Callable:
+    return lambda a, b, padding: jax.vmap(lambda a, b: plain(a, b, padding=padding))(a, b)
+
+
+def _in_turn(primitive: Primitive) -> Callable:
+    return lambda a, b, padding: lax.map(lambda photo: primitive.bind(*photo, padding=padding), (a, b))
+
+
+@contextlib.contextmanager
+def one_rule(rule: Rule) -> Iterator[None]:
+    """Within, `rule` serves every platform: to measure it and to test it. Everything compiled is forgotten, before and after."""
+    kept = dict(RULES)
+    try:
+        RULES.clear()
+        RULES["default"] = rule
+        jax.clear_caches()
+        yield
+    finally:
+        RULES.clear()
+        RULES.update(kept)
+        jax.clear_caches()
+
+
 def _batched(args: tuple[jax.Array, jax.Array], axes: tuple[int | None, int | None], *, padding: Padding) -> tuple[jax.Array, int]:
-    """vmap over images alone folds them into the batch, so it stays one convolution; over kernels too, it is XLA's grouped convolution."""
-    x, kernel = args
+    """vmap over images alone folds them into the batch, so it stays one convolution; over kernels too, it is up to `RULES`."""
     if axes[1] is not None:
-        return jax.vmap(lambda x, k: _plain(x, k, padding=padding), axes)(x, kernel), 0
-    x = jnp.moveaxis(x, axes[0] or 0, 0)
-    y = conv(x.reshape(-1, *x.shape[2:]), kernel, padding)
+        return _by_rule(_conv_p, {platform: rule.forward for platform, rule in RULES.items()}, args, axes, padding), 0
+    x = jnp.moveaxis(args[0], axes[0] or 0, 0)
+    y = conv(x.reshape(-1, *x.shape[2:]), args[1], padding)
     return y.reshape(*x.shape[:2], *y.shape[1:]), 0
 
 
-_conv_p = Primitive("jaxsr_conv")
-_conv_p.def_impl(jax.jit(_plain, static_argnames="padding"))
-_conv_p.def_abstract_eval(lambda x, kernel, *, padding: jax.typeof(jax.eval_shape(lambda x, k: _plain(x, k, padding=padding), x, kernel)))
-mlir.register_lowering(_conv_p, mlir.lower_fun(_plain, multiple_results=False))
-ad.defbilinear(_conv_p, _by_input, _by_kernel)
-batching.primitive_batchers[_conv_p] = _batched
+def _batched_by_kernel(
+    args: tuple[jax.Array, jax.Array], axes: tuple[int | None, int | None], *, padding: Padding
+) -> tuple[jax.Array, int]:
+    return _by_rule(_kernel_p, {platform: rule.by_kernel for platform, rule in RULES.items()}, args, axes, padding), 0
+
+
+def _by_rule(
+    primitive: Primitive,
+    parts: dict[str, Callable],
+    args: tuple[jax.Array, jax.Array],
+    axes: tuple[int | None, int | None],
+    padding: Padding,
+) -> jax.Array:
+    """The platform's part of a rule, for two arguments of which at least one has an axis of photos; a photo alone needs no rule."""
+    pairs = list(zip(args, axes, strict=True))
+    photos = next(arg.shape[axis] for arg, axis in pairs if axis is not None)
+    full = [jnp.broadcast_to(arg, (photos, *arg.shape)) if axis is None else jnp.moveaxis(arg, axis, 0) for arg, axis in pairs]
+    if photos == 1:
+        return primitive.bind(*(arg[0] for arg in full), padding=padding)[None]
+    return lax.platform_dependent(*full, **{name: lambda a, b, part=part: part(a, b, padding) for name, part in parts.items()})
+
+
+def _primitive(name: str, plain: Callable, transposes: tuple[Callable, Callable], batched: Callable) -> Primitive:
+    """A bilinear primitive (a, b, *, padding) that computes `plain`."""
+    made = Primitive(name)
+    made.def_impl(jax.jit(plain, static_argnames="padding"))
+    made.def_abstract_eval(lambda a, b, *, padding: jax.typeof(jax.eval_shape(lambda a, b: plain(a, b, padding=padding), a, b)))
+    mlir.register_lowering(made, mlir.lower_fun(plain, multiple_results=False))
+    ad.defbilinear(made, *transposes)
+    batching.primitive_batchers[made] = batched
+    return made
+
+
+_conv_p = _primitive("jaxsr_conv", _plain, (_by_input, _by_kernel), _batched)
+_kernel_p = _primitive(
+    "jaxsr_conv_by_kernel",
+    _plain_by_kernel,
+    (
+        lambda kernel, x, cotangent, *, padding: _by_input(cotangent, x, kernel, padding=padding),
+        lambda kernel, x, cotangent, *, padding: conv(x, kernel, padding),
+    ),
+    _batched_by_kernel,
+)
+
+GROUPED = Rule(_at_once(_plain), _at_once(_plain_by_kernel))  # XLA's grouped convolution
+ONE_BY_ONE = Rule(_in_turn(_conv_p), _in_turn(_kernel_p))  # inside each layer one photo after the other
+
+# By platform, as experiments/weights_benchmark.py measured it: XLA's CPU backend runs the grouped convolution of 8 photos at a third of the
+# rate at which it runs the photos' own.
+RULES: dict[str, Rule] = {"cpu": ONE_BY_ONE, "default": GROUPED}
