@@ -11,8 +11,7 @@ Writes OUT/benchmark.json and prints three Markdown tables.
 2. Weights of its own for each photo. The tuning phases of rlse, rls_plus and iagan under each strategy of weights_benchmark.py.
 3. Memory and time. `jaxsr.restore` of 1, 8 and 64 photos, each in a process of its own whose compiled programs come from the cache.
 
-Table 2 on pbc64, 8x, 2 CPU cores that other work shared: milliseconds a photo for 8 on one device (temporary MB); one alone takes
-35, 64 and 33.
+Table 2 on pbc64, 8x, 2 CPU cores that other work shared: milliseconds a photo for 8 on one device (temporary MB).
 
     | | photo by photo | grouped convolution | layer by layer | patches |
     |---|---|---|---|---|
