@@ -13,19 +13,16 @@ from jaxsr import images, plots
 PHOTOS, LEAST_CELL = 12, 128  # rows of a grid; side of a picture in it, unless the photos are larger
 
 
-def draw(folder: Path, found: Sequence[Line], rows: Sequence[Mapping]) -> list[str]:
-    """Writes folder/grid_CONDITIONS.png for each group of lines, of evenly spaced photos and their first solutions; returns the names."""
-    names = []
+def draw(folder: Path, found: Sequence[Line], rows: Sequence[Mapping]) -> None:
+    """Writes folder/grid_CONDITIONS.png for each group of lines, of evenly spaced photos and their first solutions."""
     for group in tables.groups(found):
         done = [line.cell for line in group if line.values and line.cell.variant.method != REFERENCE]
         mine = {(row["photo"], row["cell"]): row for row in rows if row["solution"] == 0 and row["status"] == "ok"}
         photos = list(dict.fromkeys(photo for photo, cell in mine if cell in {c.name for c in done}))
         if photos:
-            names.append(f"grid_{done[0].conditions}.png")
             columns = {cell.variant.label: cell.name for cell in done}
             shown = [photos[int(i)] for i in np.linspace(0, len(photos) - 1, min(PHOTOS, len(photos))).round()]
-            images.write(folder / names[-1], _grid(folder, mine, columns, shown))
-    return names
+            images.write(folder / f"grid_{done[0].conditions}.png", _grid(folder, mine, columns, shown))
 
 
 def _grid(folder: Path, rows: Mapping[tuple[str, str], Mapping], columns: Mapping[str, str], photos: Sequence[str]) -> np.ndarray:

@@ -52,15 +52,10 @@ def restore_batches(
         (indices into `ys`, Result of numpy arrays with that leading axis).
 
     Raises:
-        ValueError: a wrong shape or number, a batch_size below 1, no measurement, or a measurement that is not finite (its index is named).
+        ValueError: a wrong shape, type or number, a seed below 0, a batch_size below 1, no measurement, or a measurement that is not finite
+            (its index is named).
     """
-    if not np.issubdtype(np.asarray(ys).dtype, np.floating):
-        raise ValueError(f"expected floating-point measurements in [0, 1], got {np.asarray(ys).dtype}: divide 8-bit values by 255")
-    ys = np.asarray(ys, np.float32)
-    if np.min(seed, initial=0) < 0:
-        raise ValueError(f"expected seeds of at least 0, got {np.min(seed)}")
-    seeds = np.full(len(ys), seed, np.uint32) if isinstance(seed, int) else np.asarray(seed, np.uint32)
-    _check(ys, seeds, solve.operator.measurement_shape, batch_size)
+    ys, seeds = _checked(ys, seed, solve.operator.measurement_shape, batch_size)
     return _batches(solve, params, ys, photo_keys(ys, seeds), rows_at_once(batch_size), progress)
 
 
@@ -70,8 +65,7 @@ def restore_tuned(solve: search.Solve, params: Params, y: np.ndarray, *, seed: i
     Raises:
         ValueError: as `restore_batches`.
     """
-    ys, seeds = np.asarray(y, np.float32)[None], np.asarray([seed], np.uint32)
-    _check(ys, seeds, solve.operator.measurement_shape, 1)
+    ys, seeds = _checked(np.asarray(y)[None], seed, solve.operator.measurement_shape, 1)
     mesh = mesh_of(1)
     keys = jax.random.wrap_key_data(jnp.asarray(photo_keys(ys, seeds)))
     with tqdm(total=sum(phase.steps for phase in solve.phases), unit="step", disable=not progress, dynamic_ncols=True) as bar:
@@ -84,6 +78,18 @@ def rows_at_once(batch_size: int) -> int:
     """Photos in one batch: `batch_size` on an accelerator, one a device on a CPU, where a batch takes as long as its photos one by one (RLS
     at 32 px on 2 cores: 70 s for 8 at once, 67 s one by one) and a photo alone would pay for the whole of it."""
     return batch_size if jax.default_backend() != "cpu" else min(batch_size, jax.device_count())
+
+
+def _checked(ys: np.ndarray, seed: int | Sequence[int], shape: tuple[int, ...], batch_size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Measurements as float32 and a seed for each. Raises ValueError for what `restore_batches` refuses."""
+    if not np.issubdtype(np.asarray(ys).dtype, np.floating):
+        raise ValueError(f"expected floating-point measurements in [0, 1], got {np.asarray(ys).dtype}: divide 8-bit values by 255")
+    if np.min(seed, initial=0) < 0:
+        raise ValueError(f"expected seeds of at least 0, got {np.min(seed)}")
+    ys = np.asarray(ys, np.float32)
+    seeds = np.full(len(ys), seed, np.uint32) if isinstance(seed, int) else np.asarray(seed, np.uint32)
+    _check(ys, seeds, shape, batch_size)
+    return ys, seeds
 
 
 def _check(ys: np.ndarray, seeds: np.ndarray, shape: tuple[int, ...], batch_size: int) -> None:

@@ -11,7 +11,7 @@ import pytest
 import toy
 
 from jaxsr import methods, search
-from jaxsr.restore import mesh_of, photo_keys, programs, restore, restore_batches, rows_at_once
+from jaxsr.restore import mesh_of, photo_keys, programs, restore, restore_batches, restore_tuned, rows_at_once
 
 PARAMS = toy.params(jax.random.key(0))
 OPERATOR = toy.operator(4)
@@ -147,12 +147,30 @@ def nan_in(i: int) -> np.ndarray:
         (photos(1)[:0], {}, "n >= 1"),
         (photos(2), {"batch_size": 0}, "batch_size"),
         (photos(2), {"seed": [1]}, "2, one a measurement"),
+        (photos(2), {"seed": -1}, "seeds of at least 0, got -1"),
+        ((255 * photos(2)).astype(np.uint8), {}, "floating-point measurements in .*got uint8"),
     ],
 )
 def test_bad_arguments_are_named_before_anything_is_compiled(ys, options, words):
     solve, traced = counting(small_rls_plus())
     with pytest.raises(ValueError, match=words):
         restore_batches(solve, PARAMS, ys, **options)  # at the call, not at the first batch
+    assert not traced
+
+
+@pytest.mark.parametrize(
+    ("y", "seed", "words"),
+    [
+        ((255 * photos(1)[0]).astype(np.uint8), 0, "got uint8"),
+        (photos(1)[0], -1, "seeds of at least 0"),
+        (nan_in(0)[0], 0, "number 0"),
+        (photos(1), 0, "expected measurements of shape"),
+    ],
+)
+def test_a_restoration_that_tells_its_weights_refuses_the_same(y, seed, words):
+    solve, traced = counting(small_rls_plus())
+    with pytest.raises(ValueError, match=words):
+        restore_tuned(solve, PARAMS, y, seed=seed, progress=False)
     assert not traced
 
 
