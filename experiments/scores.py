@@ -37,7 +37,7 @@ COLUMNS = {
     "top_octave_share": Column("top-octave power / reference's", ""),
     "diversity": Column("diversity (feature distance)", "higher"),
     "residual": Column("residual (LR MSE)", "lower"),
-    "residual_before": Column("residual before --exact", "lower"),
+    "residual_before": Column("residual before projection", "lower"),
     "feasible": Column("feasible (residual <= eps)", "higher"),
     "seconds": Column("seconds a result (median)", "lower"),
     "frechet_features": Column("feature Frechet distance (not FID)", "lower"),
@@ -46,6 +46,7 @@ COLUMNS = {
     "kernel_inception": Column("KID x 1000 (all rows)", "lower"),
 }
 SCALES = {"features": 1.0, "inception": 1000.0}  # of kernel distances, KID being printed in thousandths
+FEW = 100  # photos, below which a kernel distance is told to be noisy
 SETS = ("frechet_features", "kernel_features", "frechet_inception", "kernel_inception")
 
 
@@ -111,6 +112,8 @@ class Scorer:
                 found[f"frechet_{name}"] = metrics.frechet_distance(first, second)
             notes += [f"{COLUMNS[f'frechet_{name}'].title}: {warning.message}" for warning in caught]
             found[f"kernel_{name}"] = metrics.kernel_distance(first, second) * SCALES[name]
+            if len(first) < FEW:
+                notes.append(f"{COLUMNS[f'kernel_{name}'].title}: of {len(first)} photos only, unbiased but noisy")
         return found, notes
 
     def _feature_distance(self) -> Score:

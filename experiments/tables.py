@@ -13,6 +13,7 @@ from suites import Suite
 
 from jaxsr import images, report
 from jaxsr.intervals import Interval, difference_interval, mean_interval
+from jaxsr.methods import METHODS, Interpolation
 
 Rows = Sequence[Mapping]
 SHOWN_ERRORS = 3
@@ -55,6 +56,8 @@ def lines(bench: Bench, suite: Suite, cells: Sequence[Cell], rows: Mapping[tuple
         names = [name for name in COLUMNS if name not in SETS and any(row.get(name) is not None for row in done)]
         values = {name: _summary(name, done) for name in names}
         sets, notes = _sets(bench, [row for row in done if row["solution"] == 0])
+        if cell.operator != "downsample" and METHODS.get(cell.variant.method, (None, None))[1] is Interpolation:
+            notes.append("shows the measurement as it is, which is as large as the photo")
         errors = list(dict.fromkeys(row["error"] for row in mine if row["status"] == "error"))
         notes += [f"failed: {error}" for error in errors[:SHOWN_ERRORS]] + (["and others"] if len(errors) > SHOWN_ERRORS else [])
         paired = {} if cell.variant.label == suite.baseline else {name: _paired(name, done, base) for name in names if name != "seconds"}

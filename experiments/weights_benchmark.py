@@ -26,15 +26,16 @@ from jaxsr.types import Params
 
 
 def timed(*calls: Callable, repeats: int) -> list[tuple[float, float]]:
-    """Median and half the interquartile range of each call's seconds, after one to warm up. The calls take turns, so that whatever else
-    the machine does strikes all alike."""
-    seconds = np.zeros((repeats + 1, len(calls)))
+    """Median and half the interquartile range of each call's seconds. The calls take turns, so that whatever else the machine does strikes
+    all alike, and each runs once unmeasured before it is timed, so that none finds the caches as another left them."""
+    seconds = np.zeros((repeats, len(calls)))
     for taken in seconds:
         for i, call in enumerate(calls):
+            jax.block_until_ready(call())
             start = time.perf_counter()
             jax.block_until_ready(call())
             taken[i] = time.perf_counter() - start
-    low, median, high = np.percentile(seconds[1:], [25, 50, 75], axis=0)
+    low, median, high = np.percentile(seconds, [25, 50, 75], axis=0)
     return [(float(m), float(spread)) for m, spread in zip(median, (high - low) / 2, strict=True)]
 
 

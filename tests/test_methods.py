@@ -49,7 +49,7 @@ W_PLUS_NOISE = {"w_plus": (3, toy.LAYERS, toy.DIM), "noise": tuple((3, *shape) f
 LATENTS = dict.fromkeys(SEARCHES, W_PLUS_NOISE) | {
     "brgm_vi": W_PLUS_NOISE | dict.fromkeys(("mean", "std"), (3, toy.LAYERS, toy.DIM)),
     "mganprior": {"z": (3, 4, toy.DIM), "alpha": (3, 4, 3)},
-    "iagan": {"z": (3, toy.DIM)},
+    "iagan": {"z": (3, toy.DIM), "residual_before": (3,)},
     "phased": {"w_plus": (3, toy.LAYERS, toy.DIM), "styles": {"b4/affine": (3, 3, 1)}},
 }
 
@@ -356,6 +356,11 @@ def test_bad_priors_and_inputs(name):
         this.solve(this.keys[0], this.params[0], jnp.zeros(3))
     with pytest.raises(ValueError, match=r"expected floating-point measurements in \[0, 1\], got uint8"):
         this.solve(this.keys[0], this.params[0], jnp.zeros((4, 4, 3), jnp.uint8))
+    other = RLS() if name == "pulse" else PULSE()
+    with pytest.raises(ValueError, match=rf"expected {METHODS[name][1].__name__}\(\), got {type(other).__name__}"):
+        factory(toy.prior(), toy.operator(), other)
+    with pytest.raises(ValueError, match=r"expected a Prior, the first of what jaxsr\.load_prior returns, got tuple"):
+        factory((toy.prior(), {}), toy.operator())
     for missing in NEEDS[name]:
         params = {key: value for key, value in this.params[0].items() if key != missing}
         with pytest.raises(ValueError, match=f"method {name} needs .*: params has no '{missing}'") as raised:

@@ -25,6 +25,7 @@ OPERATORS = {
 
 ODD = {  # whose pseudo-inverse is found by conjugate gradients, inside the objective
     "rows": lambda: operators.linear(lambda x: x.mean(1), SHAPE),
+    "two channels": lambda: operators.linear(lambda x: x[..., :2], SHAPE),
     "sensed and small": lambda: operators.compose(
         operators.downsample(2, image_shape=SHAPE), operators.compressed_sensing(jax.random.key(0), 40, (8, 8, 3))
     ),
@@ -52,6 +53,7 @@ def test_phased_asks_for_a_network_only_where_it_looks():
     """Small photos need published weights that nothing looks at, or large ones are compared without any."""
     x4, x2 = (operators.downsample(f, image_shape=(64, 64, 3)) for f in (4, 2))
     assert [jaxsr.methods.resolve(Phased(), operator).network for operator in (x4, x2)] == ["features", "vgg"]
+    assert jaxsr.methods.resolve(Phased(smallest=15), x4).network == "vgg"
     with pytest.raises(ValueError, match=r"take jaxsr\.methods\.resolve"):
         jaxsr.methods.networks(Phased())
 
@@ -71,6 +73,24 @@ def test_every_method_takes_every_linear_operator(name, what):
 def test_rlse_says_how_else_a_measurement_enters_the_discriminator():
     with pytest.raises(ValueError, match=r'needs measurements \[h, w, c\], got \(96,\): use entry="pinv"'):
         METHODS["rlse"][0](toy.prior(), OPERATORS["compressed sensing"](), RLSE())
+
+
+def test_the_networks_parameters_must_be_those_of_the_network():
+    """Parameters of VGG-16 under the bundled network's distance end deep inside a convolution."""
+    params = two_params()[0] | {"perceptual": {"vgg": {}}}
+    with pytest.raises(ValueError, match=r"expected params\[\"perceptual\"\] of network 'features', got 'vgg'"):
+        jax.eval_shape(case("mganprior").solve, jax.random.key(0), params, case("mganprior").ys[0])
+
+
+def test_iagan_tells_how_far_it_was_before_its_own_projection():
+    """The residual of IAGAN's own answer is lost, or `exact` reports that of the projected image in its place."""
+    this = case("iagan")
+    own = METHODS["iagan"][0](toy.prior(), toy.operator(), dataclasses.replace(SMALL["iagan"], back_projection=False))
+    plain = jax.jit(own)(this.keys[0], this.params[0], this.ys[0])
+    exact = jax.jit(jaxsr.methods.exact(this.solve))(this.keys[0], this.params[0], this.ys[0])
+    for result in (jax.tree.map(lambda leaf: leaf[0], this.results[0]), exact):
+        np.testing.assert_allclose(result.latent["residual_before"], plain.residual, rtol=1e-2, atol=1e-9)
+        assert result.residual < 0.01 * plain.residual
 
 
 @pytest.mark.parametrize("name", ["pulse", "rls_plus", "iagan"])

@@ -14,20 +14,26 @@ from jaxsr.search import Solve
 from jaxsr.types import Image, Measurement, Params
 
 
-def resolve(config: Any, operator: Any) -> Any:
+def resolve(config: Any, operator: Any, kind: type | None = None) -> Any:
     """The same config with each field that is None set to its preset's value for this operator: every value that a report has to print.
 
+    Args:
+        config: of a method.
+        operator: what the method inverts; some presets go by it.
+        kind: the class of config that the method takes; None: that of any method.
+
     Raises:
-        ValueError: no config of a method; a preset or another choice that does not exist, a value of another type than its field's, a
-            negative number, or fewer than one step, sample, start or code.
+        ValueError: no config of a method, or that of another; a preset or another choice that does not exist, a value of another type than
+            its field's, a negative number, or fewer than one step, sample, start or code.
     """
-    if not hasattr(config, "PRESETS"):
-        raise ValueError(f"expected a method's config, such as PULSE(), got {type(config).__name__}")
+    if not hasattr(config, "PRESETS") or not isinstance(config, kind or object):
+        expected = f"{kind.__name__}()" if kind else "a method's config, such as PULSE()"
+        raise ValueError(f"expected {expected}, got {type(config).__name__}")
     check_choices(config)
     _check_types(config)
-    values = config.PRESETS[config.preset]
-    chosen = {name: value(operator) if callable(value) else value for name, value in values.items() if getattr(config, name) is None}
-    config = dataclasses.replace(config, **chosen)
+    open_values = {name: value for name, value in config.PRESETS[config.preset].items() if getattr(config, name) is None}
+    config = dataclasses.replace(config, **{name: value for name, value in open_values.items() if not callable(value)})
+    config = dataclasses.replace(config, **{name: value(config, operator) for name, value in open_values.items() if callable(value)})
     for name, value in dataclasses.asdict(config).items():
         least = 1 if name.endswith("steps") or name in COUNTS else 0
         if not isinstance(value, str) and not value >= least:
@@ -62,12 +68,14 @@ def check_choices(config: Any) -> None:
 
 def check_prior(method: str, prior: Prior, operator: Any) -> None:
     """Raises ValueError unless the prior has a w space and makes the images that the operator takes."""
-    require_w(f"method {method}", prior)
     check_images(prior, operator)
+    require_w(f"method {method}", prior)
 
 
 def check_images(prior: Prior, operator: Any) -> None:
-    """Raises ValueError unless the prior makes the images that the operator takes."""
+    """Raises ValueError unless the prior is one, and makes the images that the operator takes."""
+    if not isinstance(prior, Prior):
+        raise ValueError(f"expected a Prior, the first of what jaxsr.load_prior returns, got {type(prior).__name__}")
     made = (prior.info.resolution, prior.info.resolution, 3)
     if tuple(operator.image_shape) != made:
         raise ValueError(f"the operator takes images {tuple(operator.image_shape)}, but prior {prior.info.name!r} makes {made}")
@@ -96,7 +104,7 @@ def check_inputs(method: str, operator: Any, params: Params, y: Measurement, *, 
 def as_image(operator: Any, y: Measurement) -> Image:
     """A measurement as an image [h, w, 3] that a network can look at: grey ones in three channels, and in place of what is no image the
     image of least norm that explains it."""
-    if y.ndim != 3:
+    if not _is_image(y.shape):
         return operator.pinv(y)
     return jnp.broadcast_to(y, (*y.shape[:2], 3)) if y.shape[2] == 1 else y
 
@@ -110,11 +118,16 @@ def enlarged(operator: Any, y: Measurement, kernel: str) -> Image:
 def image_side(operator: Any) -> int:
     """The shorter side of `as_image` of this operator's measurements."""
     shape = operator.measurement_shape
-    return min(shape[:2]) if len(shape) == 3 else min(operator.image_shape[:2])
+    return min(shape[:2]) if _is_image(shape) else min(operator.image_shape[:2])
+
+
+def _is_image(shape: tuple[int, ...]) -> bool:
+    return len(shape) == 3 and shape[2] in (1, 3)
 
 
 def exact(solve: Solve) -> Solve:
-    """The same method, whose image is made `consistent` with the measurement at the end; the latent tells "residual_before" it was.
+    """The same method, whose image is made `consistent` with the measurement at the end; the latent tells "residual_before" it was, which
+    a method that does so by itself (IAGAN) has told already.
 
     Where the measurement is noisy and the operator nearly blind to some detail (a blur), this amplifies the noise.
     """
@@ -122,7 +135,7 @@ def exact(solve: Solve) -> Solve:
     def finish(params, y, variables, context):
         image, latent = solve.finish(params, y, variables, context)
         before = jnp.mean((solve.operator(image) - y) ** 2)
-        return consistent(solve.operator, image, y), {**latent, "residual_before": before}
+        return consistent(solve.operator, image, y), {"residual_before": before, **latent}
 
     return dataclasses.replace(solve, finish=finish)
 

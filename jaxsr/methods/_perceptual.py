@@ -27,15 +27,28 @@ class Perceptual(NamedTuple):
 
 
 def perceptual(network: str) -> Perceptual:
-    """The distances of `network`, "vgg" or "features"."""
+    """The distances of `network`, "vgg" or "features". Given the parameters of the other they raise ValueError."""
     if network == "vgg":
-        return Perceptual(metrics.lpips, _vgg_l1)
+        return Perceptual(*(_checked(distance, network) for distance in (metrics.lpips, _vgg_l1)))
     net, _ = metrics.load_features()
 
     def l1(params: Params, x: Image, ref: Image) -> Scalar:
         return jnp.mean(jnp.abs(net.maps(params, x)[2] - net.maps(params, ref)[2]))
 
-    return Perceptual(lambda params, x, ref: metrics.feature_distance(net, params, x, ref), l1)
+    def distance(params: Params, x: Image, ref: Image) -> Scalar:
+        return metrics.feature_distance(net, params, x, ref)
+
+    return Perceptual(_checked(distance, network), _checked(l1, network))
+
+
+def _checked(distance: Callable, network: str) -> Callable:
+    def compare(params: Params, x: Image, ref: Image) -> Scalar:
+        found = "vgg" if "vgg" in params else "features"
+        if found != network:
+            raise ValueError(f'expected params["perceptual"] of network {network!r}, got {found!r}: take jaxsr.methods.networks(config)')
+        return distance(params, x, ref)
+
+    return compare
 
 
 VGG_LEAST = 16  # px; below, its last map is empty

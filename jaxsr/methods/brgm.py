@@ -35,7 +35,7 @@ CODE = {
     "steps": 501,
     "schedule": "fixed",
     "perceptual_weight": 1e7 / FEATURES_AT_256,
-    "cosine_weight": lambda operator: 1.0 if _factor(operator) > 16 else 0.1,
+    "cosine_weight": lambda config, operator: 1.0 if _factor(operator) > 16 else 0.1,
     "cosine": "sum",
     "side": "256",
     "start_spread": 0.0,
@@ -95,7 +95,7 @@ def brgm(prior: Prior, operator: Any, config: BRGM = BRGM()) -> Solve:
             (16 px; side "256" enlarges them); at solve time also if params has no "statistics" or "perceptual", or y has the wrong shape.
     """
     _common.check_prior("brgm", prior, operator)
-    settings = _common.resolve(config, operator)
+    settings = _common.resolve(config, operator, BRGM)
     check_fidelity("brgm", settings, operator)
 
     def start(key, params, y, previous):

@@ -61,7 +61,7 @@ def brgm_vi(prior: Prior, operator: Any, config: BRGMVI = BRGMVI()) -> Solve:
             "perceptual", or y has the wrong shape.
     """
     _common.check_prior("brgm_vi", prior, operator)
-    settings = _common.resolve(config, operator)
+    settings = _common.resolve(config, operator, BRGMVI)
     check_fidelity("brgm_vi", settings, operator)
     shape = (settings.samples - 1, prior.info.num_layers, prior.info.w_dim)
 

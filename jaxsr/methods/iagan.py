@@ -57,7 +57,7 @@ class IAGAN:
 
 
 def iagan(prior: Prior, operator: Any, config: IAGAN = IAGAN()) -> Solve:
-    """Returns solve(key, params, y) -> Result with latent {"z": [z_dim]}.
+    """Returns solve(key, params, y) -> Result with latent {"z": [z_dim], "residual_before": []}, the latter with back_projection.
 
     Works on any prior: it needs `sample` and `decode` alone. The starts share one best iterate, that of the smallest sum of their
     residuals. The image comes from weights that were tuned for it and are not returned. The pseudo-inverse is the true one, where the
@@ -67,11 +67,14 @@ def iagan(prior: Prior, operator: Any, config: IAGAN = IAGAN()) -> Solve:
         ValueError: the prior's images are not the operator's; at solve time also if y has the wrong shape.
     """
     _common.check_images(prior, operator)
-    settings = _common.resolve(config, operator)
+    settings = _common.resolve(config, operator, IAGAN)
 
     def finish(params, y, variables, context):
         image = _decode(prior, params, variables)
-        return _common.consistent(operator, image, y) if settings.back_projection else image, {"z": variables["z"]}
+        if not settings.back_projection:
+            return image, {"z": variables["z"]}
+        before = objectives.l2(operator(image), y)
+        return _common.consistent(operator, image, y), {"z": variables["z"], "residual_before": before}
 
     phases = (_search(prior, operator, settings), _refinement(prior, operator, settings))
     return Solve(phases, finish, operator, settings.eps, lambda variables: variables["weights"])

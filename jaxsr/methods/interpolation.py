@@ -52,7 +52,7 @@ def nearest(prior: Prior, operator: Any, config: Interpolation = Interpolation()
 def _interpolation(kernel: str, prior: Prior, operator: Any, config: Interpolation) -> Solve:
     """A search of one step that searches nothing, so that it runs, and is judged, like every method."""
     _common.check_images(prior, operator)
-    settings = _common.resolve(config, operator)
+    settings = _common.resolve(config, operator, Interpolation)
 
     def start(key, params, y, previous):
         _common.check_inputs(kernel, operator, params, y, needs=())

@@ -70,7 +70,7 @@ def mganprior(prior: Prior, operator: Any, config: MGANPrior = MGANPrior()) -> S
             no "perceptual", or y has the wrong shape.
     """
     _common.check_images(prior, operator)
-    settings = _common.resolve(config, operator)
+    settings = _common.resolve(config, operator, MGANPrior)
     head, tail = _split(prior, settings.composing_layer)
     compare = perceptual(settings.network).l1
 

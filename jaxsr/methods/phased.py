@@ -26,7 +26,7 @@ PAPER = {
     "l1_weight": 0.1,
     "smallest": SMALLEST,
     "init_spread": 0.0,
-    "network": lambda operator: "vgg" if _common.image_side(operator) > SMALLEST else "features",
+    "network": lambda config, operator: "vgg" if _common.image_side(operator) > config.smallest else "features",
     "eps": 2e-3,
 }
 STYLES = ("affine", "style")  # what StyleGAN2 and StyleGAN1 call the layers from a code to a modulation
@@ -47,7 +47,7 @@ class Phased:
         smallest: halvings of the measurement stop when its side is not above this (px); at a single scale that small the l1 term is all.
         init_spread: the start is w_mean + init_spread (w - w_mean) with a random w: other keys give other solutions with 0.2, say.
         network: "vgg", LPIPS with VGG-16, or "features", the feature distance of the network that comes with the package, which also stands
-            in for measurements of 16 px or less, where no network is asked.
+            in for measurements whose side is not above `smallest`, where no network is asked.
         eps: largest feasible residual (mean square on [0, 1]); PULSE's, as the method has none.
     """
 
@@ -80,7 +80,7 @@ def phased(prior: Prior, operator: Any, config: Phased = Phased()) -> Solve:
             "perceptual" or no modulations, or y has the wrong shape.
     """
     _common.check_prior("phased", prior, operator)
-    settings = _common.resolve(config, operator)
+    settings = _common.resolve(config, operator, Phased)
     compare = perceptual(settings.network).distance
     _check_scales(settings, _common.image_side(operator))
 

@@ -68,7 +68,7 @@ def pulse(prior: Prior, operator: Any, config: PULSE = PULSE()) -> Solve:
             has the wrong shape.
     """
     _common.check_prior("pulse", prior, operator)
-    settings = _common.resolve(config, operator)
+    settings = _common.resolve(config, operator, PULSE)
 
     def start(key, params, y, previous):
         _common.check_inputs("pulse", operator, params, y, needs=("statistics",))

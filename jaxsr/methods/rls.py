@@ -86,7 +86,7 @@ def rls(prior: Prior, operator: Any, config: RLS = RLS()) -> Solve:
             no "flow", or y has the wrong shape.
     """
     _common.check_prior("rls", prior, operator)
-    settings = _common.resolve(config, operator)
+    settings = _common.resolve(config, operator, RLS)
 
     def finish(params, y, variables, context):
         w_plus = tile(prior, variables["w_plus"])

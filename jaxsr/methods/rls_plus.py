@@ -13,7 +13,7 @@ from jaxsr.priors import Prior, tile
 from jaxsr.search import Phase, Solve
 
 
-def _code_refine_steps(operator: Any) -> int:
+def _code_refine_steps(config: Any, operator: Any) -> int:
     """The figure script's iterations, 80, 70, 30, 20 at 8, 16, 32, 64 times; in between those of the next smaller factor, below 8 80."""
     factor = math.sqrt(math.prod(operator.image_shape) / math.prod(operator.measurement_shape))
     return next((steps for least, steps in ((64, 20), (32, 30), (16, 70)) if factor >= least), 80)
@@ -64,7 +64,7 @@ def rls_plus(prior: Prior, operator: Any, config: RLSPlus = RLSPlus()) -> Solve:
         ValueError: as `rls`.
     """
     _common.check_prior("rls_plus", prior, operator)
-    settings = _common.resolve(config, operator)
+    settings = _common.resolve(config, operator, RLSPlus)
 
     def finish(params, y, variables, context):
         noise = variables["noise"] + context["noise"]

@@ -85,7 +85,7 @@ def rlse(prior: Prior, operator: Any, config: RLSE = RLSE()) -> Solve:
             solve time also if params has no "statistics" or no "discriminator", or y has the wrong shape.
     """
     _common.check_prior("rlse", prior, operator)
-    settings = _common.resolve(config, operator)
+    settings = _common.resolve(config, operator, RLSE)
     if settings.entry == "resize" and len(operator.measurement_shape) != 3:
         raise ValueError(f'rlse with entry="resize" needs measurements [h, w, c], got {operator.measurement_shape}: use entry="pinv"')
 
