@@ -5,6 +5,7 @@ zero there (Montanaro et al., section 3; Wang and Ponce, arXiv:2101.06006). One 
 differentiated twice. A latent is any pytree of arrays; directions are vectors [d] in the order of `jax.flatten_util.ravel_pytree`.
 """
 
+import warnings
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -21,6 +22,7 @@ Product = Callable[[jax.Array], jax.Array]
 TOLERANCE = 1e-5  # of eigenpairs found matrix-free, relative to the largest eigenvalue; float32 products allow little less
 BLOCK = 16  # products at a time; narrow blocks need fewer products in all, wide ones fewer calls
 LARGEST = 6  # vectors of the Krylov space for each pair wanted, at most
+GRAM_BYTES = 2**29  # a Jacobian up to this size is held whole
 PROBES = 16  # random vectors that estimate what the top eigenvalues leave of a trace
 
 
@@ -61,10 +63,32 @@ def product(phi: Callable[[Latent], Any], latent: Latent) -> Product:
     return lambda v: at.vjp(at.jvp(v))
 
 
-def metric(phi: Callable[[Latent], Any], latent: Latent, *, chunk: int = 16) -> Float[Array, "d d"]:
-    """J^T J, `chunk` columns at a time: the memory is that of as many forward and backward passes."""
-    size = ravel_pytree(latent)[0].size
-    return jax.lax.map(product(phi, latent), jnp.eye(size), batch_size=min(chunk, size))
+def metrics(phi: Callable[[Latent], tuple], latent: Latent, *, chunk: int = 16) -> tuple[Float[Array, "d d"], ...]:
+    """J^T J of several maps that share their work, `chunk` columns at a time: the memory is that of as many passes.
+
+    Where J of all maps together takes no more than GRAM_BYTES, it is made column by column, each shared by the maps, without a backward
+    pass; else each column is a product J^T (J v).
+
+    Args:
+        phi: latent -> a tuple of pytrees of arrays, a map each.
+        latent: where.
+        chunk: columns at once.
+    """
+    flat, unravel = ravel_pytree(latent)
+    with jax.default_matmul_precision("highest"):
+        values, jvp = jax.linearize(lambda v: tuple(ravel_pytree(part)[0] for part in phi(unravel(v))), flat)
+    eye, rows = jnp.eye(flat.size, dtype=flat.dtype), min(chunk, flat.size)
+    if flat.size * sum(value.nbytes for value in values) <= GRAM_BYTES:
+        columns = jax.lax.map(jvp, eye, batch_size=rows)
+        return tuple(jnp.matmul(j, j.T, precision="highest") for j in columns)
+    transpose = jax.linear_transpose(jvp, flat)
+
+    def products(v: jax.Array) -> tuple[jax.Array, ...]:
+        moved = jvp(v)
+        alone = [tuple(m if i == j else jnp.zeros_like(m) for j, m in enumerate(moved)) for i in range(len(moved))]
+        return tuple(transpose(one)[0] for one in alone)
+
+    return jax.lax.map(products, eye, batch_size=rows)
 
 
 def eigen(matrix: np.ndarray | jax.Array, *, rank: int = 1) -> Spectrum:
@@ -104,7 +128,8 @@ def top_eigen(products: Product, size: int, k: int, key: PRNGKey, *, rank: int =
 
     Randomised block Krylov iteration (Musco and Musco, NeurIPS 2015, arXiv:1504.05477): the space spanned by H^i G, i = 0, 1, ... of a
     random block G, kept orthonormal in float64, grows by BLOCK vectors, one call of `products`, until all k pairs satisfy
-    |H v - value v| <= tolerance x the largest value, or it has 6 k + 64 vectors (reached only where eigenvalues hardly fall).
+    |H v - value v| <= tolerance x the largest value, or it has 6 k + 64 vectors (where eigenvalues hardly fall; then a RuntimeWarning tells
+    how near it came).
 
     Args:
         products: rows [n, size] -> rows [n, size], H applied to each row; n is always the same.
@@ -129,6 +154,8 @@ def top_eigen(products: Product, size: int, k: int, key: PRNGKey, *, rank: int =
         pairs, worst = _ritz(basis, image, k)
         block = moved
     require_rank(pairs.values, size, rank)
+    if worst > tolerance and basis.shape[1] < size:
+        warnings.warn(f"eigenpairs are found to {worst:.1g} of the largest, not {tolerance:.1g}", RuntimeWarning, stacklevel=2)
     return pairs._replace(trace=_trace(products, pairs, key_probes, width))
 
 

@@ -96,6 +96,24 @@ def test_a_straight_step_is_the_largest_feasible_one(case):
 
 
 @each_case
+def test_walks_of_equal_perceptual_distance_are_equally_far(case):
+    """A walk stops at another distance, not at the first place that is as far, or its residual is of another image."""
+    told, start, y, result = found(*case)
+    vectors, share = result.directions.vectors[:2], 0.05
+    ends = explore.at_distance(told, params(), start, y, result.geometry, vectors, share)
+    distance, reached = share * result.geometry.scale.distance, np.isfinite(ends.step)
+    assert reached.any()
+    for i in range(2):
+        draw = lambda point: told.draw(params(), start.noise, jax.flatten_util.ravel_pytree(start.latent)[1](point))  # noqa: E731
+        path = [draw(jnp.asarray(point)) for point in ends.path[i]]
+        away = np.array([told.embedding.distance(params(), image, path[0]) for image in path])
+        assert (away <= distance * 1.02).all()
+        assert not reached[i] or abs(away[-1] - distance) <= 0.02 * distance
+        np.testing.assert_allclose(ends.image[i], path[-1], atol=1e-4)
+        np.testing.assert_allclose(ends.residual[i], np.mean((told.operator(path[-1]) - y) ** 2), rtol=1e-3, atol=1e-8)
+
+
+@each_case
 def test_all_directions_and_parameters_are_one_program(case):
     """Another prior, measurement or bound compiles the walks again."""
     told, *_ = found(*case)

@@ -41,9 +41,12 @@ def toy_params():
     return jax.jit(functools.partial(toy.params, flow=False))(jax.random.key(0))
 
 
+@pytest.mark.parametrize("whole", [True, False])
 @pytest.mark.parametrize(("name", "space"), [("measurement", "z"), ("discriminator", "z"), ("tree", "w_plus and noise")])
-def test_metric_is_half_the_hessian(name, space):
-    """A factor, a transpose or the order of a raveled tree is wrong, or a second derivative is missing at the solution."""
+def test_metric_is_half_the_hessian(name, space, whole, monkeypatch):
+    """A factor, a transpose or the order of a raveled tree is wrong, a second derivative is missing at the solution, maps that share their
+    work are mixed up, or a Jacobian that is not held whole is another."""
+    monkeypatch.setattr(geometry, "GRAM_BYTES", 2**29 if whole else 0)
     params, latent = toy_params(), LATENTS[space](toy_params(), jax.random.key(1))
     with jax.enable_x64(True):
         params, latent = jax.tree.map(lambda x: jnp.asarray(x, jnp.float64), (params, latent))
@@ -56,11 +59,13 @@ def test_metric_is_half_the_hessian(name, space):
         def both(v):
             here = ravel_pytree(phi(unravel(v)))[0]
             hessian = jax.hessian(lambda u: 0.5 * jnp.sum((ravel_pytree(phi(unravel(u)))[0] - here) ** 2))(v)
-            return hessian, geometry.metric(phi, unravel(v), chunk=3)
+            maps = lambda latent: (phi(latent), jax.tree.map(lambda x: 2 * x, phi(latent)))  # noqa: E731
+            return hessian, geometry.metrics(maps, unravel(v), chunk=3)
 
-        hessian, found = both(flat)
+        hessian, (found, fourfold) = both(flat)
         assert found.dtype == jnp.float64
         assert jnp.linalg.norm(found - hessian) <= 1e-6 * jnp.linalg.norm(hessian)
+        assert jnp.linalg.norm(fourfold - 4 * hessian) <= 4e-6 * jnp.linalg.norm(hessian)
 
 
 def test_linearised_map_is_its_value_and_both_derivatives():

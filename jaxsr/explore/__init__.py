@@ -12,7 +12,7 @@ At the first solution z0 two metrics of the latent space are taken: how fast the
 
 from jaxsr.explore._directions import Directions, algorithm1, closed_form, directions, generalized
 from jaxsr.explore._problem import SPACES, Config, Problem, Start, problem, residual, start
-from jaxsr.explore._run import Candidate, Exploration, candidates, checked_bound, explore, shortage
+from jaxsr.explore._run import Candidate, Exploration, at_distance, candidates, checked_bound, explore, shortage
 from jaxsr.explore._spectra import Geometry, Scale, geometry
 from jaxsr.explore._walks import Ends, ends, frames
 
@@ -28,6 +28,7 @@ __all__ = [
     "Scale",
     "Start",
     "algorithm1",
+    "at_distance",
     "candidates",
     "checked_bound",
     "closed_form",

@@ -50,7 +50,8 @@ class Config:
         corrections: conjugate-gradient iterations of a curved walk's projections, preconditioned by H_Y at the start.
         most_directions: directions tried before the search for solutions ends.
         dense_limit: latent sizes up to this get all of their eigenvectors, larger ones the `rank` largest by a block Krylov method.
-        rank: eigenpairs of each metric in the matrix-free case.
+        rank: eigenpairs of each metric in the matrix-free case; those of H_Y are doubled until they hold `energy` of its trace, up to
+            `dense_limit`.
         chunk: passes of the generator at once; bounds the memory.
     """
 
@@ -110,6 +111,11 @@ class Problem:
     def measure(self, params: Params, noise: Noise, latent: Latent) -> Measurement:
         """phi of H_Y: A G(z)."""
         return self.operator(self.draw(params, noise, latent))
+
+    def both(self, params: Params, noise: Noise, latent: Latent) -> tuple[Measurement, list[jax.Array]]:
+        """`measure` and `embed` of one image."""
+        image = self.draw(params, noise, latent)
+        return self.operator(image), self.embedding.embed(params, image)
 
     def embed(self, params: Params, noise: Noise, latent: Latent) -> list[jax.Array]:
         """The map of H_X: the image's perceptual embedding."""

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
+from jaxsr.explore import _walks
 from jaxsr.explore._directions import Directions, directions
 from jaxsr.explore._problem import Problem, Start, residual
 from jaxsr.explore._spectra import Geometry, geometry
@@ -142,6 +143,25 @@ def candidates(
                 count += 1
             if count == problem.config.num_solutions:
                 return
+
+
+def at_distance(
+    problem: Problem, params: Params, start: Start, y: Measurement, geometry: Geometry, vectors: np.ndarray, share: float
+) -> Ends:
+    """Where walks along directions first are equally far from the start in the perceptual metric, feasible or not: what makes directions
+    and ways comparable.
+
+    Args:
+        problem, params, start, y: as in `explore`.
+        geometry: at the start.
+        vectors: [n, d], unit vectors, walked as `Config.way` does.
+        share: of the mean distance of two random images of the prior (`Scale.distance`).
+
+    Returns:
+        Ends of numpy arrays; `step` is NaN where the longest walk is not as far.
+    """
+    walk, distance = _walk(problem, geometry, np.inf), jnp.asarray(share * geometry.scale.distance, jnp.float32)
+    return jax.device_get(_walks.at_distance(problem, params, start, y, walk, jnp.asarray(vectors, jnp.float32), distance))
 
 
 def _candidate(verdict: Verdict, start: Start, end: Ends, ways: Directions, row: int, apart: np.ndarray, *, sign: int) -> Candidate:

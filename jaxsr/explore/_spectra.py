@@ -10,7 +10,7 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 
 from jaxsr.explore._problem import SPACES, Problem, Start
-from jaxsr.geometry import Spectrum, eigen, metric, product, top_eigen
+from jaxsr.geometry import Spectrum, eigen, metrics, product, top_eigen
 from jaxsr.types import Params, PRNGKey
 
 LATENTS, PAIRS = 256, 8  # random latents and pairs of images that the scale is measured on
@@ -64,10 +64,9 @@ def geometry(problem: Problem, params: Params, start: Start, *, seed: int = 0) -
         ValueError: a Hessian that is not finite, or that is zero.
     """
     size = ravel_pytree(start.latent)[0].size
-    key_scale, key_y, key_x = jax.random.split(jax.random.key(seed), 3)
+    key_scale, key_spectra = jax.random.split(jax.random.key(seed))
     spectra = _dense if size <= problem.config.dense_limit else _krylov
-    measurement = _named("the measurement's metric H_Y", spectra, problem, Problem.measure, params, start, key_y)
-    perceptual = _named("the perceptual metric H_X", spectra, problem, Problem.embed, params, start, key_x)
+    measurement, perceptual = spectra(problem, params, start, key_spectra)
     coupling = measurement.vectors.T @ perceptual.vectors
     radius, distance = (float(value) for value in _scale(problem, params, start, key_scale))
     config = problem.config
@@ -83,20 +82,35 @@ def geometry(problem: Problem, params: Params, start: Start, *, seed: int = 0) -
     )
 
 
-def _named(what: str, spectra: Callable, problem: Problem, phi: Callable, params: Params, start: Start, key: PRNGKey) -> Spectrum:
+MEASUREMENT, PERCEPTUAL = "the measurement's metric H_Y", "the perceptual metric H_X"
+
+
+def _named(what: str, find: Callable[[], Spectrum]) -> Spectrum:
     try:
-        return spectra(problem, phi, params, start, key)
+        return find()
     except ValueError as error:
         raise ValueError(f"{what}: {error}") from error
 
 
-def _dense(problem: Problem, phi: Callable, params: Params, start: Start, key: PRNGKey) -> Spectrum:
-    return eigen(_metric(problem, phi, params, start))
+def _dense(problem: Problem, params: Params, start: Start, key: PRNGKey) -> tuple[Spectrum, Spectrum]:
+    del key
+    measured, perceived = _metrics(problem, params, start)
+    return _named(MEASUREMENT, lambda: eigen(measured)), _named(PERCEPTUAL, lambda: eigen(perceived))
 
 
-def _krylov(problem: Problem, phi: Callable, params: Params, start: Start, key: PRNGKey) -> Spectrum:
-    size = ravel_pytree(start.latent)[0].size
-    return top_eigen(functools.partial(_products, problem, phi, params, start), size, min(problem.config.rank, size), key)
+def _krylov(problem: Problem, params: Params, start: Start, key: PRNGKey) -> tuple[Spectrum, Spectrum]:
+    size, config = ravel_pytree(start.latent)[0].size, problem.config
+    key_y, key_x = jax.random.split(key)
+
+    def top(phi: Callable, rank: int, key: PRNGKey) -> Spectrum:
+        return top_eigen(functools.partial(_products, problem, phi, params, start), size, rank, key)
+
+    rank, most = min(config.rank, size), min(max(config.dense_limit, config.rank), size)
+    measured = _named(MEASUREMENT, lambda: top(Problem.measure, rank, key_y))
+    while len(measured.values) < most and measured.values.sum() < config.energy * measured.trace:
+        rank = min(2 * rank, most)
+        measured = top(Problem.measure, rank, key_y)
+    return measured, _named(PERCEPTUAL, lambda: top(Problem.embed, min(config.rank, size), key_x))
 
 
 def _seen(problem: Problem, params: Params, start: Start, measurement: Spectrum, perceptual: Spectrum) -> np.ndarray:
@@ -113,9 +127,9 @@ def _relevant(spectrum: Spectrum, energy: float) -> int:
     return min(int(np.searchsorted(held, energy * (1 - 1e-12))) + 1, len(held))
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1))
-def _metric(problem: Problem, phi: Callable, params: Params, start: Start) -> jax.Array:
-    return metric(lambda latent: phi(problem, params, start.noise, latent), start.latent, chunk=problem.config.chunk)
+@functools.partial(jax.jit, static_argnums=0)
+def _metrics(problem: Problem, params: Params, start: Start) -> tuple[jax.Array, ...]:
+    return metrics(lambda latent: problem.both(params, start.noise, latent), start.latent, chunk=problem.config.chunk)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))

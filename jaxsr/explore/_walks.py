@@ -47,9 +47,7 @@ def ends(problem: Problem, params: Params, start: Start, y: Measurement, walk: W
     that is feasible with all `Config.steps` points before it, to longest / steps / 2^bisections.
     """
     flat, unravel = ravel_pytree(start.latent)
-
-    def measure(point: jax.Array) -> jax.Array:
-        return problem.measure(params, start.noise, unravel(point))
+    measure = _measure_of(problem, params, start)
 
     def one(ray: jax.Array) -> Ends:
         path, step = _WALKS[problem.config.way](problem.config, measure, y, walk, flat, ray)
@@ -60,6 +58,48 @@ def ends(problem: Problem, params: Params, start: Start, y: Measurement, walk: W
 
 
 @functools.partial(jax.jit, static_argnums=0)
+def at_distance(problem: Problem, params: Params, start: Start, y: Measurement, walk: Walk, rays: jax.Array, distance: jax.Array) -> Ends:
+    """Where walks along each row of `rays` [n, d] are first `distance` [] away from the start's image in the perceptual metric, whatever
+    the residual is there: what makes directions comparable. `step` is NaN where walk.longest ends before, and `path` ends there.
+
+    The first of a path's `Config.steps` points that is as far is found, then the place between it and the one before by bisection.
+    """
+    flat, unravel = ravel_pytree(start.latent)
+    measure = _measure_of(problem, params, start)
+    first = problem.draw(params, start.noise, start.latent)
+
+    def away(point: jax.Array) -> jax.Array:
+        return problem.embedding.distance(params, problem.draw(params, start.noise, unravel(point)), first)
+
+    def one(ray: jax.Array) -> Ends:
+        path, _ = _WALKS[problem.config.way](problem.config, measure, y, walk._replace(bound=jnp.inf), flat, ray)
+        path, step = _cut(problem.config, away, path, distance)
+        image = problem.draw(params, start.noise, unravel(path[-1]))
+        return Ends(path, step, jnp.mean((problem.operator(image) - y) ** 2), image)
+
+    return jax.lax.map(one, rays, batch_size=min(problem.config.chunk, len(rays)))
+
+
+def _cut(config: Any, away: Callable, path: jax.Array, distance: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """The path up to where it is `distance` away, its last point repeated to the same length, and its length; NaN if it never is."""
+    far = jax.lax.map(away, path) >= distance
+    i = jnp.maximum(jnp.argmax(far), 1)
+    before, after = path[i - 1], path[i]
+
+    def halve(_, state: tuple) -> tuple:
+        low, high = state
+        middle = (low + high) / 2
+        inside = away(before + middle * (after - before)) < distance
+        return jnp.where(inside, middle, low), jnp.where(inside, high, middle)
+
+    low, high = jax.lax.fori_loop(0, config.bisections, halve, (jnp.zeros(()), jnp.ones(())))
+    end = before + (low + high) / 2 * (after - before)
+    cut = jnp.where(far.any(), jnp.where(jnp.arange(len(path))[:, None] < i, path, end), path)
+    length = jnp.sum(jnp.linalg.norm(jnp.diff(cut, axis=0), axis=-1))
+    return cut, jnp.where(far.any(), length, jnp.nan)
+
+
+@functools.partial(jax.jit, static_argnums=0)
 def frames(problem: Problem, params: Params, start: Start, path: jax.Array) -> jax.Array:
     """The images [p, H, W, 3] of the points [p, d] of a walk."""
     unravel = ravel_pytree(start.latent)[1]
@@ -67,6 +107,12 @@ def frames(problem: Problem, params: Params, start: Start, path: jax.Array) -> j
 
 
 Measure = Callable[[jax.Array], jax.Array]
+
+
+def _measure_of(problem: Problem, params: Params, start: Start) -> Measure:
+    """A G of a raveled latent."""
+    unravel = ravel_pytree(start.latent)[1]
+    return lambda point: problem.measure(params, start.noise, unravel(point))
 
 
 def _straight(config: Any, measure: Measure, y: Measurement, walk: Walk, z0: jax.Array, ray: jax.Array) -> tuple[jax.Array, jax.Array]:
