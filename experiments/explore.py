@@ -3,14 +3,15 @@
     python experiments/explore.py --input=photo.png                        # a low-resolution photo
     python experiments/explore.py --reference=sharp.png --factor=8         # a sharp one: degraded first
     python experiments/explore.py --reference=sharp.png --operator=inpainting --way=generalized --space=w
-    python experiments/explore.py --smoke                                  # an example of the bundled prior, a few steps
+    python experiments/explore.py --smoke --force                          # a random toy prior, a few steps
 
 A first solution is found with --method. Around it the picture's and the measurement's metrics of the latent space are taken, and directions
 that change the picture and not the measurement are walked both ways up to --eps. OUT holds start.png; solution_1.png, ... as they are
 found; solutions.csv with a row a walk (verdict: solution, duplicate or infeasible; direction K, step, residual, perceptual distance);
 gallery.png; variation.png, how far every pixel varies among the solutions, white being the most; walk_K.webp, the picture along direction
 K; figure1.png, the correlations of v^K and d with both metrics' eigenvectors (the paper's Figure 1), and spectra.png (both need
-matplotlib); config.json.
+matplotlib); config.json; and start/, the first solution, so that the same command
+goes on after it.
 """
 
 import dataclasses
@@ -29,6 +30,7 @@ import jax.numpy as jnp
 import numpy as np
 import setups
 from setups import OPERATORS, Setup
+from toy_prior import toy_prior
 
 from jaxsr import degradations, explore, images, locks, metrics, operators, priors, report, resample, weights
 from jaxsr.explore import Candidate, Config, Problem
@@ -55,7 +57,8 @@ class Settings:
         operator: What the photo lacks: downsample, inpainting (the centre is hidden), motion_blur, gaussian_blur or grey.
         factor: Enlargement, for downsample. Default: the prior's resolution over the photo's side; 8 for --reference.
         kernel: How the photo was made small: bicubic, bicubic_matlab, bicubic_pulse, box or bilinear.
-        prior: A bundled prior's name, or a folder written by training or ports/convert.py. Default: the best bundled one.
+        prior: A bundled prior's name, or a folder written by training or ports/convert.py. Default: the best bundled one; with --smoke a
+            random toy.
         method: What finds the first solution; iagan as in the paper, or another that returns one latent of --space.
         preset: Settings of the method.
         space: Latent space that is explored: z, w, w_plus, or w_plus_noise with the noise maps.
@@ -142,6 +145,8 @@ def _example(folder: Path) -> Path:
 def make_problem(prior: Prior, operator: operators.Operator, settings: Settings) -> Problem:
     names = ("space", "perceptual", "way", "num_solutions", "eps", "least_distance")
     values = {name: getattr(settings, name) for name in names}
+    if settings.smoke and settings.perceptual is None:
+        values["perceptual"] = "discriminator"
     return explore.problem(prior, operator, Config(**{**values, **(SMOKE if settings.smoke else {})}))
 
 
@@ -186,16 +191,25 @@ def written(folder: Path, problem: Problem, made: Iterator[Candidate]) -> list[C
     return kept
 
 
-def invert(solve: Solve, params: Params, photo: Photo, settings: Settings) -> tuple[Params, dict, float]:
-    """The weights tuned for the photo, the latent of the first solution, and the seconds that took."""
+def invert(folder: Path, solve: Solve, params: Params, photo: Photo, settings: Settings) -> tuple[Params, dict, float]:
+    """The weights tuned for the photo, the latent of the first solution, and the seconds that took; kept in folder/start, from where the
+    same command goes on."""
+    kept = folder / "start"
+    if kept.is_dir():
+        stored, about = weights.load(kept)
+        return params | stored.get("tuned", {}), stored["latent"], about["seconds"]
     begun = time.perf_counter()
     result, tuned = restore_tuned(solve, params, photo.y, seed=settings.seed, progress=settings.progress)
-    return tuned, result.latent, time.perf_counter() - begun
+    seconds = time.perf_counter() - begun
+    changed = {name: tree for name, tree in tuned.items() if tree is not params.get(name)}
+    latent = {name: list(leaf) if isinstance(leaf, tuple) else leaf for name, leaf in result.latent.items()}
+    weights.save(kept, {"latent": latent, **({"tuned": changed} if changed else {})}, {"seconds": seconds})
+    return params | changed, latent, seconds
 
 
 def run(folder: Path, prior: Prior, params: Params, photo: Photo, problem: Problem, solve: Solve, settings: Settings) -> None:
     """First solution, spectra, walks, pictures."""
-    params, latent, inversion = invert(solve, params, photo, settings)
+    params, latent, inversion = invert(folder, solve, params, photo, settings)
     start = explore.start(prior, settings.space, params, latent)
     y = jnp.asarray(photo.y)
     first = np.asarray(problem.draw(params, start.noise, start.latent))
@@ -216,7 +230,7 @@ def run(folder: Path, prior: Prior, params: Params, photo: Photo, problem: Probl
 
 def main(settings: Settings) -> int:
     check(settings)
-    source = settings.prior or priors.default_source()
+    source = settings.prior or (str(toy_prior(out_folder(settings) / "toy")) if settings.smoke else priors.default_source())
     flags.cache_compilations()
     prior, params = priors.load_prior(source)
     photo = load(settings, source, prior.info.resolution)

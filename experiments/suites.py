@@ -1,7 +1,7 @@
 """The tables and figures of the papers, as data: which methods, at which factors, judged by what, and what the paper printed.
 
-A method that is not built here yet keeps its row. Printed numbers are the papers' own, on data and weights that are not ours: they are set
-beside our figures, never mixed with them.
+Those of e-GLASS are made by `explore_benchmark.py` and `explore.py`. A method that is not built here yet keeps its row. Printed numbers are
+the papers' own, on data and weights that are not ours: they are set beside our figures, never mixed with them.
 """
 
 import dataclasses
@@ -82,7 +82,7 @@ RLSE, RLSE_SCALED = Variant("RLSE", "rlse"), Variant("RLSE scaled", "rlse", {"pr
 _NETWORK = (
     "BRGM (preset code) and mGANprior see with the bundled feature network unless --network=vgg is given: feature distances favour them"
 )
-EGLASS, GLEAN, LAREN = Variant("e-GLASS", "eglass"), Variant("GLEAN", "glean"), Variant("LAREN", "laren")
+GLEAN, LAREN = Variant("GLEAN", "glean"), Variant("LAREN", "laren")
 
 FIDELITY = ("psnr", "ssim", "ms_ssim", "lpips_alex", "feature_distance", "type_agrees")
 REALISM = ("frechet_inception", "frechet_features", "kernel_features", "niqe", "top_octave_share")
@@ -197,19 +197,6 @@ SUITES = {
         ALL,
         operators=("inpainting", "motion_blur"),
         note="every perceptual term sees with the bundled feature network unless --network=vgg is given: feature distances favour it",
-    ),
-    "eglass_table1": Suite(
-        "e-GLASS Table 1: seconds to ten solutions",
-        (PULSE, EGLASS),
-        (8,),
-        "PULSE",
-        ("seconds", "residual", "feasible", "diversity"),
-        solutions=10,
-        as_printed=(printed.EGLASS1,),
-        note="ten solutions take ten times the seconds of one result",
-    ),
-    "eglass_figure1": Suite(
-        "e-GLASS Figure 1: correlation of directions with both metrics' eigenvectors", (EGLASS,), (8,), "e-GLASS", ("residual",)
     ),
     "laren_table1": Suite(
         "LAREN Table I: large factors",

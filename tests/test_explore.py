@@ -99,11 +99,11 @@ def test_a_straight_step_is_the_largest_feasible_one(case):
 def test_walks_of_equal_perceptual_distance_are_equally_far(case):
     """A walk stops at another distance, not at the first place that is as far, or its residual is of another image."""
     told, start, y, result = found(*case)
-    vectors, share = result.directions.vectors[:2], 0.05
-    ends = explore.at_distance(told, params(), start, y, result.geometry, vectors, share)
+    ways, share = explore.Directions(*(field[:2] for field in result.directions)), 0.05
+    ends = explore.at_distance(told, params(), start, y, result.geometry, ways, share)
     distance, reached = share * result.geometry.scale.distance, np.isfinite(ends.step)
-    assert reached.any()
-    for i in range(2):
+    assert reached.any() and len(reached) == 4
+    for i in range(4):
         draw = lambda point: told.draw(params(), start.noise, jax.flatten_util.ravel_pytree(start.latent)[1](point))  # noqa: E731
         path = [draw(jnp.asarray(point)) for point in ends.path[i]]
         away = np.array([told.embedding.distance(params(), image, path[0]) for image in path])
@@ -111,6 +111,17 @@ def test_walks_of_equal_perceptual_distance_are_equally_far(case):
         assert not reached[i] or abs(away[-1] - distance) <= 0.02 * distance
         np.testing.assert_allclose(ends.image[i], path[-1], atol=1e-4)
         np.testing.assert_allclose(ends.residual[i], np.mean((told.operator(path[-1]) - y) ** 2), rtol=1e-3, atol=1e-8)
+
+
+@pytest.mark.parametrize("operator", ["downsample", "mask"])
+def test_a_curved_walk_changes_the_measurement_less(operator):
+    """A turn of the walk does not lead back to the measurement, or not to where the picture changes."""
+    residuals = {}
+    for way in ("vk", "curved"):
+        told, start, y, result = found("w_plus", operator, way)
+        ways = explore.Directions(*(field[:2] for field in result.directions))
+        residuals[way] = explore.at_distance(told, params(), start, y, result.geometry, ways, 0.1).residual
+    assert np.median(residuals["curved"]) < 0.3 * np.median(residuals["vk"])
 
 
 @each_case

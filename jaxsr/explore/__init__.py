@@ -12,7 +12,7 @@ At the first solution z0 two metrics of the latent space are taken: how fast the
 
 from jaxsr.explore._directions import Directions, algorithm1, closed_form, directions, generalized
 from jaxsr.explore._problem import SPACES, Config, Problem, Start, problem, residual, start
-from jaxsr.explore._run import Candidate, Exploration, at_distance, candidates, checked_bound, explore, shortage
+from jaxsr.explore._run import Candidate, Exploration, at_distance, candidates, checked_bound, distance, explore, shortage
 from jaxsr.explore._spectra import Geometry, Scale, geometry
 from jaxsr.explore._walks import Ends, ends, frames
 
@@ -33,6 +33,7 @@ __all__ = [
     "checked_bound",
     "closed_form",
     "directions",
+    "distance",
     "ends",
     "explore",
     "frames",

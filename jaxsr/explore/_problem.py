@@ -36,7 +36,8 @@ class Config:
             prior's discriminator that is on this machine.
         way: directions: "vk", top eigenvectors of H_X as they are; "algorithm1", the paper's Algorithm 1 of them; "closed_form", them
             projected onto the complement of the top k eigenvectors of H_Y; "generalized", H_X v = mu (H_Y + damping I) v; "curved", a walk
-            that starts along the closed form's and is bent at every step to keep the measurement. The first three use the same K.
+            that starts along the closed form's and turns at every step to where the picture changes most and the measurement least. The
+            first three use the same K.
         num_solutions: wanted.
         eps: largest feasible residual, mean squared A(G(z)) - y on [0, 1]: the paper's 1e-2 ("l2"); PULSE's is 2e-3.
         energy: share of the trace of H_Y that its k top eigenvectors hold.
@@ -47,7 +48,7 @@ class Config:
         reach: longest step, in units of the root mean square distance of random latents from their mean.
         steps: points at which a step's search looks first, and those of a curved walk.
         bisections: halvings of the interval that holds the largest feasible step.
-        corrections: conjugate-gradient iterations of a curved walk's projections, preconditioned by H_Y at the start.
+        corrections: conjugate-gradient iterations of each solve of a curved walk, preconditioned by H_Y at the start.
         most_directions: directions tried before the search for solutions ends.
         dense_limit: latent sizes up to this get all of their eigenvectors, larger ones the `rank` largest by a block Krylov method.
         rank: eigenpairs of each metric in the matrix-free case; those of H_Y are doubled until they hold `energy` of its trace, up to
@@ -67,7 +68,7 @@ class Config:
     reach: float = 1.0
     steps: int = 12
     bisections: int = 10
-    corrections: int = 6
+    corrections: int = 3
     most_directions: int = 64
     dense_limit: int = 1024
     rank: int = 64

@@ -14,8 +14,8 @@ from jaxsr.explore import _walks
 from jaxsr.explore._directions import Directions, directions
 from jaxsr.explore._problem import Problem, Start, residual
 from jaxsr.explore._spectra import Geometry, geometry
-from jaxsr.explore._walks import Ends, Walk, ends
-from jaxsr.types import Latent, Measurement, Params
+from jaxsr.explore._walks import Ends, Rays, Walk, ends
+from jaxsr.types import Image, Latent, Measurement, Params, Scalar
 
 Verdict = Literal["solution", "duplicate", "infeasible"]
 
@@ -128,14 +128,14 @@ def candidates(
         ways: the directions, walked in their order.
         bound: the largest feasible residual.
     """
-    walk, count = _walk(problem, geometry, bound), 0
+    walk, count = _walk(problem, geometry, ways, bound), 0
     known = [np.asarray(_draw(problem, params, start))]
     least = problem.config.least_distance * geometry.scale.distance
     for rows, rays in _batches(ways, problem.config.chunk):
-        done = jax.device_get(ends(problem, params, start, y, walk, jnp.asarray(rays, jnp.float32)))
+        done = jax.device_get(ends(problem, params, start, y, walk, rays))
         for i, row in enumerate(rows):
             end = Ends(*(field[i] for field in done))
-            apart = np.array([float(_distance(problem, params, end.image, image)) for image in known])
+            apart = np.array([float(distance(problem, params, end.image, image)) for image in known])
             verdict = _verdict(bound, least, end, float(apart.min()))
             yield _candidate(verdict, start, end, ways, row, apart, sign=1 - 2 * (i % 2))
             if verdict == "solution":
@@ -145,23 +145,21 @@ def candidates(
                 return
 
 
-def at_distance(
-    problem: Problem, params: Params, start: Start, y: Measurement, geometry: Geometry, vectors: np.ndarray, share: float
-) -> Ends:
+def at_distance(problem: Problem, params: Params, start: Start, y: Measurement, geometry: Geometry, ways: Directions, share: float) -> Ends:
     """Where walks along directions first are equally far from the start in the perceptual metric, feasible or not: what makes directions
     and ways comparable.
 
     Args:
         problem, params, start, y: as in `explore`.
         geometry: at the start.
-        vectors: [n, d], unit vectors, walked as `Config.way` does.
+        ways: n directions.
         share: of the mean distance of two random images of the prior (`Scale.distance`).
 
     Returns:
-        Ends of numpy arrays; `step` is NaN where the longest walk is not as far.
+        Ends of numpy arrays, [2 n] along and against each direction in turn; `step` is NaN where the longest walk is not as far.
     """
-    walk, distance = _walk(problem, geometry, np.inf), jnp.asarray(share * geometry.scale.distance, jnp.float32)
-    return jax.device_get(_walks.at_distance(problem, params, start, y, walk, jnp.asarray(vectors, jnp.float32), distance))
+    walk, distance = _walk(problem, geometry, ways, np.inf), jnp.asarray(share * geometry.scale.distance, jnp.float32)
+    return jax.device_get(_walks.at_distance(problem, params, start, y, walk, _rays(ways, np.arange(len(ways.vectors))), distance))
 
 
 def _candidate(verdict: Verdict, start: Start, end: Ends, ways: Directions, row: int, apart: np.ndarray, *, sign: int) -> Candidate:
@@ -190,22 +188,32 @@ def _verdict(bound: float, least: float, end: Ends, nearest: float) -> Verdict:
     return "solution" if nearest >= least else "duplicate"
 
 
-def _walk(problem: Problem, geometry: Geometry, bound: float) -> Walk:
+PULL = 3.0  # dampings of a curved walk: on the bundled prior, at a third and at three times it the measurement changes more for the picture
+
+
+def _walk(problem: Problem, geometry: Geometry, ways: Directions, bound: float) -> Walk:
     """Numbers as float32 arrays, so that another value compiles nothing."""
     longest = problem.config.reach * geometry.scale.radius
-    values = (bound, longest, np.maximum(geometry.measurement.values, 0.0), geometry.measurement.vectors, geometry.damping)
+    basis = np.zeros((problem.config.most_directions, ways.vectors.shape[1]))
+    basis[: len(ways.vectors)] = np.linalg.qr(ways.vectors.T)[0].T
+    spectrum = geometry.measurement
+    values = (bound, longest, np.maximum(spectrum.values, 0.0), spectrum.vectors, PULL * geometry.damping, basis)
     return Walk(*(jnp.asarray(value, jnp.float32) for value in values))
 
 
-def _batches(ways: Directions, chunk: int) -> Iterator[tuple[list[int], np.ndarray]]:
+def _rays(ways: Directions, rows: np.ndarray) -> Rays:
+    """+d and -d of each of these rows."""
+    vectors = np.stack([ways.vectors[rows], -ways.vectors[rows]], 1).reshape(2 * len(rows), -1)
+    return Rays(jnp.asarray(vectors, jnp.float32), jnp.asarray(np.repeat(rows, 2), jnp.int32))
+
+
+def _batches(ways: Directions, chunk: int) -> Iterator[tuple[list[int], Rays]]:
     """Rows of `ways` and rays, +d and -d of each row, at most `chunk` (or 2) rays at once; the last batch repeats its last pair to have as
     many, so that all walks are one program."""
     size = max(1, chunk // 2)
     for first in range(0, len(ways.vectors), size):
         rows = np.arange(first, min(first + size, len(ways.vectors)))
-        padded = np.pad(rows, (0, size - len(rows)), mode="edge")
-        rays = np.stack([ways.vectors[padded], -ways.vectors[padded]], 1).reshape(2 * size, -1)
-        yield np.repeat(rows, 2).tolist(), rays
+        yield np.repeat(rows, 2).tolist(), _rays(ways, np.pad(rows, (0, size - len(rows)), mode="edge"))
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -214,5 +222,6 @@ def _draw(problem: Problem, params: Params, start: Start) -> jax.Array:
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _distance(problem: Problem, params: Params, x: jax.Array, ref: jax.Array) -> jax.Array:
+def distance(problem: Problem, params: Params, x: Image, ref: Image) -> Scalar:
+    """The perceptual distance of two images [H, W, 3], as `Candidate.distance` has it."""
     return problem.embedding.distance(params, x, ref)

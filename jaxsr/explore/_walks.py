@@ -30,54 +30,61 @@ class Ends(NamedTuple):
 
 
 class Walk(NamedTuple):
-    """What all walks of a call share: the largest residual and step, and H_Y at the start as its eigenpairs [k], [d, k] and damping."""
+    """What all walks share: the largest residual and step, H_Y at the start as its eigenpairs [k], [d, k] and damping, and an orthonormal
+    basis [n, d] of the directions in their order, of which the first r span the first r."""
 
     bound: jax.Array
     longest: jax.Array
     values: jax.Array
     vectors: jax.Array
     damping: jax.Array
+    basis: jax.Array
+
+
+class Rays(NamedTuple):
+    """Unit vectors [n, d], and how many directions of the walk's basis come before each [n]."""
+
+    vectors: jax.Array
+    order: jax.Array
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def ends(problem: Problem, params: Params, start: Start, y: Measurement, walk: Walk, rays: jax.Array) -> Ends:
-    """Walks along each row of `rays` [n, d], unit vectors, until the residual exceeds walk.bound or the step walk.longest.
+def ends(problem: Problem, params: Params, start: Start, y: Measurement, walk: Walk, rays: Rays) -> Ends:
+    """Walks along each of n rays until the residual exceeds walk.bound or the step walk.longest.
 
     Compiled once for a problem and a number of rays; `Config.chunk` rays are walked at once. A straight walk ends at the largest step
     that is feasible with all `Config.steps` points before it, to longest / steps / 2^bisections.
     """
-    flat, unravel = ravel_pytree(start.latent)
-    measure = _measure_of(problem, params, start)
+    unravel = ravel_pytree(start.latent)[1]
 
-    def one(ray: jax.Array) -> Ends:
-        path, step = _WALKS[problem.config.way](problem.config, measure, y, walk, flat, ray)
+    def one(ray: Rays) -> Ends:
+        path, step = _WALKS[problem.config.way](problem, params, start, y, walk, *ray)
         image = problem.draw(params, start.noise, unravel(path[-1]))
         return Ends(path, step, jnp.mean((problem.operator(image) - y) ** 2), image)
 
-    return jax.lax.map(one, rays, batch_size=min(problem.config.chunk, len(rays)))
+    return jax.lax.map(one, rays, batch_size=min(problem.config.chunk, len(rays.order)))
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def at_distance(problem: Problem, params: Params, start: Start, y: Measurement, walk: Walk, rays: jax.Array, distance: jax.Array) -> Ends:
-    """Where walks along each row of `rays` [n, d] are first `distance` [] away from the start's image in the perceptual metric, whatever
+def at_distance(problem: Problem, params: Params, start: Start, y: Measurement, walk: Walk, rays: Rays, distance: jax.Array) -> Ends:
+    """Where walks along each of n rays are first `distance` [] away from the start's image in the perceptual metric, whatever
     the residual is there: what makes directions comparable. `step` is NaN where walk.longest ends before, and `path` ends there.
 
     The first of a path's `Config.steps` points that is as far is found, then the place between it and the one before by bisection.
     """
-    flat, unravel = ravel_pytree(start.latent)
-    measure = _measure_of(problem, params, start)
+    unravel = ravel_pytree(start.latent)[1]
     first = problem.draw(params, start.noise, start.latent)
 
     def away(point: jax.Array) -> jax.Array:
         return problem.embedding.distance(params, problem.draw(params, start.noise, unravel(point)), first)
 
-    def one(ray: jax.Array) -> Ends:
-        path, _ = _WALKS[problem.config.way](problem.config, measure, y, walk._replace(bound=jnp.inf), flat, ray)
+    def one(ray: Rays) -> Ends:
+        path, _ = _WALKS[problem.config.way](problem, params, start, y, walk._replace(bound=jnp.inf), *ray)
         path, step = _cut(problem.config, away, path, distance)
         image = problem.draw(params, start.noise, unravel(path[-1]))
         return Ends(path, step, jnp.mean((problem.operator(image) - y) ** 2), image)
 
-    return jax.lax.map(one, rays, batch_size=min(problem.config.chunk, len(rays)))
+    return jax.lax.map(one, rays, batch_size=min(problem.config.chunk, len(rays.order)))
 
 
 def _cut(config: Any, away: Callable, path: jax.Array, distance: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -115,8 +122,12 @@ def _measure_of(problem: Problem, params: Params, start: Start) -> Measure:
     return lambda point: problem.measure(params, start.noise, unravel(point))
 
 
-def _straight(config: Any, measure: Measure, y: Measurement, walk: Walk, z0: jax.Array, ray: jax.Array) -> tuple[jax.Array, jax.Array]:
+def _straight(
+    problem: Problem, params: Params, start: Start, y: Measurement, walk: Walk, ray: jax.Array, order: jax.Array
+) -> tuple[jax.Array, jax.Array]:
     """The first interval of the grid in which feasibility ends, halved until the step is found."""
+    del order
+    config, measure, z0 = problem.config, _measure_of(problem, params, start), ravel_pytree(start.latent)[0]
 
     def feasible(step: jax.Array) -> jax.Array:
         return jnp.mean((measure(z0 + step * ray) - y) ** 2) <= walk.bound
@@ -139,27 +150,44 @@ def _straight(config: Any, measure: Measure, y: Measurement, walk: Walk, z0: jax
     return z0 + low * jnp.linspace(0.0, 1.0, config.steps + 1)[:, None] * ray, low
 
 
-def _curved(config: Any, measure: Measure, y: Measurement, walk: Walk, z0: jax.Array, ray: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Steps of equal length: along what the linearisation there leaves of the direction, then a Gauss-Newton step back to the measurement.
+def _curved(
+    problem: Problem, params: Params, start: Start, y: Measurement, walk: Walk, ray: jax.Array, order: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """Steps of equal length that go where the perceptual distance from the start grows most for the change of the measurement, then a
+    Gauss-Newton step back to the measurement; the first goes along the ray.
 
-    Both solve with J^T J + damping I. The walk ends before the first point that is not feasible.
+    The tangent solves (J^T J + damping I) t = gradient of the distance, J of the measurement there: the generalised direction of that
+    point. What lies in the span of the rays before this one is left out, else all walks would turn into the same. The walk ends before the
+    first point that is not feasible.
     """
-    length = walk.longest / config.steps
+    flat, unravel = ravel_pytree(start.latent)
+    measure, length = _measure_of(problem, params, start), walk.longest / problem.config.steps
+    first = [jax.lax.stop_gradient(x) for x in problem.embed(params, start.noise, start.latent)]
+
+    def distance(point: jax.Array) -> jax.Array:
+        here = problem.embed(params, start.noise, unravel(point))
+        return sum((jnp.sum((f - g) ** 2) for f, g in zip(here, first, strict=True)), jnp.zeros(()))
+
+    def own(v: jax.Array) -> jax.Array:
+        return v - ((walk.basis @ v) * (jnp.arange(len(walk.basis)) < order)) @ walk.basis
 
     def step(state: tuple, _) -> tuple[tuple, jax.Array]:
         point, tangent, walked, alive = state
-        at = geometry.linearise(measure, point)
-        tangent = tangent - _solve(config, walk, at, at.vjp(at.jvp(tangent)))
-        tangent = tangent / jnp.maximum(jnp.linalg.norm(tangent), 1e-12)
-        ahead = _corrected(config, walk, measure, y, point + length * tangent)
-        inside = jnp.mean((measure(ahead) - y) ** 2) <= walk.bound
-        alive = alive & inside
+        at, gradient = geometry.linearise(measure, point), own(jax.grad(distance)(point))
+        turned = own(_solve(problem.config, walk, at, gradient / _length(gradient)))
+        tangent = jnp.where(walked > 0, turned / _length(turned), tangent)
+        ahead = _corrected(problem.config, walk, measure, y, point + length * tangent)
+        alive = alive & (jnp.mean((measure(ahead) - y) ** 2) <= walk.bound)
         point, walked = jnp.where(alive, ahead, point), jnp.where(alive, walked + jnp.linalg.norm(ahead - point), walked)
         return (point, tangent, walked, alive), point
 
-    begun = (z0, ray, jnp.zeros(()), jnp.array(True))
-    (_, _, walked, _), path = jax.lax.scan(step, begun, length=config.steps)
-    return jnp.concatenate([z0[None], path]), walked
+    begun = (flat, ray, jnp.zeros(()), jnp.array(True))
+    (_, _, walked, _), path = jax.lax.scan(step, begun, length=problem.config.steps)
+    return jnp.concatenate([flat[None], path]), walked
+
+
+def _length(v: jax.Array) -> jax.Array:
+    return jnp.maximum(jnp.linalg.norm(v), 1e-12)
 
 
 def _corrected(config: Any, walk: Walk, measure: Measure, y: Measurement, point: jax.Array) -> jax.Array:

@@ -1,0 +1,94 @@
+"""experiments/explore_benchmark.py: its rows are what its header says, and only what is missing is measured again."""
+
+import json
+
+import explore_benchmark
+import explore_cost
+import explore_tables
+import jax
+import numpy as np
+import pytest
+import toy
+from explore_benchmark import Settings
+from toy_prior import toy_prior
+
+from jaxsr import explore, images
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory):
+    """A finished run of the first two tables, with what it printed."""
+    folder = tmp_path_factory.mktemp("benchmark")
+    settings = Settings(smoke=True, tables=("ways", "restarts"), out=str(folder / "out"), eps=0.2)
+    assert explore_benchmark.main(settings) == 0
+    return settings, folder / "out"
+
+
+def rows(folder):
+    return [json.loads(line) for line in (folder / "rows.jsonl").read_text().splitlines()]
+
+
+def test_every_way_and_search_has_its_row(done):
+    """A way is left out, or seconds are not the sum of their parts."""
+    found = rows(done[1])
+    assert [row["way"] for row in found if row["table"] == "ways"] == ["vk", "algorithm1"]
+    assert [row["name"] for row in found if row["table"] == "restarts"] == ["e-GLASS", "PULSE one by one", "PULSE at once"]
+    ours = next(row for row in found if row["name"] == "e-GLASS")
+    assert ours["seconds"] == pytest.approx(ours["inversion_s"] + ours["geometry_s"] + ours["walks_s"])
+    assert all(row["solutions"] <= 2 <= row["runs"] for row in found if row["table"] == "restarts")
+
+
+def test_the_same_command_measures_nothing_again(done, capsys):
+    settings, folder = done
+    before = (folder / "rows.jsonl").read_bytes()
+    assert explore_benchmark.main(settings) == 0
+    assert (folder / "rows.jsonl").read_bytes() == before
+    assert "Seconds to ten solutions" in capsys.readouterr().out
+
+
+def test_restarts_that_are_alike_or_infeasible_do_not_count():
+    """Duplicates or infeasible results are counted as solutions."""
+    problem = explore.problem(toy.prior(), toy.operator(), explore.Config(perceptual="discriminator"))
+    params = toy.params(jax.random.key(0), flow=False)
+    a, b = (np.asarray(toy.image(jax.random.key(i), params)) for i in range(2))
+    apart = float(explore.distance(problem, params, a, b))
+    made = [(a, 0.0), (a, 0.0), (b, 1.0), (b, 0.0)]
+    assert explore_benchmark.counted(problem, params, apart / 2, 0.5, made) == 2
+    assert explore_benchmark.counted(problem, params, apart * 2, 0.5, made) == 1
+
+
+def test_ratios_are_of_the_same_photo():
+    """A ratio of medians in place of the median of ratios, or one by another condition's rows."""
+
+    def row(photo, way, change):
+        shared = {"table": "ways", "condition": "x8", "photo": photo, "status": "ok", "reached": 1.0, "step": 1.0, "relevant": 3}
+        return {**shared, "name": f"{way} at 0.1", "way": way, "distance": 0.1, "change": change, "residual": change}
+
+    made = [row("a", "vk", 8.0), row("b", "vk", 1.0), row("a", "curved", 1.0), row("b", "curved", 0.5), row("c", "curved", None)]
+    line = next(line for line in explore_tables.markdown(made, "").splitlines() if "curved at" in line)
+    assert line.split(" | ")[5].startswith("5 [")
+
+
+@pytest.mark.parametrize("solver", explore_cost.SOLVERS)
+def test_cost_counts_both_metrics(solver):
+    case = explore_cost.Case("w", 8, 8, solver)
+    found = explore_cost.cost(case)
+    assert (found["dimensions"], found["k"]) == (8, 8)
+    assert found["seconds"] > 0 and found["peak_mb"] >= found["before_mb"]
+
+
+BAD = [
+    ({"tables": ("way",)}, "unknown table 'way': did you mean 'ways'"),
+    ({"smoke": False}, "--data is missing"),
+    ({"conditions": ("inpaint",), "prior": "PRIOR"}, "unknown condition 'inpaint': did you mean 'inpainting'"),
+    ({"conditions": ("x3",), "prior": "PRIOR"}, "3"),
+]
+
+
+@pytest.mark.parametrize(("settings", "message"), BAD)
+def test_mistakes_are_told_before_any_work(settings, message, tmp_path):
+    if "prior" in settings:
+        settings = settings | {"prior": str(toy_prior(tmp_path / "toy"))}
+    images.write(tmp_path / "photo.png", np.zeros((8, 8, 3), np.float32))
+    with pytest.raises(ValueError, match=message):
+        explore_benchmark.main(Settings(**{"smoke": True, "out": str(tmp_path / "out")} | settings))
