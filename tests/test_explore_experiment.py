@@ -37,8 +37,9 @@ def quick(**settings):
     return Settings(**{"smoke": True, "progress": False, "perceptual": "discriminator", "way": "generalized", "force": True} | settings)
 
 
-def test_everything_promised_is_written(prior, tmp_path):
-    """A file of the header is missing, a table tells another picture than is there, or a run cannot be repeated in its folder."""
+def test_everything_promised_is_written(prior, tmp_path, monkeypatch):
+    """A file of the header is missing, a table tells another picture than is there, a run cannot be repeated in its folder, or the first
+    solution is searched for again where it is kept."""
     explore.main(quick(prior=prior, out=str(tmp_path)))
     config = json.loads((tmp_path / "config.json").read_text())
     assert (config["perceptual"], config["settings"]["way"]) == ("discriminator", "generalized")
@@ -54,6 +55,10 @@ def test_everything_promised_is_written(prior, tmp_path):
             assert getattr(animation, "n_frames", 1) > 1
     pictures = ("start.png", "gallery.png", "variation.png", "figure1.png", "spectra.png")
     assert all(images.read(tmp_path / name).ndim == 3 for name in pictures)
+    before = [images.read(tmp_path / row["output"]) for row in done]
+    monkeypatch.setattr(explore, "restore_tuned", None)
+    explore.main(quick(prior=prior, out=str(tmp_path)))
+    np.testing.assert_array_equal([images.read(tmp_path / row["output"]) for row in done], before)
     with pytest.raises(ValueError, match="holds results with another seed"):
         explore.main(quick(prior=prior, out=str(tmp_path), seed=1))
 
