@@ -54,7 +54,8 @@ class Settings:
     Attributes:
         input: A degraded photo. Default: the prior's first example.
         reference: A sharp photo instead: its centre square is brought to the prior's resolution, degraded, and rounded to 8 bits.
-        operator: What the photo lacks: downsample, inpainting (the centre is hidden), motion_blur, gaussian_blur or grey.
+        operator: What the photo lacks: downsample, inpainting (the centre is hidden), motion_blur, gaussian_blur, grey, or, of a
+            --reference, compressed_sensing (a tenth as many random projections as it has numbers).
         factor: Enlargement, for downsample. Default: the prior's resolution over the photo's side; 8 for --reference.
         kernel: How the photo was made small: bicubic, bicubic_matlab, bicubic_pulse, box or bilinear.
         prior: A bundled prior's name, or a folder written by training or ports/convert.py. Default: the best bundled one; with --smoke a
@@ -76,7 +77,7 @@ class Settings:
 
     input: str | None = None
     reference: str | None = None
-    operator: Literal["downsample", "inpainting", "motion_blur", "gaussian_blur", "grey"] = "downsample"
+    operator: Literal["downsample", "inpainting", "motion_blur", "gaussian_blur", "grey", "compressed_sensing"] = "downsample"
     factor: int | None = None
     kernel: str = "bicubic"
     prior: str | None = None
@@ -112,6 +113,8 @@ def check(settings: Settings) -> None:
     flags.require(settings, {"factor": 1, "seed": 0, "num_solutions": 1}, ("input", "reference", "prior", "out"))
     if settings.input is not None and settings.reference is not None:
         raise ValueError("--input and --reference are both given: expected one photo")
+    if settings.operator == "compressed_sensing" and settings.reference is None:
+        raise ValueError("--operator=compressed_sensing needs --reference: a photo that it is applied to")
     if settings.factor is not None and settings.operator != "downsample":
         raise ValueError(f"--factor is for --operator=downsample, not {settings.operator}")
     report.check_writable(out_folder(settings))
@@ -130,7 +133,11 @@ def load(settings: Settings, source: str, resolution: int) -> Photo:
     if settings.operator == "downsample":
         photo = (inputs.load_reference if settings.reference else inputs.load_input)(file, fitter)
         return Photo(file, fitter.operator(photo.factor), *photo.load())
-    operator, sharp = OPERATORS[settings.operator](resolution, 1, "bicubic"), inputs.centre_square(file, resolution)[0]
+    sharp = inputs.centre_square(file, resolution)[0]
+    if settings.operator == "compressed_sensing":
+        sensed = operators.compressed_sensing(jax.random.key(0), sharp.size // 10, sharp.shape)
+        return Photo(file, sensed, np.asarray(sensed.apply(jnp.asarray(sharp))), sharp)
+    operator = OPERATORS[settings.operator](resolution, 1, "bicubic")
     if settings.reference:
         return Photo(file, operator, np.asarray(degradations.quantise(operator.apply(jnp.asarray(sharp)))), sharp)
     return Photo(file, operator, np.asarray(operator.apply(jnp.asarray(sharp))) if settings.operator in IDEMPOTENT else sharp, None)

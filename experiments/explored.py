@@ -6,10 +6,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import jax.numpy as jnp
 import numpy as np
 
 from jaxsr import images, plots
 from jaxsr.explore import Candidate, Directions, Geometry, Problem
+from jaxsr.methods import as_image
 
 ANIMATIONS = 16  # directions that get one, at most
 
@@ -68,12 +70,13 @@ def _cell(found: Found) -> int:
     return min(side * math.ceil(128 / side), 256)
 
 
-def _as_picture(y: np.ndarray) -> np.ndarray:
-    return np.broadcast_to(y, (*y.shape[:2], 3))
+def _as_picture(found: Found) -> np.ndarray:
+    """The measurement, or the image of least norm that explains it."""
+    return np.clip(as_image(found.problem.operator, jnp.asarray(found.y)), 0.0, 1.0)
 
 
 def _gallery(found: Found) -> None:
-    rows: list[list[np.ndarray | None]] = [[_as_picture(found.y), found.first, found.reference]]
+    rows: list[list[np.ndarray | None]] = [[_as_picture(found), found.first, found.reference]]
     captions = ["measurement, start" + ("" if found.reference is None else ", reference")]
     for row in _rows(found):
         pair = found.of_direction(row)

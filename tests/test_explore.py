@@ -11,10 +11,11 @@ import pytest
 import scipy.linalg
 import toy
 
-from jaxsr import explore, operators
+from jaxsr import explore, metrics, operators
 from jaxsr.explore import Config, Scale, Start
 from jaxsr.geometry import Spectrum
 from jaxsr.methods import IAGAN, METHODS, RLSE, RLSPlus
+from jaxsr.nets import biggan, pggan
 from jaxsr.restore import restore, restore_tuned
 
 SHAPE = (toy.RESOLUTION, toy.RESOLUTION, 3)
@@ -159,6 +160,32 @@ def test_matrix_free_spectra_are_the_dense_ones():
         np.testing.assert_allclose(one.trace, other.trace, rtol=0.1)
     assert free.relevant == min(result.geometry.relevant, 12)
     np.testing.assert_allclose(np.diag(free.seen), np.diag(result.geometry.seen)[:12], rtol=1e-2, atol=1e-4)
+
+
+# Any prior, by z alone
+
+
+SMALL_Z = {"way": "generalized", "num_solutions": 1, "steps": 3, "bisections": 4, "chunk": 4, "perceptual": "features"}
+SMALL_NETS = {
+    "pggan": (pggan, pggan.Config(resolution=16, z_dim=8, channels=(8, 8, 6), hidden=9)),
+    "biggan": (biggan, biggan.Config(channels=(8, 8, 6), attention=0, z_dim=12, z_part=4, shared_dim=4, classes=3)),
+}
+
+
+@pytest.mark.parametrize("name", SMALL_NETS)
+def test_priors_without_w_are_explored_in_z(name):
+    """A prior whose latent is no w, or holds the vector of its class besides z, has no metric or no solutions."""
+    module, net = SMALL_NETS[name]
+    prior, params = getattr(module, name)(net), jax.jit(module.init, static_argnums=1)(jax.random.key(0), net)
+    params, side = params | metrics.load_embedding("features"), prior.info.resolution
+    told = explore.problem(prior, operators.downsample(side // 4, image_shape=(side, side, 3)), Config(**SMALL_Z))
+    latent = prior.sample(jax.random.key(1), params)
+    start = explore.start(prior, "z", params, {"z": latent})
+    result = explore.explore(told, params, start, told.measure(params, start.noise, start.latent))
+    assert len(result.solutions) == 1
+    assert result.geometry.perceptual.vectors.shape == (latent.size, latent.size)
+    with pytest.raises(ValueError, match="needs a prior with a w space"):
+        explore.start(prior, "w", params, {"z": latent})
 
 
 # Directions

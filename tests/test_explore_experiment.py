@@ -63,6 +63,17 @@ def test_everything_promised_is_written(prior, tmp_path, monkeypatch):
         explore.main(quick(prior=prior, out=str(tmp_path), seed=1))
 
 
+def test_projections_are_of_a_reference(prior, tmp_path):
+    """Random projections of a photo are rounded like pixels, or shown as a picture that they are not."""
+    images.write(tmp_path / "photo.png", photo(32))
+    settings = quick(prior=prior, operator="compressed_sensing", reference=str(tmp_path / "photo.png"), out=str(tmp_path / "out"))
+    read = explore.load(settings, prior, 16)
+    assert read.y.shape == (76,) and read.reference.shape == (16, 16, 3)
+    np.testing.assert_allclose(read.y, read.operator(images.resize_area(images.read(tmp_path / "photo.png"), 16)), atol=1e-5)
+    explore.main(settings)
+    assert (tmp_path / "out" / "gallery.png").exists()
+
+
 @pytest.mark.parametrize("operator", ["inpainting", "motion_blur", "grey"])
 def test_photos_of_every_operator(prior, tmp_path, operator):
     """A photo that lacks something, and a sharp one that is degraded first, are not the measurement that the operator takes."""
@@ -91,6 +102,7 @@ BAD = [
     ({"input": "a.png", "reference": "b.png"}, "--input and --reference are both given"),
     ({"factor": 4, "operator": "grey"}, "--factor is for --operator=downsample, not grey"),
     ({"input": "nowhere.png"}, "nowhere.png: expected an image file, got no such file"),
+    ({"operator": "compressed_sensing"}, "--operator=compressed_sensing needs --reference"),
     ({"method": "pluse"}, "did you mean 'pulse'"),
     ({"perceptual": "lpips_vgg"}, "no weights 'vgg16': fetch"),
 ]

@@ -3,7 +3,7 @@
 A new method is one file here and one line in `METHODS`. `resolve(config, operator)` gives the config with all values explicit.
 """
 
-from jaxsr.methods._common import consistent, exact, resolve
+from jaxsr.methods._common import as_image, consistent, exact, resolve
 from jaxsr.methods._perceptual import networks
 from jaxsr.methods.brgm import BRGM, brgm
 from jaxsr.methods.brgm_vi import BRGMVI, brgm_vi, draw
@@ -43,6 +43,7 @@ __all__ = [
     "MGANPrior",
     "Phased",
     "RLSPlus",
+    "as_image",
     "bicubic",
     "bilinear",
     "brgm",
