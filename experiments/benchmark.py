@@ -166,7 +166,13 @@ def seconds_of_restore(solve: search.Solve, params: dict, ys: np.ndarray) -> flo
 
 
 def peak_mb() -> float:
-    """The largest resident memory that this process has had; Linux counts in KiB, macOS in bytes."""
+    """The largest resident memory that this process has had. Linux tells its own since it started (getrusage would begin with the parent's
+    peak), macOS counts in bytes."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        kib = next((line.split()[1] for line in status.read_text().splitlines() if line.startswith("VmHWM:")), None)
+        if kib is not None:
+            return int(kib) * 1024 / 1e6
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e6
 
 
@@ -180,7 +186,7 @@ def cache_in(folder: str) -> None:
 def memory_table(settings: Settings, source: str, cache: str) -> Iterator[dict]:
     """Rows of table 3. A first process compiles, so that the peaks of the others are those of restoring alone.
 
-    Call it before this process touches a device: on an accelerator it would hold the memory, and a child starts with its parent's peak.
+    Call it before this process touches a device: on an accelerator it would hold the memory.
     """
     kinds = [(method, kind) for method, kind in RESTORED if method in settings.methods]
     sizes = ((None, (2,)),) if settings.smoke else ((None, PHOTOS), (TOGETHER, (TOGETHER,)))

@@ -159,7 +159,7 @@ def make_problem(prior: Prior, operator: operators.Operator, settings: Settings)
 
 def describe(prior: Prior, params: Params, photo: Photo, problem: Problem, values: dict, settings: Settings) -> dict:
     """What config.json holds; a folder with other "settings" is refused."""
-    fixed = {name: value for name, value in dataclasses.asdict(settings).items() if name not in ("out", "progress")}
+    fixed = {name: value for name, value in dataclasses.asdict(settings).items() if name not in ("out", "progress", "force")}
     digest = inputs.digest(photo.y, photo.reference)
     return {
         "settings": {**fixed, "prior": prior.info.name, "prior_sha256": weights.digest(params), "photo_digest": digest},
@@ -198,19 +198,29 @@ def written(folder: Path, problem: Problem, made: Iterator[Candidate]) -> list[C
     return kept
 
 
+def inversion_of(params: Params, photo: Photo, solve: Solve, settings: Settings) -> dict:
+    """What the first solution depends on, in JSON's types."""
+    names = ("method", "preset", "seed", "smoke")
+    steps = [phase.steps for phase in solve.phases]
+    digests = {"prior_sha256": weights.digest(params), "photo_digest": inputs.digest(photo.y, photo.reference)}
+    return {**{name: getattr(settings, name) for name in names}, **digests, "operator": photo.operator.name, "steps": steps}
+
+
 def invert(folder: Path, solve: Solve, params: Params, photo: Photo, settings: Settings) -> tuple[Params, dict, float]:
     """The weights tuned for the photo, the latent of the first solution, and the seconds that took; kept in folder/start, from where the
     same command goes on."""
-    kept = folder / "start"
+    kept, made_by = folder / "start", inversion_of(params, photo, solve, settings)
     if kept.is_dir():
         stored, about = weights.load(kept)
+        if about.get("made_by") != made_by:
+            raise ValueError(f"{kept} is the first solution of another photo, prior, method or seed: choose another --out")
         return params | stored.get("tuned", {}), stored["latent"], about["seconds"]
     begun = time.perf_counter()
     result, tuned = restore_tuned(solve, params, photo.y, seed=settings.seed, progress=settings.progress)
     seconds = time.perf_counter() - begun
     changed = {name: tree for name, tree in tuned.items() if tree is not params.get(name)}
     latent = {name: list(leaf) if isinstance(leaf, tuple) else leaf for name, leaf in result.latent.items()}
-    weights.save(kept, {"latent": latent, **({"tuned": changed} if changed else {})}, {"seconds": seconds})
+    weights.save(kept, {"latent": latent, **({"tuned": changed} if changed else {})}, {"seconds": seconds, "made_by": made_by})
     return params | changed, latent, seconds
 
 

@@ -8,18 +8,20 @@
    --distances of the typical distance of two random images away, feasible or not; there the residual and the measurement's change are
    taken (the paper's Figures 2 and 3).
 2. Restarts. Seconds to ten feasible, distinct solutions (the paper's Table 1): first solution, both metrics and walks of e-GLASS, each
-   compiled before; PULSE restarted one by one, and eight at once. A restart that is infeasible or too near another does not count.
+   compiled before; PULSE restarted one by one, and as many at once as `jaxsr.restore` takes. A restart that is infeasible or too near
+   another does not count; nor does e-GLASS's first solution.
 3. Cost. Seconds and memory of both metrics' eigenvectors by latent size, each in a process of its own (explore_cost.py).
 
 OUT gets rows.jsonl, a row as it is measured; the same command again measures only what is missing. table.md has the tables.
 """
 
 import dataclasses
+import functools
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import explore_cost
 import explore_tables
@@ -36,7 +38,7 @@ from jaxsr.explore import Config, Problem, Start
 from jaxsr.ledger import Ledger
 from jaxsr.methods import METHODS
 from jaxsr.priors import Prior
-from jaxsr.restore import restore, restore_tuned
+from jaxsr.restore import restore, restore_tuned, rows_at_once
 from jaxsr.search import Solve
 from jaxsr.types import Params
 
@@ -87,13 +89,13 @@ class Settings:
 
 
 class Condition(NamedTuple):
-    """What one operator's photos share: the problem of each way, what finds the first solution, and PULSE."""
+    """What one operator's photos share: the problem of each way, what finds the first solution, and PULSE where it is restarted."""
 
     name: str
     operator: operators.Operator
     problems: dict[str, Problem]
     invert: tuple[Solve, Params]
-    pulse: tuple[Solve, Params]
+    pulse: tuple[Solve, Params] | None
 
 
 class Around(NamedTuple):
@@ -129,7 +131,7 @@ def condition_of(settings: Settings, name: str, prior: Prior, params: Params) ->
         operator,
         problems,
         make_solve(prior, params, operator, invert),
-        make_solve(prior, params, operator, Setup("pulse", smoke=settings.smoke)),
+        make_solve(prior, params, operator, Setup("pulse", smoke=settings.smoke)) if "restarts" in settings.tables else None,
     )
 
 
@@ -191,31 +193,31 @@ def ways_rows(settings: Settings, condition: Condition, found: Around) -> Iterat
             }
 
 
-def counted(problem: Problem, params: Params, least: float, bound: float, made: Sequence[tuple[np.ndarray, float]]) -> int:
-    """How many of the (image, residual) in turn are feasible and no nearer than `least` to those before."""
-    kept: list[np.ndarray] = []
-    for image, residual in made:
-        apart = [float(explore.distance(problem, params, image, other)) for other in kept]
+def counted(problem: Problem, params: Params, least: float, bound: float, made: Sequence[tuple[np.ndarray, float]]) -> list[int]:
+    """Which of the (image, residual) in turn are feasible and no nearer than `least` to those before."""
+    kept: list[int] = []
+    for i, (image, residual) in enumerate(made):
+        apart = [float(explore.distance(problem, params, image, made[j][0])) for j in kept]
         if residual <= bound and min(apart, default=np.inf) >= least:
-            kept.append(image)
-    return len(kept)
+            kept.append(i)
+    return kept
 
 
-def restarts(settings: Settings, condition: Condition, found: Around, rows: int) -> tuple[float, int, int]:
-    """Seconds, solutions and runs of PULSE with other seeds, `rows` at once, until there are enough solutions or RESTARTS times as many
-    runs."""
-    solve, params = condition.pulse
+def restarts(settings: Settings, condition: Condition, found: Around, rows: int) -> tuple[float, int, list[tuple[np.ndarray, float]]]:
+    """Seconds and runs of PULSE with other seeds, `rows` at once, until there are enough solutions or RESTARTS times as many runs, and
+    those solutions as (image, residual)."""
+    solve, params = cast(tuple[Solve, Params], condition.pulse)
     problem, least = condition.problems["vk"], condition.problems["vk"].config.least_distance * found.geometry.scale.distance
     made: list[tuple[np.ndarray, float]] = []
-    seconds, count = 0.0, 0
-    while count < settings.num_solutions and len(made) < RESTARTS * settings.num_solutions:
+    seconds, kept = 0.0, []
+    while len(kept) < settings.num_solutions and len(made) < RESTARTS * settings.num_solutions:
         seeds = [settings.seed + len(made) + i for i in range(rows)]
         begun = time.perf_counter()
         result = restore(solve, params, np.repeat(found.y[None], rows, 0), seed=seeds, batch_size=rows, progress=False)
         seconds += time.perf_counter() - begun
         made += list(zip(result.image, result.residual.tolist(), strict=True))
-        count = counted(problem, found.params, least, settings.eps, made)
-    return seconds, count, len(made)
+        kept = counted(problem, found.params, least, settings.eps, made)
+    return seconds, len(made), [made[i] for i in kept]
 
 
 def restart_rows(settings: Settings, condition: Condition, found: Around) -> Iterator[dict]:
@@ -224,13 +226,26 @@ def restart_rows(settings: Settings, condition: Condition, found: Around) -> Ite
     begun = time.perf_counter()
     ways = explore.directions(problem, found.geometry)
     made = list(explore.candidates(problem, found.params, found.start, y, found.geometry, ways, bound=settings.eps))
-    walks = time.perf_counter() - begun
-    count = sum(candidate.verdict == "solution" for candidate in made)
-    parts = {"inversion_s": found.inversion_s, "geometry_s": found.geometry_s, "walks_s": walks}
-    yield {"name": "e-GLASS", "seconds": sum(parts.values()), **parts, "solutions": count, "runs": len(made)}
-    for name, rows in (("PULSE one by one", 1), ("PULSE at once", AT_ONCE)):
-        seconds, count, runs = restarts(settings, condition, found, rows)
-        yield {"name": name, "seconds": seconds, "solutions": count, "runs": runs}
+    parts = {"inversion_s": found.inversion_s, "geometry_s": found.geometry_s, "walks_s": time.perf_counter() - begun}
+    solutions = [(candidate.image, candidate.residual) for candidate in made if candidate.verdict == "solution"]
+    shared = {"name": "e-GLASS", "seconds": sum(parts.values()), **parts, "runs": len(made)}
+    yield shared | quality(settings, problem, found, solutions)
+    for name, rows in {"PULSE one by one": 1, f"PULSE {rows_at_once(AT_ONCE)} at once": rows_at_once(AT_ONCE)}.items():
+        seconds, runs, solutions = restarts(settings, condition, found, rows)
+        yield {"name": name, "seconds": seconds, "runs": runs, **quality(settings, problem, found, solutions)}
+
+
+def quality(settings: Settings, problem: Problem, found: Around, solutions: Sequence[tuple[np.ndarray, float]]) -> dict:
+    """How many solutions there are of how many wanted, their median residual, and how far apart two of them are, as a share of the
+    typical distance."""
+    pairs = [(a, b) for i, (a, _) in enumerate(solutions) for b, _ in solutions[i + 1 :]]
+    apart = [float(explore.distance(problem, found.params, a, b)) / found.geometry.scale.distance for a, b in pairs]
+    return {
+        "solutions": len(solutions),
+        "wanted": settings.num_solutions,
+        "residual": float(np.median([residual for _, residual in solutions])) if solutions else None,
+        "apart": float(np.median(apart)) if apart else None,
+    }
 
 
 PER_PHOTO: dict[str, Callable[[Settings, Condition, Around], Iterator[dict]]] = {"ways": ways_rows, "restarts": restart_rows}
@@ -243,35 +258,34 @@ def measure(settings: Settings, ledger: Ledger, prior: Prior, params: Params) ->
     done = {key[:3] for key in ledger.rows()}
     with tqdm(total=len(settings.conditions) * len(photos), unit="photo", dynamic_ncols=True) as bar:
         for name in settings.conditions:
-            condition, warm = condition_of(settings, name, prior, params), not ({"restarts"} & set(tables))
+            condition, warm = condition_of(settings, name, prior, params), "restarts" not in tables
             for photo, reference in photos:
-                todo = [table for table in tables if (table, name, photo) not in done]
                 bar.set_description(f"{name} {photo}")
-                if todo:
+                find = functools.partial(around, settings, condition, reference)
+                found = functools.cache(find)  # once for both tables
+                for table in (table for table in tables if (table, name, photo) not in done):
                     if not warm:
-                        list(restart_rows(settings, condition, around(settings, condition, reference)))
-                        warm = True
-                    for table, rows in rows_of(settings, condition, reference, todo):
-                        shared = {"table": table, "condition": name, "photo": photo}
-                        ledger.add({**shared, "status": "ok", **row} for row in rows)
+                        rows_of(settings, condition, table, find)
+                    rows = rows_of(settings, condition, table, found)
+                    warm = warm or rows[0]["status"] == "ok"
+                    ledger.add({"table": table, "condition": name, "photo": photo, **row} for row in rows)
                 bar.update()
 
 
-def rows_of(settings: Settings, condition: Condition, reference: np.ndarray, tables: Sequence[str]) -> Iterator[tuple[str, list[dict]]]:
-    """(table, its rows) of one photo; a photo without a first solution has one row that says so."""
+def rows_of(settings: Settings, condition: Condition, table: str, found: Callable[[], Around]) -> list[dict]:
+    """One photo's rows of a table, or one that says why there are none."""
     try:
-        found = around(settings, condition, reference)
+        return [{"status": "ok", **row} for row in PER_PHOTO[table](settings, condition, found())]
     except ValueError as error:
-        yield from ((table, [{"name": "", "status": "error", "error": str(error)}]) for table in tables)
-        return
-    for table in tables:
-        yield table, list(PER_PHOTO[table](settings, condition, found))
+        return [{"name": "", "status": "error", "error": str(error)}]
 
 
 def fixed(settings: Settings, prior: Prior, params: Params) -> dict:
     """What all rows of a folder have in common."""
     names = ("data", "method", "steps", "space", "distances", "directions", "num_solutions", "eps", "seed", "smoke")
-    return {name: getattr(settings, name) for name in names} | {"prior": prior.info.name, "prior_sha256": weights.digest(params)}
+    device = f"{jax.device_count()} x {jax.devices()[0].device_kind}"  # of which every second is
+    about = {"prior": prior.info.name, "prior_sha256": weights.digest(params), "device": device}
+    return {name: getattr(settings, name) for name in names} | about
 
 
 def check(settings: Settings) -> Settings:
@@ -295,12 +309,14 @@ def main(settings: Settings) -> int:
     prior, params = priors.load_prior(str(settings.prior))
     for name in settings.conditions:
         operator_of(name, prior.info.resolution)
-    device = f"{jax.device_count()} x {jax.devices()[0].device_kind}, jax {jax.__version__}"
-    ledger = Ledger(settings.out, fixed(settings, prior, params), key=KEY, about={"device": device})
+    facts = fixed(settings, prior, params)
+    ledger = Ledger(settings.out, facts, key=KEY, about={"jax": jax.__version__})
     if "cost" in settings.tables:
         explore_cost.measure(ledger, smoke=settings.smoke)
     measure(settings, ledger, prior, params)
-    text = explore_tables.markdown(list(ledger.rows().values()), f"{device}, prior {prior.info.name}, {settings.method}, {settings.space}")
+    text = explore_tables.markdown(
+        list(ledger.rows().values()), f"{facts['device']}, prior {prior.info.name}, {settings.method}, {settings.space}"
+    )
     report.write_text(Path(settings.out) / "table.md", text)
     print(text)
     return 0
@@ -308,4 +324,5 @@ def main(settings: Settings) -> int:
 
 if __name__ == "__main__":
     read_settings = flags.define(Settings())
+    flags.one_device_a_core()
     flags.run(lambda: main(read_settings()))

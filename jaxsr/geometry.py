@@ -63,6 +63,27 @@ def product(phi: Callable[[Latent], Any], latent: Latent) -> Product:
     return lambda v: at.vjp(at.jvp(v))
 
 
+def products(phi: Callable[[Latent], tuple], latent: Latent) -> Callable[[jax.Array], tuple[jax.Array, ...]]:
+    """v [d] -> J^T J v [d] of each map of a tuple, all from one forward pass."""
+    _, jvp, flat = _linearised_maps(phi, latent)
+    transpose = jax.linear_transpose(jvp, flat)
+
+    def each(v: jax.Array) -> tuple[jax.Array, ...]:
+        moved = jvp(v)
+        alone = [tuple(m if i == j else jnp.zeros_like(m) for j, m in enumerate(moved)) for i in range(len(moved))]
+        return tuple(transpose(one)[0] for one in alone)
+
+    return each
+
+
+def _linearised_maps(phi: Callable[[Latent], tuple], latent: Latent) -> tuple[tuple[jax.Array, ...], Callable, jax.Array]:
+    """Each map's value raveled, J v of each, and the latent raveled."""
+    flat, unravel = ravel_pytree(latent)
+    with jax.default_matmul_precision("highest"):
+        values, jvp = jax.linearize(lambda v: tuple(ravel_pytree(part)[0] for part in phi(unravel(v))), flat)
+    return values, jvp, flat
+
+
 def metrics(phi: Callable[[Latent], tuple], latent: Latent, *, chunk: int = 16) -> tuple[Float[Array, "d d"], ...]:
     """J^T J of several maps that share their work, `chunk` columns at a time: the memory is that of as many passes.
 
@@ -74,21 +95,12 @@ def metrics(phi: Callable[[Latent], tuple], latent: Latent, *, chunk: int = 16) 
         latent: where.
         chunk: columns at once.
     """
-    flat, unravel = ravel_pytree(latent)
-    with jax.default_matmul_precision("highest"):
-        values, jvp = jax.linearize(lambda v: tuple(ravel_pytree(part)[0] for part in phi(unravel(v))), flat)
+    values, jvp, flat = _linearised_maps(phi, latent)
     eye, rows = jnp.eye(flat.size, dtype=flat.dtype), min(chunk, flat.size)
     if flat.size * sum(value.nbytes for value in values) <= GRAM_BYTES:
         columns = jax.lax.map(jvp, eye, batch_size=rows)
         return tuple(jnp.matmul(j, j.T, precision="highest") for j in columns)
-    transpose = jax.linear_transpose(jvp, flat)
-
-    def products(v: jax.Array) -> tuple[jax.Array, ...]:
-        moved = jvp(v)
-        alone = [tuple(m if i == j else jnp.zeros_like(m) for j, m in enumerate(moved)) for i in range(len(moved))]
-        return tuple(transpose(one)[0] for one in alone)
-
-    return jax.lax.map(products, eye, batch_size=rows)
+    return jax.lax.map(products(phi, latent), eye, batch_size=rows)
 
 
 def eigen(matrix: np.ndarray | jax.Array, *, rank: int = 1) -> Spectrum:
@@ -151,7 +163,8 @@ def top_eigen(products: Product, size: int, k: int, key: PRNGKey, *, rank: int =
         block = _orthonormal(block, basis)
         moved = _apply(products, block, width)
         basis, image = np.hstack([basis, block]), np.hstack([image, moved])
-        pairs, worst = _ritz(basis, image, k)
+        if basis.shape[1] >= k:
+            pairs, worst = _ritz(basis, image, k)
         block = moved
     require_rank(pairs.values, size, rank)
     if worst > tolerance and basis.shape[1] < size:

@@ -114,15 +114,17 @@ def test_walks_of_equal_perceptual_distance_are_equally_far(case):
         np.testing.assert_allclose(ends.residual[i], np.mean((told.operator(path[-1]) - y) ** 2), rtol=1e-3, atol=1e-8)
 
 
-@pytest.mark.parametrize("operator", ["downsample", "mask"])
-def test_a_curved_walk_changes_the_measurement_less(operator):
+@pytest.mark.parametrize(("operator", "share"), [("downsample", 0.1), ("mask", 0.02)])
+def test_a_curved_walk_changes_the_measurement_less(operator, share):
     """A turn of the walk does not lead back to the measurement, or not to where the picture changes."""
-    residuals = {}
+    ends = {}
     for way in ("vk", "curved"):
         told, start, y, result = found("w_plus", operator, way)
         ways = explore.Directions(*(field[:2] for field in result.directions))
-        residuals[way] = explore.at_distance(told, params(), start, y, result.geometry, ways, 0.1).residual
-    assert np.median(residuals["curved"]) < 0.3 * np.median(residuals["vk"])
+        ends[way] = explore.at_distance(told, params(), start, y, result.geometry, ways, share)
+        assert np.isfinite(ends[way].step).sum() >= 3
+    residuals = {way: np.median(found.residual[np.isfinite(found.step)]) for way, found in ends.items()}
+    assert residuals["curved"] < 0.7 * residuals["vk"]
 
 
 @each_case
@@ -155,10 +157,10 @@ def test_matrix_free_spectra_are_the_dense_ones():
     config = dataclasses.replace(told.config, dense_limit=8, rank=12)
     free = explore.geometry(explore.problem(toy.prior(), told.operator, config), params(), start)
     for one, other in ((free.measurement, result.geometry.measurement), (free.perceptual, result.geometry.perceptual)):
-        assert one.vectors.shape == (48, 12)
-        np.testing.assert_allclose(one.values, other.values[:12], rtol=1e-4)
+        np.testing.assert_allclose(one.values[:12], other.values[:12], rtol=1e-4)
         np.testing.assert_allclose(one.trace, other.trace, rtol=0.1)
-    assert free.relevant == min(result.geometry.relevant, 12)
+    assert free.perceptual.vectors.shape == (48, 12)
+    assert free.relevant == result.geometry.relevant > 12  # more pairs of H_Y than the rank, until they hold the energy
     np.testing.assert_allclose(np.diag(free.seen), np.diag(result.geometry.seen)[:12], rtol=1e-2, atol=1e-4)
 
 

@@ -52,7 +52,7 @@ class Config:
         most_directions: directions tried before the search for solutions ends.
         dense_limit: latent sizes up to this get all of their eigenvectors, larger ones the `rank` largest by a block Krylov method.
         rank: eigenpairs of each metric in the matrix-free case; those of H_Y are doubled until they hold `energy` of its trace, up to
-            `dense_limit`.
+            four times as many.
         chunk: passes of the generator at once; bounds the memory.
     """
 

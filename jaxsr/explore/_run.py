@@ -13,7 +13,7 @@ from jax.flatten_util import ravel_pytree
 from jaxsr.explore import _walks
 from jaxsr.explore._directions import Directions, directions
 from jaxsr.explore._problem import Problem, Start, residual
-from jaxsr.explore._spectra import Geometry, geometry
+from jaxsr.explore._spectra import Geometry, geometry, most_pairs
 from jaxsr.explore._walks import Ends, Rays, Walk, ends
 from jaxsr.types import Image, Latent, Measurement, Params, Scalar
 
@@ -194,11 +194,19 @@ PULL = 3.0  # dampings of a curved walk: on the bundled prior, at a third and at
 def _walk(problem: Problem, geometry: Geometry, ways: Directions, bound: float) -> Walk:
     """Numbers as float32 arrays, so that another value compiles nothing."""
     longest = problem.config.reach * geometry.scale.radius
-    basis = np.zeros((problem.config.most_directions, ways.vectors.shape[1]))
-    basis[: len(ways.vectors)] = np.linalg.qr(ways.vectors.T)[0].T
-    spectrum = geometry.measurement
-    values = (bound, longest, np.maximum(spectrum.values, 0.0), spectrum.vectors, PULL * geometry.damping, basis)
-    return Walk(*(jnp.asarray(value, jnp.float32) for value in values))
+    spectrum, size = geometry.measurement, ways.vectors.shape[1]
+    empty = most_pairs(problem.config, size) - len(spectrum.values)  # zeros, so that photos of other ranks are one program
+    values, vectors = np.pad(np.maximum(spectrum.values, 0.0), (0, empty)), np.pad(spectrum.vectors, ((0, 0), (0, empty)))
+    numbers = (bound, longest, values, vectors, PULL * geometry.damping, _basis(ways, problem.config.most_directions))
+    return Walk(*(jnp.asarray(number, jnp.float32) for number in numbers))
+
+
+def _basis(ways: Directions, rows: int) -> np.ndarray:
+    """Gram-Schmidt of the directions in their order, [rows, d]; zeros for one in the span of those before it, and for rows without one."""
+    q, r = np.linalg.qr(ways.vectors.T)
+    basis = np.zeros((rows, len(q)))
+    basis[: q.shape[1]] = np.where(np.abs(np.diag(r))[:, None] > 1e-6, q.T, 0.0)
+    return basis
 
 
 def _rays(ways: Directions, rows: np.ndarray) -> Rays:

@@ -9,10 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
-from jaxsr.explore._problem import SPACES, Problem, Start
+from jaxsr.explore._problem import SPACES, Config, Problem, Start
 from jaxsr.geometry import Spectrum, eigen, metrics, product, top_eigen
 from jaxsr.types import Params, PRNGKey
 
+GROWTH = 4  # times Config.rank, eigenpairs of H_Y where its trace needs as many
 LATENTS, PAIRS = 256, 8  # random latents and pairs of images that the scale is measured on
 
 
@@ -98,6 +99,11 @@ def _dense(problem: Problem, params: Params, start: Start, key: PRNGKey) -> tupl
     return _named(MEASUREMENT, lambda: eigen(measured)), _named(PERCEPTUAL, lambda: eigen(perceived))
 
 
+def most_pairs(config: Config, size: int) -> int:
+    """The most eigenpairs of H_Y that are taken in a latent space of this size."""
+    return size if size <= config.dense_limit else min(GROWTH * config.rank, size)
+
+
 def _krylov(problem: Problem, params: Params, start: Start, key: PRNGKey) -> tuple[Spectrum, Spectrum]:
     size, config = ravel_pytree(start.latent)[0].size, problem.config
     key_y, key_x = jax.random.split(key)
@@ -105,11 +111,12 @@ def _krylov(problem: Problem, params: Params, start: Start, key: PRNGKey) -> tup
     def top(phi: Callable, rank: int, key: PRNGKey) -> Spectrum:
         return top_eigen(functools.partial(_products, problem, phi, params, start), size, rank, key)
 
-    rank, most = min(config.rank, size), min(max(config.dense_limit, config.rank), size)
-    measured = _named(MEASUREMENT, lambda: top(Problem.measure, rank, key_y))
-    while len(measured.values) < most and measured.values.sum() < config.energy * measured.trace:
-        rank = min(2 * rank, most)
-        measured = top(Problem.measure, rank, key_y)
+    def enough(rank: int) -> Spectrum:
+        found = top(Problem.measure, rank, key_y)
+        known = found.values.sum() >= config.energy * found.trace
+        return found if known or rank == most_pairs(config, size) else enough(min(2 * rank, most_pairs(config, size)))
+
+    measured = _named(MEASUREMENT, lambda: enough(min(config.rank, size)))
     return measured, _named(PERCEPTUAL, lambda: top(Problem.embed, min(config.rank, size), key_x))
 
 

@@ -174,10 +174,11 @@ def _curved(
     def step(state: tuple, _) -> tuple[tuple, jax.Array]:
         point, tangent, walked, alive = state
         at, gradient = geometry.linearise(measure, point), own(jax.grad(distance)(point))
-        turned = own(_solve(problem.config, walk, at, gradient / _length(gradient)))
+        turned = own(_solve(problem.config, walk, at, gradient / _length(gradient))) * walk.damping
         tangent = jnp.where(walked > 0, turned / _length(turned), tangent)
         ahead = _corrected(problem.config, walk, measure, y, point + length * tangent)
-        alive = alive & (jnp.mean((measure(ahead) - y) ** 2) <= walk.bound)
+        leads = (walked == 0) | (jnp.linalg.norm(turned) > 1e-4)  # of 1 where the measurement sees nothing of the gradient
+        alive = alive & leads & (jnp.mean((measure(ahead) - y) ** 2) <= walk.bound)
         point, walked = jnp.where(alive, ahead, point), jnp.where(alive, walked + jnp.linalg.norm(ahead - point), walked)
         return (point, tangent, walked, alive), point
 
