@@ -188,7 +188,7 @@ def _verdict(bound: float, least: float, end: Ends, nearest: float) -> Verdict:
     return "solution" if nearest >= least else "duplicate"
 
 
-PULL = 3.0  # dampings of a curved walk: on the bundled prior, at a third and at three times it the measurement changes more for the picture
+PULL = 3.0  # dampings of a curved walk: on the bundled prior a third of it keeps walks near, three times it changes the measurement more
 
 
 def _walk(problem: Problem, geometry: Geometry, ways: Directions, bound: float) -> Walk:

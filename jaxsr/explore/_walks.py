@@ -73,10 +73,7 @@ def at_distance(problem: Problem, params: Params, start: Start, y: Measurement, 
     The first of a path's `Config.steps` points that is as far is found, then the place between it and the one before by bisection.
     """
     unravel = ravel_pytree(start.latent)[1]
-    first = problem.draw(params, start.noise, start.latent)
-
-    def away(point: jax.Array) -> jax.Array:
-        return problem.embedding.distance(params, problem.draw(params, start.noise, unravel(point)), first)
+    away = _distance_of(problem, params, start)
 
     def one(ray: Rays) -> Ends:
         path, _ = _WALKS[problem.config.way](problem, params, start, y, walk._replace(bound=jnp.inf), *ray)
@@ -122,6 +119,18 @@ def _measure_of(problem: Problem, params: Params, start: Start) -> Measure:
     return lambda point: problem.measure(params, start.noise, unravel(point))
 
 
+def _distance_of(problem: Problem, params: Params, start: Start) -> Callable[[jax.Array], jax.Array]:
+    """The perceptual distance of a raveled latent's image from the start's, which is embedded once."""
+    unravel = ravel_pytree(start.latent)[1]
+    first = problem.embed(params, start.noise, start.latent)
+
+    def distance(point: jax.Array) -> jax.Array:
+        here = problem.embed(params, start.noise, unravel(point))
+        return sum((jnp.sum((f - g) ** 2) for f, g in zip(here, first, strict=True)), jnp.zeros(()))
+
+    return distance
+
+
 def _straight(
     problem: Problem, params: Params, start: Start, y: Measurement, walk: Walk, ray: jax.Array, order: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
@@ -160,13 +169,9 @@ def _curved(
     point. What lies in the span of the rays before this one is left out, else all walks would turn into the same. The walk ends before the
     first point that is not feasible.
     """
-    flat, unravel = ravel_pytree(start.latent)
+    flat = ravel_pytree(start.latent)[0]
     measure, length = _measure_of(problem, params, start), walk.longest / problem.config.steps
-    first = [jax.lax.stop_gradient(x) for x in problem.embed(params, start.noise, start.latent)]
-
-    def distance(point: jax.Array) -> jax.Array:
-        here = problem.embed(params, start.noise, unravel(point))
-        return sum((jnp.sum((f - g) ** 2) for f, g in zip(here, first, strict=True)), jnp.zeros(()))
+    distance = _distance_of(problem, params, start)
 
     def own(v: jax.Array) -> jax.Array:
         return v - ((walk.basis @ v) * (jnp.arange(len(walk.basis)) < order)) @ walk.basis
