@@ -62,12 +62,13 @@ class Settings:
             random toy.
         method: What finds the first solution; iagan as in the paper, or another that returns one latent of --space.
         preset: Settings of the method.
-        space: Latent space that is explored: z, w, w_plus, or w_plus_noise with the noise maps.
+        space: Latent space that is explored: z, w, w_plus, w_plus_noise with the noise maps, or styles.
         way: Directions: vk (top eigenvectors of the picture's metric), algorithm1 (the paper's), closed_form, generalized or curved.
         perceptual: Network of the picture's metric. Default: LPIPS where its weights are, else the bundled feature network.
         num_solutions: Solutions wanted.
         eps: Largest feasible residual, a mean squared difference: 0.01 as in the paper; 0.002 is PULSE's.
         least_distance: Perceptual distance of two solutions, as a share of that of two random images of the prior.
+        chunk: Passes of the generator at once around the first solution; fewer need less memory.
         out: Folder for the results. Default: explored (explored_smoke with --smoke).
         seed: Another seed gives another first solution.
         force: Explore around a first solution whose residual is above eps; --smoke's few steps often need it.
@@ -83,12 +84,13 @@ class Settings:
     prior: str | None = None
     method: str = "iagan"
     preset: str = "paper"
-    space: Literal["z", "w", "w_plus", "w_plus_noise"] = "z"
+    space: Literal["z", "w", "w_plus", "w_plus_noise", "styles"] = "z"
     way: Literal["vk", "algorithm1", "closed_form", "generalized", "curved"] = "algorithm1"
     perceptual: metrics.Network | None = None
     num_solutions: int = 10
     eps: float = 1e-2
     least_distance: float = 0.05
+    chunk: int = 16
     out: str | None = None
     seed: int = 0
     force: bool = False
@@ -110,7 +112,7 @@ def check(settings: Settings) -> None:
     flags.choose(settings.method, METHODS, "method")
     flags.choose(settings.preset, METHODS[settings.method][1].PRESETS, "preset")
     flags.choose(settings.kernel, KERNELS, "kernel")
-    flags.require(settings, {"factor": 1, "seed": 0, "num_solutions": 1}, ("input", "reference", "prior", "out"))
+    flags.require(settings, {"factor": 1, "seed": 0, "num_solutions": 1, "chunk": 1}, ("input", "reference", "prior", "out"))
     if settings.input is not None and settings.reference is not None:
         raise ValueError("--input and --reference are both given: expected one photo")
     if settings.operator == "compressed_sensing" and settings.reference is None:
@@ -150,7 +152,7 @@ def _example(folder: Path) -> Path:
 
 
 def make_problem(prior: Prior, operator: operators.Operator, settings: Settings) -> Problem:
-    names = ("space", "perceptual", "way", "num_solutions", "eps", "least_distance")
+    names = ("space", "perceptual", "way", "num_solutions", "eps", "least_distance", "chunk")
     values = {name: getattr(settings, name) for name in names}
     if settings.smoke and settings.perceptual is None:
         values["perceptual"] = "discriminator"

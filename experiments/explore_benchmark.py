@@ -61,7 +61,7 @@ class Settings:
         tables: ways, restarts, cost.
         method: What finds the first solution.
         steps: Of each phase of the method. Default: the preset's.
-        space: Latent space that is explored: z, w, w_plus, w_plus_noise.
+        space: Latent space that is explored: z, w, w_plus, w_plus_noise, styles.
         distances: Perceptual distances at which the ways are compared, as shares of that of two random images.
         directions: How many of each way.
         num_solutions: To be found, in table 2.

@@ -158,7 +158,8 @@ def _expected(error: Exception) -> bool:
 
 def _one_line(error: Exception) -> str:
     if isinstance(error, RuntimeError):
-        return "the device is out of memory: use a smaller --batch_size"
+        smaller = next((f"--{name}" for name in FLAGS if name.rpartition(".")[2] in ("batch_size", "batch", "chunk")), "prior")
+        return f"the device is out of memory: use a smaller {smaller}"
     if isinstance(error, OSError) and error.strerror:
         return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
     return str(error)

@@ -1,7 +1,7 @@
 """Priors: what a generator network offers to the methods, and the latent spaces it can be searched in.
 
 A `Prior` is a bundle of pure functions; its parameters are always passed in. A latent space is a combinator that returns a prior whose
-`sample` and `decode` speak another latent: `in_w(prior)`, `in_w_plus(prior)`, `in_w_plus_noise(prior)`.
+`sample` and `decode` speak another latent: `in_w(prior)`, `in_w_plus(prior)`, `in_w_plus_noise(prior)`, `in_styles(prior)`.
 """
 
 import difflib
@@ -45,6 +45,8 @@ class Prior(NamedTuple):
         discriminate: (params, images [n, H, W, 3]) -> (logits [n], features, a list of [n, r, r, c] finest first).
         split: (blocks) -> (head, tail), the generator cut behind that many of its resolutions (4 px is the first): head(params, z) gives a
             tree with the feature map "x" [r, r, c], tail(params, tree) the image. None where it cannot be cut (BigGAN).
+        styles: (params, w_plus) -> {path in params["synthesis"]: what that layer modulates with, [c]}, StyleSpace (arXiv:2011.12799);
+            None for a prior without modulations.
     """
 
     info: Info
@@ -55,6 +57,7 @@ class Prior(NamedTuple):
     synthesize: Any
     discriminate: Callable
     split: Any = None
+    styles: Any = None
 
 
 def without_w(
@@ -134,6 +137,34 @@ def in_w_plus_noise(prior: Prior) -> Prior:
         return prior.synthesize(params, latent["w_plus"], latent["noise"])
 
     return prior._replace(sample=sample, decode=decode)
+
+
+def in_styles(prior: Prior) -> Prior:
+    """The prior searched in StyleSpace: latent as `Prior.styles` returns it, constant noise.
+
+    Raises:
+        ValueError: a prior without modulations.
+    """
+    if prior.styles is None:
+        raise ValueError(f"the space of styles needs a prior with modulations: {prior.info.name!r} has none")
+
+    def sample(key: PRNGKey, params: Params) -> dict[str, jax.Array]:
+        return prior.styles(params, in_w_plus(prior).sample(key, params))
+
+    def decode(params: Params, styles: dict[str, jax.Array]) -> jax.Array:
+        modulated = {**params, "synthesis": _modulated(params["synthesis"], styles)}
+        return prior.synthesize(modulated, jnp.zeros((prior.info.num_layers, prior.info.w_dim)), prior.noise("const", params))
+
+    return prior._replace(sample=sample, decode=decode)
+
+
+def _modulated(tree: Params, styles: dict[str, jax.Array], prefix: str = "") -> Params:
+    """The network whose modulations are these styles for a w of zeros: each its layer's bias."""
+    if prefix in styles:
+        return {**tree, "bias": styles[prefix]}
+    if not isinstance(tree, dict):
+        return tree
+    return {name: _modulated(branch, styles, f"{prefix}/{name}".lstrip("/")) for name, branch in tree.items()}
 
 
 def latent_statistics(prior: Prior, params: Params, key: PRNGKey, *, num_samples: int = 100_000) -> dict[str, jax.Array]:

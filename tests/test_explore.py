@@ -15,7 +15,7 @@ from jaxsr import explore, metrics, operators
 from jaxsr.explore import Config, Scale, Start
 from jaxsr.geometry import Spectrum
 from jaxsr.methods import IAGAN, METHODS, RLSE, RLSPlus
-from jaxsr.nets import biggan, pggan
+from jaxsr.nets import biggan, pggan, stylegan1, stylegan2
 from jaxsr.restore import restore, restore_tuned
 
 SHAPE = (toy.RESOLUTION, toy.RESOLUTION, 3)
@@ -188,6 +188,23 @@ def test_priors_without_w_are_explored_in_z(name):
     assert result.geometry.perceptual.vectors.shape == (latent.size, latent.size)
     with pytest.raises(ValueError, match="needs a prior with a w space"):
         explore.start(prior, "w", params, {"z": latent})
+
+
+@pytest.mark.parametrize("module", [stylegan1, stylegan2], ids=lambda module: module.__name__.rsplit(".")[-1])
+def test_styles_are_explored(module):
+    """The space of one number a modulated channel draws another image than the first solution, or walks nowhere."""
+    net = module.Config(resolution=8, z_dim=6, w_dim=6, mapping_layers=2, channels=(6, 5))
+    prior, params = getattr(module, module.__name__.rsplit(".")[-1])(net), jax.jit(module.init, static_argnums=1)(jax.random.key(0), net)
+    params = params | metrics.load_embedding("features")
+    told = explore.problem(prior, operators.downsample(4, image_shape=(8, 8, 3)), Config(space="styles", **SMALL_Z))
+    w_plus = jax.random.normal(jax.random.key(1), (prior.info.num_layers, 6))
+    start = explore.start(prior, "styles", params, {"w_plus": w_plus})
+    expected = prior.synthesize(params, w_plus, prior.noise("const", params))
+    np.testing.assert_allclose(told.draw(params, start.noise, start.latent), expected, atol=1e-5)
+    result = explore.explore(told, params, start, told.measure(params, start.noise, start.latent))
+    assert len(result.solutions) == 1
+    with pytest.raises(ValueError, match="needs a prior with modulations"):
+        explore.problem(prior._replace(styles=None), told.operator, told.config)
 
 
 # Directions

@@ -123,6 +123,7 @@ def main():
     {body}
 flags.run(main)
 """
+FLAG = "flags.absl_flags.DEFINE_integer('train.batch', 8, ''); "
 
 
 @pytest.mark.parametrize(
@@ -132,7 +133,8 @@ flags.run(main)
         ("raise ValueError('expected a, got b')", [], 2, "error: expected a, got b"),
         ("raise ValueError('two\\nlines')", [], 2, "error: two lines"),
         ("open('/nowhere/x')", [], 2, "error: No such file or directory: /nowhere/x"),
-        ("raise RuntimeError('RESOURCE_EXHAUSTED: 9 GiB')", [], 2, "out of memory: use a smaller --batch_size"),
+        ("raise RuntimeError('RESOURCE_EXHAUSTED: 9 GiB')", [], 2, "out of memory: use a smaller prior"),
+        (FLAG + "raise RuntimeError('RESOURCE_EXHAUSTED: 9 GiB')", [], 2, "out of memory: use a smaller --train.batch"),
         ("raise KeyboardInterrupt", [], 130, "the same command goes on from there"),
         ("return 0", ["photo.png"], 2, "unexpected argument 'photo.png'"),
         ("return 0", ["--unknown=1"], 2, "Unknown command line flag 'unknown'"),

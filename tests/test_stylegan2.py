@@ -113,7 +113,7 @@ def test_vmap_equals_loop():
 
 
 def test_spaces_agree():
-    """z, w, w+ and w+ with noise are four ways to the same image."""
+    """z, w, w+, w+ with noise, and styles are five ways to the same image."""
     prior, params = randomised("16 px")
     z = jax.random.normal(jax.random.key(3), (prior.info.z_dim,))
     w = prior.map(params, z)
@@ -123,6 +123,7 @@ def test_spaces_agree():
         (priors.in_w, w),
         (priors.in_w_plus, priors.tile(prior, w)),
         (priors.in_w_plus_noise, {"w_plus": priors.tile(prior, w), "noise": noise}),
+        (priors.in_styles, prior.styles(params, priors.tile(prior, w))),
     ):
         np.testing.assert_allclose(space(prior).decode(params, latent), image, atol=1e-6)
         drawn = space(prior).sample(jax.random.key(0), params)

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jaxsr import metrics
 from jaxsr.methods._common import check_choices, check_images
 from jaxsr.operators import Operator
-from jaxsr.priors import Prior, in_w, in_w_plus, in_w_plus_noise, require_w, tile
+from jaxsr.priors import Prior, in_styles, in_w, in_w_plus, in_w_plus_noise, require_w, tile
 from jaxsr.types import Image, Latent, Measurement, Noise, Params, Scalar
 
 # name of a latent space -> the prior in that space
@@ -21,9 +21,10 @@ SPACES: dict[str, Callable[[Prior], Prior]] = {
     "w": in_w,
     "w_plus": in_w_plus,
     "w_plus_noise": in_w_plus_noise,
+    "styles": in_styles,
 }
 # what a method's latent must hold for the space: any of these
-SOURCES = {"z": ("z",), "w": ("z",), "w_plus": ("w_plus", "z"), "w_plus_noise": ("w_plus", "z")}
+SOURCES = {"z": ("z",), "w": ("z",), "w_plus": ("w_plus", "z"), "w_plus_noise": ("w_plus", "z"), "styles": ("w_plus", "z")}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,7 +32,8 @@ class Config:
     """Settings of e-GLASS. The paper leaves k, K, the threshold and the step open.
 
     Attributes:
-        space: latent space that is explored: the paper's "z", or a StyleGAN's "w", "w_plus", or "w_plus_noise" with the noise maps.
+        space: latent space that is explored: the paper's "z", or a StyleGAN's "w", "w_plus", "w_plus_noise" with the noise
+            maps, or "styles", one number for every channel that is modulated.
         perceptual: network of the perceptual metric; None: the first of LPIPS (alex, vgg, squeeze), the bundled feature network and the
             prior's discriminator that is on this machine.
         way: directions: "vk", top eigenvectors of H_X as they are; "algorithm1", the paper's Algorithm 1 of them; "closed_form", them
@@ -56,7 +58,7 @@ class Config:
         chunk: passes of the generator at once; bounds the memory.
     """
 
-    space: Literal["z", "w", "w_plus", "w_plus_noise"] = "z"
+    space: Literal["z", "w", "w_plus", "w_plus_noise", "styles"] = "z"
     perceptual: metrics.Network | None = None
     way: Literal["vk", "algorithm1", "closed_form", "generalized", "curved"] = "algorithm1"
     num_solutions: int = 10
@@ -140,6 +142,7 @@ def problem(prior: Prior, operator: Operator, config: Config = Config()) -> Prob
     check_images(prior, operator)
     if config.space != "z":
         require_w(f"space {config.space}", prior)
+    SPACES[config.space](prior)  # raises where the prior lacks it
     network = config.perceptual or metrics.available()
     return Problem(prior, operator, metrics.embedding(network, prior.discriminate), network, config)
 
@@ -194,6 +197,7 @@ _AS: dict[str, Callable[..., Latent]] = {
         "w_plus": _w_plus(prior, params, given, code, noise),
         "noise": tuple(noise),
     },
+    "styles": lambda prior, params, given, code, noise: prior.styles(params, _w_plus(prior, params, given, code, noise)),
 }
 
 

@@ -15,6 +15,7 @@ from jaxsr.priors import Info, Prior
 from jaxsr.types import Noise, Params, PRNGKey
 
 SQRT2 = float(np.sqrt(2))
+MODULATIONS = ("affine", "style")  # what StyleGAN2 and StyleGAN1 call the layers from a w to what it modulates with
 Cut = tuple[jax.Array | None, jax.Array | None]  # what lies between two blocks: the feature map and the image so far
 
 
@@ -151,12 +152,20 @@ def _splitter(config: Config, map_: Callable, synthesis: Callable) -> Callable:
     return split
 
 
-def prior(config: Config, about: tuple[str, str, str], synthesis: Callable, discriminator: Callable) -> Prior:
+def _modulations(net: nn.Module, params: Params, w_plus: jax.Array, noise: Noise) -> dict[str, jax.Array]:
+    """`Prior.styles`. Under jit the convolutions, whose results nobody asks for, are not run."""
+    told = net.apply({"params": params}, w_plus, noise, capture_intermediates=lambda layer, _: layer.name in MODULATIONS)[1]
+    leaves = jax.tree_util.tree_leaves_with_path(told["intermediates"])
+    return {jax.tree_util.keystr(path[:-2], simple=True, separator="/"): leaf for path, leaf in leaves}
+
+
+def prior(config: Config, about: tuple[str, str, str], net: nn.Module, synthesis: Callable, discriminator: Callable) -> Prior:
     """The `Prior` over z of a style-based network.
 
     Args:
         config: its sizes.
         about: name, domain and licence.
+        net: its synthesis network.
         synthesis: (config, params, w_plus [num_layers, w_dim], noise, cut, start, stop) -> (map, image [H, W, 3] in [-1, 1]).
         discriminator: (config, params, images [n, H, W, 3] in [-1, 1]) -> (logits [n], features).
     """
@@ -179,6 +188,9 @@ def prior(config: Config, about: tuple[str, str, str], synthesis: Callable, disc
     def discriminate(params: Params, images: jax.Array) -> tuple[jax.Array, list[jax.Array]]:
         return discriminator(config, params["discriminator"], 2 * images - 1)
 
+    def styles(params: Params, w_plus: jax.Array) -> dict[str, jax.Array]:
+        return _modulations(net, params["synthesis"], w_plus, noise("none", params))
+
     name, domain, licence = about
     info = Info(name, config.resolution, config.z_dim, config.w_dim, config.num_layers, config.noise_shapes, domain, licence)
-    return Prior(info, sample, decode, map_, noise, synthesize, discriminate, _splitter(config, map_, synthesis))
+    return Prior(info, sample, decode, map_, noise, synthesize, discriminate, _splitter(config, map_, synthesis), styles)

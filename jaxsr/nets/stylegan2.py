@@ -247,4 +247,4 @@ def init(key: PRNGKey, config: Config) -> Params:
 
 def stylegan2(config: Config, *, name: str = "stylegan2", domain: str = "", licence: str = "") -> Prior:
     """StyleGAN2 as a `Prior` over z; see `priors.Prior` for the shapes, `init` for the parameters."""
-    return style_based.prior(config, (name, domain, licence), synthesis, discriminator)
+    return style_based.prior(config, (name, domain, licence), Synthesis(config), synthesis, discriminator)
