@@ -47,6 +47,9 @@ class Prior(NamedTuple):
             tree with the feature map "x" [r, r, c], tail(params, tree) the image. None where it cannot be cut (BigGAN).
         styles: (params, w_plus) -> {path in params["synthesis"]: what that layer modulates with, [c]}, StyleSpace (arXiv:2011.12799);
             None for a prior without modulations.
+        blocks: (params, w_plus, noise, cut, start, stop) -> cut, the resolutions from `start` to before `stop` alone of `synthesize`; a cut
+            is (feature map [r, r, c], image so far [r, r, 3] in [-1, 1] or None), (None, None) before the first. None for a prior without
+            a w space.
     """
 
     info: Info
@@ -58,6 +61,7 @@ class Prior(NamedTuple):
     discriminate: Callable
     split: Any = None
     styles: Any = None
+    blocks: Any = None
 
 
 def without_w(

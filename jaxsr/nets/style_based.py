@@ -191,6 +191,9 @@ def prior(config: Config, about: tuple[str, str, str], net: nn.Module, synthesis
     def styles(params: Params, w_plus: jax.Array) -> dict[str, jax.Array]:
         return _modulations(net, params["synthesis"], w_plus, noise("none", params))
 
+    def blocks(params: Params, w_plus: jax.Array, noise: Noise, cut: Cut, start: int, stop: int) -> Cut:
+        return synthesis(config, params["synthesis"], w_plus, noise, cut, start, stop)
+
     name, domain, licence = about
     info = Info(name, config.resolution, config.z_dim, config.w_dim, config.num_layers, config.noise_shapes, domain, licence)
-    return Prior(info, sample, decode, map_, noise, synthesize, discriminate, _splitter(config, map_, synthesis), styles)
+    return Prior(info, sample, decode, map_, noise, synthesize, discriminate, _splitter(config, map_, synthesis), styles, blocks)
