@@ -17,7 +17,7 @@ from suites import Variant
 
 from jaxsr import data, degradations, images, operators, resample
 from jaxsr.degradations import Degradation
-from jaxsr.methods import METHODS
+from jaxsr.methods import METHODS, Interpolation
 from jaxsr.priors import Prior
 from jaxsr.restore import restore_batches
 from jaxsr.search import Solve
@@ -219,7 +219,7 @@ def _rows(bench: Bench, cell: Cell, photo: Photo, made: Made) -> list[dict]:
             rows.append(row | {"status": "error", "error": f"{photo.name}: {error}"})
     _write_once(bench.folder / paths.reference, photo.reference)
     _write_once(bench.folder / paths.measurement, np.broadcast_to(photo.y, (*photo.y.shape[:2], 3)))  # grey ones too
-    if len(written) > 1:
+    if len(written) > 1 and METHODS.get(cell.variant.method, (None, None))[1] is not Interpolation:
         spread = bench.scorer.diversity(written)
         rows = [row | {"diversity": spread} for row in rows]
     return [{**row, "reference": str(paths.reference), "measurement": str(paths.measurement)} for row in rows]

@@ -70,7 +70,8 @@ class Settings:
         features: The network of feature distances and types: a bundled one, or a folder that train_features.py wrote.
         preset: Settings of the methods: paper, code (those of the authors' releases) or scaled (RLSE); one without it takes paper.
         network: What perceptual terms see with: vgg (LPIPS, published weights) or features (bundled). Default: the suite's; the preset's.
-        exact: Project each result onto the images that explain the measurement exactly; with noise or blur this amplifies the noise.
+        exact: Project each result onto the images that explain the measurement exactly, before it is clipped and rounded to 8 bits; with
+            noise or blur this amplifies the noise.
         kernel: How the photos are made small.
         baseline: The method that differences are taken from. Default: the suite's; the first.
         out: Folder for everything. Default: evaluation/NAME of the suite.
@@ -110,12 +111,11 @@ def plan(settings: Settings, resolution: int) -> tuple[Suite, list[Cell]]:
         flags.choose(settings.suite, suites.SUITES, "suite")
         suite = suites.SUITES[settings.suite]
     else:
-        names = _split(settings.methods) if settings.methods else ["bicubic", "pulse"]
-        if not names:
-            raise ValueError("--methods is empty: expected names separated by commas")
+        names = _names("methods", settings.methods) or ["bicubic", "pulse"]
         for name in names:
             flags.choose(name, [*METHODS, REFERENCE], "method")
         suite = Suite("Comparison", tuple(Variant(name, name) for name in names), (), names[0], tuple(tables.COLUMNS))
+    _check_preset(suite, settings.preset)
     suite = _overridden(suite, settings, resolution)
     for factor in suite.factors if "downsample" in suite.operators else ():
         if factor < 2:
@@ -128,8 +128,20 @@ def plan(settings: Settings, resolution: int) -> tuple[Suite, list[Cell]]:
     return suite, [Cell(variant, *at) for at in where for variant in suite.variants]
 
 
-def _split(values: Sequence[str]) -> list[str]:
-    return list(dict.fromkeys(name.strip() for value in values for name in value.split(",") if name.strip()))
+def _names(flag: str, values: Sequence[str]) -> list[str]:
+    """The names that a flag was given, each once; [] where it was not given. Raises ValueError where it is empty."""
+    found = list(dict.fromkeys(name.strip() for value in values for name in value.split(",") if name.strip()))
+    if values and not found:
+        raise ValueError(f"--{flag} is empty: expected names separated by commas")
+    return found
+
+
+def _check_preset(suite: Suite, preset: str) -> None:
+    """Raises ValueError for a preset that none of the suite's methods has."""
+    kinds = [METHODS[variant.method][1] for variant in suite.variants if variant.method in METHODS]
+    if kinds and not any(preset in kind.PRESETS for kind in kinds):
+        known = sorted({name for kind in kinds for name in kind.PRESETS})
+        raise ValueError(f"--preset={preset}: none of the methods has it, expected {' or '.join(known)}")
 
 
 def _overridden(suite: Suite, settings: Settings, resolution: int) -> Suite:
@@ -137,10 +149,10 @@ def _overridden(suite: Suite, settings: Settings, resolution: int) -> Suite:
     scaled = suites.scaled(suite.factors, resolution)
     factors = settings.factors or tuple(scaled) or ((min(8, resolution // 2),) if suite.columns else ())
     stands_for = {} if settings.factors else {ours: paper for ours, paper in scaled.items() if ours != paper}
-    chosen = tuple(_split(settings.degradations)) or suite.degradations
+    chosen = tuple(_names("degradations", settings.degradations)) or suite.degradations
     for name in chosen:
         flags.choose(name, degradations.ROBUSTNESS, "degradation")
-    measured = tuple(_split(settings.operators)) or suite.operators
+    measured = tuple(_names("operators", settings.operators)) or suite.operators
     for name in measured:
         flags.choose(name, OPERATORS, "operator")
     baseline = flags.choose(settings.baseline or suite.baseline, [v.label for v in suite.variants] or [""], "baseline")
@@ -265,7 +277,8 @@ def publish(bench: Bench, suite: Suite, found: Sequence[Cell], unbuilt: Sequence
     info = bench.prior.info
     head = [
         f"{len(names)} photos of {bench.photos.source}, prior {info.name} ({info.resolution} px), kernel {bench.kernel}, "
-        f"preset {bench.preset}, seed {bench.seed}.",
+        f"preset {bench.preset}{f', perceptual network {bench.network}' if bench.network else ''}, seed {bench.seed}"
+        f"{', results projected onto the measurement' if bench.exact else ''}.",
         "Scores are of the whole 8-bit RGB image against the photo's centre square at the prior's resolution (area average).",
     ]
     net = bench.scorer.net

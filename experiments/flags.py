@@ -51,7 +51,7 @@ def _define_field(default: Any, field: str, hint: Any, prefix: str) -> Callable[
     elif typing.get_origin(hint) is tuple:
         item = typing.get_args(hint)[0]
         holder = absl_flags.DEFINE_list(name, None if value is None else [str(v) for v in value], text)
-        return lambda: None if holder.value is None else _numbers(name, holder.value, item)
+        return lambda: None if holder.value is None else _numbers(name, holder.value or ([""] if value is None else []), item)
     else:
         makers = {
             bool: absl_flags.DEFINE_bool,

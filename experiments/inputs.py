@@ -154,7 +154,7 @@ def _check_factor(height: int, width: int, fitter: Fitter) -> int:
     if side >= 2 * size or (pad and side > size):
         raise ValueError(f"{needs}: leave --factor out{', use --fit=crop' if pad else ''}, or give a larger photo as --reference")
     if side < size and not pad:
-        raise ValueError(f"{needs}: leave --factor out, or use --fit=pad")
+        raise ValueError(f"{needs}: leave --factor out{', or use --fit=pad' if 2 * max(height, width) > size else ''}")
     return factor
 
 

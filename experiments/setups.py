@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from jaxsr import operators, resample
-from jaxsr.methods import METHODS, exact, networks, resolve
+from jaxsr.methods import METHODS, Learned, exact, networks, resolve
 from jaxsr.priors import Prior
 from jaxsr.search import Solve
 from jaxsr.types import Params
@@ -91,6 +91,10 @@ def make_solve(prior: Prior, params: Params, operator: operators.Operator, setup
     config = make_config(setup, operator)
     solve = METHODS[setup.method][0](prior, operator, config)
     params = params | networks(config)
+    if isinstance(config, Learned):
+        from jaxsr import learned
+
+        params = params | learned.load(setup.method, prior, params, operator, config.model)
     y = jax.ShapeDtypeStruct(operator.measurement_shape, np.float32)
     jax.eval_shape(functools.partial(solve.phases[0].start, previous=None), jax.random.key(0), params, y)  # its checks, without compiling
     return exact(solve) if setup.exact else solve, params

@@ -3,7 +3,7 @@
     python experiments/super_resolve.py                                  # the bundled prior on its bundled examples, into results/
     python experiments/super_resolve.py --input=photos --out=restored    # a folder, a file or a quoted pattern; repeatable
     python experiments/super_resolve.py --reference=photos --factor=8    # sharp photos: degraded, restored, scored against
-    python experiments/super_resolve.py --smoke                          # two photos, a few steps: seconds
+    python experiments/super_resolve.py --smoke                          # two photos, a few steps: a minute, nearly all of it compiling
 
 OUT holds <name>.png for each photo (<name>_s0.png, <name>_s1.png, ... with several solutions), grid.png, results.csv with a row for each,
 and config.json with every setting. Two photos of one name become <name> and <name>_2. Results are written as they are done; the same
@@ -66,7 +66,8 @@ class Settings:
         method: pulse, brgm, brgm_vi, mganprior, iagan, phased, rlse, rls, rls_plus, bicubic, bilinear or nearest.
         preset: Settings of the method: paper, code (those of the authors' release) or scaled (RLSE).
         network: What perceptual terms see with: vgg (LPIPS, published weights) or features (bundled). Default: the preset's.
-        exact: Project each result onto the images that explain the measurement exactly; the table tells the residual before.
+        exact: Project each result onto the images that explain the measurement exactly, before it is clipped and rounded to 8 bits; the
+            table tells the residual before.
         kernel: How the photos were made small: bicubic, bicubic_matlab, bicubic_pulse, box or bilinear.
         factor: Enlargement. Default: the prior's resolution over the photo's side; 8 for --reference.
         out: Folder for the results. Default: results (results_smoke with --smoke).
@@ -101,8 +102,12 @@ class Settings:
 def check(settings: Settings) -> None:
     """Raises ValueError for a name or a number that makes no sense, or an output folder that cannot be written."""
     flags.choose(settings.method, METHODS, "method")
-    flags.choose(settings.preset, METHODS[settings.method][1].PRESETS, "preset")
+    flags.choose(settings.preset, METHODS[settings.method][1].PRESETS, f"preset of {settings.method}")
     flags.choose(settings.kernel, KERNELS, "kernel")
+    if settings.network is not None and not hasattr(METHODS[settings.method][1], "network"):
+        raise ValueError(
+            f"--network={settings.network} is for methods with a perceptual term, and {settings.method} has none: leave it out"
+        )
     flags.require(settings, {"factor": 1, "seed": 0, "batch_size": 1, "num_solutions": 1}, ("input", "reference", "prior", "out"))
     report.check_writable(out_folder(settings))
 

@@ -56,8 +56,7 @@ def lines(bench: Bench, suite: Suite, cells: Sequence[Cell], rows: Mapping[tuple
         names = [name for name in COLUMNS if name not in SETS and any(row.get(name) is not None for row in done)]
         values = {name: _summary(name, done) for name in names}
         sets, notes = _sets(bench, [row for row in done if row["solution"] == 0])
-        if cell.operator != "downsample" and METHODS.get(cell.variant.method, (None, None))[1] is Interpolation:
-            notes.append("shows the measurement as it is, which is as large as the photo")
+        notes += _about(bench, cell)
         errors = list(dict.fromkeys(row["error"] for row in mine if row["status"] == "error"))
         notes += [f"failed: {error}" for error in errors[:SHOWN_ERRORS]] + (["and others"] if len(errors) > SHOWN_ERRORS else [])
         paired = {} if cell.variant.label == suite.baseline else {name: _paired(name, done, base) for name in names if name != "seconds"}
@@ -65,6 +64,20 @@ def lines(bench: Bench, suite: Suite, cells: Sequence[Cell], rows: Mapping[tuple
         good = {row["photo"] for row in done}
         found.append(Line(cell, values | sets, paired, len(good), len({row["photo"] for row in mine} - good), "; ".join(notes)))
     return found
+
+
+def _about(bench: Bench, cell: Cell) -> list[str]:
+    """What a cell's numbers do not tell of how they came about."""
+    kind = METHODS.get(cell.variant.method, (None, None))[1]
+    if kind is None:
+        return []
+    notes = [] if bench.preset in kind.PRESETS else [f"has no preset {bench.preset} and ran with paper"]
+    if kind is Interpolation and cell.operator != "downsample":
+        exact = "shows the image of least norm behind the measurement, projected"
+        notes.append(exact if bench.exact else "shows the measurement as it is, which is as large as the photo")
+    if kind is Interpolation and bench.solutions > 1:
+        notes.append("draws nothing at random: its solutions are one")
+    return notes
 
 
 def lines_unbuilt(cells: Sequence[Cell]) -> list[Line]:

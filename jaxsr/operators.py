@@ -5,8 +5,9 @@ Everything is written for one image and float32, and works under jit and vmap. N
 """
 
 import itertools
+import numbers
 from collections.abc import Callable
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import jax
 import jax.numpy as jnp
@@ -168,11 +169,13 @@ def blur(kernel: AnyArray, image_shape: Shape, boundary: Boundary = "reflect") -
     A blur all but erases some frequencies; the pseudo-inverse leaves those out (see `linear`).
 
     Raises:
-        ValueError: a kernel that is not 2-D with odd sides and finite, or larger than the image allows at that boundary.
+        ValueError: a kernel that is not 2-D with odd sides and finite, or larger than the image allows; an unknown boundary.
     """
     kernel = np.asarray(kernel, np.float32)
     if kernel.ndim != 2 or not all(side % 2 for side in kernel.shape) or not np.isfinite(kernel).all():
         raise ValueError(f"expected a finite 2-D blur kernel with odd sides, got shape {kernel.shape}")
+    if boundary not in get_args(Boundary):
+        raise ValueError(f"unknown boundary {boundary!r}: expected one of {', '.join(get_args(Boundary))}")
     pads = [side // 2 for side in kernel.shape]
     if any(pad >= side for pad, side in zip(pads, image_shape, strict=False)):
         raise ValueError(f"expected a blur kernel of less than twice the image's sides {image_shape[:2]}, got {kernel.shape}")
@@ -192,8 +195,8 @@ def blur(kernel: AnyArray, image_shape: Shape, boundary: Boundary = "reflect") -
 
 def gaussian_blur(sigma: float, *, image_shape: Shape, boundary: Boundary = "reflect") -> Operator:
     """Blur by a Gaussian of standard deviation `sigma` pixels, cut at 4 sigma and normalised."""
-    if not sigma > 0:
-        raise ValueError(f"expected sigma > 0, got {sigma}")
+    if not 0 < sigma < np.inf:
+        raise ValueError(f"expected a finite sigma > 0, got {sigma}")
     radius = int(np.ceil(4 * sigma))
     profile = np.exp(-0.5 * (np.arange(-radius, radius + 1) / sigma) ** 2)
     profile /= profile.sum()
@@ -230,9 +233,15 @@ def mask(mask: AnyArray, image_shape: Shape) -> Operator:
     """Inpainting: keeps the pixels where `mask` [h, w] is true and sets the others to zero, so a measurement is image-shaped.
 
     The pseudo-inverse is the operator itself: A(A.pinv(y)) = y for every y that is zero where nothing was seen.
+
+    Raises:
+        ValueError: a mask of another shape, or with other values than false and true, or 0 and 1.
     """
     if np.shape(mask) != image_shape[:2]:
         raise ValueError(f"expected a mask of shape {image_shape[:2]}, got {np.shape(mask)}")
+    others = np.setdiff1d(mask, [0, 1])
+    if len(others):
+        raise ValueError(f"expected a mask of 0 (hidden) and 1 (seen), got {others[0]:g}")
     keep = jnp.asarray(mask, jnp.float32)[:, :, None]
     return linear(lambda x: x * keep, image_shape, name="mask", pinv=lambda y: y * keep)
 
@@ -258,8 +267,8 @@ def compressed_sensing(key: PRNGKey, measurements: int, image_shape: Shape) -> O
     [measurements, h w c] one (structurally random matrices: Do, Gan, Nguyen and Tran, IEEE TSP 60, 2012).
     """
     size = int(np.prod(image_shape))
-    if not 1 <= measurements <= size:
-        raise ValueError(f"expected between 1 and {size} measurements, got {measurements}")
+    if not (isinstance(measurements, numbers.Integral) and 1 <= measurements <= size):
+        raise ValueError(f"expected between 1 and {size} measurements, a whole number, got {measurements}")
     height, width, channels = image_shape
     key_signs, key_subset = jax.random.split(key)
     signs = np.asarray(jax.random.rademacher(key_signs, image_shape, jnp.int8))

@@ -1,6 +1,7 @@
 """Pictures of results: labelled grids and mosaics."""
 
 import math
+import unicodedata
 from collections.abc import Sequence
 
 import numpy as np
@@ -65,7 +66,8 @@ def _to_cell(image: np.ndarray, cell: int) -> Image.Image:
 
 def _text(canvas: Image.Image, text: str, x: int, y: int, width: int) -> None:
     draw, font = ImageDraw.Draw(canvas), ImageFont.load_default(size=11)
-    text = "".join(letter if letter.isprintable() else " " for letter in text)
+    plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()  # the font has no other letters
+    text = "".join(letter if letter.isprintable() else " " for letter in plain)
     while text and draw.textlength(text, font=font) > width:
         text = text[:-2].rstrip(".") + "." if len(text) > 2 else ""
     draw.text((x, y), text, fill="black", font=font)

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxsr import weights
-from jaxsr.types import Params, PRNGKey
+from jaxsr.types import Image, Noise, Params, PRNGKey
 
 ASSETS = Path(__file__).parent / "assets"
 GENERATOR = ("mapping", "synthesis", "generator")  # where a prior's params hold the weights of its generator
@@ -156,10 +156,15 @@ def in_styles(prior: Prior) -> Prior:
         return prior.styles(params, in_w_plus(prior).sample(key, params))
 
     def decode(params: Params, styles: dict[str, jax.Array]) -> jax.Array:
-        modulated = {**params, "synthesis": _modulated(params["synthesis"], styles)}
-        return prior.synthesize(modulated, jnp.zeros((prior.info.num_layers, prior.info.w_dim)), prior.noise("const", params))
+        return synthesize_styles(prior, params, styles, prior.noise("const", params))
 
     return prior._replace(sample=sample, decode=decode)
+
+
+def synthesize_styles(prior: Prior, params: Params, styles: dict[str, jax.Array], noise: Noise) -> Image:
+    """The image [H, W, 3] of styles, as `Prior.styles` returns them, and noise maps."""
+    modulated = {**params, "synthesis": _modulated(params["synthesis"], styles)}
+    return prior.synthesize(modulated, jnp.zeros((prior.info.num_layers, prior.info.w_dim)), noise)
 
 
 def _modulated(tree: Params, styles: dict[str, jax.Array], prefix: str = "") -> Params:

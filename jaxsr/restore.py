@@ -2,8 +2,9 @@
 
 import functools
 import math
+import numbers
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -14,6 +15,8 @@ from tqdm import tqdm
 
 from jaxsr import search
 from jaxsr.types import Params, Result
+
+MOST = 16.0  # no noise or kernel takes an image in [0, 1] this far out of it
 
 
 def restore(
@@ -52,10 +55,10 @@ def restore_batches(
         (indices into `ys`, Result of numpy arrays with that leading axis).
 
     Raises:
-        ValueError: a wrong shape, type or number, a seed below 0, a batch_size below 1, no measurement, or a measurement that is not finite
-            (its index is named).
+        ValueError: no bound method, a wrong shape, type or number, a seed that is no whole number of 32 bits, a batch_size below 1, no
+            measurement, an image with values far from [0, 1], or a measurement that is not finite (its index is named).
     """
-    ys, seeds = _checked(ys, seed, solve.operator.measurement_shape, batch_size)
+    ys, seeds = _checked(solve, params, ys, seed, batch_size)
     return _batches(solve, params, ys, photo_keys(ys, seeds), rows_at_once(batch_size), progress)
 
 
@@ -65,7 +68,7 @@ def restore_tuned(solve: search.Solve, params: Params, y: np.ndarray, *, seed: i
     Raises:
         ValueError: as `restore_batches`.
     """
-    ys, seeds = _checked(np.asarray(y)[None], seed, solve.operator.measurement_shape, 1)
+    ys, seeds = _checked(solve, params, np.asarray(y)[None], seed, 1)
     mesh = mesh_of(1)
     keys = jax.random.wrap_key_data(jnp.asarray(photo_keys(ys, seeds)))
     with tqdm(total=sum(phase.steps for phase in solve.phases), unit="step", disable=not progress, dynamic_ncols=True) as bar:
@@ -80,25 +83,35 @@ def rows_at_once(batch_size: int) -> int:
     return batch_size if jax.default_backend() != "cpu" else min(batch_size, jax.device_count())
 
 
-def _checked(ys: np.ndarray, seed: int | Sequence[int], shape: tuple[int, ...], batch_size: int) -> tuple[np.ndarray, np.ndarray]:
+def _checked(
+    solve: search.Solve, params: Params, ys: np.ndarray, seed: int | Sequence[int], batch_size: int
+) -> tuple[np.ndarray, np.ndarray]:
     """Measurements as float32 and a seed for each. Raises ValueError for what `restore_batches` refuses."""
+    if not isinstance(solve, search.Solve):
+        raise ValueError(f"expected a method bound to a prior and an operator, such as methods.pulse(prior, operator), got {solve!r}")
+    if not isinstance(params, Mapping):
+        raise ValueError(f"expected the prior's params, the second of what jaxsr.load_prior returns, got {type(params).__name__}")
     if not np.issubdtype(np.asarray(ys).dtype, np.floating):
         raise ValueError(f"expected floating-point measurements in [0, 1], got {np.asarray(ys).dtype}: divide 8-bit values by 255")
-    if np.min(seed, initial=0) < 0:
-        raise ValueError(f"expected seeds of at least 0, got {np.min(seed)}")
+    seeds = np.asarray(seed)
+    if not np.issubdtype(seeds.dtype, np.integer) or seeds.min(initial=0) < 0 or seeds.max(initial=0) >= 2**32:
+        raise ValueError(f"expected seeds that are whole numbers from 0 to 2^32 - 1, got {seed}")
     ys = np.asarray(ys, np.float32)
-    seeds = np.full(len(ys), seed, np.uint32) if isinstance(seed, int) else np.asarray(seed, np.uint32)
-    _check(ys, seeds, shape, batch_size)
+    seeds = np.full(len(ys), seeds, np.uint32) if seeds.ndim == 0 else seeds.astype(np.uint32)
+    _check(ys, seeds, solve.operator.measurement_shape, batch_size)
     return ys, seeds
 
 
 def _check(ys: np.ndarray, seeds: np.ndarray, shape: tuple[int, ...], batch_size: int) -> None:
-    if batch_size < 1:
-        raise ValueError(f"expected batch_size of at least 1, got {batch_size}")
+    if not isinstance(batch_size, numbers.Integral) or batch_size < 1:
+        raise ValueError(f"expected batch_size of at least 1, a whole number, got {batch_size!r}")
     if ys.shape[1:] != tuple(shape) or len(ys) == 0:
         raise ValueError(f"expected measurements of shape (n, {', '.join(map(str, shape))}) with n >= 1, got {ys.shape}")
     if seeds.shape != (len(ys),):
         raise ValueError(f"expected one seed or {len(ys)}, one a measurement, got shape {seeds.shape}")
+    most = np.nanmax(np.abs(ys), initial=0.0, where=np.isfinite(ys)) if ys.ndim == 4 else 0.0
+    if most > MOST:
+        raise ValueError(f"expected measurements in [0, 1], got values up to {most:g}: divide 8-bit values by 255")
     bad = np.flatnonzero(~np.isfinite(ys).reshape(len(ys), -1).all(1))
     if len(bad):
         raise ValueError(f"expected finite measurements, got NaN or infinity in number {bad[0]} ({len(bad)} of {len(ys)} hold some)")

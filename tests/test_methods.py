@@ -16,7 +16,7 @@ import toy
 
 import jaxsr.methods
 from jaxsr import operators, search
-from jaxsr.methods import BRGM, BRGMVI, IAGAN, METHODS, PULSE, RLS, RLSE, Interpolation, MGANPrior, Phased, RLSPlus
+from jaxsr.methods import BRGM, BRGMVI, IAGAN, METHODS, PULSE, RLS, RLSE, Interpolation, Learned, MGANPrior, Phased, RLSPlus
 
 SMALL = {
     "pulse": PULSE(steps=40),
@@ -43,7 +43,8 @@ NEEDS = {
 FIT = {"pulse": "l2", "rls": "l1", "rls_plus": "l1", "rlse": "pixel", "brgm": "l2", "brgm_vi": "l2"}
 FIT |= {"mganprior": "l2", "iagan": "l2", "phased": "l1"}
 W_FREE = {"mganprior", "iagan"}  # search z, on any prior
-SEARCHES = [name for name, (_, kind) in METHODS.items() if kind is not Interpolation]  # tests/test_interpolation.py has the others
+OTHERS = (Interpolation, Learned)  # tests/test_interpolation.py and tests/test_learned.py have them
+SEARCHES = [name for name, (_, kind) in METHODS.items() if kind not in OTHERS]
 STEPS = {name: next(f.name for f in dataclasses.fields(METHODS[name][1]) if f.name.endswith("steps")) for name in SEARCHES}
 W_PLUS_NOISE = {"w_plus": (3, toy.LAYERS, toy.DIM), "noise": tuple((3, *shape) for shape in toy.NOISE_SHAPES)}
 LATENTS = dict.fromkeys(SEARCHES, W_PLUS_NOISE) | {
@@ -328,6 +329,7 @@ BAD_SETTINGS = [
     (MGANPrior, "codes", 0, "codes must be at least 1, got 0"),
     (BRGMVI, "samples", 0, "samples must be at least 1, got 0"),
     (Phased, "smallest", 0, "smallest must be at least 1, got 0"),
+    (PULSE, "learning_rate", float("inf"), "learning_rate must be finite, got inf"),
     (BRGM, "network", "vgg", 'brgm with network "vgg" needs at least 16 px a side, got 4'),
     (RLS, "learning_rate", math.nan, "learning_rate must be at least 0, got nan"),
 ]
@@ -359,6 +361,8 @@ def test_bad_priors_and_inputs(name):
     other = RLS() if name == "pulse" else PULSE()
     with pytest.raises(ValueError, match=rf"expected {METHODS[name][1].__name__}\(\), got {type(other).__name__}"):
         factory(toy.prior(), toy.operator(), other)
+    with pytest.raises(ValueError, match=r"expected an operator, such as .*, got 8"):
+        factory(toy.prior(), 8)
     with pytest.raises(ValueError, match=r"expected a Prior, the first of what jaxsr\.load_prior returns, got tuple"):
         factory((toy.prior(), {}), toy.operator())
     for missing in NEEDS[name]:

@@ -201,7 +201,14 @@ BAD = {
     "kernel size": (lambda: operators.blur(np.ones((25, 3)), SHAPE), "less than twice"),
     "sigma": (lambda: operators.gaussian_blur(0.0, image_shape=SHAPE), "sigma > 0"),
     "motion": (lambda: operators.motion_kernel(4, 0.0), "odd length"),
+    "boundary": (
+        lambda: operators.blur(KERNEL, SHAPE, cast(operators.Boundary, "refl")),
+        "unknown boundary 'refl': expected one of reflect",
+    ),
+    "endless sigma": (lambda: operators.gaussian_blur(np.inf, image_shape=SHAPE), "finite sigma > 0"),
     "mask": (lambda: operators.mask(MASK.T, SHAPE), "mask of shape"),
+    "8-bit mask": (lambda: operators.mask(255 * np.asarray(MASK, np.uint8), SHAPE), r"0 \(hidden\) and 1 \(seen\), got 255"),
+    "mask of NaN": (lambda: operators.mask(np.nan * np.ones(np.shape(MASK)), SHAPE), "and 1 .*, got nan"),
     "measurements": (lambda: operators.compressed_sensing(KEY, 0, SHAPE), "between 1 and 288"),
     "compose": (lambda: operators.compose(), "at least one"),
 }

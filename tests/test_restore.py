@@ -147,7 +147,11 @@ def nan_in(i: int) -> np.ndarray:
         (photos(1)[:0], {}, "n >= 1"),
         (photos(2), {"batch_size": 0}, "batch_size"),
         (photos(2), {"seed": [1]}, "2, one a measurement"),
-        (photos(2), {"seed": -1}, "seeds of at least 0, got -1"),
+        (photos(2), {"seed": -1}, "seeds that are whole numbers from 0 to .*, got -1"),
+        (photos(2), {"seed": 2**33}, "seeds that are whole numbers from 0 to .*, got 8589934592"),
+        (photos(2), {"seed": 0.5}, "seeds that are whole numbers from 0 to .*, got 0.5"),
+        (photos(2), {"batch_size": "2"}, "a whole number, got '2'"),
+        (255 * photos(2), {}, "got values up to 2.*: divide 8-bit values by 255"),
         ((255 * photos(2)).astype(np.uint8), {}, "floating-point measurements in .*got uint8"),
     ],
 )
@@ -162,7 +166,7 @@ def test_bad_arguments_are_named_before_anything_is_compiled(ys, options, words)
     ("y", "seed", "words"),
     [
         ((255 * photos(1)[0]).astype(np.uint8), 0, "got uint8"),
-        (photos(1)[0], -1, "seeds of at least 0"),
+        (photos(1)[0], -1, "seeds that are whole numbers"),
         (nan_in(0)[0], 0, "number 0"),
         (photos(1), 0, "expected measurements of shape"),
     ],

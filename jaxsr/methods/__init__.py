@@ -9,6 +9,7 @@ from jaxsr.methods.brgm import BRGM, brgm
 from jaxsr.methods.brgm_vi import BRGMVI, brgm_vi, draw
 from jaxsr.methods.iagan import IAGAN, iagan
 from jaxsr.methods.interpolation import Interpolation, bicubic, bilinear, nearest
+from jaxsr.methods.laren import Learned, glean, laren
 from jaxsr.methods.mganprior import MGANPrior, mganprior
 from jaxsr.methods.phased import Phased, phased
 from jaxsr.methods.pulse import PULSE, pulse
@@ -29,6 +30,8 @@ METHODS = {
     "rlse": (rlse, RLSE),
     "rls": (rls, RLS),
     "rls_plus": (rls_plus, RLSPlus),
+    "glean": (glean, Learned),
+    "laren": (laren, Learned),
 }
 
 __all__ = [
@@ -40,6 +43,7 @@ __all__ = [
     "RLS",
     "RLSE",
     "Interpolation",
+    "Learned",
     "MGANPrior",
     "Phased",
     "RLSPlus",
@@ -51,7 +55,9 @@ __all__ = [
     "consistent",
     "draw",
     "exact",
+    "glean",
     "iagan",
+    "laren",
     "mganprior",
     "nearest",
     "networks",

@@ -1,6 +1,7 @@
 """What the methods share: presets turned into explicit values, and the checks that make a mismatch one clear line."""
 
 import dataclasses
+import math
 import numbers
 import typing
 from typing import Any
@@ -38,6 +39,8 @@ def resolve(config: Any, operator: Any, kind: type | None = None) -> Any:
         least = 1 if name.endswith("steps") or name in COUNTS else 0
         if not isinstance(value, str) and not value >= least:
             raise ValueError(f"{name} must be at least {least}, got {value}")
+        if name.endswith("learning_rate") and value == math.inf:
+            raise ValueError(f"{name} must be finite, got {value}")
     return config
 
 
@@ -76,6 +79,8 @@ def check_images(prior: Prior, operator: Any) -> None:
     """Raises ValueError unless the prior is one, and makes the images that the operator takes."""
     if not isinstance(prior, Prior):
         raise ValueError(f"expected a Prior, the first of what jaxsr.load_prior returns, got {type(prior).__name__}")
+    if not hasattr(operator, "image_shape"):
+        raise ValueError(f"expected an operator, such as operators.downsample(8, image_shape=...), got {operator!r}")
     made = (prior.info.resolution, prior.info.resolution, 3)
     if tuple(operator.image_shape) != made:
         raise ValueError(f"the operator takes images {tuple(operator.image_shape)}, but prior {prior.info.name!r} makes {made}")
@@ -85,6 +90,7 @@ HINTS = {
     "statistics": ("statistics of w", "see jaxsr.priors.latent_statistics"),
     "flow": ("a flow", "run experiments/train_flow.py"),
     "perceptual": ("a perceptual network", "see jaxsr.methods.networks"),
+    "learned": ("a trained model", "see jaxsr.learned.load"),
     "discriminator": ("a discriminator", "the prior's checkpoint held a generator alone"),
 }
 
@@ -104,7 +110,7 @@ def check_inputs(method: str, operator: Any, params: Params, y: Measurement, *, 
 def as_image(operator: Any, y: Measurement) -> Image:
     """A measurement as an image [h, w, 3] that a network can look at: grey ones in three channels, and in place of what is no image the
     image of least norm that explains it."""
-    if not _is_image(y.shape):
+    if not is_image(y.shape):
         return operator.pinv(y)
     return jnp.broadcast_to(y, (*y.shape[:2], 3)) if y.shape[2] == 1 else y
 
@@ -118,10 +124,11 @@ def enlarged(operator: Any, y: Measurement, kernel: str) -> Image:
 def image_side(operator: Any) -> int:
     """The shorter side of `as_image` of this operator's measurements."""
     shape = operator.measurement_shape
-    return min(shape[:2]) if _is_image(shape) else min(operator.image_shape[:2])
+    return min(shape[:2]) if is_image(shape) else min(operator.image_shape[:2])
 
 
-def _is_image(shape: tuple[int, ...]) -> bool:
+def is_image(shape: tuple[int, ...]) -> bool:
+    """Whether measurements of this shape are images, in grey or colour."""
     return len(shape) == 3 and shape[2] in (1, 3)
 
 

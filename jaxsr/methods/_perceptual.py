@@ -41,6 +41,15 @@ def perceptual(network: str) -> Perceptual:
     return Perceptual(_checked(distance, network), _checked(l1, network))
 
 
+def deep_l2(network: str) -> Callable[[Params, Image, Image], Scalar]:
+    """Mean squared difference of one deep map of `network`, "vgg" (conv4_3 before its ReLU, mmagic's layer 21) or "features" (after its
+    fourth stage): the perceptual term of learned restorers."""
+    if network == "vgg":
+        return _checked(_vgg_l2, network)
+    net, _ = metrics.load_features()
+    return _checked(lambda params, x, ref: jnp.mean((net.maps(params, x)[3] - net.maps(params, ref)[3]) ** 2), network)
+
+
 def _checked(distance: Callable, network: str) -> Callable:
     def compare(params: Params, x: Image, ref: Image) -> Scalar:
         found = "vgg" if "vgg" in params else "features"
@@ -57,7 +66,8 @@ VGG_LEAST = 16  # px; below, its last map is empty
 def check_side(method: str, network: str, side: int) -> None:
     """Raises ValueError if what a method shows to its network is smaller than that takes."""
     if network == "vgg" and side < VGG_LEAST:
-        raise ValueError(f'method {method} with network "vgg" needs at least {VGG_LEAST} px a side, got {side}: take network "features"')
+        least = f'method {method} with network "vgg" needs at least {VGG_LEAST} px a side, got {side}'
+        raise ValueError(f'{least}: take network "features" (--network=features)')
 
 
 def _vgg_l1(params: Params, x: Image, ref: Image) -> Scalar:
@@ -65,6 +75,13 @@ def _vgg_l1(params: Params, x: Image, ref: Image) -> Scalar:
 
     maps = [jax.nn.relu(vgg16.convolutions(params["vgg"]["backbone"], image)["conv3_3"]) for image in (x, ref)]
     return jnp.mean(jnp.abs(maps[0] - maps[1]))
+
+
+def _vgg_l2(params: Params, x: Image, ref: Image) -> Scalar:
+    from jaxsr.nets import vgg16
+
+    maps = [vgg16.convolutions(params["vgg"]["backbone"], image)["conv4_3"] for image in (x, ref)]
+    return jnp.mean((maps[0] - maps[1]) ** 2)
 
 
 def networks(config: Any) -> Params:
@@ -76,7 +93,11 @@ def networks(config: Any) -> Params:
     """
     if not hasattr(config, "network"):
         return {}
-    network = config.network
+    return load(config.network)
+
+
+def load(network: str | None) -> Params:
+    """{"perceptual": the tree of that network}. Raises ValueError as `networks`."""
     if network is None:
         raise ValueError("expected a resolved config, got one without a network: take jaxsr.methods.resolve(config, operator)")
     if network == "features":

@@ -86,8 +86,8 @@ def rlse(prior: Prior, operator: Any, config: RLSE = RLSE()) -> Solve:
     """
     _common.check_prior("rlse", prior, operator)
     settings = _common.resolve(config, operator, RLSE)
-    if settings.entry == "resize" and len(operator.measurement_shape) != 3:
-        raise ValueError(f'rlse with entry="resize" needs measurements [h, w, c], got {operator.measurement_shape}: use entry="pinv"')
+    if settings.entry == "resize" and not _common.is_image(operator.measurement_shape):
+        raise ValueError(f'rlse with entry="resize" needs measurements [h, w, 1 or 3], got {operator.measurement_shape}: use entry="pinv"')
 
     def start(key, params, y, previous):
         _common.check_inputs("rlse", operator, params, y, needs=("statistics", "discriminator"))

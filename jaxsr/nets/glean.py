@@ -62,14 +62,13 @@ class Glean(nn.Module):
         code, maps = Encoder(config.encoder, name="encoder")(image)
         codes, cut, finer = code.reshape(config.layers, -1), (None, None), []
         for i in range(len(config.widths)):
-            x, image = cut
-            if 0 < i <= len(maps):
-                x = Fuse(dtype, name=f"fuse{i}")(x, maps[i - 1])
-            cut = bank(codes, (x, image), i)
-            finer += [cut[0]] if i >= len(maps) else []
+            if cut[0] is not None and i <= len(maps):
+                cut = Fuse(dtype, name=f"fuse{i}")(cut[0], maps[i - 1]), cut[1]
+            cut = bank(codes, cut, i)
+            finer += [jnp.asarray(cut[0])] if i >= len(maps) else []
         x = maps[-1]
         for i, beside in enumerate(finer):
-            x = shuffled(conv(4 * config.widths[len(maps) + i], f"up{i}", dtype)(x))
+            x = shuffled(conv(4 * beside.shape[-1], f"up{i}", dtype)(x))
             x = jnp.concatenate([x, beside.astype(x.dtype)], -1)
         return conv(3, "rgb", dtype)(lrelu(conv(HEAD, "last", dtype)(x))).astype(jnp.float32)
 

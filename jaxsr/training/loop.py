@@ -140,7 +140,7 @@ def _check_finite(tree: Params, logs: list[dict], last: int, order: data.Order) 
     """Raises ValueError, which names the batch of the first step since the last tick whose loss was not finite, unless all weights are."""
     if all(bool(jnp.isfinite(x).all()) for x in jax.tree.leaves(tree)):
         return
-    losses = [np.isfinite([value for name, value in log.items() if name.startswith("loss")]).all() for log in logs]
+    losses = [all(np.isfinite(float(value)) for name, value in log.items() if name.startswith("loss")) for log in logs]
     step = last + 1 - len(logs) + (losses.index(False) if False in losses else len(losses) - 1)
     photos = ", ".join(map(str, order.indices(step)[:8]))
     raise ValueError(

@@ -1,0 +1,130 @@
+"""Trains a learned restorer, LAREN or GLEAN, around a frozen prior on your own photos; afterwards a photo takes one pass.
+
+    python experiments/train_laren.py --data=train.tar --val_data=val.tar --out=runs/laren       # the bundled prior, 8x
+    python experiments/train_laren.py --network=glean --prior=runs/mine/prior --factor=16 --data=photos --val_data=others
+    python experiments/train_laren.py --smoke                                                     # a random toy prior, a few steps
+
+Photos are degraded as they are read (--operator, then rounding to 8 bits). OUT gets checkpoints/, model/ (what --method=laren takes as
+--model), samples.png (photos, what the network sees of them, what it makes) and curve.csv with scores of all --val_data. A killed run
+continues with the same command and ends with the same model.
+
+The networks of LAREN's Table IV are --network=base, base_w_plus, base_styles, gdm_vanilla, gdm, cgm_vanilla and laren.
+"""
+
+import dataclasses
+from pathlib import Path
+from typing import Literal
+
+import flags
+import numpy as np
+from setups import OPERATORS
+from toy_prior import toy_prior
+
+from jaxsr import data, learned, operators, priors, report, resample
+from jaxsr.methods import _perceptual
+from jaxsr.training import laren, laren_loop, loop
+from jaxsr.types import Params
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What to train and for what.
+
+    Attributes:
+        data: Photos to train on: a folder (searched deeply), a .tar, or "tfds:NAME@SPLIT".
+        val_data: Photos to judge the network by, likewise; of --data if it is missing, which then are not trained on.
+        val_photos: How many of them, the first.
+        prior: A bundled prior's name, or a folder. Default: the best bundled one; with --smoke a random toy.
+        network: laren, glean, or a variant of LAREN's Table IV.
+        operator: What the photos will lack: downsample, inpainting (the centre is hidden), motion_blur, gaussian_blur or grey.
+        factor: Enlargement, for downsample.
+        kernel: How photos are made small.
+        perceptual: Network of the perceptual term. Default: vgg where its weights are on this machine, else features (bundled).
+        out: Folder for everything. Default: runs/laren, runs/laren_smoke.
+        smoke: A few steps on generated pictures, to see that everything runs.
+    """
+
+    data: str | None = None
+    val_data: str | None = None
+    val_photos: int = 200
+    prior: str | None = None
+    network: str = "laren"
+    operator: str = "downsample"
+    factor: int = 8
+    kernel: resample.Kernel = "bicubic"
+    perceptual: Literal["vgg", "features"] | None = None
+    out: str | None = None
+    smoke: bool = False
+
+
+SETTINGS = flags.define(Settings())
+SIZES = flags.define(learned.Sizes())
+CONFIG = flags.define(laren.Config())
+RUN = flags.define(loop.Run())
+SMOKE_SIZES = learned.Sizes(blocks=1, width=4, growth=2, nodes=4, node_width=2, code_width=4, map_side=4)
+
+
+def main() -> None:
+    flags.cache_compilations()
+    settings, sizes, config, run = SETTINGS(), SIZES(), CONFIG(), RUN()
+    check(settings)
+    out = Path(settings.out or ("runs/laren_smoke" if settings.smoke else "runs/laren"))
+    report.check_writable(out)
+    if settings.smoke:
+        changed = {"prior": settings.prior or str(toy_prior(out / "toy")), "factor": 2, "val_photos": 4}
+        settings = dataclasses.replace(settings, **changed)
+        sizes = dataclasses.replace(SMOKE_SIZES, literal=sizes.literal)
+        config, run = dataclasses.replace(config, batch=4), dataclasses.replace(run, total_images=16, tick_images=8)
+    prior, params = priors.load_prior(settings.prior or priors.default_source())
+    bound, network = bind(settings, prior, params, sizes)
+    sets = photos(settings, prior.info.resolution, out)
+    size = prior.info.resolution
+    print(f"{len(sets[0]):,} photos to train on and {len(sets[1]):,} to judge by at {size} px; perceptual term: {bound.network}")
+    about = {"name": settings.network, "domain": prior.info.domain, "licence": prior.info.licence, "perceptual": bound.network}
+    model = laren_loop.fit(bound, config, run, params | network, sets, out, about=about)
+    print(f"model: {model}")
+
+
+def check(settings: Settings) -> None:
+    """Raises ValueError for a name or a number that makes no sense, before any long work."""
+    flags.choose(settings.network, (*learned.VARIANTS, "glean"), "network")
+    flags.choose(settings.operator, OPERATORS, "operator")
+    flags.require(settings, {"factor": 1, "val_photos": 1}, ("data", "val_data", "prior", "out"))
+    if settings.data is None and not settings.smoke:
+        raise ValueError("--data is missing: expected a folder of photos, a .tar of photos, or tfds:NAME@SPLIT")
+
+
+def bind(settings: Settings, prior: priors.Prior, params: Params, sizes: learned.Sizes) -> tuple[laren.Bound, Params]:
+    """What is trained, and {"perceptual": ...}. Raises ValueError where the prior lacks what the network needs, or weights are missing."""
+    operator: operators.Operator = OPERATORS[settings.operator](prior.info.resolution, settings.factor, settings.kernel)
+    net = learned.sized(settings.network, prior, params, operator, sizes)
+    network, weights = _perceptual_weights(settings, prior.info.resolution)
+    return laren.Bound(learned.bind(net, prior, operator), prior, operator, network), weights
+
+
+def _perceptual_weights(settings: Settings, side: int) -> tuple[str, Params]:
+    if settings.perceptual is not None:
+        return settings.perceptual, _perceptual.load(settings.perceptual)
+    try:
+        _perceptual.check_side("laren", "vgg", side)
+        return "vgg", _perceptual.load("vgg")
+    except ValueError:
+        return "features", _perceptual.load("features")
+
+
+def photos(settings: Settings, side: int, out: Path) -> tuple[np.ndarray, np.ndarray]:
+    """uint8 [n, side, side, 3] to train on and to judge by, which are never the same."""
+    if settings.smoke and settings.data is None:
+        made = np.random.default_rng(0).integers(0, 256, (36, side, side, 3), np.uint8)
+        return made[4:], made[:4]
+    everything = data.prepare(str(settings.data), side, out / "cache")
+    if settings.val_data is not None:
+        return everything, data.prepare(settings.val_data, side, out / "val_cache")[: settings.val_photos]
+    if len(everything) < settings.val_photos + 2:
+        raise ValueError(f"expected more than {settings.val_photos + 1} photos where no --val_data is given, got {len(everything)}")
+    return everything[settings.val_photos :], everything[: settings.val_photos]
+
+
+if __name__ == "__main__":
+    flags.one_device_a_core()
+    flags.run(main)

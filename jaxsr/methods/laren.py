@@ -1,0 +1,70 @@
+"""Learned restorers as methods: LAREN (Zhang et al., arXiv:2208.02861) and GLEAN (Chan et al., arXiv:2012.00739), one pass an image."""
+
+import dataclasses
+from typing import Any, ClassVar, Literal
+
+import optax
+
+from jaxsr import objectives
+from jaxsr.methods import _common
+from jaxsr.priors import Prior
+from jaxsr.search import Phase, Solve
+
+PAPER = {"eps": 2e-3}
+
+
+@dataclasses.dataclass(frozen=True)
+class Learned:
+    """Settings of a learned restorer; a field left at None takes the preset's value.
+
+    Attributes:
+        model: folder of the trained network (experiments/train_laren.py); empty: the one that comes with the package for the prior and
+            operator.
+        eps: largest feasible residual (mean square on [0, 1]); PULSE's.
+    """
+
+    preset: Literal["paper"] = "paper"
+    model: str = ""
+    eps: float | None = None
+
+    PRESETS: ClassVar[dict[str, dict[str, Any]]] = {"paper": PAPER}
+
+
+def laren(prior: Prior, operator: Any, config: Learned = Learned()) -> Solve:
+    """Returns solve(key, params, y) -> Result with latent {"w_plus": [L, d], "noise"} (or "styles" in place of w_plus): codes and maps.
+
+    One pass of the network and the generator. The trace is the residual. The key draws the noise of a network that makes no maps. Params
+    need "learned" (`jaxsr.learned.load`).
+
+    Raises:
+        ValueError: a prior without a w space, or whose images are not the operator's, no model for them; at solve time if params has no
+            "learned", or y has the wrong shape.
+    """
+    return _learned("laren", prior, operator, config)
+
+
+def glean(prior: Prior, operator: Any, config: Learned = Learned()) -> Solve:
+    """As `laren`; the image comes from a decoder, so the latent is {}."""
+    return _learned("glean", prior, operator, config)
+
+
+def _learned(architecture: str, prior: Prior, operator: Any, config: Learned) -> Solve:
+    """A search of one step that searches nothing: its start is the result."""
+    from jaxsr import learned  # flax comes with it, which `import jaxsr` must not load
+
+    _common.check_prior(architecture, prior, operator)
+    settings = _common.resolve(config, operator, Learned)
+    model = learned.bind(learned.read_net(learned.find(architecture, prior, operator, settings.model)), prior, operator)
+
+    def start(key, params, y, previous):
+        _common.check_inputs(architecture, operator, params, y, needs=("statistics", "learned"))
+        return {}, model.restore(key, params, params["learned"], y)
+
+    def loss(params, y, context, variables):
+        fit = objectives.l2(operator(context[0]), y)
+        return fit, {"l2": fit}
+
+    def finish(params, y, variables, context):
+        return context
+
+    return Solve((Phase(1, start, loss, optax.identity()),), finish, operator, settings.eps)

@@ -1,0 +1,177 @@
+"""Training of a learned restorer (LAREN, GLEAN) on photos that are degraded as they are read, around a frozen generator.
+
+Objective (LAREN, arXiv:2208.02861, Eq. 5; GLEAN, arXiv:2012.00739): squared error of images in [-1, 1], as mmagic takes it, plus squared
+error of one deep map of a perceptual network, plus the non-saturating adversarial term against a discriminator that begins as the prior's.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax.nn import softplus
+
+from jaxsr import degradations
+from jaxsr.learned import Model
+from jaxsr.methods._perceptual import deep_l2
+from jaxsr.operators import Operator
+from jaxsr.priors import Prior
+from jaxsr.types import Images, Params, PRNGKey
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """How to train. Weights and rates are LAREN's; the paper does not say how long.
+
+    Attributes:
+        batch: photos a step.
+        learning_rate: of both Adams.
+        perceptual_weight: of the perceptual term.
+        adversarial_weight: of the adversarial term; 0 trains no discriminator.
+        ema_images: half-life of the moving average of the weights, in images, at most `ema_rampup` of what was seen.
+        ema_rampup: see there.
+    """
+
+    batch: int = 8
+    learning_rate: float = 1e-4
+    perceptual_weight: float = 0.01
+    adversarial_weight: float = 0.01
+    ema_images: float = 10_000
+    ema_rampup: float = 0.05
+
+    def __post_init__(self):
+        if self.batch < 2:
+            raise ValueError(f"batch must be at least 2, got {self.batch}")
+        for name in ("learning_rate", "perceptual_weight", "adversarial_weight"):
+            if not getattr(self, name) >= 0:
+                raise ValueError(f"{name} must be at least 0, got {getattr(self, name)}")
+
+
+class State(NamedTuple):
+    """All that training carries from step to step."""
+
+    step: jax.Array
+    key: jax.Array
+    params: Params
+    ema: Params
+    opt: optax.OptState
+    discriminator: Params
+    discriminator_opt: optax.OptState
+
+
+class Bound(NamedTuple):
+    """What is trained, for what, and the network of the perceptual term ("vgg" or "features")."""
+
+    model: Model
+    prior: Prior
+    operator: Operator
+    network: str
+
+
+def _optimizer(config: Config) -> optax.GradientTransformation:
+    return optax.adam(config.learning_rate, b1=0.9, b2=0.999, eps=1e-8)
+
+
+def begin(key: PRNGKey, bound: Bound, prior_params: Params, config: Config) -> State:
+    """Fresh state; the discriminator is the prior's."""
+    key_init, key = jax.random.split(key)
+    params = jax.jit(bound.model.init)(key_init, prior_params)
+    ema = jax.tree.map(jnp.copy, params)  # donated buffers of a jitted step must not alias
+    discriminator = jax.tree.map(jnp.copy, prior_params["discriminator"]) if config.adversarial_weight else {}
+    optimizer = _optimizer(config)
+    return State(jnp.int32(0), key, params, ema, optimizer.init(params), discriminator, optimizer.init(discriminator))
+
+
+def measure(bound: Bound, images: Images) -> jax.Array:
+    """What a camera gives of images [n, H, W, 3] in [0, 1]: the operator's measurements, rounded to 8 bits."""
+    return jax.vmap(lambda image: degradations.quantise(bound.operator(image)))(images)
+
+
+def restored(key: PRNGKey, bound: Bound, given: Params, params: Params, ys: jax.Array) -> Images:
+    """Images [n, H, W, 3] of measurements [n, ...], each with noise of its own."""
+    keys = jax.random.split(key, len(ys))
+    return jax.vmap(lambda key, y: bound.model.restore(key, given, params, y)[0])(keys, ys)
+
+
+def loss(
+    key: PRNGKey, bound: Bound, config: Config, given: Params, discriminator: Params, params: Params, images: Images
+) -> tuple[jax.Array, dict[str, jax.Array]]:
+    """Eq. 5 of images [n, H, W, 3] in [0, 1] and its unweighted terms.
+
+    Args:
+        given: params of the prior, and "perceptual".
+        discriminator: its params as they are now.
+        params: of the model.
+    """
+    made = restored(key, bound, given, params, measure(bound, images))
+    compare = deep_l2(bound.network)
+    terms = {
+        "mse": 4 * jnp.mean((made - images) ** 2),  # of [-1, 1]
+        "perceptual": jnp.mean(jax.vmap(lambda x, ref: compare(given["perceptual"], x, ref))(made, images)),
+        "adversarial": jnp.float32(0),
+    }
+    if config.adversarial_weight:
+        terms["adversarial"] = softplus(-_judge(bound, discriminator, made)).mean()
+    value = terms["mse"] + config.perceptual_weight * terms["perceptual"] + config.adversarial_weight * terms["adversarial"]
+    return value, terms
+
+
+def discriminator_loss(
+    key: PRNGKey, bound: Bound, given: Params, discriminator: Params, params: Params, images: Images
+) -> tuple[jax.Array, jax.Array]:
+    """Mean of softplus(D(restored)) + softplus(-D(photo)), and the mean sign of the photos' logits."""
+    made = jax.lax.stop_gradient(restored(key, bound, given, params, measure(bound, images)))
+    fake, real = (_judge(bound, discriminator, stack) for stack in (made, images))
+    return softplus(fake).mean() + softplus(-real).mean(), jnp.sign(real).mean()
+
+
+def _judge(bound: Bound, discriminator: Params, images: Images) -> jax.Array:
+    return bound.prior.discriminate({"discriminator": discriminator}, images)[0]
+
+
+def make_step(bound: Bound, config: Config, axis: str | None = None) -> Callable[[State, Params, jax.Array], tuple[State, dict]]:
+    """The training step (state, given, photos uint8 [n, H, W, 3]) -> (state, logged scalars): pure, to be jitted.
+
+    The network's step comes before the discriminator's, each with numbers of its own.
+
+    Args:
+        axis: the mapped axis that splits a batch of config.batch photos into n a member; None: n is config.batch. Gradients are averaged.
+    """
+
+    def mean(tree: Any) -> Any:
+        return tree if axis is None else jax.lax.pmean(tree, axis)
+
+    def step(state: State, given: Params, photos: jax.Array) -> tuple[State, dict]:
+        key = jax.random.fold_in(state.key, state.step)
+        keys = jax.random.split(key if axis is None else jax.random.fold_in(key, jax.lax.axis_index(axis)))
+        images = photos.astype(jnp.float32) / 255
+        objective = jax.value_and_grad(lambda p: loss(keys[0], bound, config, given, state.discriminator, p, images), has_aux=True)
+        (value, terms), grads = mean(objective(state.params))
+        updates, opt = _optimizer(config).update(grads, state.opt)
+        params = optax.apply_updates(state.params, updates)
+        state = state._replace(params=params, opt=opt, ema=_averaged(config, state, params), step=state.step + 1)
+        state, judged = _discriminator_step(keys[1], bound, config, given, state, images, mean)
+        return state, {"loss": value, **terms, **judged}
+
+    return step
+
+
+def _discriminator_step(
+    key: PRNGKey, bound: Bound, config: Config, given: Params, state: State, images: Images, mean: Callable
+) -> tuple[State, dict]:
+    if not config.adversarial_weight:
+        return state, {"loss_discriminator": jnp.float32(0), "sign_real": jnp.float32(0)}
+    objective = jax.value_and_grad(lambda d: discriminator_loss(key, bound, given, d, state.params, images), has_aux=True)
+    (value, sign), grads = mean(objective(state.discriminator))
+    updates, opt = _optimizer(config).update(grads, state.discriminator_opt)
+    discriminator = optax.apply_updates(state.discriminator, updates)
+    return state._replace(discriminator=discriminator, discriminator_opt=opt), {"loss_discriminator": value, "sign_real": sign}
+
+
+def _averaged(config: Config, state: State, params: Params) -> Params:
+    """The moving average of the weights; its half-life grows with what was seen."""
+    half_life = jnp.minimum(config.ema_images, config.ema_rampup * (state.step + 1) * config.batch)
+    keep = 0.5 ** (config.batch / half_life)
+    return jax.tree.map(lambda e, p: keep * e + (1 - keep) * p, state.ema, params)

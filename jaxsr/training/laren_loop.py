@@ -1,0 +1,127 @@
+"""The resumable loop around `laren.make_step`: checkpoints, a grid of photos that are not trained on, their scores, and the model."""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxsr import images, learned, metrics, plots
+from jaxsr.training import laren, loop
+from jaxsr.types import Params
+
+SHOWN = 8  # photos in the grid
+COLUMNS = ("images", "seconds", "loss", "mse", "perceptual", "adversarial", "loss_discriminator", "sign_real")
+COLUMNS += ("val_psnr", "val_distance", "val_residual")
+
+
+def fit(
+    bound: laren.Bound,
+    config: laren.Config,
+    run: loop.Run,
+    prior_params: Params,
+    sets: tuple[np.ndarray, np.ndarray],
+    folder: str | Path,
+    *,
+    about: dict[str, Any],
+    say: Callable[[str], None] = print,
+) -> Path:
+    """Trains a learned restorer as `loop.fit` does; returns its folder.
+
+    Besides checkpoints and curve.csv, folder gets model/ (what `learned.load` reads, of the moving average, in half precision) and
+    samples.png (photos, what the network sees, what it makes) at every tick; the scores of curve.csv are those of all validation photos.
+
+    Args:
+        prior_params: of the prior, with "perceptual" (`jaxsr.methods.networks`).
+        sets: photos to train on and to judge by, each uint8 [n, H, W, 3].
+        about: joins the model's config.json.
+
+    Raises:
+        ValueError: as `loop.fit`; or there is no photo to judge by.
+    """
+    photos, held = sets
+    if not len(held):
+        raise ValueError("expected at least 1 photo to judge the network by, got none")
+    state = laren.begin(jax.random.key(run.seed), bound, prior_params, config)
+    net = {"architecture": bound.model.architecture, "net": dataclasses.asdict(bound.model.net), "network": bound.network}
+    trained_for = {"prior": learned.generator_digest(prior_params), "operator": bound.operator.name}
+    publish = _Publish(bound, prior_params, held, Path(folder), about | {"training": dataclasses.asdict(config)})
+    task = loop.Task(
+        state=state,
+        make_step=lambda axis: laren.make_step(bound, config, axis),
+        given={name: tree for name, tree in prior_params.items() if name != "discriminator"},
+        batch=config.batch,
+        settings={**net, "config": dataclasses.asdict(config), **trained_for},
+        finite=lambda state: (state.params, state.ema, state.discriminator),
+        publish=publish,
+        columns=COLUMNS,
+        told=_told,
+    )
+    loop.fit(task, run, photos, folder, say=say)
+    return Path(folder) / "model"
+
+
+def _told(row: loop.Row) -> str:
+    return (
+        f"mse {row['mse']:.4f} perceptual {row['perceptual']:.3f} D {row['loss_discriminator']:.3f}; validation {row['val_psnr']:.2f} dB, "
+        f"feature distance {row['val_distance']:.3f}, residual {row['val_residual']:.2g}"
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class _Publish:
+    """What each tick writes and measures."""
+
+    bound: laren.Bound
+    given: Params
+    held: np.ndarray
+    folder: Path
+    about: dict[str, Any]
+
+    def __call__(self, state: laren.State, row: loop.Row) -> loop.Row:
+        half = jax.tree.map(lambda x: np.asarray(x, np.float16), state.ema)
+        params = jax.tree.map(lambda x: jnp.asarray(x, jnp.float32), half)
+        made, scores = scored(self.bound, self.given, params, self.held)
+        refs = jnp.asarray(self.held[:SHOWN], jnp.float32) / 255
+        seen = np.asarray(jax.vmap(functools.partial(_shown, self.bound))(refs))
+        grid = np.concatenate([np.asarray(refs), seen, made[:SHOWN]])
+        images.write(self.folder / "samples.png", plots.mosaic(grid, len(self.held[:SHOWN])))
+        row = row | {f"val_{name}": float(values.mean()) for name, values in scores.items()}
+        judged = {name: row[f"val_{name}"] for name in scores} | {"photos": len(self.held)}
+        record = self.about | {"images": int(row["images"]), "validation": judged}
+        learned.save(self.folder / "model", self.bound.model, half, self.bound.prior, self.given, self.bound.operator, record)
+        return row
+
+
+def _shown(bound: laren.Bound, image: jax.Array) -> jax.Array:
+    """What the network sees of an image, at the image's size."""
+    seen = 0.5 + 0.5 * learned.seen(bound.prior, bound.operator, laren.measure(bound, image[None])[0])
+    return jax.image.resize(seen, image.shape, "nearest")
+
+
+def scored(bound: laren.Bound, given: Params, params: Params, photos: np.ndarray) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Restored photos [n, H, W, 3] and their scores [n]: PSNR in dB, distance in the bundled feature network, residual."""
+    net, features = metrics.load_features()
+    size, made, rows = min(16, len(photos)), [], []
+    for first in range(0, len(photos), size):
+        chunk = np.pad(photos[first : first + size], ((0, max(0, first + size - len(photos))), (0, 0), (0, 0), (0, 0)), mode="edge")
+        images_, *scores = _judge(bound, net, given, features, params, jnp.asarray(chunk))
+        made.append(np.asarray(images_))
+        rows.append(np.stack(scores))
+    names, values = ("psnr", "distance", "residual"), np.concatenate(rows, 1)[:, : len(photos)]
+    return np.concatenate(made)[: len(photos)], dict(zip(names, values, strict=True))
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def _judge(bound: laren.Bound, net: Any, given: Params, features: Params, params: Params, photos: jax.Array) -> tuple[jax.Array, ...]:
+    refs = photos.astype(jnp.float32) / 255
+    ys = laren.measure(bound, refs)
+    made = laren.restored(jax.random.key(0), bound, given, params, ys)
+    rounded = jnp.clip(made, 0, 1)
+    psnr = jax.vmap(metrics.psnr)(rounded, refs)
+    distance = jax.vmap(lambda x, ref: metrics.feature_distance(net, features, x, ref))(rounded, refs)
+    return made, psnr, distance, jax.vmap(lambda x, y: jnp.mean((bound.operator(x) - y) ** 2))(made, ys)
