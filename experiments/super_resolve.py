@@ -38,7 +38,7 @@ from setups import Setup
 from tqdm import tqdm
 
 from jaxsr import images, locks, metrics, operators, plots, priors, report, resample, weights
-from jaxsr.methods import METHODS
+from jaxsr.methods import METHODS, Learned
 from jaxsr.priors import Prior
 from jaxsr.restore import restore_batches
 from jaxsr.search import Solve
@@ -63,7 +63,9 @@ class Settings:
             rounded to 8 bits, restored and scored against.
         prior: A bundled prior's name, or a folder written by training or ports/convert.py; the latter has no examples and needs --input or
             --reference. Default: the best bundled one.
-        method: pulse, brgm, brgm_vi, mganprior, iagan, phased, rlse, rls, rls_plus, bicubic, bilinear or nearest.
+        method: pulse, brgm, brgm_vi, mganprior, iagan, phased, rlse, rls, rls_plus, bicubic, bilinear, nearest, or, trained
+            for the prior and the factor, laren or glean.
+        model: Folder of the trained network of laren or glean (train_laren.py). Default: the bundled one, where there is one.
         preset: Settings of the method: paper, code (those of the authors' release) or scaled (RLSE).
         network: What perceptual terms see with: vgg (LPIPS, published weights) or features (bundled). Default: the preset's.
         exact: Project each result onto the images that explain the measurement exactly, before it is clipped and rounded to 8 bits; the
@@ -84,6 +86,7 @@ class Settings:
     reference: tuple[str, ...] = ()
     prior: str | None = None
     method: str = "rls_plus"
+    model: str | None = None
     preset: str = "paper"
     network: Literal["vgg", "features"] | None = None
     exact: bool = False
@@ -108,7 +111,9 @@ def check(settings: Settings) -> None:
         raise ValueError(
             f"--network={settings.network} is for methods with a perceptual term, and {settings.method} has none: leave it out"
         )
-    flags.require(settings, {"factor": 1, "seed": 0, "batch_size": 1, "num_solutions": 1}, ("input", "reference", "prior", "out"))
+    if settings.model is not None and METHODS[settings.method][1] is not Learned:
+        raise ValueError(f"--model={settings.model} is for laren and glean, not for {settings.method}: leave it out")
+    flags.require(settings, {"factor": 1, "seed": 0, "batch_size": 1, "num_solutions": 1}, ("input", "reference", "prior", "model", "out"))
     report.check_writable(out_folder(settings))
 
 
@@ -123,7 +128,7 @@ def make_solve(prior: Prior, params: Params, operator: operators.Operator, setti
         ValueError: the prior lacks what the method needs, or weights are not on this machine.
     """
     names = (settings.method, settings.preset, settings.network, settings.num_solutions, settings.exact, settings.smoke)
-    setup = Setup(*names)
+    setup = Setup(*names, settings={"model": settings.model} if settings.model else {})
     solve, params = setups.make_solve(prior, params, operator, setup)
     return solve, params, dataclasses.asdict(setups.make_config(setup, operator))
 
@@ -136,7 +141,7 @@ def example_folder(prior: Path) -> str:
 
 def describe(source: str, prior: Prior, params: Params, values: dict, jobs: Sequence[Job], settings: Settings) -> dict:
     """What config.json holds. A run goes on only in a folder where "settings", and the "values" of each factor, are the same."""
-    names = ("method", "preset", "network", "exact", "kernel", "factor", "fit", "seed", "num_solutions", "smoke")
+    names = ("method", "model", "preset", "network", "exact", "kernel", "factor", "fit", "seed", "num_solutions", "smoke")
     fixed = {name: getattr(settings, name) for name in names}
     packages = ("jaxsr", "jax", "jaxlib", "optax", "numpy", "pillow")
     return {

@@ -12,6 +12,7 @@ ROOT = Path(__file__).parents[1]
 SMOKE = {
     "train_gan.py": ("samples.png", "curve.csv", "prior/config.json", "checkpoints"),
     "train_flow.py": ("flow.json", "prior/config.json", "gaussianisation.png"),
+    "train_laren.py": ("samples.png", "curve.csv", "model/config.json", "checkpoints"),
     "train_features.py": ("accuracies.json", "features/config.json", "checkpoints"),
     "bundle.py": ("config.json", "examples/example_7.png", "samples.png"),
 }
@@ -55,6 +56,14 @@ def test_benchmark_smoke(tmp_path):
         ("train_flow.py", ("--prior=nowhere",), "unknown prior 'nowhere'"),
         ("train_features.py", (), "--data, --labels, --val_data, --val_labels missing"),
         ("train_features.py", ("--data=x", "--labels=nowhere", "--val_data=x", "--val_labels=x"), "nowhere: expected a table of labels"),
+        ("train_laren.py", (), "--data is missing"),
+        ("train_laren.py", ("--network=larn", "--data=x"), "unknown network 'larn': did you mean 'laren'?"),
+        ("super_resolve.py", ("--method=laren",), "no laren model for prior 'pbc64' and downsample 8"),
+        ("super_resolve.py", ("--method=pulse", "--model=x"), "--model=x is for laren and glean, not for pulse"),
+        ("super_resolve.py", ("--method=pulse", "--network=vgg"), "pulse has none: leave it out"),
+        ("evaluate.py", ("--methods=bicubic", "--preset=scaled", "--data=x"), "none of the methods has it, expected paper"),
+        ("evaluate.py", ("--methods=bicubic", "--factors=", "--data=x"), "--factors must be numbers"),
+        ("evaluate.py", ("--methods=bicubic", "--operators=", "--data=x"), "--operators is empty"),
         ("evaluate.py", ("--suite=rls_tabel1",), "did you mean 'rls_table1'"),
         ("explore.py", ("--input=a.png", "--reference=b.png"), "--input and --reference are both given"),
         ("bundle.py", (), "--prior is missing"),

@@ -192,7 +192,8 @@ def prior(config: Config, about: tuple[str, str, str], net: nn.Module, synthesis
         return _modulations(net, params["synthesis"], w_plus, noise("none", params))
 
     def blocks(params: Params, w_plus: jax.Array, noise: Noise, cut: Cut, start: int, stop: int) -> Cut:
-        return synthesis(config, params["synthesis"], w_plus, noise, cut, start, stop)
+        last = stop if stop < len(config.resolutions) else None  # StyleGAN1 makes its image at the very end
+        return synthesis(config, params["synthesis"], w_plus, noise, cut, start, last)
 
     name, domain, licence = about
     info = Info(name, config.resolution, config.z_dim, config.w_dim, config.num_layers, config.noise_shapes, domain, licence)
