@@ -15,9 +15,9 @@ from scores import Scorer
 from setups import OPERATORS, Setup, make_config, make_solve
 from suites import Variant
 
-from jaxsr import data, degradations, images, operators, resample
+from jaxsr import data, degradations, images, learned, operators, resample
 from jaxsr.degradations import Degradation
-from jaxsr.methods import METHODS, Interpolation
+from jaxsr.methods import METHODS, Interpolation, Learned
 from jaxsr.priors import Prior
 from jaxsr.restore import restore_batches
 from jaxsr.search import Solve
@@ -90,7 +90,7 @@ class Bench:
 
 
 def settings_of(bench: Bench, cell: Cell) -> dict[str, Any]:
-    """Every setting of the cell's method; none for the real photo or a method that is not built."""
+    """Every setting of the cell's method; none for the real photo."""
     if cell.variant.method not in METHODS:
         return {}
     return dataclasses.asdict(make_config(_setup(bench, cell.variant), operator_of(bench, cell)))
@@ -102,6 +102,19 @@ def _setup(bench: Bench, variant: Variant) -> Setup:
 
 def operator_of(bench: Bench, cell: Cell) -> operators.Operator:
     return OPERATORS[cell.operator](bench.prior.info.resolution, cell.factor, cast(resample.Kernel, bench.kernel))
+
+
+def lacking(prior: Prior, cells: Sequence[Cell], kernel: str) -> dict[str, str]:
+    """Name of a cell -> why it cannot be run: a learned restorer that nobody trained for the prior and the operator."""
+    found = {}
+    for cell in cells:
+        if METHODS.get(cell.variant.method, (None, None))[1] is Learned:
+            operator = OPERATORS[cell.operator](prior.info.resolution, cell.factor, cast(resample.Kernel, kernel))
+            try:
+                learned.find(cell.variant.method, prior, operator, cell.variant.settings.get("model", ""))
+            except ValueError as error:
+                found[cell.name] = str(error)
+    return found
 
 
 class Method(NamedTuple):

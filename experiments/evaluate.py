@@ -10,7 +10,8 @@ OUT gets rows.jsonl (a row a result, added as it is done), images/, and at the e
 intervals, differences from the baseline over the same photos, the paper's numbers "as printed, other data"), grid_*.png, index.html
 (sortable, with the pictures) and plots (with matplotlib). The same command again does only what is missing, whatever stopped it; several
 processes may share one OUT.
-A photo that fails keeps its row, with the reason. Suites: see experiments/suites.py; methods that are not built yet say so in their row.
+A photo that fails keeps its row, with the reason. Suites: see experiments/suites.py; a learned restorer that is not trained for the prior
+says so in its row.
 
 Photos are centre squares brought to the prior's resolution by area average, degraded, and compared in 8-bit RGB, all of it. Distances of
 features are those of the bundled network; LPIPS, NIQE, FID and identity appear when their published weights are at hand (the report says
@@ -269,11 +270,11 @@ def _missing(bench: Bench, rows: dict, cell: Cell, indices: Sequence[int], faile
     return [i for i in indices if not all(is_done(bench.photos.names[i], s) for s in range(bench.solutions))]
 
 
-def publish(bench: Bench, suite: Suite, found: Sequence[Cell], unbuilt: Sequence[str], rows: dict) -> str:
+def publish(bench: Bench, suite: Suite, found: Sequence[Cell], lacking: dict[str, str], rows: dict) -> str:
     """Writes results.csv, table.md, index.html and the plots; returns the tables as text."""
     names = [bench.photos.names[i] for i in bench.indices]
     tables.write_rows(bench.folder / "results.csv", rows, found, names)
-    lines = tables.lines(bench, suite, found, rows, unbuilt)
+    lines = tables.lines(bench, suite, found, rows, lacking)
     info = bench.prior.info
     head = [
         f"{len(names)} photos of {bench.photos.source}, prior {info.name} ({info.resolution} px), kernel {bench.kernel}, "
@@ -308,11 +309,10 @@ def run(settings: Settings) -> int:
     out = Path(settings.out or f"evaluation/{'smoke' if settings.smoke else settings.suite or 'comparison'}")
     if settings.suite == "rls_figure3":
         return _gaussianisation(prior, params, settings, out)
-    known = [*METHODS, REFERENCE]
-    unbuilt = sorted({v.method for v in suite.variants} - set(known))
-    built = [cell for cell in found if cell.variant.method in known]
+    lacking = cells.lacking(prior, found, settings.kernel)
+    built = [cell for cell in found if cell.name not in lacking]
     if not built:
-        return _unbuilt(suite, found, out)
+        return _nothing(suite, found, lacking, out)
     bench = open_bench(settings, suite, prior, params, out)
     for cell in built:
         cells.method_of(bench, cell)  # a prior without a flow, say, shows before hours of other cells
@@ -321,16 +321,16 @@ def run(settings: Settings) -> int:
     work(bench, ledger, built)
     rows = ledger.rows()
     with ledger.exclusive():
-        text = publish(bench, suite, found, unbuilt, rows)
+        text = publish(bench, suite, found, lacking, rows)
     print(text)
     print(f"{out}/index.html shows all of it")
     return 1 if all(row["status"] == "error" for row in rows.values()) else 0
 
 
-def _unbuilt(suite: Suite, found: Sequence[Cell], out: Path) -> int:
-    """The report of a suite of which no method is built: what the paper printed."""
+def _nothing(suite: Suite, found: Sequence[Cell], lacking: dict[str, str], out: Path) -> int:
+    """The report of a suite of which no method can be run: why, and what the paper printed."""
     report.check_writable(out)
-    lines, head = tables.lines_unbuilt(found), ["No method of it is built yet: nothing was run."]
+    lines, head = tables.lines_lacking(found, lacking), ["No method of it can be run here: nothing was."]
     text = tables.markdown(suite, lines, {}, head)
     report.write_text(out / "table.md", text)
     tables.write_rows(out / "results.csv", {}, found, [])

@@ -1,7 +1,7 @@
 """The tables and figures of the papers, as data: which methods, at which factors, judged by what, and what the paper printed.
 
-Those of e-GLASS are made by `explore_benchmark.py` and `explore.py`. A method that is not built here yet keeps its row. Printed numbers are
-the papers' own, on data and weights that are not ours: they are set beside our figures, never mixed with them.
+Those of e-GLASS are made by `explore_benchmark.py` and `explore.py`. A learned restorer that is not trained keeps its row. Printed numbers
+are the papers' own, on data and weights that are not ours: they are set beside our figures, never mixed with them.
 """
 
 import dataclasses
@@ -17,7 +17,7 @@ class Variant:
 
     Attributes:
         label: what the table calls it.
-        method: a name in `jaxsr.methods.METHODS`, "reference" (the real photo), or the name of a method to come.
+        method: a name in `jaxsr.methods.METHODS`, or "reference" (the real photo).
         settings: fields of the method's config that differ from the preset.
         at: (series, x) in a figure's curves, if it belongs to one.
     """

@@ -43,12 +43,14 @@ class Line(NamedTuple):
     remark: str
 
 
-def lines(bench: Bench, suite: Suite, cells: Sequence[Cell], rows: Mapping[tuple[str, ...], Mapping], unbuilt: Sequence[str]) -> list[Line]:
-    """The table's lines in the order of the cells."""
+def lines(
+    bench: Bench, suite: Suite, cells: Sequence[Cell], rows: Mapping[tuple[str, ...], Mapping], lacking: Mapping[str, str]
+) -> list[Line]:
+    """The table's lines in the order of the cells; `lacking`: name of a cell that was not run -> why."""
     found = []
     for cell in cells:
-        if cell.variant.method in unbuilt:
-            found += lines_unbuilt([cell])
+        if cell.name in lacking:
+            found += lines_lacking([cell], lacking)
             continue
         mine = [row for row in rows.values() if row["cell"] == cell.name]
         done = [row for row in mine if row["status"] == "ok"]
@@ -80,9 +82,9 @@ def _about(bench: Bench, cell: Cell) -> list[str]:
     return notes
 
 
-def lines_unbuilt(cells: Sequence[Cell]) -> list[Line]:
-    """The lines of a suite of which no method is built."""
-    return [Line(cell, {}, {}, 0, 0, "not built yet") for cell in cells]
+def lines_lacking(cells: Sequence[Cell], lacking: Mapping[str, str]) -> list[Line]:
+    """The lines of cells that were not run."""
+    return [Line(cell, {}, {}, 0, 0, lacking[cell.name]) for cell in cells]
 
 
 def _baseline(suite: Suite, cell: Cell) -> Cell:

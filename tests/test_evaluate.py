@@ -184,7 +184,7 @@ def test_factors_shrink_with_the_prior(factors, resolution, expected):
 
 
 def test_tables_say_what_they_say():
-    """Means, intervals and differences end in the right cells; what is not built says so."""
+    """Means, intervals and differences end in the right cells; what was not run says why."""
     suite = Suite("T", (Variant("a", "bicubic"), Variant("b", "pulse"), Variant("c", "brgm")), (2,), "a", ("psnr",))
     cells = [Cell(v, "downsample", 2, "clean") for v in suite.variants]
     rows = {}
@@ -198,13 +198,13 @@ def test_tables_say_what_they_say():
             return {}, []
 
     bench = Bench(*[None] * len(dataclasses.fields(Bench)))
-    bench = dataclasses.replace(bench, scorer=Judge(), folder=Path())
+    bench = dataclasses.replace(bench, scorer=Judge(), folder=Path(), preset="paper", solutions=1)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tables.images, "read", lambda path: None)
-        found = tables.lines(bench, suite, cells, rows, ["brgm"])
+        found = tables.lines(bench, suite, cells, rows, {cells[2].name: "no model"})
     assert found[1].values["psnr"].mean == pytest.approx(23.5) and found[1].paired["psnr"][:3] == pytest.approx((1.5, 1.5, 1.5))
     text = tables.markdown(suite, found, {"niqe": "too small"}, [])
-    assert "| c | not built yet |" in text and "| b | +1.5 [+1.5, +1.5] |" in text and "NIQE left out: too small" in text
+    assert "| c | no model |" in text and "| b | +1.5 [+1.5, +1.5] |" in text and "NIQE left out: too small" in text
     assert tables.show(Interval(1.0, float("nan"), float("nan"), 1)) == "1"
 
 
@@ -270,12 +270,12 @@ def test_what_changed_since_is_noticed(damage, world, whole, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["laren_table3", "laren_figure7", "laren_table4"])
-def test_a_suite_without_built_methods_says_so(name, tmp_path, capsys):
+def test_a_suite_without_trained_methods_says_so(name, tmp_path, capsys):
     """The row stays, with the paper's numbers; nothing fails."""
     assert evaluate.run(Settings(suite=name, out=str(tmp_path / "out"))) == 0
     assert {"table.md", "index.html", "results.csv"} <= {path.name for path in (tmp_path / "out").iterdir()}
     text = capsys.readouterr().out
-    assert "not built yet" in text and (name == "laren_figure7" or "As printed, other data" in text)
+    assert "train one with experiments/train_laren.py" in text and (name == "laren_figure7" or "As printed, other data" in text)
 
 
 def test_other_operators_than_downsampling(world, tmp_path):
