@@ -5,6 +5,7 @@ error of one deep map of a perceptual network, plus the non-saturating adversari
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -28,7 +29,7 @@ class Config:
     Attributes:
         batch: photos a step.
         learning_rate: of both Adams.
-        perceptual_weight: of the perceptual term.
+        perceptual_weight: of the perceptual term; 0 asks no network.
         adversarial_weight: of the adversarial term; 0 trains no discriminator.
         ema_images: half-life of the moving average of the weights, in images, at most `ema_rampup` of what was seen.
         ema_rampup: see there.
@@ -106,12 +107,10 @@ def loss(
         params: of the model.
     """
     made = restored(key, bound, given, params, measure(bound, images))
-    compare = deep_l2(bound.network)
-    terms = {
-        "mse": 4 * jnp.mean((made - images) ** 2),  # of [-1, 1]
-        "perceptual": jnp.mean(jax.vmap(lambda x, ref: compare(given["perceptual"], x, ref))(made, images)),
-        "adversarial": jnp.float32(0),
-    }
+    terms = {"mse": 4 * jnp.mean((made - images) ** 2), "perceptual": jnp.float32(0), "adversarial": jnp.float32(0)}  # of [-1, 1]
+    if config.perceptual_weight:
+        compare = functools.partial(deep_l2(bound.network), given["perceptual"])
+        terms["perceptual"] = jnp.mean(jax.vmap(compare)(made, images))
     if config.adversarial_weight:
         terms["adversarial"] = softplus(-_judge(bound, discriminator, made)).mean()
     value = terms["mse"] + config.perceptual_weight * terms["perceptual"] + config.adversarial_weight * terms["adversarial"]
