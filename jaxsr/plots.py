@@ -55,8 +55,12 @@ def mosaic(images: np.ndarray, columns: int) -> np.ndarray:
 
 
 def _rows_per_block(count: int, width: int, height: int) -> int:
-    """How many of `count` rows to set below each other so that the blocks side by side are nearest to a square."""
-    return min(range(1, count + 1), key=lambda depth: (abs(math.log(math.ceil(count / depth) * width / (depth * height))), depth))
+    """How many of `count` rows to set below each other so that the blocks side by side, none longer than it must be for their number, are
+    nearest to a square."""
+    return min(
+        sorted({math.ceil(count / blocks) for blocks in range(1, count + 1)}),
+        key=lambda depth: (abs(math.log(math.ceil(count / depth) * width / (depth * height))), depth),
+    )
 
 
 def _to_cell(image: np.ndarray, cell: int) -> Image.Image:

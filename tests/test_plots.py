@@ -12,7 +12,7 @@ def flat(value: float, side: int = 4) -> np.ndarray:
 
 def make(n: int, cell: int = 16, columns: int = 3) -> np.ndarray:
     rows = [[flat((i * columns + j + 1) / (n * columns + 2)) for j in range(columns)] for i in range(n)]
-    return plots.grid(rows, columns=list("abc")[:columns], captions=[str(i) for i in range(n)], cell=cell)
+    return plots.grid(rows, columns=list("abcdef")[:columns], captions=[str(i) for i in range(n)], cell=cell)
 
 
 def test_grid_holds_each_image_once():
@@ -29,6 +29,11 @@ def test_grid_is_near_a_square(n):
     """Fails when 64 photos become a strip nobody can look at."""
     height, width, _ = make(n, cell=128).shape
     assert n == 1 or 0.5 < width / height < 2
+
+
+def test_blocks_share_the_rows():
+    """12 rows become a block of 11 and one of 1, which leaves half of the picture empty."""
+    assert make(12, cell=128, columns=6).shape[0] == 6 * (128 + plots.MARGIN + plots.LINE) + plots.LINE + 2 * plots.MARGIN
 
 
 def test_small_images_are_enlarged_by_repetition_and_large_ones_averaged():
