@@ -1,6 +1,7 @@
 """One cell of an evaluation, a method at a factor under a degradation, over many photos: restored, written, scored, a row a photo."""
 
 import dataclasses
+import hashlib
 import re
 import time
 import zlib
@@ -68,7 +69,7 @@ class Bench:
         scorer: what judges.
         labels: photo's name -> its labelled type, if there are labels.
         folder: where the images go, in images/CELL/.
-        preset, network, exact, kernel, seed, solutions, batch_size: as in the flags.
+        preset, network, exact, kernel, models, seed, solutions, batch_size: as in the flags.
         smoke: few steps.
     """
 
@@ -83,6 +84,7 @@ class Bench:
     network: str | None
     exact: bool
     kernel: str
+    models: str | None
     seed: int
     solutions: int
     batch_size: int
@@ -93,25 +95,39 @@ def settings_of(bench: Bench, cell: Cell) -> dict[str, Any]:
     """Every setting of the cell's method; none for the real photo."""
     if cell.variant.method not in METHODS:
         return {}
-    return dataclasses.asdict(make_config(_setup(bench, cell.variant), operator_of(bench, cell)))
+    config = dataclasses.asdict(make_config(_setup(bench, cell.variant), operator_of(bench, cell)))
+    if not config.get("model"):
+        return config
+    return config | {"model_sha256": hashlib.sha256((Path(config["model"]) / "config.json").read_bytes()).hexdigest()[:16]}
 
 
 def _setup(bench: Bench, variant: Variant) -> Setup:
-    return Setup(variant.method, bench.preset, bench.network, bench.solutions, bench.exact, bench.smoke, variant.settings)
+    model = model_of(variant, bench.models)
+    settings = {**variant.settings, "model": model} if model else variant.settings
+    return Setup(variant.method, bench.preset, bench.network, bench.solutions, bench.exact, bench.smoke, settings)
 
 
 def operator_of(bench: Bench, cell: Cell) -> operators.Operator:
     return OPERATORS[cell.operator](bench.prior.info.resolution, cell.factor, cast(resample.Kernel, bench.kernel))
 
 
-def lacking(prior: Prior, cells: Sequence[Cell], kernel: str) -> dict[str, str]:
+def model_of(variant: Variant, models: str | None) -> str:
+    """The folder of a learned restorer's model: the one in `models` that its row names, or that the method does if it is there; ""
+    for the bundled one, and for what has no model."""
+    if METHODS.get(variant.method, (None, None))[1] is not Learned or (models is None and "model" not in variant.settings):
+        return ""
+    folder = Path(models or "models") / variant.settings.get("model", variant.method) / "model"
+    return str(folder) if folder.is_dir() or "model" in variant.settings else ""
+
+
+def lacking(prior: Prior, cells: Sequence[Cell], kernel: str, models: str | None) -> dict[str, str]:
     """Name of a cell -> why it cannot be run: a learned restorer that nobody trained for the prior and the operator."""
     found = {}
     for cell in cells:
         if METHODS.get(cell.variant.method, (None, None))[1] is Learned:
             operator = OPERATORS[cell.operator](prior.info.resolution, cell.factor, cast(resample.Kernel, kernel))
             try:
-                learned.find(cell.variant.method, prior, operator, cell.variant.settings.get("model", ""))
+                learned.find(cell.variant.method, prior, operator, model_of(cell.variant, models))
             except ValueError as error:
                 found[cell.name] = str(error)
     return found

@@ -74,6 +74,8 @@ class Settings:
         exact: Project each result onto the images that explain the measurement exactly, before it is clipped and rounded to 8 bits; with
             noise or blur this amplifies the noise.
         kernel: How the photos are made small.
+        models: Folder of trained networks for laren and glean, NAME/model each, as `train_laren.py --out=MODELS/NAME` leaves them. Default:
+            those that come with the package; models/ for laren_table4.
         baseline: The method that differences are taken from. Default: the suite's; the first.
         out: Folder for everything. Default: evaluation/NAME of the suite.
         seed: Another seed gives other starts and other noise.
@@ -96,6 +98,7 @@ class Settings:
     network: Literal["vgg", "features"] | None = None
     exact: bool = False
     kernel: str = "bicubic"
+    models: str | None = None
     baseline: str | None = None
     out: str | None = None
     seed: int = 0
@@ -167,7 +170,9 @@ def check(settings: Settings) -> None:
     flags.choose(settings.kernel, get_args(resample.Kernel), "kernel")
     flags.choose(settings.preset, {preset for _, kind in METHODS.values() for preset in kind.PRESETS}, "preset")
     flags.require(
-        settings, {"num_photos": 1, "seed": 0, "batch_size": 1, "num_solutions": 1}, ("data", "labels", "prior", "features", "out")
+        settings,
+        {"num_photos": 1, "seed": 0, "batch_size": 1, "num_solutions": 1},
+        ("data", "labels", "prior", "features", "models", "out"),
     )
 
 
@@ -200,7 +205,7 @@ def open_bench(settings: Settings, suite: Suite, prior: priors.Prior, params: di
     labels = labels_of(settings, scorer)
     if labels and not any(photos.names[i] in labels for i in indices):
         raise ValueError(f"{settings.labels}: expected names such as {photos.names[indices[0]]!r}, got {next(iter(labels))!r}")
-    how = (settings.preset, settings.network, settings.exact, settings.kernel)
+    how = (settings.preset, settings.network, settings.exact, settings.kernel, settings.models)
     shared = (settings.seed, suite.solutions, settings.batch_size, settings.smoke)
     return Bench(prior, params, photos, indices, scorer, labels, out, *how, *shared)
 
@@ -309,7 +314,7 @@ def run(settings: Settings) -> int:
     out = Path(settings.out or f"evaluation/{'smoke' if settings.smoke else settings.suite or 'comparison'}")
     if settings.suite == "rls_figure3":
         return _gaussianisation(prior, params, settings, out)
-    lacking = cells.lacking(prior, found, settings.kernel)
+    lacking = cells.lacking(prior, found, settings.kernel, settings.models)
     built = [cell for cell in found if cell.name not in lacking]
     if not built:
         return _nothing(suite, found, lacking, out)

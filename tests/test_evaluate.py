@@ -275,7 +275,31 @@ def test_a_suite_without_trained_methods_says_so(name, tmp_path, capsys):
     assert evaluate.run(Settings(suite=name, out=str(tmp_path / "out"))) == 0
     assert {"table.md", "index.html", "results.csv"} <= {path.name for path in (tmp_path / "out").iterdir()}
     text = capsys.readouterr().out
-    assert "train one with experiments/train_laren.py" in text and (name == "laren_figure7" or "As printed, other data" in text)
+    assert "train_laren.py" in text and (name == "laren_figure7" or "As printed, other data" in text)
+
+
+def test_trained_models_have_their_rows(world, tmp_path):
+    """A row is restored by another row's model, or a model that was trained again goes on with the old one's rows."""
+    from jaxsr import learned, operators, priors
+
+    prior, params = priors.load_prior(str(world / "toy"))
+    side = prior.info.resolution
+    x2 = operators.downsample(2, image_shape=(side, side, 3))
+    sizes = learned.Sizes(blocks=1, width=4, growth=2, nodes=4, node_width=2, code_width=4, map_side=4)
+    for name in ("base", "glean"):
+        model = learned.bind(learned.sized(name, prior, params, x2, sizes), prior, x2)
+        init = jax.jit(model.init)(jax.random.key(0), params)
+        learned.save(tmp_path / "models" / name / "model", model, init, prior, params, x2, {"images": 0})
+    settings = Settings(suite="laren_table4", factors=(2,), prior=str(world / "toy"), data=str(world / "photos"), num_photos=2)
+    settings = dataclasses.replace(settings, models=str(tmp_path / "models"), out=str(tmp_path / "out"))
+    assert evaluate.run(settings) == 0
+    text = (tmp_path / "out" / "table.md").read_text()
+    lines = {line.split("|")[1].strip(): line for line in reversed(text.splitlines()) if line.startswith("|")}  # ours above the printed
+    assert "| 2 |" in lines["Base"] and "| 2 |" in lines["GLEAN"] and "got nothing there" in lines["GDM (HMRR)"]
+    card = tmp_path / "models" / "base" / "model" / "config.json"
+    card.write_text(card.read_text().replace('"images": 0', '"images": 1'))
+    with pytest.raises(ValueError, match="another"):
+        evaluate.run(settings)
 
 
 def test_other_operators_than_downsampling(world, tmp_path):
