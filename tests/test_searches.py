@@ -71,7 +71,7 @@ def test_every_method_takes_every_linear_operator(name, what):
 
 
 def test_rlse_says_how_else_a_measurement_enters_the_discriminator():
-    with pytest.raises(ValueError, match=r'needs measurements \[h, w, c\], got \(96,\): use entry="pinv"'):
+    with pytest.raises(ValueError, match=r'needs measurements \[h, w, 1 or 3\], got \(96,\): use entry="pinv"'):
         METHODS["rlse"][0](toy.prior(), OPERATORS["compressed sensing"](), RLSE())
 
 
