@@ -348,7 +348,7 @@ def test_latents_that_are_no_point_of_the_space(space, latent, message):
 def test_a_start_in_each_space_draws_the_same_image():
     """z, its w, w+ and w+ with the noise maps are one solution."""
     latent = {"z": toy._sample(jax.random.key(7), None)}
-    for space in explore.SPACES:
+    for space in [name for name in explore.SPACES if name != "styles"]:  # which the toy lacks: test_styles_are_explored
         told = explore.problem(toy.prior(), toy.operator(), Config(space=space, perceptual="discriminator"))
         start: Start = explore.start(toy.prior(), space, params(), latent)
         np.testing.assert_allclose(told.draw(params(), start.noise, start.latent), toy._decode(params(), latent["z"]), atol=1e-5)
