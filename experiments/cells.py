@@ -1,7 +1,6 @@
 """One cell of an evaluation, a method at a factor under a degradation, over many photos: restored, written, scored, a row a photo."""
 
 import dataclasses
-import hashlib
 import re
 import time
 import zlib
@@ -13,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from scores import Scorer
-from setups import OPERATORS, Setup, make_config, make_solve
+from setups import OPERATORS, Setup, make_solve, values_of
 from suites import Variant
 
 from jaxsr import data, degradations, images, learned, operators, resample
@@ -95,10 +94,7 @@ def settings_of(bench: Bench, cell: Cell) -> dict[str, Any]:
     """Every setting of the cell's method; none for the real photo."""
     if cell.variant.method not in METHODS:
         return {}
-    config = dataclasses.asdict(make_config(_setup(bench, cell.variant), operator_of(bench, cell)))
-    if not config.get("model"):
-        return config
-    return config | {"model_sha256": hashlib.sha256((Path(config["model"]) / "config.json").read_bytes()).hexdigest()[:16]}
+    return values_of(_setup(bench, cell.variant), operator_of(bench, cell))
 
 
 def _setup(bench: Bench, variant: Variant) -> Setup:

@@ -161,7 +161,7 @@ def make_problem(prior: Prior, operator: operators.Operator, settings: Settings)
 
 def describe(prior: Prior, params: Params, photo: Photo, problem: Problem, values: dict, settings: Settings) -> dict:
     """What config.json holds; a folder with other "settings" is refused."""
-    fixed = {name: value for name, value in dataclasses.asdict(settings).items() if name not in ("out", "progress", "force")}
+    fixed = {name: value for name, value in dataclasses.asdict(settings).items() if name not in ("out", "progress", "force", "chunk")}
     digest = inputs.digest(photo.y, photo.reference)
     return {
         "settings": {**fixed, "prior": prior.info.name, "prior_sha256": weights.digest(params), "photo_digest": digest},

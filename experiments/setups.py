@@ -2,7 +2,9 @@
 
 import dataclasses
 import functools
+import hashlib
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -80,6 +82,14 @@ def make_config(setup: Setup, operator: operators.Operator) -> Any:
     if setup.smoke:
         changed |= {f.name: SMOKE_STEPS for f in dataclasses.fields(config) if f.name.endswith("steps")}
     return dataclasses.replace(config, **changed)
+
+
+def values_of(setup: Setup, operator: operators.Operator) -> dict[str, Any]:
+    """Every setting that a result depends on, in JSON's types; a model's is the digest of its card too, since a folder can be trained anew."""
+    values = dataclasses.asdict(make_config(setup, operator))
+    if values.get("model"):
+        values["model_sha256"] = hashlib.sha256((Path(values["model"]) / "config.json").read_bytes()).hexdigest()[:16]
+    return values
 
 
 def make_solve(prior: Prior, params: Params, operator: operators.Operator, setup: Setup) -> tuple[Solve, Params]:

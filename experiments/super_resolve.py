@@ -130,7 +130,7 @@ def make_solve(prior: Prior, params: Params, operator: operators.Operator, setti
     names = (settings.method, settings.preset, settings.network, settings.num_solutions, settings.exact, settings.smoke)
     setup = Setup(*names, settings={"model": settings.model} if settings.model else {})
     solve, params = setups.make_solve(prior, params, operator, setup)
-    return solve, params, dataclasses.asdict(setups.make_config(setup, operator))
+    return solve, params, setups.values_of(setup, operator)
 
 
 def example_folder(prior: Path) -> str:

@@ -16,6 +16,7 @@ from jaxsr import weights
 from jaxsr.types import Image, Noise, Params, PRNGKey
 
 ASSETS = Path(__file__).parent / "assets"
+MODULATIONS = ("affine", "style")  # what StyleGAN2 and StyleGAN1 call the layers from a w to what it modulates with
 GENERATOR = ("mapping", "synthesis", "generator")  # where a prior's params hold the weights of its generator
 
 
@@ -162,18 +163,18 @@ def in_styles(prior: Prior) -> Prior:
 
 
 def synthesize_styles(prior: Prior, params: Params, styles: dict[str, jax.Array], noise: Noise) -> Image:
-    """The image [H, W, 3] of styles, as `Prior.styles` returns them, and noise maps."""
-    modulated = {**params, "synthesis": _modulated(params["synthesis"], styles)}
+    """The image [H, W, 3] of styles, as `Prior.styles` returns them, and noise maps: with a w of zeros each layer's bias is its style."""
+    modulated = {**params, "synthesis": with_layers(params["synthesis"], styles, lambda layer, style: {**layer, "bias": style})}
     return prior.synthesize(modulated, jnp.zeros((prior.info.num_layers, prior.info.w_dim)), noise)
 
 
-def _modulated(tree: Params, styles: dict[str, jax.Array], prefix: str = "") -> Params:
-    """The network whose modulations are these styles for a w of zeros: each its layer's bias."""
-    if prefix in styles:
-        return {**tree, "bias": styles[prefix]}
+def with_layers(tree: Params, values: dict[str, Any], change: Callable[[Params, Any], Params], prefix: str = "") -> Params:
+    """The network with `change(layer, value)` in place of the layer at each path of `values`."""
+    if prefix in values:
+        return change(tree, values[prefix])
     if not isinstance(tree, dict):
         return tree
-    return {name: _modulated(branch, styles, f"{prefix}/{name}".lstrip("/")) for name, branch in tree.items()}
+    return {name: with_layers(branch, values, change, f"{prefix}/{name}".lstrip("/")) for name, branch in tree.items()}
 
 
 def latent_statistics(prior: Prior, params: Params, key: PRNGKey, *, num_samples: int = 100_000) -> dict[str, jax.Array]:

@@ -11,7 +11,7 @@ import optax
 from jaxsr import objectives, transforms
 from jaxsr.methods import _common
 from jaxsr.methods._perceptual import check_side, perceptual
-from jaxsr.priors import Prior, start_in_w, tile
+from jaxsr.priors import MODULATIONS, Prior, start_in_w, tile, with_layers
 from jaxsr.search import Phase, Solve
 from jaxsr.types import Image, Params
 
@@ -29,7 +29,6 @@ PAPER = {
     "network": lambda config, operator: "vgg" if _common.image_side(operator) > config.smallest else "features",
     "eps": 2e-3,
 }
-STYLES = ("affine", "style")  # what StyleGAN2 and StyleGAN1 call the layers from a code to a modulation
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,7 +124,7 @@ def _descent(length: float) -> optax.GradientTransformation:
 
 def _decode(prior: Prior, params: Params, latent: dict) -> Image:
     styles = latent.get("styles", {})
-    params = {**params, "synthesis": _moved(params["synthesis"], styles)} if styles else params
+    params = {**params, "synthesis": with_layers(params["synthesis"], styles, _moved)} if styles else params
     return prior.synthesize(params, tile(prior, latent["w_plus"]), prior.noise("const", params))
 
 
@@ -134,20 +133,16 @@ def _offsets(params: Params) -> dict[str, jax.Array]:
     leaves = jax.tree_util.tree_leaves_with_path(params["synthesis"])
     named = {jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in leaves}
     found = {path.removesuffix("/bias"): leaf for path, leaf in named.items() if path.split("/")[-1] == "bias"}
-    styles = {path: jnp.zeros((len(bias), 1)) for path, bias in found.items() if path.split("/")[-1] in STYLES}
+    styles = {path: jnp.zeros((len(bias), 1)) for path, bias in found.items() if path.split("/")[-1] in MODULATIONS}
     if not styles:
-        raise ValueError(f"method phased needs a style-based generator: params['synthesis'] has no layer named {' or '.join(STYLES)}")
+        raise ValueError(f"method phased needs a style-based generator: params['synthesis'] has no layer named {' or '.join(MODULATIONS)}")
     return styles
 
 
-def _moved(tree: Params, styles: dict[str, jax.Array], prefix: str = "") -> Params:
-    """The network with the moved modulations: a channel's code that went t along its row's direction adds t times the row's norm."""
-    if prefix in styles:
-        norms = transforms.norm(tree["kernel"].T)[:, 0] / math.sqrt(len(tree["kernel"]))  # as the equalised layer scales its kernel
-        return {**tree, "bias": tree["bias"] + styles[prefix][:, 0] * norms}
-    if not isinstance(tree, dict):
-        return tree
-    return {name: _moved(branch, styles, f"{prefix}/{name}".lstrip("/")) for name, branch in tree.items()}
+def _moved(layer: Params, offset: jax.Array) -> Params:
+    """A modulation whose codes moved: a channel's code that went t along its row's direction adds t times the row's norm."""
+    norms = transforms.norm(layer["kernel"].T)[:, 0] / math.sqrt(len(layer["kernel"]))  # as the equalised layer scales its kernel
+    return {**layer, "bias": layer["bias"] + offset[:, 0] * norms}
 
 
 def _multiscale(config: Any, compare: Any, params: Params, measured: Image, y: Image) -> tuple[jax.Array, dict]:

@@ -11,11 +11,10 @@ from flax import linen as nn
 from jax import lax
 
 from jaxsr.nets.progressive import Sizes
-from jaxsr.priors import Info, Prior
+from jaxsr.priors import MODULATIONS, Info, Prior
 from jaxsr.types import Noise, Params, PRNGKey
 
 SQRT2 = float(np.sqrt(2))
-MODULATIONS = ("affine", "style")  # what StyleGAN2 and StyleGAN1 call the layers from a w to what it modulates with
 Cut = tuple[jax.Array | None, jax.Array | None]  # what lies between two blocks: the feature map and the image so far
 
 

@@ -14,6 +14,7 @@ from jax.nn import softplus
 
 from jaxsr.nets import style_based, stylegan2
 from jaxsr.training.augment import adapt, augment
+from jaxsr.training.ema import averaged
 from jaxsr.types import Params, PRNGKey
 
 
@@ -189,7 +190,7 @@ def make_step(net: stylegan2.Config, config: Config, *, axis: str | None = None)
         if config.augment == "ada":
             p = adapt(state.ada_p, sign_real, images=config.batch, target=config.ada_target, ramp=config.ada_images)
             state = state._replace(ada_p=p)
-        state = state._replace(step=state.step + 1, ema=_averaged(config, state))
+        state = state._replace(step=state.step + 1, ema=averaged(config, state.step, state.ema, _generator(state.params)))
         log = {"loss_generator": loss_generator, "loss_discriminator": loss_discriminator, "sign_real": sign_real, "r1": r1}
         return state, log | {"path_mean": state.path_mean, "ada_p": state.ada_p}
 
@@ -250,13 +251,6 @@ def _r1_step(key: PRNGKey, share: _Share, state: State, photos: jax.Array) -> tu
         return _update_discriminator(_optimizer(config, config.r1_interval), state, grads), value
 
     return jax.lax.cond(state.step % config.r1_interval == 0, run, lambda state: (state, jnp.float32(jnp.nan)), state)
-
-
-def _averaged(config: Config, state: State) -> Params:
-    """The moving average of the generator; its half-life grows with what was seen."""
-    half_life = jnp.minimum(config.ema_images, config.ema_rampup * (state.step + 1) * config.batch)
-    keep = 0.5 ** (config.batch / half_life)
-    return jax.tree.map(lambda e, g: keep * e + (1 - keep) * g, state.ema, _generator(state.params))
 
 
 def _update_generator(optimizer: optax.GradientTransformation, state: State, grads: Params) -> State:

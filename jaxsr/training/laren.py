@@ -19,6 +19,7 @@ from jaxsr.learned import Model
 from jaxsr.methods._perceptual import deep_l2
 from jaxsr.operators import Operator
 from jaxsr.priors import Prior
+from jaxsr.training.ema import averaged
 from jaxsr.types import Images, Params, PRNGKey
 
 
@@ -150,7 +151,7 @@ def make_step(bound: Bound, config: Config, axis: str | None = None) -> Callable
         (value, terms), grads = mean(objective(state.params))
         updates, opt = _optimizer(config).update(grads, state.opt)
         params = optax.apply_updates(state.params, updates)
-        state = state._replace(params=params, opt=opt, ema=_averaged(config, state, params), step=state.step + 1)
+        state = state._replace(params=params, opt=opt, ema=averaged(config, state.step, state.ema, params), step=state.step + 1)
         state, judged = _discriminator_step(keys[1], bound, config, given, state, images, mean)
         return state, {"loss": value, **terms, **judged}
 
@@ -167,10 +168,3 @@ def _discriminator_step(
     updates, opt = _optimizer(config).update(grads, state.discriminator_opt)
     discriminator = optax.apply_updates(state.discriminator, updates)
     return state._replace(discriminator=discriminator, discriminator_opt=opt), {"loss_discriminator": value, "sign_real": sign}
-
-
-def _averaged(config: Config, state: State, params: Params) -> Params:
-    """The moving average of the weights; its half-life grows with what was seen."""
-    half_life = jnp.minimum(config.ema_images, config.ema_rampup * (state.step + 1) * config.batch)
-    keep = 0.5 ** (config.batch / half_life)
-    return jax.tree.map(lambda e, p: keep * e + (1 - keep) * p, state.ema, params)
