@@ -85,7 +85,7 @@ def make_config(setup: Setup, operator: operators.Operator) -> Any:
 
 
 def values_of(setup: Setup, operator: operators.Operator) -> dict[str, Any]:
-    """Every setting that a result depends on, in JSON's types; a model's is the digest of its card too, since a folder can be trained anew."""
+    """Every setting that a result depends on, in JSON's types; of a model also the digest of its card: a folder can be trained anew."""
     values = dataclasses.asdict(make_config(setup, operator))
     if values.get("model"):
         values["model_sha256"] = hashlib.sha256((Path(values["model"]) / "config.json").read_bytes()).hexdigest()[:16]
