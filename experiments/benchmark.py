@@ -11,13 +11,14 @@ Writes OUT/benchmark.json and prints three Markdown tables.
 2. Weights of its own for each photo. The tuning phases of rlse, rls_plus and iagan under each strategy of weights_benchmark.py.
 3. Memory and time. `jaxsr.restore` of 1, 8 and 64 photos, each in a process of its own whose compiled programs come from the cache.
 
-Table 2 on pbc64, 8x, 2 CPU cores that other work shared: milliseconds a photo for 8 on one device (temporary MB).
+Table 2 on pbc64, 8x, 2 quiet CPU cores: milliseconds a photo for 8 on one device (temporary MB); with one set of weights for all, RLS+ takes
+7, RLSE 7 and IAGAN 9.
 
     | | photo by photo | grouped convolution | layer by layer | patches |
     |---|---|---|---|---|
-    | RLS+ | 28 (18) | 57 (137) | 28 (64) | 47 (154) |
-    | RLSE | 43 (21) | 81 (146) | 57 (99) | 75 (158) |
-    | IAGAN | 19 (18) | 40 (136) | 20 (60) | 32 (152) |
+    | RLS+ | 13 (18) | 28 (137) | 13 (64) | 21 (154) |
+    | RLSE | 21 (21) | 40 (146) | 27 (99) | 32 (158) |
+    | IAGAN | 16 (18) | 35 (136) | 17 (60) | 28 (152) |
 
 So `vmap` goes layer by layer on a CPU (`jaxsr.nets.convolution.RULES`), and `restore` gives each of its devices one photo at a time, in the
 memory of one. Accelerators, which were not measured, keep the grouped convolution.

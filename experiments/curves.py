@@ -58,7 +58,7 @@ def _dots(axes: Any, group: Sequence[Line], name: str) -> None:
 
 
 def _curves(axes: Any, group: Sequence[Line], name: str) -> None:
-    """A line a series over its weight, on a logarithmic axis that has room for 0."""
+    """A line a series over what it varies, on a logarithmic axis that has room for 0."""
     series = dict.fromkeys(line.cell.variant.at[0] for line in group if line.cell.variant.at)
     for label in series:
         points = sorted(
@@ -68,5 +68,5 @@ def _curves(axes: Any, group: Sequence[Line], name: str) -> None:
         axes.plot(x, y, "o-", label=label, markersize=3)
         axes.fill_between(x, [v.low for _, v in points], [v.high for _, v in points], alpha=0.2)
     axes.set_xscale("symlog", linthresh=1e-5)
-    axes.set_xlabel("weight", fontsize=8)
+    axes.set_xlabel("value", fontsize=8)
     axes.legend(fontsize=6)

@@ -1,7 +1,8 @@
 """The tables and figures of the papers, as data: which methods, at which factors, judged by what, and what the paper printed.
 
-Those of e-GLASS are made by `explore_benchmark.py` and `explore.py`. A learned restorer that is not trained keeps its row. Printed numbers
-are the papers' own, on data and weights that are not ours: they are set beside our figures, never mixed with them.
+Those of e-GLASS are made by `explore_benchmark.py` and `explore.py`, LAREN's Table II and Figure 7 by
+`disentangle.py`. A learned restorer that is not trained keeps its row. Printed numbers are the papers' own, on data and weights that are
+not ours: they are set beside our figures, never mixed with them.
 """
 
 import dataclasses
@@ -82,21 +83,37 @@ RLSE, RLSE_SCALED = Variant("RLSE", "rlse"), Variant("RLSE scaled", "rlse", {"pr
 _NETWORK = (
     "BRGM (preset code) and mGANprior see with the bundled feature network unless --network=vgg is given: feature distances favour them"
 )
-_LAREN4 = tuple(
-    Variant(label, "glean" if name == "glean" else "laren", {"model": name})
-    for label, name in {
-        "Base": "base",
-        "Base + W+": "base_w_plus",
-        "Base + S": "base_styles",
-        "GDM (VRR)": "gdm_vanilla",
-        "GDM (HMRR)": "gdm",
-        "GDM + CGM (VRR)": "cgm_vanilla",
-        "GDM + CGM (ReRR)": "laren",
-        "GLEAN": "glean",
-    }.items()
-)
-_LAREN4_NOTE = "each row is --models/NAME/model, as `train_laren.py --network=NAME --out=MODELS/NAME` leaves it"
 GLEAN, LAREN = Variant("GLEAN", "glean"), Variant("LAREN", "laren")
+
+
+def _trained(label: str, network: str, at: tuple[str, float] | None = None) -> Variant:
+    """The model in --models/NETWORK."""
+    return Variant(label, "glean" if network == "glean" else "laren", {"model": network}, at)
+
+
+_BASE, _GDM, _CGM = _trained("Base", "base"), _trained("GDM (HMRR)", "gdm"), _trained("GDM + CGM (ReRR)", "laren")
+_LAREN4 = (
+    _BASE,
+    _trained("Base + W+", "base_w_plus"),
+    _trained("Base + S", "base_styles"),
+    _trained("GDM (VRR)", "gdm_vanilla"),
+    _GDM,
+    _trained("GDM + CGM (VRR)", "cgm_vanilla"),
+    _CGM,
+    _trained("GLEAN", "glean"),
+)
+_LAREN_NOTE = "each row is --models/NAME/model, as `train_laren.py --network=NAME --out=MODELS/NAME` leaves it"
+_SWEPT = {"nodes": ("J", (16, 32, 64, 128)), "node_width": ("C", (2, 4, 8, 16)), "code_width": ("F", (16, 32, 64, 128))}
+_LAREN_SIZES = {"nodes": 64, "node_width": 8, "code_width": 64}
+_LAREN8 = tuple(
+    _trained(f"{letter} {size}", "laren" if size == _LAREN_SIZES[flag] else f"{flag}_{size}", (letter, size))
+    for flag, (letter, sizes) in _SWEPT.items()
+    for size in sizes
+)
+_LAREN8_NOTE = (
+    "J 64, C 8 and F 64 are --models/laren/model; any other is --models/FLAG_SIZE/model, such as nodes_16, as "
+    "`train_laren.py --nodes=16 --out=MODELS/nodes_16` leaves it (likewise --node_width for C, --code_width for F)"
+)
 
 FIDELITY = ("psnr", "ssim", "ms_ssim", "lpips_alex", "feature_distance", "type_agrees")
 REALISM = ("frechet_inception", "frechet_features", "kernel_features", "niqe", "top_octave_share")
@@ -220,11 +237,9 @@ SUITES = {
         ("psnr", "lpips_alex"),
         as_printed=(printed.LAREN1,),
     ),
-    "laren_table2": Suite("LAREN Table II: disentanglement of the codes", (LAREN,), (16,), "LAREN", (), as_printed=(printed.LAREN2,)),
     "laren_table3": Suite(
-        "LAREN Table III: parameters and modules", (LAREN,), (64,), "LAREN", ("psnr", "lpips_alex"), as_printed=(printed.LAREN3,)
+        "LAREN Table III: modules", (_BASE, _GDM, _CGM), (64,), "Base", ALL, as_printed=(printed.LAREN3,), note=_LAREN_NOTE
     ),
-    "laren_table4": Suite("LAREN Table IV: ablation", _LAREN4, (64,), "Base", ALL, as_printed=(printed.LAREN4,), note=_LAREN4_NOTE),
-    "laren_figure7": Suite("LAREN Figure 7: correlation of latent dimensions", (LAREN,), (16,), "LAREN", ("psnr",)),
-    "laren_figure8": Suite("LAREN Figure 8: the parameters J, C and F", (LAREN,), (16,), "LAREN", ("psnr", "lpips_alex")),
+    "laren_table4": Suite("LAREN Table IV: ablation", _LAREN4, (64,), "Base", ALL, as_printed=(printed.LAREN4,), note=_LAREN_NOTE),
+    "laren_figure8": Suite("LAREN Figure 8: the parameters J, C and F", _LAREN8, (64,), "J 64", ALL, note=_LAREN8_NOTE),
 }

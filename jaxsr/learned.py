@@ -143,16 +143,22 @@ def _laren(net: laren.Config, prior: Prior, operator: Operator) -> Model:
     def restore(key: PRNGKey, prior_params: Params, params: Params, y: Measurement) -> tuple[Image, Latent]:
         codes = laren.codes(net, params, seen(prior, operator, y))
         noise = codes.maps or prior.noise("random", prior_params, key)
-        statistics = prior_params["statistics"]
         if isinstance(codes.latent, dict):
-            mean = prior.styles(prior_params, tile(prior, statistics["w_mean"]))
+            mean = prior.styles(prior_params, tile(prior, prior_params["statistics"]["w_mean"]))
             styles = {path: mean[path] + codes.latent[path] for path in mean}
             return synthesize_styles(prior, prior_params, styles, noise), {"styles": styles, "noise": noise}
-        literal = net.space == "g" and net.graph.literal
-        w_plus = tile(prior, codes.latent if literal else statistics["w_mean"] + statistics["w_std"] * codes.latent)
+        w_plus = as_w_plus(net, prior, prior_params, codes.latent)
         return prior.synthesize(prior_params, w_plus, noise), {"w_plus": w_plus, "noise": noise}
 
     return Model("laren", net, lambda key, prior_params: laren.init(key, net), restore)
+
+
+def as_w_plus(net: laren.Config, prior: Prior, prior_params: Params, latent: jax.Array) -> jax.Array:
+    """The codes [num_layers, w_dim] that the generator gets for a network's latent in any space but styles."""
+    if net.space == "g" and net.graph.literal:
+        return tile(prior, latent)
+    statistics = prior_params["statistics"]
+    return tile(prior, statistics["w_mean"] + statistics["w_std"] * latent)
 
 
 def _glean(net: glean.Config, prior: Prior, operator: Operator) -> Model:
