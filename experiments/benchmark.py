@@ -3,16 +3,17 @@
     python experiments/benchmark.py --out=benchmark          # an hour on 2 CPU cores, nearly all of it compiling
     python experiments/benchmark.py --smoke                  # seconds: a random toy prior, one row of each kind
 
-Writes OUT/benchmark.json and prints three Markdown tables.
+Writes OUT/benchmark.json and prints four Markdown tables.
 
 1. Steps. For each phase of each method and each batch size the compile seconds, first and again with the persistent cache, milliseconds a
    step (median, and half the range between the quartiles), GFLOP a step as the compiler counts them, the achieved GFLOP/s and its share of
    a 2048 x 2048 matrix product's rate.
 2. Weights of its own for each photo. The tuning phases of rlse, rls_plus and iagan under each strategy of weights_benchmark.py.
 3. Memory and time. `jaxsr.restore` of 1, 8 and 64 photos, each in a process of its own whose compiled programs come from the cache.
+4. Learned restorers. A pass and a training step of LAREN and GLEAN, and LAREN's relation (learned_benchmark.py).
 
-Table 2 on pbc64, 8x, 2 quiet CPU cores: milliseconds a photo for 8 on one device (temporary MB); with one set of weights for all, RLS+ takes
-7, RLSE 7 and IAGAN 9.
+Table 2 on pbc64, 8x, 2 quiet CPU cores: milliseconds a photo for 8 on one device (temporary MB); with one set of weights for all they take
+7, 7 and 9.
 
     | | photo by photo | grouped convolution | layer by layer | patches |
     |---|---|---|---|---|
@@ -41,6 +42,7 @@ from unittest import mock
 import flags
 import jax
 import jax.numpy as jnp
+import learned_benchmark
 import numpy as np
 import weights_benchmark
 from jax.experimental.compilation_cache import compilation_cache
@@ -57,7 +59,7 @@ REPEATS = 15
 SEARCHES = ("pulse", "brgm", "brgm_vi", "mganprior", "iagan", "phased", "rlse", "rls", "rls_plus")
 RESTORED = (("pulse", "latents"), ("rls", "latents"), ("rlse", "weights"), ("rls_plus", "weights"))
 PHOTOS, RESTORE_STEPS = (1, 8, 64), 10  # steps of each phase
-TITLES = {"steps": "Steps", "weights": "Weights of its own for each photo", "memory": "Memory and time"}
+TITLES = {"steps": "Steps", "weights": "Weights of its own for each photo", "memory": "Memory and time", "learned": "Learned restorers"}
 TOGETHER = 8  # photos in a batch of `restore`, its default; one row of each method has as many on a CPU too
 
 
@@ -68,9 +70,9 @@ class Settings:
     Attributes:
         prior: A bundled prior's name, or a folder. Default: the best bundled one; with --smoke a random toy.
         methods: Methods to measure in any table.
-        tables: Which tables to make: steps, weights, memory.
+        tables: Which tables to make: steps, weights, memory, learned.
         factor: Enlargement.
-        batch_sizes: Photos at once in the first two tables.
+        batch_sizes: Photos at once in all tables but memory.
         out: Folder for benchmark.json.
         smoke: One row of each kind, few repeats.
     """
@@ -221,6 +223,12 @@ def weights_table(settings: Settings, prior: priors.Prior, params: dict, operato
     return weights_benchmark.table(prior, params, operator, methods=methods, strategies=strategies, sizes=sizes, repeats=repeats)
 
 
+def learned_table(settings: Settings, prior: priors.Prior, params: dict, operator: operators.Operator, rate: float) -> Iterator[dict]:
+    """Rows of table 4."""
+    sizes, repeats = extent(settings)
+    return learned_benchmark.table(prior, params, operator, sizes=sizes, rate=rate, repeats=repeats, smoke=settings.smoke)
+
+
 def extent(settings: Settings) -> tuple[tuple[int, ...], int]:
     """Batch sizes, and repeats of each step."""
     return (settings.batch_sizes[:1], 2) if settings.smoke else (settings.batch_sizes, REPEATS)
@@ -255,14 +263,16 @@ def measurements(settings: Settings, source: str) -> Iterator[tuple[str, Any]]:
     rate = matrix_rate(512 if settings.smoke else 2048)
     device = f"{jax.device_count()} x {jax.devices()[0].device_kind}"
     yield from {"device": device, "prior": prior.info.name, "matrix_gflop_per_s": rate}.items()
-    if "steps" in settings.tables:
-        with tempfile.TemporaryDirectory() as cache:
-            cache_in(cache)
-            yield from (("steps", row) for row in step_table(settings, prior, params, operator, rate))
-    if "weights" in settings.tables:
-        with tempfile.TemporaryDirectory() as cache:
-            cache_in(cache)
-            yield from (("weights", row) for row in weights_table(settings, prior, params, operator))
+    made = {
+        "steps": lambda: step_table(settings, prior, params, operator, rate),
+        "weights": lambda: weights_table(settings, prior, params, operator),
+        "learned": lambda: learned_table(settings, prior, params, operator, rate),
+    }
+    for name, rows in made.items():
+        if name in settings.tables:
+            with tempfile.TemporaryDirectory() as cache:
+                cache_in(cache)
+                yield from ((name, row) for row in rows())
 
 
 def main(settings: Settings) -> int:

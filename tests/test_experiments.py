@@ -42,8 +42,9 @@ def test_benchmark_smoke(tmp_path):
     assert "| pulse | 1 | 1 |" in done.stdout
     assert "| rlse | 1 | layer by layer | yes |" in done.stdout
     assert "| pulse | latents | 2 |" in done.stdout
+    assert "| laren | pass | 1 |" in done.stdout
     tables = json.loads((tmp_path / "out" / "benchmark.json").read_text())
-    assert all(len(tables[name]) >= 1 for name in ("steps", "weights", "memory"))
+    assert all(len(tables[name]) >= 1 for name in ("steps", "weights", "memory", "learned"))
     assert all(row["peak_mb"] >= row["before_mb"] > 0 and row["ms_a_photo_step"] > 0 for row in tables["memory"])
 
 

@@ -82,14 +82,18 @@ def mean_relation(nodes: jax.Array, kernel: jax.Array, bias: jax.Array) -> jax.A
     return total / (count * (count - 1) / 2)
 
 
-def _row(i: jax.Array, first: jax.Array, second: jax.Array) -> jax.Array:
-    """The sum over j > i of relations."""
-    a = nn.relu(first + second)
-    positive = a > 0
+def pair_relation(logits: jax.Array) -> jax.Array:
+    """Eq. 1's relation r [..., D] of pairs from W [u; v] + b [..., D]."""
+    a = nn.relu(logits)
     squared = jnp.sum(a**2, -1, keepdims=True)
     scaled = a * jax.lax.rsqrt(jnp.where(squared > 0, squared, 1.0))  # at most 1: the exponential needs no shift
-    e = jnp.where(positive, jnp.exp(scaled), 0.0)
-    r = e / jnp.maximum(e.sum(-1, keepdims=True), 1.0)  # of a pair without any positive attribute, nothing
+    e = jnp.where(a > 0, jnp.exp(scaled), 0.0)
+    return e / jnp.maximum(e.sum(-1, keepdims=True), 1.0)  # of a pair without any positive attribute, nothing
+
+
+def _row(i: jax.Array, first: jax.Array, second: jax.Array) -> jax.Array:
+    """The sum over j > i of relations."""
+    r = pair_relation(first + second)
     return jnp.sum(jnp.where(jnp.arange(len(r))[:, None] > i, r, 0.0), 0)
 
 

@@ -1,0 +1,108 @@
+"""What learned restorers cost: a pass and a training step by batch size, and LAREN's relation held at once or a row of pairs at a time.
+
+`benchmark.py` prints the table. Networks are of the bundled models' sizes with random weights, the relation of the paper's: 18 layers of
+512, 64 nodes of 8.
+"""
+
+import functools
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from weights_benchmark import compiled, timed
+
+from jaxsr import learned
+from jaxsr.methods import _perceptual
+from jaxsr.nets import laren as net
+from jaxsr.operators import Operator
+from jaxsr.priors import Prior
+from jaxsr.training import laren
+from jaxsr.types import Params
+
+SIZES = learned.Sizes(blocks=4, width=32, growth=16, capped=True)
+GRAPH = net.Graph(512, 18, ((4, 4),))
+NETWORKS = ("laren", "glean")
+
+
+class Case(NamedTuple):
+    """A program to measure, for so many photos at once."""
+
+    network: str
+    what: str
+    photos: int
+    function: Callable
+    args: tuple
+
+
+def table(
+    prior: Prior, params: Params, operator: Operator, *, sizes: tuple[int, ...], rate: float, repeats: int, smoke: bool
+) -> Iterator[dict]:
+    """A row for each case."""
+    made = cases(prior, params, operator, sizes) if not smoke else passes("laren", prior, params, operator, sizes)
+    for case in made:
+        program, compile_s = compiled(case.function, *case.args)
+        [(seconds, spread)] = timed(functools.partial(program, *case.args), repeats=repeats)
+        flop = (program.cost_analysis() or {}).get("flops", float("nan"))
+        yield {
+            "network": case.network,
+            "what": case.what,
+            "photos": case.photos,
+            "compile_s": compile_s,
+            "ms": 1e3 * seconds,
+            "spread_ms": 1e3 * spread,
+            "photos_per_s": case.photos / seconds,
+            "gflop": flop / 1e9,
+            "share_of_matrix_rate": flop / seconds / 1e9 / rate,
+            "temporary_mb": getattr(program.memory_analysis(), "temp_size_in_bytes", float("nan")) / 1e6,
+        }
+
+
+def cases(prior: Prior, params: Params, operator: Operator, sizes: tuple[int, ...]) -> Iterator[Case]:
+    """Everything but of single photos in training, whose statistic over a batch would be nothing."""
+    for name in NETWORKS:
+        yield from passes(name, prior, params, operator, sizes)
+        yield from steps(name, prior, params, operator, [batch for batch in sizes if batch > 1])
+    yield from relations()
+
+
+def passes(name: str, prior: Prior, params: Params, operator: Operator, sizes: tuple[int, ...]) -> Iterator[Case]:
+    """From measurements to images."""
+    model = learned.bind(learned.sized(name, prior, params, operator, SIZES), prior, operator)
+    own = jax.jit(model.init)(jax.random.key(0), params)
+
+    def restored(params: Params, own: Params, ys: jax.Array) -> jax.Array:
+        return jax.vmap(lambda y: model.restore(jax.random.key(0), params, own, y)[0])(ys)
+
+    for batch in sizes:
+        yield Case(name, "pass", batch, restored, (params, own, jnp.full((batch, *operator.measurement_shape), 0.5)))
+
+
+def steps(name: str, prior: Prior, params: Params, operator: Operator, sizes: list[int]) -> Iterator[Case]:
+    """Training steps with every term of the loss, the perceptual one in the bundled network."""
+    model = learned.bind(learned.sized(name, prior, params, operator, SIZES), prior, operator)
+    bound, given = laren.Bound(model, prior, operator, "features"), params | _perceptual.load("features")
+    for batch in sizes:
+        config = laren.Config(batch=batch)
+        state = laren.begin(jax.random.key(0), bound, given, config)
+        photos = jnp.full((batch, prior.info.resolution, prior.info.resolution, 3), 127, jnp.uint8)
+        yield Case(name, "training step", batch, laren.make_step(bound, config), (state, given, photos))
+
+
+def relations() -> Iterator[Case]:
+    """Value and gradient of Eq. 1's mean relation, of one image."""
+    keys = jax.random.split(jax.random.key(0), 2)
+    nodes = jax.random.normal(keys[0], (GRAPH.nodes, GRAPH.node_width))
+    kernel = jax.random.normal(keys[1], (2 * GRAPH.node_width, GRAPH.attributes))
+    args: tuple[Any, ...] = (nodes, kernel, jnp.zeros(GRAPH.attributes))
+    for what, relation in (("relation, a row at a time", net.mean_relation), ("relation, all pairs at once", all_pairs)):
+        yield Case("laren", what, 1, jax.value_and_grad(lambda *args, f=relation: jnp.sum(f(*args) ** 2), (0, 1, 2)), args)
+
+
+def all_pairs(nodes: jax.Array, kernel: jax.Array, bias: jax.Array) -> jax.Array:
+    """`net.mean_relation` as it is printed: the relations of all pairs [J (J - 1) / 2, D] are held."""
+    width = nodes.shape[1]
+    first, second = nodes @ kernel[:width] + bias, nodes @ kernel[width:]
+    i, j = np.triu_indices(len(nodes), 1)
+    return jax.vmap(net.pair_relation)(first[i] + second[j]).mean(0)
