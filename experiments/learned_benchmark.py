@@ -1,4 +1,4 @@
-"""What learned restorers cost: a pass and a training step by batch size, and LAREN's relation held at once or a row of pairs at a time.
+"""What learned restorers cost: a pass and a training step by batch size, and LAREN's relation held at once or J pairs at a time.
 
 `benchmark.py` prints the table. Networks are of the bundled models' sizes with random weights, the relation of the paper's: 18 layers of
 512, 64 nodes of 8.
@@ -96,7 +96,7 @@ def relations() -> Iterator[Case]:
     nodes = jax.random.normal(keys[0], (GRAPH.nodes, GRAPH.node_width))
     kernel = jax.random.normal(keys[1], (2 * GRAPH.node_width, GRAPH.attributes))
     args: tuple[Any, ...] = (nodes, kernel, jnp.zeros(GRAPH.attributes))
-    for what, relation in (("relation, a row at a time", net.mean_relation), ("relation, all pairs at once", all_pairs)):
+    for what, relation in (("relation, J pairs at a time", net.mean_relation), ("relation, all pairs at once", all_pairs)):
         yield Case("laren", what, 1, jax.value_and_grad(lambda *args, f=relation: jnp.sum(f(*args) ** 2), (0, 1, 2)), args)
 
 

@@ -170,6 +170,31 @@ def test_codes_have_the_generators_shapes(name):
     assert all(np.abs(a - b).max() > 0 for a, b in zip(jax.tree.leaves(made), jax.tree.leaves(other), strict=True))
 
 
+def conv64(x, layer):
+    """3 x 3 with zeros around, float64: one product a tap."""
+    kernel, (h, w, _) = np.asarray(layer["kernel"], np.float64), x.shape
+    padded = np.pad(x, ((1, 1), (1, 1), (0, 0)))
+    return sum(padded[i : i + h, j : j + w] @ kernel[i, j] for i in range(3) for j in range(3)) + np.asarray(layer["bias"], np.float64)
+
+
+def test_trunk_is_esrgans():
+    """Blocks in another order, or with each other's weights, are another network; ESRGAN's are 0.2 of each residual, twice."""
+    config = encoder.Config(8, (5, 4), 6, blocks=2, width=6, growth=3)
+    net, image = encoder.Trunk(config), jax.random.normal(jax.random.key(0), (8, 8, 3))
+    params = jax.tree.map(lambda x: 3 * x, net.init(jax.random.key(1), image)["params"])
+    first = x = conv64(np.asarray(image, np.float64), params["first"])
+    for i in range(2):
+        y = x
+        for j in range(3):
+            layers, seen = jax.tree.map(lambda leaf, at=(i, j): leaf[at], params["blocks"]["dense"]), y
+            for k in range(4):
+                z = conv64(seen, layers[f"conv{k}"])
+                seen = np.concatenate([seen, np.where(z > 0, z, 0.2 * z)], -1)
+            y = y + 0.2 * conv64(seen, layers["conv4"])
+        x = x + 0.2 * y
+    np.testing.assert_allclose(net.apply({"params": params}, image), first + conv64(x, params["last"]), rtol=1e-4, atol=1e-4)
+
+
 def sizes(tree):
     return {name: sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(part)) for name, part in tree.items()}
 

@@ -134,10 +134,13 @@ def begun(network="laren", config=CONFIG):
 def test_objective_is_the_papers():
     """A term on another scale, of another pair, or the saturating adversarial loss."""
     this, (prior, given), images = bound("laren"), prior_of(), jnp.asarray(photos(3), jnp.float32) / 255
-    value, terms = jax.jit(lambda p: laren.loss(jax.random.key(5), this, CONFIG, given, given["discriminator"], p, images))(fresh("laren"))
+    value, (terms, shown) = jax.jit(lambda p: laren.loss(jax.random.key(5), this, CONFIG, given, given["discriminator"], p, images))(
+        fresh("laren")
+    )
     ys = np.stack([degradations.quantise(X4(image)) for image in images])
     keys = jax.random.split(jax.random.key(5), 3)
     made = jnp.stack([this.model.restore(k, given, fresh("laren"), y)[0] for k, y in zip(keys, ys, strict=True)])
+    np.testing.assert_allclose(shown, made, atol=1e-5)
     net, params = metrics.load_features()
     maps = [np.stack([np.asarray(net.maps(params, x)[3], np.float64) for x in stack]) for stack in (made, images)]
     logits = np.asarray(prior.discriminate(given, made)[0], np.float64)
@@ -152,15 +155,16 @@ def test_objective_is_the_papers():
 
 
 def test_a_step_follows_its_gradients_and_leaves_the_generator():
-    """Adam's first step is the learning rate along the sign of the gradient; the discriminator judges what the moved network makes."""
+    """Adam's first step is the learning rate along the sign of the gradient; the discriminator judges the images of the same step."""
     this, (_, given), state, stock = bound("laren"), prior_of(), begun(), photos(4)
     step = jax.jit(laren.make_step(this, CONFIG))
     after, log = step(state, given, stock)
-    images, keys = jnp.asarray(stock, jnp.float32) / 255, jax.random.split(jax.random.fold_in(state.key, 0))
+    images, key = jnp.asarray(stock, jnp.float32) / 255, jax.random.fold_in(state.key, 0)
+    made = laren.restored(key, this, given, state.params, laren.measure(this, images))
     moves = (
-        (lambda p: laren.loss(keys[0], this, CONFIG, given, state.discriminator, p, images)[0], state.params, after.params, "loss"),
+        (lambda p: laren.loss(key, this, CONFIG, given, state.discriminator, p, images)[0], state.params, after.params, "loss"),
         (
-            lambda d: laren.discriminator_loss(keys[1], this, given, d, after.params, images)[0],
+            lambda d: laren.discriminator_loss(this, d, made, images)[0],
             state.discriminator,
             after.discriminator,
             "loss_discriminator",

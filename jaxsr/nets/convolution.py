@@ -19,6 +19,7 @@ from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
 Padding = tuple[tuple[int, int], tuple[int, int]]
+PIXELS = 1024  # of the maps whose patches are multiplied at once
 
 
 class Rule(NamedTuple):
@@ -103,20 +104,22 @@ def _plain_by_kernel(x: jax.Array, cotangent: jax.Array, *, padding: Padding) ->
 def patch_products(x: jax.Array, cotangent: jax.Array, shape: tuple[int, int, int, int], padding: Padding) -> jax.Array:
     """Sum over samples and pixels of patch [kh kw c] times cotangent [d]; x [n, h, w, c], cotangent [n, ho, wo, d] -> `shape`.
 
-    Samples one after the other, because the patches of one fit into the cache and those of a batch do not.
+    As many samples at a time as have `PIXELS` pixels: the patches of so many fit into the cache, and those of a batch do not.
     """
     kh, kw, c, d = shape
-    height, width = cotangent.shape[1:3]
+    n, height, width = cotangent.shape[:3]
+    group = max(g for g in range(1, n + 1) if n % g == 0 and (g == 1 or g * height * width <= PIXELS))
     padded = jnp.pad(x, ((0, 0), *padding, (0, 0)))
     wide = jnp.promote_types(x.dtype, jnp.float32)
 
-    def one(total: jax.Array, sample: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, None]:
-        image, out = sample
-        taps = [image[i : i + height, j : j + width] for i in range(kh) for j in range(kw)]
-        patches = jnp.concatenate(taps, -1).reshape(height * width, kh * kw * c)
-        return total + jnp.matmul(patches.T, out.reshape(height * width, d), preferred_element_type=wide), None
+    def some(total: jax.Array, samples: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, None]:
+        images, outs = samples
+        taps = [images[:, i : i + height, j : j + width] for i in range(kh) for j in range(kw)]
+        patches = jnp.concatenate(taps, -1).reshape(-1, kh * kw * c)
+        return total + jnp.matmul(patches.T, outs.reshape(-1, d), preferred_element_type=wide), None
 
-    total, _ = lax.scan(one, jnp.zeros((kh * kw * c, d), wide), (padded, cotangent))
+    images, outs = (a.reshape(n // group, group, *a.shape[1:]) for a in (padded, cotangent))
+    total, _ = lax.scan(some, jnp.zeros((kh * kw * c, d), wide), (images, outs))
     return total.reshape(shape).astype(x.dtype)
 
 

@@ -64,8 +64,8 @@ def mean_relation(nodes: jax.Array, kernel: jax.Array, bias: jax.Array) -> jax.A
     """Mean over pairs i < j of Eq. 1's relation r [D], the softmax over attributes of relu(W [u_i; v_j] + b), divided by its norm, with
     what is zero left out.
 
-    One row of pairs at a time, and again in the gradient, so that no more than J x D numbers are held: all pairs of the paper's sizes
-    would take 74 MB for each image.
+    The pairs of nodes k apart, around the circle, at a time, and again in the gradient, so that no more than J x D numbers are held: all
+    pairs of the paper's sizes would take 74 MB for each image.
 
     Args:
         nodes: [J, C].
@@ -73,12 +73,16 @@ def mean_relation(nodes: jax.Array, kernel: jax.Array, bias: jax.Array) -> jax.A
         bias: [D].
     """
     count, width = nodes.shape
-    first, second = nodes @ kernel[:width] + bias, nodes @ kernel[width:]
+    u, v = nodes @ kernel[:width] + bias, nodes @ kernel[width:]
+    ahead, number = jnp.concatenate([v, u]), jnp.arange(count)[:, None]
 
-    def row(total: jax.Array, i: jax.Array) -> tuple[jax.Array, None]:
-        return total + _row(i, first[i], second), None
+    def apart(total: jax.Array, k: jax.Array) -> tuple[jax.Array, None]:
+        """Node i with i + k; behind the last node, that with i + k - J, which comes first in the pair."""
+        logits = jnp.where(number < count - k, u, v) + jax.lax.dynamic_slice_in_dim(ahead, k, count)
+        twice = jnp.where(2 * k == count, 0.5, 1.0)  # half around the circle each pair comes up from both its nodes
+        return total + twice * pair_relation(logits).sum(0), None
 
-    total, _ = jax.lax.scan(jax.checkpoint(row), jnp.zeros(kernel.shape[1]), jnp.arange(count - 1))
+    total, _ = jax.lax.scan(jax.checkpoint(apart), jnp.zeros(kernel.shape[1]), jnp.arange(1, count // 2 + 1))
     return total / (count * (count - 1) / 2)
 
 
@@ -89,12 +93,6 @@ def pair_relation(logits: jax.Array) -> jax.Array:
     scaled = a * jax.lax.rsqrt(jnp.where(squared > 0, squared, 1.0))  # at most 1: the exponential needs no shift
     e = jnp.where(a > 0, jnp.exp(scaled), 0.0)
     return e / jnp.maximum(e.sum(-1, keepdims=True), 1.0)  # of a pair without any positive attribute, nothing
-
-
-def _row(i: jax.Array, first: jax.Array, second: jax.Array) -> jax.Array:
-    """The sum over j > i of relations."""
-    r = pair_relation(first + second)
-    return jnp.sum(jnp.where(jnp.arange(len(r))[:, None] > i, r, 0.0), 0)
 
 
 class Nodes(nn.Module):

@@ -99,8 +99,8 @@ def restored(key: PRNGKey, bound: Bound, given: Params, params: Params, ys: jax.
 
 def loss(
     key: PRNGKey, bound: Bound, config: Config, given: Params, discriminator: Params, params: Params, images: Images
-) -> tuple[jax.Array, dict[str, jax.Array]]:
-    """Eq. 5 of images [n, H, W, 3] in [0, 1] and its unweighted terms.
+) -> tuple[jax.Array, tuple[dict[str, jax.Array], Images]]:
+    """Eq. 5 of images [n, H, W, 3] in [0, 1]; its unweighted terms and the restored images.
 
     Args:
         given: params of the prior, and "perceptual".
@@ -115,14 +115,11 @@ def loss(
     if config.adversarial_weight:
         terms["adversarial"] = softplus(-_judge(bound, discriminator, made)).mean()
     value = terms["mse"] + config.perceptual_weight * terms["perceptual"] + config.adversarial_weight * terms["adversarial"]
-    return value, terms
+    return value, (terms, made)
 
 
-def discriminator_loss(
-    key: PRNGKey, bound: Bound, given: Params, discriminator: Params, params: Params, images: Images
-) -> tuple[jax.Array, jax.Array]:
+def discriminator_loss(bound: Bound, discriminator: Params, made: Images, images: Images) -> tuple[jax.Array, jax.Array]:
     """Mean of softplus(D(restored)) + softplus(-D(photo)), and the mean sign of the photos' logits."""
-    made = jax.lax.stop_gradient(restored(key, bound, given, params, measure(bound, images)))
     fake, real = (_judge(bound, discriminator, stack) for stack in (made, images))
     return softplus(fake).mean() + softplus(-real).mean(), jnp.sign(real).mean()
 
@@ -134,7 +131,7 @@ def _judge(bound: Bound, discriminator: Params, images: Images) -> jax.Array:
 def make_step(bound: Bound, config: Config, axis: str | None = None) -> Callable[[State, Params, jax.Array], tuple[State, dict]]:
     """The training step (state, given, photos uint8 [n, H, W, 3]) -> (state, logged scalars): pure, to be jitted.
 
-    The network's step comes before the discriminator's, each with numbers of its own.
+    The discriminator's step sees the images that the network's loss was taken of, as in GLEAN's release.
 
     Args:
         axis: the mapped axis that splits a batch of config.batch photos into n a member; None: n is config.batch. Gradients are averaged.
@@ -145,25 +142,24 @@ def make_step(bound: Bound, config: Config, axis: str | None = None) -> Callable
 
     def step(state: State, given: Params, photos: jax.Array) -> tuple[State, dict]:
         key = jax.random.fold_in(state.key, state.step)
-        keys = jax.random.split(key if axis is None else jax.random.fold_in(key, jax.lax.axis_index(axis)))
+        key = key if axis is None else jax.random.fold_in(key, jax.lax.axis_index(axis))
         images = photos.astype(jnp.float32) / 255
-        objective = jax.value_and_grad(lambda p: loss(keys[0], bound, config, given, state.discriminator, p, images), has_aux=True)
-        (value, terms), grads = mean(objective(state.params))
+        objective = jax.value_and_grad(lambda p: loss(key, bound, config, given, state.discriminator, p, images), has_aux=True)
+        (value, (terms, made)), grads = objective(state.params)
+        value, terms, grads = mean((value, terms, grads))
         updates, opt = _optimizer(config).update(grads, state.opt)
         params = optax.apply_updates(state.params, updates)
         state = state._replace(params=params, opt=opt, ema=averaged(config, state.step, state.ema, params), step=state.step + 1)
-        state, judged = _discriminator_step(keys[1], bound, config, given, state, images, mean)
+        state, judged = _discriminator_step(bound, config, state, made, images, mean)
         return state, {"loss": value, **terms, **judged}
 
     return step
 
 
-def _discriminator_step(
-    key: PRNGKey, bound: Bound, config: Config, given: Params, state: State, images: Images, mean: Callable
-) -> tuple[State, dict]:
+def _discriminator_step(bound: Bound, config: Config, state: State, made: Images, images: Images, mean: Callable) -> tuple[State, dict]:
     if not config.adversarial_weight:
         return state, {"loss_discriminator": jnp.float32(0), "sign_real": jnp.float32(0)}
-    objective = jax.value_and_grad(lambda d: discriminator_loss(key, bound, given, d, state.params, images), has_aux=True)
+    objective = jax.value_and_grad(lambda d: discriminator_loss(bound, d, made, images), has_aux=True)
     (value, sign), grads = mean(objective(state.discriminator))
     updates, opt = _optimizer(config).update(grads, state.discriminator_opt)
     discriminator = optax.apply_updates(state.discriminator, updates)
