@@ -149,7 +149,8 @@ def kept(odds: Sequence[np.ndarray], least_side: float = LEAST_SIDE) -> list[int
 
 def regress(ledger: Ledger, name: str, space: Space, params: Params, odds: np.ndarray, factors: Mapping[str, int], settings: Any) -> None:
     """Adds the rows of a space that are missing: importance of each entry and accuracy, a factor a row."""
-    todo = [factor for factor in factors if (name, factor) not in ledger.rows()]
+    done = ledger.rows()
+    todo = [factor for factor in factors if (name, factor) not in done]
     ends = round(settings.samples * settings.labelled)
     draw = jax.jit(jax.vmap(space.code, (None, 0)))
     for factor in tqdm(todo, desc=f"regressors of {name}", unit="factor", dynamic_ncols=True):
@@ -176,19 +177,20 @@ def of_photos(
     subject: Subject, params: Params, photos: np.ndarray | None, count: int, batch: int, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """z [n, H] and g [n, N H] of photos uint8 [n, R, R, 3], or of `count` images of the prior."""
-    both = jax.jit(jax.vmap(lambda params, image: jnp.concatenate(code_of(subject, params, image)), (None, 0)))
-    if photos is None:
-        image = spaces(subject, seed)["W"].image
-        rows, make = np.arange(count), lambda numbers: both(params, jax.vmap(image, (None, 0))(params, numbers))
-    else:
-        rows, make = photos, lambda shown: both(params, shown.astype(jnp.float32) / 255)
-    found = batched(make, rows, batch)
+    drawn = spaces(subject, seed)["W"].image
+
+    def both(params: Params, row: jax.Array) -> jax.Array:
+        return jnp.concatenate(code_of(subject, params, drawn(params, row) if photos is None else row.astype(jnp.float32) / 255))
+
+    rows = np.arange(count) if photos is None else photos
+    found = batched(functools.partial(jax.jit(jax.vmap(both, (None, 0))), params), rows, batch)
     width = subject.net.graph.width
     return found[:, :width], found[:, width:]
 
 
 def correlations(codes: np.ndarray) -> np.ndarray:
     """Absolute correlations [D, D] over rows; 0 with an entry that never changes, 1 with itself."""
+    codes = np.asarray(codes, np.float64)
     centred = codes - codes.mean(0)
     deviation = np.sqrt((centred**2).mean(0))
     scaled = centred / np.where(deviation > 1e-9 * np.maximum(1.0, np.abs(codes).max(0)), deviation, np.inf)

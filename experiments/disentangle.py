@@ -1,7 +1,7 @@
 """How well the codes of LAREN's GDM stand for one attribute each, beside W, W+ and styles; how they correlate; what its modules weigh.
 
     python experiments/disentangle.py --model=runs/laren/model --data=photos.tar --out=disentangle     # tables II and III, figure 7
-    python experiments/disentangle.py --tables=dci --samples=500000 --model=runs/laren/model           # the paper's count
+    python experiments/disentangle.py --tables=dci --samples=500000 --model=runs/laren/model --out=half_a_million   # the paper's count
     python experiments/disentangle.py --smoke                                                          # a random toy prior and model
 
 1. dci. Samples of W are drawn without truncation; W+ has each in all layers, S the styles that follow, and G what the model (its encoder,
@@ -12,8 +12,8 @@
 2. correlations. Absolute correlations of the entries of z (the encoder's) and of g over photos (--data, or images of the prior).
 3. sizes. Parameters of the modules for this prior, and at the paper's sizes.
 
-OUT gets table.md, correlations.png, rows.jsonl with a row for each space and factor, log_odds_W.npy and log_odds_G.npy; the same command
-again goes on.
+OUT gets dci.md, correlations.md, correlations.png and sizes.md; rows.jsonl with a row for each space and factor, log_odds_W.npy and
+log_odds_G.npy, so that the same command again goes on with table 1. Entries of 9,216 numbers and 500,000 samples need some 6 GB.
 Scores by J, C and F (Figure 8) and of the ablations (tables III and IV) are `evaluate.py --suite=laren_figure8`, `laren_table3` and
 `laren_table4`.
 """
@@ -38,7 +38,7 @@ from jaxsr.nets import encoder, laren
 from jaxsr.types import Params
 
 TABLES = ("dci", "correlations", "sizes")
-LEAST_LABELLED = 8  # samples at each end of a factor
+LEAST_LABELLED, LEAST_PHOTOS = 8, 3  # samples at each end of a factor; codes that have a correlation
 PAPER = laren.Graph(512, 18, tuple((4 << (i + 1) // 2, 4 << (i + 1) // 2) for i in range(17)))  # of a StyleGAN2 of 1,024 px
 PARTS = {"encoder": ("encoder",), "GDM": ("gdm",), "CGM": ("cgm", "maps")}
 PAPER_ENCODER = encoder.Config(16, (512, 512, 512), 512)
@@ -62,7 +62,7 @@ class Settings:
         data: Photos for the correlations: a folder, a .tar, or tfds:NAME@SPLIT. Default: images of the prior.
         num_photos: How many of them, the first.
         batch_size: Images at once.
-        out: Folder of the results.
+        out: Folder of the results. Default: disentangle, or disentangle_smoke.
         seed: Of samples and regressors.
         smoke: A few samples.
     """
@@ -80,7 +80,7 @@ class Settings:
     data: str | None = None
     num_photos: int = 1000
     batch_size: int = 50
-    out: str = "disentangle"
+    out: str | None = None
     seed: int = 0
     smoke: bool = False
 
@@ -90,7 +90,7 @@ def check(settings: Settings) -> None:
     for table in settings.tables:
         flags.choose(table, TABLES, "table")
     flags.choose(settings.operator, OPERATORS, "operator")
-    least = {"factor": 1, "samples": 1, "num_photos": 3, "batch_size": 1, "seed": 0}
+    least = {"factor": 1, "samples": 1, "num_photos": LEAST_PHOTOS, "batch_size": 1, "seed": 0}
     flags.require(settings, least, ("model", "prior", "features", "data", "out"))
     if not 0 < settings.labelled <= 0.5:
         raise ValueError(f"--labelled must be above 0 and at most 0.5, got {settings.labelled}")
@@ -99,16 +99,12 @@ def check(settings: Settings) -> None:
         raise ValueError(f"--samples must be at least {least_samples} for {LEAST_LABELLED} labels at each end, got {settings.samples}")
 
 
-def main() -> None:
-    flags.cache_compilations()
-    run(SETTINGS())
-
-
 def run(settings: Settings) -> None:
-    """Makes what is missing of the tables, writes table.md and prints it."""
+    """Makes the tables, goes on with what is there of the first, and prints each as it is done."""
     check(settings)
-    codes.check_regressors()
-    out = Path(settings.out)
+    if "dci" in settings.tables:
+        codes.check_regressors()
+    out = out_folder(settings)
     report.check_writable(out)
     if settings.smoke:
         settings = smoke(settings, out)
@@ -129,9 +125,15 @@ def run(settings: Settings) -> None:
         "correlations": lambda: correlations(subject, params, settings),
         "dci": lambda: disentanglement(ledger, subject, params, (reader, reading), settings),
     }
-    parts = [make() for table, make in made.items() if table in settings.tables]
-    report.write_text(out / "table.md", "\n".join([f"{folder}, {prior.info.name}, {operator.name}\n", *parts]))
-    print((out / "table.md").read_text(), end="")
+    for table, make in made.items():
+        if table in settings.tables:
+            text = f"{make()}\n{folder}, {prior.info.name}, {operator.name}\n"
+            report.write_text(out / f"{table}.md", text)
+            print(text)
+
+
+def out_folder(settings: Settings) -> Path:
+    return Path(settings.out or ("disentangle_smoke" if settings.smoke else "disentangle"))
 
 
 def smoke(settings: Settings, out: Path) -> Settings:
@@ -180,8 +182,10 @@ def _score(name: str, rows: Sequence[dict]) -> dict:
 
 def correlations(subject: codes.Subject, params: Params, settings: Settings) -> str:
     """Figure 7: a picture of both, and their means."""
-    out, source = Path(settings.out), settings.data
+    out, source = out_folder(settings), settings.data
     shown = None if source is None else data.prepare(source, subject.prior.info.resolution, out / "cache")[: settings.num_photos]
+    if shown is not None and len(shown) < LEAST_PHOTOS:
+        raise ValueError(f"{source}: expected at least {LEAST_PHOTOS} photos for correlations, got {len(shown)}")
     z, g = codes.of_photos(subject, params, shown, settings.num_photos, settings.batch_size, settings.seed)
     both = {"z": codes.correlations(z), "g": codes.correlations(g)}
     images.write(out / "correlations.png", _drawn(both))
@@ -214,7 +218,11 @@ def _count(tree: Params, held: Sequence[str]) -> int:
     return sum(int(np.prod(leaf.shape)) for name in held for leaf in jax.tree.leaves(tree.get(name, {})))
 
 
-SETTINGS = flags.define(Settings())
+def main(settings: Settings) -> None:
+    flags.cache_compilations()
+    run(settings)
+
 
 if __name__ == "__main__":
-    flags.run(main)
+    read_settings = flags.define(Settings())
+    flags.run(lambda: main(read_settings()))

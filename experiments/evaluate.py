@@ -75,7 +75,7 @@ class Settings:
             noise or blur this amplifies the noise.
         kernel: How the photos are made small.
         models: Folder of trained networks for laren and glean, NAME/model each, as `train_laren.py --out=MODELS/NAME` leaves them. Default:
-            those that come with the package; models/ for laren_table4.
+            those that come with the package; models/ for LAREN's ablations.
         baseline: The method that differences are taken from. Default: the suite's; the first.
         out: Folder for everything. Default: evaluation/NAME of the suite.
         seed: Another seed gives other starts and other noise.

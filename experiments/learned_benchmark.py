@@ -1,7 +1,7 @@
 """What learned restorers cost: a pass and a training step by batch size, and LAREN's relation held at once or J pairs at a time.
 
-`benchmark.py` prints the table. Networks are of the bundled models' sizes with random weights, the relation of the paper's: 18 layers of
-512, 64 nodes of 8.
+`benchmark.py` prints the table. Networks have random weights and the sizes that README names for a CPU, the relation the paper's: 18 layers
+of 512, 64 nodes of 8.
 """
 
 import functools
@@ -105,4 +105,4 @@ def all_pairs(nodes: jax.Array, kernel: jax.Array, bias: jax.Array) -> jax.Array
     width = nodes.shape[1]
     first, second = nodes @ kernel[:width] + bias, nodes @ kernel[width:]
     i, j = np.triu_indices(len(nodes), 1)
-    return jax.vmap(net.pair_relation)(first[i] + second[j]).mean(0)
+    return net.pair_relation(first[i] + second[j]).mean(0)

@@ -42,8 +42,8 @@ def test_correlations_are_numpys_and_finite():
     """An entry that never changes makes the whole figure NaN."""
     rows = np.random.default_rng(0).normal(size=(50, 6)) @ np.random.default_rng(1).normal(size=(6, 6)) + 5
     np.testing.assert_allclose(codes.correlations(rows), np.abs(np.corrcoef(rows, rowvar=False)), atol=1e-12)
-    constant = codes.correlations(np.concatenate([rows, np.full((50, 1), 0.1)], 1))
-    np.testing.assert_array_equal(constant[-1], [0, 0, 0, 0, 0, 0, 1])
+    constant = codes.correlations(np.concatenate([rows, np.full((50, 2), [0.1, 0.3])], 1).astype(np.float32))
+    np.testing.assert_array_equal(constant[-1], [0, 0, 0, 0, 0, 0, 0, 1])
     assert codes.summary(np.eye(5)) == {"mean": 0.0, "share above 0.5": 0.0, "mean of 1 to 20": 0.0}
 
 
@@ -82,7 +82,7 @@ def test_samples_of_the_spaces_are_of_one_image(run):
 def test_run_goes_on_after_a_kill(run, capsys):
     """Samples and regressors that were done are made again, or a lost chunk stays empty."""
     out, settings = run
-    before, rows = (out / "table.md").read_text(), (out / "rows.jsonl").read_text()
+    before, rows = (out / "dci.md").read_text(), (out / "rows.jsonl").read_text()
     odds = np.load(out / "log_odds_G.npy")
     held = np.load(out / "log_odds_G.npy", mmap_mode="r+")
     held[150:] = np.nan
@@ -91,9 +91,10 @@ def test_run_goes_on_after_a_kill(run, capsys):
     (out / "rows.jsonl").write_text("".join(lines[:-2]) + lines[-2][:40])
     disentangle.run(settings)
     np.testing.assert_array_equal(np.load(out / "log_odds_G.npy"), odds)
-    assert (out / "table.md").read_text() == before and "Table II" in before and "Figure 7" in before
-    assert "419,346" in before and "10,723,328" in before  # the modules at the paper's sizes
-    with pytest.raises(ValueError, match=r"another samples \(200 there, 300 now\)|another seed"):
+    assert (out / "dci.md").read_text() == before and "Table II" in before
+    assert "|correlation|" not in before and (out / "correlations.png").is_file()
+    assert all(count in (out / "sizes.md").read_text() for count in ("419,346", "10,723,328"))  # the modules at the paper's sizes
+    with pytest.raises(ValueError, match=r"another seed \(0 there, 1 now\)"):
         disentangle.run(dataclasses.replace(settings, seed=1))
 
 

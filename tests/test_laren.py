@@ -69,6 +69,7 @@ def slow_generate(g, params, codes):
 
 MODULES = {
     "GDM": (laren.Disentangle, slow_disentangle, (6,), {}),
+    "GDM of an even number of nodes": (laren.Disentangle, slow_disentangle, (6,), {"nodes": 4}),
     "GDM literal": (laren.Disentangle, slow_disentangle, (6,), {"literal": True}),
     "GDM vanilla": (laren.Disentangle, slow_disentangle, (6,), {"relations": "vanilla"}),
     "CGM": (laren.Generate, slow_generate, (4, 6), {}),
@@ -177,6 +178,13 @@ def conv64(x, layer):
     return sum(padded[i : i + h, j : j + w] @ kernel[i, j] for i in range(3) for j in range(3)) + np.asarray(layer["bias"], np.float64)
 
 
+def test_halving_is_a_convolution_of_stride_2():
+    """Every second number of the plain convolution, from the first one on, as PyTorch pads."""
+    layer, x = encoder.Conv(5, "float32", stride=2), jax.random.normal(jax.random.key(0), (8, 6, 3))
+    params = layer.init(jax.random.key(1), x)["params"] | {"bias": jnp.arange(5.0)}
+    np.testing.assert_allclose(layer.apply({"params": params}, x), conv64(np.asarray(x, np.float64), params)[::2, ::2], atol=1e-5)
+
+
 def test_trunk_is_esrgans():
     """Blocks in another order, or with each other's weights, are another network; ESRGAN's are 0.2 of each residual, twice."""
     config = encoder.Config(8, (5, 4), 6, blocks=2, width=6, growth=3)
@@ -245,6 +253,7 @@ def test_pixels_are_shuffled_as_in_pytorch():
 
 
 WRONG = {
+    "nodes": (lambda: graph(nodes=1), "nodes must be at least 2, got 1"),
     "widths": (lambda: encoder.Config(16, (4, 4), 6), "a width for 4, 8, ..., 16 pixels, got 2"),
     "outputs": (lambda: laren.Config(encoder.Config(8, (4, 4), 5), graph()), "an encoder of 6 outputs, got 5"),
     "maps of w": (lambda: laren.Config(NET, graph(), space="w"), "generated from codes g, not from w"),

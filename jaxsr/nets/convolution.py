@@ -1,9 +1,9 @@
 """The stride-1 convolution of every network here, with a gradient by the kernel that is fast on a CPU.
 
 XLA's CPU backend computes that gradient as a convolution whose window is the whole map: 3 to 20 GFLOP/s where the forward pass reaches 50.
-As one matrix product a sample, patches times cotangents, it reaches the forward pass's rate. The rule has to hold for forward mode (e-GLASS
-linearizes a generator) and twice over (R1 differentiates a gradient), which no `custom_vjp` allows, so the convolution and its gradient by
-the kernel are two bilinear primitives, which are each other's and their own transposes.
+As matrix products of a few samples each, patches times cotangents, it reaches the forward pass's rate. The rule has to hold for forward
+mode (e-GLASS linearizes a generator) and twice over (R1 differentiates a gradient), which no `custom_vjp` allows, so the convolution and
+its gradient by the kernel are two bilinear primitives, which are each other's and their own transposes.
 
 Photos with kernels of their own (the weights that RLSE, RLS+ and IAGAN tune, under vmap) go through `RULES`, by platform.
 """

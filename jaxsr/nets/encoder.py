@@ -47,11 +47,11 @@ class Conv(nn.Module):
     features: int
     dtype: str
     stride: int = 1
-    init: nn.initializers.Initializer = UNIFORM
+    kernel_init: nn.initializers.Initializer = UNIFORM
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        kernel = self.param("kernel", self.init, (3, 3, x.shape[-1], self.features)).astype(self.dtype)
+        kernel = self.param("kernel", self.kernel_init, (3, 3, x.shape[-1], self.features)).astype(self.dtype)
         bias = self.param("bias", nn.initializers.zeros, (self.features,)).astype(self.dtype)
         x = x.astype(self.dtype)[None]
         if self.stride == 1:

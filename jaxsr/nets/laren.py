@@ -54,6 +54,11 @@ class Graph:
     capped: bool = False
     literal: bool = False
 
+    def __post_init__(self):
+        for name, least in {"nodes": 2, "node_width": 1, "code_width": 1, "map_side": 1}.items():
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}")
+
     @property
     def attributes(self) -> int:
         """D."""
