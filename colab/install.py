@@ -24,14 +24,16 @@ if ROOT is None:
 sys.path.append(str(ROOT / "experiments"))
 
 
-def script(name, *flags):
-    """Runs a script of jaxsr in a process of its own and shows what it says as it says it."""
-    command = [sys.executable, str(ROOT / name), *flags]
+def script(name, *flags, quiet=False):
+    """Runs a script of jaxsr in a process of its own and shows what it says as it says it; quiet: its progress alone."""
+    command, line = [sys.executable, str(ROOT / name), *flags], ""
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         for line in process.stdout:
-            print(line.rstrip("\n"), end="\r" if "%|" in line else "\n")  # a progress bar stays on one line
+            bar = "%|" in line
+            if line.strip() and (bar or not quiet):
+                print(line.rstrip("\n"), end="\r" if bar else "\n")  # a progress bar stays on one line
     if process.returncode:
-        raise RuntimeError(f"{name} ended with status {process.returncode}: its last line says why")
+        raise RuntimeError(f"{name} ended with status {process.returncode}: {line.strip()}")
 
 
 import jax

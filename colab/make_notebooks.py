@@ -63,7 +63,8 @@ def executed(name: str, *, smoke: bool) -> nbformat.NotebookNode:
     for cell in book.cells:
         cell.metadata.pop("execution", None)
         if cell.cell_type == "code":
-            cell.outputs = [_settled(output) for output in cell.outputs if output.get("name") != "stderr"]
+            settled = [_settled(output) for output in cell.outputs if output.get("name") != "stderr"]
+            cell.outputs = [output for output in settled if output.get("text") != ""]
     book.cells.append(nbformat.v4.new_markdown_cell(_times(seconds), id=f"{name}_times"))
     book.metadata.pop("widgets", None)
     return book

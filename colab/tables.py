@@ -40,7 +40,7 @@ OUT = Path("tables") / f"{SUITE}_{Path(PHOTOS).stem}_{NUM_PHOTOS}"
 
 # %%
 what = ["--methods=bicubic,pulse", f"--factors={FACTOR}", "--smoke"] if SMOKE else [f"--suite={SUITE}", f"--num_photos={NUM_PHOTOS}"]
-script("experiments/evaluate.py", f"--data={PHOTOS}", f"--prior={PRIOR}", f"--out={OUT}", *what)
+script("experiments/evaluate.py", f"--data={PHOTOS}", f"--prior={PRIOR}", f"--out={OUT}", *what, quiet=True)
 Markdown((OUT / "table.md").read_text())
 
 # %% [markdown]
