@@ -29,7 +29,7 @@ import jax
 import numpy as np
 import printed
 from setups import OPERATORS
-from toy_prior import toy_prior
+from toy_prior import TOY_SIZES, toy_prior
 
 from jaxsr import data, images, learned, metrics, operators, plots, priors, report, resample, weights
 from jaxsr.ledger import Ledger
@@ -141,8 +141,7 @@ def smoke(settings: Settings, out: Path) -> Settings:
     toy = toy_prior(out / "toy")
     prior, params = priors.load_prior(toy)
     operator: operators.Operator = OPERATORS["downsample"](prior.info.resolution, 2, settings.kernel)
-    small = learned.Sizes(blocks=1, width=4, growth=2, nodes=4, node_width=2, code_width=4, map_side=4)
-    model = learned.bind(learned.sized("laren", prior, params, operator, small), prior, operator)
+    model = learned.bind(learned.sized("laren", prior, params, operator, TOY_SIZES), prior, operator)
     learned.save(out / "model", model, model.init(jax.random.key(0), params), prior, params, operator, {})
     changed = {"operator": "downsample", "factor": 2, "samples": 200, "labelled": 0.2, "regressor": "logistic", "data": None}
     return dataclasses.replace(settings, prior=str(toy), model=str(out / "model"), num_photos=50, **changed)

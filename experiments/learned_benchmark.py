@@ -1,7 +1,7 @@
 """What learned restorers cost: a pass and a training step by batch size, and LAREN's relation held at once or J pairs at a time.
 
-`benchmark.py` prints the table. Networks are small ones with random weights (`SIZES`), the relation has the paper's sizes: 18 layers of 512,
-64 nodes of 8. The compiler counts the FLOPs of a scan's body once, so those of the relation and the encoder are too few.
+`benchmark.py` prints the table. Networks are small, with random weights (`SIZES`); the relation has the paper's sizes: 18 layers of 512, 64
+nodes of 8. The compiler counts the FLOPs of a scan's body once, so those of the relation and the encoder are too few.
 """
 
 import functools

@@ -1,4 +1,4 @@
-"""A random prior for --smoke runs."""
+"""A random prior for --smoke runs, and the sizes of networks bound to it."""
 
 import dataclasses
 from pathlib import Path
@@ -6,8 +6,11 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from jaxsr import images, priors, weights
+from jaxsr import images, learned, priors, weights
 from jaxsr.nets import stylegan2
+
+# Of a learned restorer of the toy prior.
+TOY_SIZES = learned.Sizes(blocks=1, width=4, growth=2, nodes=4, node_width=2, code_width=4, map_side=4)
 
 
 def toy_prior(folder: Path) -> Path:

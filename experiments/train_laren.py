@@ -18,7 +18,7 @@ from typing import Literal
 import flags
 import numpy as np
 from setups import OPERATORS
-from toy_prior import toy_prior
+from toy_prior import TOY_SIZES, toy_prior
 
 from jaxsr import data, learned, operators, priors, report, resample
 from jaxsr.methods import _perceptual
@@ -61,7 +61,6 @@ SETTINGS = flags.define(Settings())
 SIZES = flags.define(learned.Sizes())
 CONFIG = flags.define(laren.Config())
 RUN = flags.define(loop.Run())
-SMOKE_SIZES = learned.Sizes(blocks=1, width=4, growth=2, nodes=4, node_width=2, code_width=4, map_side=4)
 
 
 def main() -> None:
@@ -73,7 +72,7 @@ def main() -> None:
     if settings.smoke:
         changed = {"prior": settings.prior or str(toy_prior(out / "toy")), "factor": 2, "val_photos": 4}
         settings = dataclasses.replace(settings, **changed)
-        sizes = dataclasses.replace(SMOKE_SIZES, literal=sizes.literal)
+        sizes = dataclasses.replace(TOY_SIZES, literal=sizes.literal)
         config, run = dataclasses.replace(config, batch=4), dataclasses.replace(run, total_images=16, tick_images=8)
     prior, params = priors.load_prior(settings.prior or priors.default_source())
     bound, network = bind(settings, prior, params, sizes)
