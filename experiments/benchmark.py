@@ -73,6 +73,7 @@ class Settings:
         tables: Which tables to make: steps, weights, memory, learned.
         factor: Enlargement.
         batch_sizes: Photos at once in all tables but memory.
+        precision: What convolutions compute in on an accelerator, in all tables but memory: float32, tf32 or bfloat16.
         out: Folder for benchmark.json.
         smoke: One row of each kind, few repeats.
     """
@@ -82,6 +83,7 @@ class Settings:
     tables: tuple[str, ...] = tuple(TITLES)
     factor: int = 8
     batch_sizes: tuple[int, ...] = (1, 8)
+    precision: flags.Precision = "float32"
     out: str = "benchmark"
     smoke: bool = False
 
@@ -258,11 +260,11 @@ def measurements(settings: Settings, source: str) -> Iterator[tuple[str, Any]]:
     if "memory" in settings.tables:
         with tempfile.TemporaryDirectory() as cache:
             yield from (("memory", row) for row in memory_table(settings, source, cache))
-    prior, params = priors.load_prior(source)
+    prior, params = priors.load_prior(source, dtype=flags.compute_in(settings.precision))
     operator = operators.downsample(settings.factor, image_shape=(prior.info.resolution, prior.info.resolution, 3))
     rate = matrix_rate(512 if settings.smoke else 2048)
     device = f"{jax.device_count()} x {jax.devices()[0].device_kind}"
-    yield from {"device": device, "prior": prior.info.name, "matrix_gflop_per_s": rate}.items()
+    yield from {"device": device, "precision": settings.precision, "prior": prior.info.name, "matrix_gflop_per_s": rate}.items()
     made = {
         "steps": lambda: step_table(settings, prior, params, operator, rate),
         "weights": lambda: weights_table(settings, prior, params, operator),

@@ -80,6 +80,7 @@ class Settings:
         out: Folder for everything. Default: evaluation/NAME of the suite.
         seed: Another seed gives other starts and other noise.
         batch_size: Photos at once; bounds the memory.
+        precision: What convolutions compute in on an accelerator: float32, tf32 or bfloat16, the faster the coarser.
         num_solutions: Results for each photo. Default: the suite's; 1.
         smoke: A few samples and steps, to see that everything runs.
     """
@@ -103,6 +104,7 @@ class Settings:
     out: str | None = None
     seed: int = 0
     batch_size: int = 8
+    precision: flags.Precision = "float32"
     num_solutions: int | None = None
     smoke: bool = False
 
@@ -221,7 +223,7 @@ def _drawn(prior: priors.Prior, params: dict, out: Path) -> str:
 
 def describe(settings: Settings, suite: Suite, found: Sequence[Cell], bench: Bench) -> tuple[dict, dict]:
     """What all rows of a folder have in common, and what else config.json holds."""
-    fixed = {name: getattr(settings, name) for name in ("preset", "network", "exact", "kernel", "seed", "smoke")}
+    fixed = {name: getattr(settings, name) for name in ("preset", "network", "exact", "kernel", "precision", "seed", "smoke")}
     fixed |= {"prior": bench.prior.info.name, "prior_sha256": weights.digest(bench.params), "solutions": suite.solutions}
     stamps = "\n".join(bench.photos.stamps[i] for i in bench.indices)
     fixed |= {"photos": hashlib.sha256(stamps.encode()).hexdigest()[:16], "num_photos": len(bench.indices)}
@@ -309,7 +311,7 @@ def main() -> int:
 def run(settings: Settings) -> int:
     """The whole evaluation; the exit status is 1 when no photo has a result. Raises ValueError before any long work."""
     check(settings)
-    prior, params = priors.load_prior(settings.prior or priors.default_source())
+    prior, params = priors.load_prior(settings.prior or priors.default_source(), dtype=flags.compute_in(settings.precision))
     suite, found = plan(settings, prior.info.resolution)
     out = Path(settings.out or f"evaluation/{'smoke' if settings.smoke else settings.suite or 'comparison'}")
     if settings.suite == "rls_figure3":

@@ -14,12 +14,14 @@ import types
 import typing
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn
 
 from absl import app, logging
 from absl import flags as absl_flags
 
 FLAGS = absl_flags.FLAGS
+Precision = Literal["float32", "tf32", "bfloat16"]
+PRECISIONS: tuple[Precision, ...] = typing.get_args(Precision)
 HELP = {"--help", "-help", "-h", "--h", "-?"}
 
 absl_flags.disclaim_key_flags()  # the flags defined here belong to the experiment, so that its --help lists them
@@ -182,6 +184,17 @@ def cache_compilations() -> None:
             return
         jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+
+
+def compute_in(precision: Precision) -> str | None:
+    """Sets how precise an accelerator's float32 products are, which JAX leaves to the device; what a network's convolutions compute in
+    where that is not float32."""
+    import jax
+
+    if precision == "bfloat16":
+        return precision
+    jax.config.update("jax_default_matmul_precision", precision.replace("tf32", "tensorfloat32"))
+    return None
 
 
 def one_device_a_core() -> None:

@@ -75,6 +75,7 @@ class Settings:
         out: Folder for the results. Default: results (results_smoke with --smoke).
         seed: Another seed gives other random starts.
         batch_size: Photos at once; bounds the memory.
+        precision: What convolutions compute in on an accelerator: float32, tf32 or bfloat16, the faster the coarser.
         num_solutions: Results for each photo; number i is the one that --seed=SEED+i gives.
         fit: What to do with sides that no factor fits; references are always cropped.
         overwrite: Start anew in a folder that holds other results.
@@ -95,6 +96,7 @@ class Settings:
     out: str | None = None
     seed: int = 0
     batch_size: int = 8
+    precision: flags.Precision = "float32"
     num_solutions: int = 1
     fit: Literal["crop", "pad"] = "crop"
     overwrite: bool = False
@@ -141,7 +143,7 @@ def example_folder(prior: Path) -> str:
 
 def describe(source: str, prior: Prior, params: Params, values: dict, jobs: Sequence[Job], settings: Settings) -> dict:
     """What config.json holds. A run goes on only in a folder where "settings", and the "values" of each factor, are the same."""
-    names = ("method", "model", "preset", "network", "exact", "kernel", "factor", "fit", "seed", "num_solutions", "smoke")
+    names = ("method", "model", "preset", "network", "exact", "kernel", "factor", "fit", "seed", "precision", "num_solutions", "smoke")
     fixed = {name: getattr(settings, name) for name in names}
     packages = ("jaxsr", "jax", "jaxlib", "optax", "numpy", "pillow")
     return {
@@ -313,7 +315,7 @@ def main(settings: Settings) -> int:
     files = inputs.find_files(patterns, settings.reference)[: SMOKE_PHOTOS if settings.smoke else None]
     names = inputs.output_names(files, settings.num_solutions)
     flags.cache_compilations()
-    prior, params = priors.load_prior(source)
+    prior, params = priors.load_prior(source, dtype=flags.compute_in(settings.precision))
     fitter = inputs.make_fitter(
         prior.info.resolution, settings.kernel, settings.factor, settings.fit, references=any(file.is_reference for file in files)
     )

@@ -8,6 +8,7 @@ with the same command. Then: python experiments/train_flow.py --prior=runs/mine/
 """
 
 import dataclasses
+from typing import cast
 
 import flags
 import numpy as np
@@ -25,7 +26,7 @@ NAME = absl_flags.DEFINE_string("name", "mine", "Name of the prior.")
 DOMAIN = absl_flags.DEFINE_string("domain", "", "What the photos show, for the prior's card.")
 LICENCE = absl_flags.DEFINE_string("licence", "", "Licence of the photos, for the prior's card.")
 CREDIT = absl_flags.DEFINE_string("credit", "", "Whom to credit for the photos, for the prior's card.")
-PRECISION = absl_flags.DEFINE_enum("precision", "float32", ["float32", "tf32", "bfloat16"], "What convolutions compute in.")
+PRECISION = absl_flags.DEFINE_enum("precision", "float32", list(flags.PRECISIONS), "What convolutions compute in.")
 SMOKE = absl_flags.DEFINE_bool("smoke", False, "A few steps on generated pictures, to see that everything runs.")
 NET = flags.define(stylegan2.Config(resolution=64, z_dim=128, w_dim=128, mapping_layers=4, channel_base=4096, channel_max=256))
 CONFIG = flags.define(gan.Config())
@@ -33,13 +34,9 @@ RUN = flags.define(gan_loop.Run())
 
 
 def main() -> None:
-    import jax
-
     flags.cache_compilations()
     net, config, run = NET(), CONFIG(), RUN()
-    net = dataclasses.replace(net, dtype="bfloat16" if PRECISION.value == "bfloat16" else "float32")
-    if PRECISION.value != "bfloat16":
-        jax.config.update("jax_default_matmul_precision", PRECISION.value.replace("tf32", "tensorfloat32"))
+    net = dataclasses.replace(net, dtype=flags.compute_in(cast(flags.Precision, PRECISION.value)) or "float32")
     if SMOKE.value:
         net = dataclasses.replace(net, resolution=8, channels=(8, 8))
         config = dataclasses.replace(config, batch=4)

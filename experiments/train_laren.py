@@ -39,6 +39,7 @@ class Settings:
         operator: What the photos will lack: downsample, inpainting (the centre is hidden), motion_blur, gaussian_blur or grey.
         factor: Enlargement, for downsample.
         kernel: How photos are made small.
+        precision: What convolutions compute in on an accelerator: float32, tf32 or bfloat16, the faster the coarser.
         perceptual: Network of the perceptual term. Default: vgg where its weights are on this machine, else features (bundled).
         out: Folder for everything. Default: runs/laren, runs/laren_smoke.
         smoke: A few steps on generated pictures, to see that everything runs.
@@ -52,6 +53,7 @@ class Settings:
     operator: str = "downsample"
     factor: int = 8
     kernel: resample.Kernel = "bicubic"
+    precision: flags.Precision = "float32"
     perceptual: Literal["vgg", "features"] | None = None
     out: str | None = None
     smoke: bool = False
@@ -74,7 +76,7 @@ def main() -> None:
         settings = dataclasses.replace(settings, **changed)
         sizes = dataclasses.replace(TOY_SIZES, literal=sizes.literal)
         config, run = dataclasses.replace(config, batch=4), dataclasses.replace(run, total_images=16, tick_images=8)
-    prior, params = priors.load_prior(settings.prior or priors.default_source())
+    prior, params = priors.load_prior(settings.prior or priors.default_source(), dtype=flags.compute_in(settings.precision))
     bound, network = bind(settings, prior, params, sizes)
     sets = photos(settings, prior.info.resolution, out)
     size = prior.info.resolution
@@ -96,7 +98,7 @@ def check(settings: Settings) -> None:
 def bind(settings: Settings, prior: priors.Prior, params: Params, sizes: learned.Sizes) -> tuple[laren.Bound, Params]:
     """What is trained, and {"perceptual": ...}. Raises ValueError where the prior lacks what the network needs, or weights are missing."""
     operator: operators.Operator = OPERATORS[settings.operator](prior.info.resolution, settings.factor, settings.kernel)
-    net = learned.sized(settings.network, prior, params, operator, sizes)
+    net = learned.sized(settings.network, prior, params, operator, sizes, flags.compute_in(settings.precision) or "float32")
     network, weights = _perceptual_weights(settings, prior.info.resolution)
     return laren.Bound(learned.bind(net, prior, operator), prior, operator, network), weights
 

@@ -78,7 +78,6 @@ class Sizes:
         map_side: of the maps in place of noise, before they are resized.
         capped: whether maps of smaller layers have their own side instead.
         literal: LAREN's printed equations as they are.
-        dtype: what the encoder's convolutions compute in, "float32" or "bfloat16".
     """
 
     blocks: int = 23
@@ -90,7 +89,6 @@ class Sizes:
     map_side: int = 64
     capped: bool = False
     literal: bool = False
-    dtype: str = "float32"
 
 
 # Table IV of LAREN: what the network is, beside its sizes
@@ -105,8 +103,10 @@ VARIANTS: dict[str, dict[str, Any]] = {
 }
 
 
-def sized(name: str, prior: Prior, params: Params, operator: Operator, sizes: Sizes = Sizes()) -> laren.Config | glean.Config:
-    """The network `name`, "glean" or one of `VARIANTS`, for a prior and an operator.
+def sized(
+    name: str, prior: Prior, params: Params, operator: Operator, sizes: Sizes = Sizes(), dtype: str = "float32"
+) -> laren.Config | glean.Config:
+    """The network `name`, "glean" or one of `VARIANTS`, for a prior and an operator; its convolutions compute in `dtype`.
 
     Raises:
         ValueError: no such network, or a prior without a w space or of other images than the operator's.
@@ -117,7 +117,7 @@ def sized(name: str, prior: Prior, params: Params, operator: Operator, sizes: Si
     side, all_widths, layers = input_side(prior, operator), widths(prior, params), prior.info.num_layers
     outputs = prior.info.w_dim * (layers if name == "glean" else 1)
     seen_widths = all_widths[: (side // LEAST).bit_length()]
-    begin = encoder.Config(side, seen_widths, outputs, sizes.blocks, sizes.width, sizes.growth, sizes.dtype)
+    begin = encoder.Config(side, seen_widths, outputs, sizes.blocks, sizes.width, sizes.growth, dtype)
     if name == "glean":
         return glean.Config(begin, layers, all_widths)
     given = {field.name: getattr(sizes, field.name) for field in dataclasses.fields(laren.Graph) if hasattr(sizes, field.name)}

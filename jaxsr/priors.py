@@ -17,6 +17,7 @@ from jaxsr.types import Image, Noise, Params, PRNGKey
 
 ASSETS = Path(__file__).parent / "assets"
 MODULATIONS = ("affine", "style")  # what StyleGAN2 and StyleGAN1 call the layers from a w to what it modulates with
+DTYPES = ("float32", "bfloat16")
 GENERATOR = ("mapping", "synthesis", "generator")  # where a prior's params hold the weights of its generator
 
 
@@ -232,29 +233,43 @@ def prior_folder(source: str | Path) -> Path:
     )
 
 
-def load_prior(source: str | Path, *, label: int | None = None, truncation: float | None = None) -> tuple[Prior, Params]:
+def load_prior(
+    source: str | Path, *, label: int | None = None, truncation: float | None = None, dtype: str | None = None
+) -> tuple[Prior, Params]:
     """Loads a prior and its parameters, float32.
 
     Args:
         source: a bundled name (`bundled()`), or a folder written by ports/convert.py or by training.
         label: the class of a BigGAN, from 0. None: the one that config.json names; without any, the latent has the class's vector too.
         truncation: of a BigGAN's latent, above 0 and at most 1. None: the one in config.json.
+        dtype: what the convolutions of another network compute in, "float32" or "bfloat16", which accelerators are fast at; codes,
+            parameters and sums into RGB stay float32. None: the one in config.json.
 
     Raises:
         ValueError: neither such a name nor such a folder, an unknown architecture, arrays that do not fit the config (both are named), or
-            a label or truncation that the network does not know.
+            a label, truncation or dtype that the network does not know.
     """
     folder = prior_folder(source)
     config = weights.read_config(folder)
-    chosen = {name: value for name, value in {"label": label, "truncation": truncation}.items() if value is not None}
-    if chosen and config.get("architecture") != "biggan":
-        raise ValueError(f"{source}: expected no {' and no '.join(chosen)} for a {config.get('architecture')} prior, got {chosen}")
+    chosen = _chosen(source, config.get("architecture"), {"label": label, "truncation": truncation, "dtype": dtype})
     if chosen:
         config = config | {"net": config["net"] | chosen}
     prior, shapes = _build(folder, config)
     params, _ = weights.load(folder)
     _check_shapes(folder, shapes, {name: params.get(name) for name in shapes})
     return prior, params
+
+
+def _chosen(source: str | Path, architecture: str | None, asked: dict[str, Any]) -> dict[str, Any]:
+    """The settings of a network that were asked for. Raises ValueError for what it does not have."""
+    chosen = {name: value for name, value in asked.items() if value is not None}
+    unknown = [name for name in chosen if (name == "dtype") == (architecture == "biggan")]
+    if unknown:
+        told = {name: chosen[name] for name in unknown}
+        raise ValueError(f"{source}: expected no {' and no '.join(unknown)} for a {architecture} prior, got {told}")
+    if chosen.get("dtype", "float32") not in DTYPES:
+        raise ValueError(f"dtype must be one of {', '.join(DTYPES)}, got {chosen['dtype']!r}")
+    return chosen
 
 
 def _build(folder: Path, config: dict) -> tuple[Prior, dict]:

@@ -69,7 +69,7 @@ class Config:
     least_distance: float = 0.05
     reach: float = 1.0
     steps: int = 12
-    bisections: int = 10
+    bisections: int = 6
     corrections: int = 3
     most_directions: int = 64
     dense_limit: int = 1024

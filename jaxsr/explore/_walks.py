@@ -76,12 +76,23 @@ def at_distance(problem: Problem, params: Params, start: Start, y: Measurement, 
     away = _distance_of(problem, params, start)
 
     def one(ray: Rays) -> Ends:
-        path, _ = _WALKS[problem.config.way](problem, params, start, y, walk._replace(bound=jnp.inf), *ray)
+        path = _whole(problem, params, start, y, walk, ray)
         path, step = _cut(problem.config, away, path, distance)
         image = problem.draw(params, start.noise, unravel(path[-1]))
         return Ends(path, step, jnp.mean((problem.operator(image) - y) ** 2), image)
 
     return jax.lax.map(one, rays, batch_size=min(problem.config.chunk, len(rays.order)))
+
+
+def _whole(problem: Problem, params: Params, start: Start, y: Measurement, walk: Walk, ray: Rays) -> jax.Array:
+    """The path of a walk that goes on to walk.longest, feasible or not."""
+    if problem.config.way == "curved":
+        return _curved(problem, params, start, y, walk._replace(bound=jnp.array(jnp.inf)), *ray)[0]
+    return _line(problem.config, ravel_pytree(start.latent)[0], walk.longest, ray.vectors)
+
+
+def _line(config: Any, z0: jax.Array, length: jax.Array, ray: jax.Array) -> jax.Array:
+    return z0 + length * jnp.linspace(0.0, 1.0, config.steps + 1)[:, None] * ray
 
 
 def _cut(config: Any, away: Callable, path: jax.Array, distance: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -141,10 +152,10 @@ def _straight(
     def feasible(step: jax.Array) -> jax.Array:
         return jnp.mean((measure(z0 + step * ray) - y) ** 2) <= walk.bound
 
-    def march(state: tuple, step: jax.Array) -> tuple[tuple, None]:
-        low, alive = state
-        alive = alive & feasible(step)
-        return (jnp.where(alive, step, low), alive), None
+    def march(state: tuple) -> tuple:
+        i, _ = state
+        inside = feasible(part * (i + 1))
+        return jnp.where(inside, i + 1, i), inside
 
     def halve(_, state: tuple) -> tuple:
         low, high = state
@@ -152,11 +163,11 @@ def _straight(
         inside = feasible(middle)
         return jnp.where(inside, middle, low), jnp.where(inside, high, middle)
 
-    grid = walk.longest * jnp.arange(1, config.steps + 1) / config.steps
-    (low, _), _ = jax.lax.scan(march, (jnp.zeros(()), jnp.array(True)), grid)
-    high = jnp.minimum(low + walk.longest / config.steps, walk.longest)
+    part = walk.longest / config.steps
+    points, _ = jax.lax.while_loop(lambda state: state[1] & (state[0] < config.steps), march, (0, jnp.array(True)))
+    low, high = part * points, jnp.minimum(part * (points + 1), walk.longest)
     low, _ = jax.lax.fori_loop(0, config.bisections, halve, (low, high))
-    return z0 + low * jnp.linspace(0.0, 1.0, config.steps + 1)[:, None] * ray, low
+    return _line(config, z0, low, ray), low
 
 
 def _curved(
