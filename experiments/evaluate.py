@@ -46,7 +46,7 @@ from tqdm import tqdm
 
 from jaxsr import data, degradations, images, priors, report, resample, weights
 from jaxsr.ledger import Ledger
-from jaxsr.methods import METHODS
+from jaxsr.methods import METHODS, Learned
 
 WAIT = 1.0  # seconds between looks at what another process does
 SMOKE_PHOTOS = 4
@@ -59,7 +59,7 @@ class Settings:
     Attributes:
         suite: A table or figure of the papers; or give --methods.
         methods: Methods to compare: pulse, brgm, brgm_vi, mganprior, iagan, phased, rlse, rls, rls_plus, bicubic, bilinear, nearest,
-            reference (the real photo).
+            reference (the real photo), or, trained for the prior and the factor, laren and glean.
         factors: Enlargements. Default: the suite's, scaled to the prior; 8.
         operators: What is inverted: downsample, inpainting (the centre quarter is missing), motion_blur (an eighth of the side long, at 45
             degrees), gaussian_blur (sigma a 32nd of the side), grey. Default: the suite's; downsample. Only downsample has factors.
@@ -123,6 +123,7 @@ def plan(settings: Settings, resolution: int) -> tuple[Suite, list[Cell]]:
         suite = Suite("Comparison", tuple(Variant(name, name) for name in names), (), names[0], tuple(tables.COLUMNS))
     _check_preset(suite, settings.preset)
     suite = _overridden(suite, settings, resolution)
+    _check_used(suite, settings)
     for factor in suite.factors if "downsample" in suite.operators else ():
         if factor < 2:
             raise ValueError(f"expected factors of at least 2, got {factor}")
@@ -148,6 +149,19 @@ def _check_preset(suite: Suite, preset: str) -> None:
     if kinds and not any(preset in kind.PRESETS for kind in kinds):
         known = sorted({name for kind in kinds for name in kind.PRESETS})
         raise ValueError(f"--preset={preset}: none of the methods has it, expected {' or '.join(known)}")
+
+
+def _check_used(suite: Suite, settings: Settings) -> None:
+    """Raises ValueError for a flag that nothing in the suite reads."""
+    kinds = [METHODS[variant.method][1] for variant in suite.variants if variant.method in METHODS]
+    unused = {
+        "network": not any(hasattr(kind, "network") for kind in kinds) and "a method with a perceptual term",
+        "models": Learned not in kinds and "laren or glean",
+        "factors": "downsample" not in suite.operators and "the operator downsample",
+    }
+    for name, reader in unused.items():
+        if getattr(settings, name) is not None and reader:
+            raise ValueError(f"--{name} is for {reader}, of which there is none here: leave it out")
 
 
 def _overridden(suite: Suite, settings: Settings, resolution: int) -> Suite:
@@ -203,6 +217,7 @@ def open_bench(settings: Settings, suite: Suite, prior: priors.Prior, params: di
         raise ValueError(f"{source}: expected photos, got none")
     count = min(settings.num_photos, len(photos), SMOKE_PHOTOS if settings.smoke else len(photos))
     indices = [int(i) for i in np.linspace(0, len(photos) - 1, count).round()]
+    _check_readable(photos, indices)
     scorer = Scorer(prior.info.resolution, settings.features)
     labels = labels_of(settings, scorer)
     if labels and not any(photos.names[i] in labels for i in indices):
@@ -210,6 +225,16 @@ def open_bench(settings: Settings, suite: Suite, prior: priors.Prior, params: di
     how = (settings.preset, settings.network, settings.exact, settings.kernel, settings.models)
     shared = (settings.seed, suite.solutions, settings.batch_size, settings.smoke)
     return Bench(prior, params, photos, indices, scorer, labels, out, *how, *shared)
+
+
+def _check_readable(photos: data.Photos, indices: Sequence[int]) -> None:
+    """Raises ValueError, with the first one's reason, if no photo can be read; else reads no further than the first that can."""
+    first = None
+    for name, image in data.stream(photos, indices):
+        if not isinstance(image, Exception):
+            return
+        first = first or f"{name}: {image}"
+    raise ValueError(f"{photos.source}: expected photos, got {len(indices)} of which none can be read, the first: {first}")
 
 
 def _drawn(prior: priors.Prior, params: dict, out: Path) -> str:
@@ -318,6 +343,8 @@ def run(settings: Settings) -> int:
         return _gaussianisation(prior, params, settings, out)
     lacking = cells.lacking(prior, found, settings.kernel, settings.models)
     built = [cell for cell in found if cell.name not in lacking]
+    if not built and settings.methods:
+        raise ValueError(next(iter(lacking.values())))
     if not built:
         return _nothing(suite, found, lacking, out)
     bench = open_bench(settings, suite, prior, params, out)

@@ -128,7 +128,7 @@ def out_folder(settings: Settings) -> Path:
 
 def load(settings: Settings, source: str, resolution: int) -> Photo:
     """The photo and its measurement. Raises ValueError when it cannot be used."""
-    file = settings.input or settings.reference or str(_example(priors.prior_folder(source)))
+    file = settings.input or settings.reference or str(images.find(inputs.example_folder(source))[0])
     if Path(file).resolve().parent == out_folder(settings).resolve():
         raise ValueError(f"the photo {file} lies in the output folder: choose another --out")
     fitter = inputs.make_fitter(resolution, settings.kernel, settings.factor, "crop", references=settings.reference is not None)
@@ -143,12 +143,6 @@ def load(settings: Settings, source: str, resolution: int) -> Photo:
     if settings.reference:
         return Photo(file, operator, np.asarray(degradations.quantise(operator.apply(jnp.asarray(sharp)))), sharp)
     return Photo(file, operator, np.asarray(operator.apply(jnp.asarray(sharp))) if settings.operator in IDEMPOTENT else sharp, None)
-
-
-def _example(folder: Path) -> Path:
-    if not (folder / "examples").is_dir():
-        raise ValueError(f"the prior {folder.name} has no examples: give --input or --reference")
-    return images.find(folder / "examples")[0]
 
 
 def make_problem(prior: Prior, operator: operators.Operator, settings: Settings) -> Problem:

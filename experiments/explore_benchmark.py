@@ -176,8 +176,9 @@ def ways_rows(settings: Settings, condition: Condition, found: Around) -> Iterat
     at_start = float(np.mean((first - found.y) ** 2))
     for way, told in condition.problems.items():
         ways = explore.Directions(*(field[: settings.directions] for field in explore.directions(told, found.geometry)))
-        for share in settings.distances:
-            ends = explore.at_distance(told, found.params, found.start, y, found.geometry, ways, share)
+        all_ends = explore.at_distance(told, found.params, found.start, y, found.geometry, ways, settings.distances)
+        for i, share in enumerate(settings.distances):
+            ends = jax.tree.map(lambda field, i=i: field[:, i], all_ends)
             reached = np.isfinite(ends.step)
             changes = [np.mean((np.asarray(told.operator(image)) - first) ** 2) for image in ends.image[reached]]
             yield {

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
-from jaxsr import degradations, images, operators, resample
+from jaxsr import degradations, images, operators, priors, resample, weights
 
 REFERENCE_FACTOR = 8  # of a reference, when none is asked for
 LONGEST_STEM = 200  # bytes; file systems allow names of 255
@@ -32,6 +32,15 @@ class Fitter(NamedTuple):
     factor: int | None
     fit: Literal["crop", "pad"]
     operator: Callable[[int], operators.Operator]
+
+
+def example_folder(source: str) -> str:
+    """The folder of a prior's examples. Raises ValueError for what is no prior, or one without."""
+    folder = priors.prior_folder(source)
+    weights.read_config(folder)
+    if not (folder / "examples").is_dir():
+        raise ValueError(f"the prior {folder.name} has no examples: give --input or --reference")
+    return str(folder / "examples")
 
 
 class Photo(NamedTuple):

@@ -79,7 +79,7 @@ BRGM = Variant("BRGM", "brgm", {"preset": "code", "network": "features"})
 BRGM_SAMPLE = Variant("BRGM sample", "brgm_vi", {"network": "features"})
 PHASED, IAGAN = Variant("phased", "phased", {"network": "features"}), Variant("IAGAN", "iagan")
 MGANPRIOR = Variant("mGANprior", "mganprior", {"network": "features"})
-RLSE, RLSE_SCALED = Variant("RLSE", "rlse"), Variant("RLSE scaled", "rlse", {"preset": "scaled"})
+RLSE, RLSE_SCALED = Variant("RLSE", "rlse", {"preset": "paper"}), Variant("RLSE scaled", "rlse", {"preset": "scaled"})
 _NETWORK = (
     "BRGM (preset code) and mGANprior see with the bundled feature network unless --network=vgg is given: feature distances favour them"
 )
@@ -209,8 +209,8 @@ SUITES = {
     "rlse_table2": Suite(
         "RLSE Table 2: with and without the discriminator's semantic loss",
         (
-            Variant("without L_s", "rlse", {"semantic_weight": 0.0}),
-            Variant("with L_s", "rlse"),
+            Variant("without L_s", "rlse", {"preset": "paper", "semantic_weight": 0.0}),
+            Variant("with L_s", "rlse", {"preset": "paper"}),
             Variant("scaled, without L_s", "rlse", {"preset": "scaled", "semantic_weight": 0.0}),
             Variant("scaled, with L_s", "rlse", {"preset": "scaled"}),
         ),

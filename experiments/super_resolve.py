@@ -115,7 +115,7 @@ def check(settings: Settings) -> None:
         )
     if settings.model is not None and METHODS[settings.method][1] is not Learned:
         raise ValueError(f"--model={settings.model} is for laren and glean, not for {settings.method}: leave it out")
-    flags.require(settings, {"factor": 1, "seed": 0, "batch_size": 1, "num_solutions": 1}, ("input", "reference", "prior", "model", "out"))
+    flags.require(settings, {"factor": 2, "seed": 0, "batch_size": 1, "num_solutions": 1}, ("input", "reference", "prior", "model", "out"))
     report.check_writable(out_folder(settings))
 
 
@@ -133,12 +133,6 @@ def make_solve(prior: Prior, params: Params, operator: operators.Operator, setti
     setup = Setup(*names, settings={"model": settings.model} if settings.model else {})
     solve, params = setups.make_solve(prior, params, operator, setup)
     return solve, params, setups.values_of(setup, operator)
-
-
-def example_folder(prior: Path) -> str:
-    if not (prior / "examples").is_dir():
-        raise ValueError(f"the prior {prior.name} has no examples: give --input or --reference")
-    return str(prior / "examples")
 
 
 def describe(source: str, prior: Prior, params: Params, values: dict, jobs: Sequence[Job], settings: Settings) -> dict:
@@ -311,7 +305,7 @@ def summarise(run: report.Run, jobs: Sequence[Job], bad: Sequence[dict], prior: 
 def main(settings: Settings) -> int:
     check(settings)
     source = settings.prior or priors.default_source()
-    patterns = settings.input or (() if settings.reference else (example_folder(priors.prior_folder(source)),))
+    patterns = settings.input or (() if settings.reference else (inputs.example_folder(source),))
     files = inputs.find_files(patterns, settings.reference)[: SMOKE_PHOTOS if settings.smoke else None]
     names = inputs.output_names(files, settings.num_solutions)
     flags.cache_compilations()

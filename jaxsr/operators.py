@@ -34,6 +34,8 @@ class Operator(NamedTuple):
         image_shape: shape of an image, mostly (h, w, 3).
         measurement_shape: shape of a measurement.
         name: for reports.
+        onto_range: measurement -> the nearest one that an image can give, where arrays of the shape exist that none can and that are known
+            in closed form (a mask's hidden pixels, NaN included); else None.
 
     The three functions raise ValueError when an argument's shape is not the expected one.
     """
@@ -44,6 +46,7 @@ class Operator(NamedTuple):
     image_shape: Shape
     measurement_shape: Shape
     name: str
+    onto_range: CheckedFunction | None = None
 
     def __call__(self, x: AnyArray) -> jax.Array:
         """A(x), the measurement of an image."""
@@ -108,7 +111,32 @@ def linear(apply: Function, image_shape: Shape, *, name: str = "linear", pinv: F
     The adjoint is its transpose (`jax.linear_transpose`). Unless given, the pseudo-inverse is at most twice `iterations` steps of
     conjugate gradients, exact when A has few or well-conditioned singular values and otherwise a regularised one: components whose singular
     value is tiny are left out. It runs under jit, vmap and reverse-mode differentiation.
+
+    Raises:
+        ValueError: a function that is not linear (A(0) is not 0, or JAX knows no transpose), or returns more than one array.
     """
+    _check_linear(apply, image_shape, name)
+    return _operator(apply, image_shape, name, pinv, iterations)
+
+
+def _check_linear(apply: Function, image_shape: Shape, name: str) -> None:
+    if not hasattr(image_shape, "__len__") or not all(isinstance(side, numbers.Integral) for side in image_shape):
+        raise ValueError(f"{name}: expected an image_shape such as (64, 64, 3), got {image_shape!r}")
+    image = jax.ShapeDtypeStruct(tuple(image_shape), jnp.float32)
+    measurement = jax.eval_shape(apply, image)
+    if not isinstance(measurement, jax.ShapeDtypeStruct):
+        raise ValueError(f"{name}: expected a function that returns one array, got {type(measurement).__name__}")
+    try:
+        jax.eval_shape(jax.linear_transpose(apply, image), measurement)
+    except (NotImplementedError, TypeError, AssertionError) as error:
+        raise ValueError(f"{name}: expected a linear function, got one without a transpose ({str(error).splitlines()[0]})") from error
+    offset = float(jnp.abs(apply(jnp.zeros(image_shape))).max())
+    if offset != 0:
+        raise ValueError(f"{name}: expected a linear function, got one that makes {offset:g} of an image of zeros")
+
+
+def _operator(apply: Function, image_shape: Shape, name: str, pinv: Function | None = None, iterations: int = 200) -> Operator:
+    """`linear` of a function that is known to be."""
     image = jax.ShapeDtypeStruct(image_shape, jnp.float32)
     measurement_shape = jax.eval_shape(apply, image).shape
     transpose = jax.linear_transpose(apply, image)
@@ -129,9 +157,15 @@ def linear(apply: Function, image_shape: Shape, *, name: str = "linear", pinv: F
     )
 
 
+def _check_image(shape: Shape) -> None:
+    """Raises ValueError for what is no shape [h, w, c] of an image."""
+    if not (isinstance(shape, tuple | list) and len(shape) == 3 and all(isinstance(side, numbers.Integral) for side in shape)):
+        raise ValueError(f"expected an image_shape (height, width, channels), got {shape!r}")
+
+
 def identity(image_shape: Shape) -> Operator:
     """The image itself."""
-    return linear(lambda x: x, image_shape, name="identity", pinv=lambda y: y)
+    return _operator(lambda x: x, image_shape, "identity", lambda y: y)
 
 
 def _separable(rows: np.ndarray, columns: np.ndarray) -> Function:
@@ -153,13 +187,13 @@ def downsample(factor: int, *, image_shape: Shape, kernel: Kernel = "bicubic") -
     Raises:
         ValueError: unknown kernel, or a factor that does not divide both sides.
     """
+    _check_image(image_shape)
     height, width, _ = image_shape
     rows, columns = downsample_matrix(height, factor, kernel), downsample_matrix(width, factor, kernel)
     inverse_rows = _right_inverse(rows)
     inverse_columns = inverse_rows if width == height else _right_inverse(columns)
-    return linear(
-        _separable(rows, columns), image_shape, name=f"downsample {factor} {kernel}", pinv=_separable(inverse_rows, inverse_columns)
-    )
+    pinv = _separable(inverse_rows, inverse_columns)
+    return _operator(_separable(rows, columns), image_shape, f"downsample {factor} {kernel}", pinv)
 
 
 def blur(kernel: AnyArray, image_shape: Shape, boundary: Boundary = "reflect") -> Operator:
@@ -190,7 +224,7 @@ def blur(kernel: AnyArray, image_shape: Shape, boundary: Boundary = "reflect") -
         )
         return jnp.moveaxis(out[..., 0], 0, 2)
 
-    return linear(apply, image_shape, name="blur")
+    return _operator(apply, image_shape, "blur")
 
 
 def gaussian_blur(sigma: float, *, image_shape: Shape, boundary: Boundary = "reflect") -> Operator:
@@ -209,7 +243,7 @@ def motion_kernel(length: int, angle: float, direction: float = 0.0) -> np.ndarr
     It points `angle` degrees anticlockwise from the right. `direction` in [-1, 1] tilts the weights: 0 is even, 1 has all the weight at
     the front falling linearly to none at the back, -1 the reverse.
     """
-    if length < 3 or length % 2 == 0 or not -1 <= direction <= 1:
+    if not isinstance(length, numbers.Integral) or length < 3 or length % 2 == 0 or not -1 <= direction <= 1:
         raise ValueError(f"expected an odd length >= 3 and a direction in [-1, 1], got {length} and {direction}")
     radius = length // 2
     along = np.linspace(-radius, radius, 8 * length + 1)
@@ -232,7 +266,8 @@ def motion_blur(length: int, angle: float, *, image_shape: Shape, direction: flo
 def mask(mask: AnyArray, image_shape: Shape) -> Operator:
     """Inpainting: keeps the pixels where `mask` [h, w] is true and sets the others to zero, so a measurement is image-shaped.
 
-    The pseudo-inverse is the operator itself: A(A.pinv(y)) = y for every y that is zero where nothing was seen.
+    The pseudo-inverse is the operator itself: A(A.pinv(y)) = y for every y that is zero where nothing was seen. `jaxsr.restore` takes
+    photos whose hidden pixels hold anything.
 
     Raises:
         ValueError: a mask of another shape, or with other values than false and true, or 0 and 1.
@@ -243,14 +278,22 @@ def mask(mask: AnyArray, image_shape: Shape) -> Operator:
     if len(others):
         raise ValueError(f"expected a mask of 0 (hidden) and 1 (seen), got {others[0]:g}")
     keep = jnp.asarray(mask, jnp.float32)[:, :, None]
-    return linear(lambda x: x * keep, image_shape, name="mask", pinv=lambda y: y * keep)
+    seen = _checked(lambda y: jnp.where(keep > 0, y, 0.0), image_shape, "mask, onto_range")
+    return _operator(lambda x: x * keep, image_shape, "mask", lambda y: y * keep)._replace(onto_range=seen)
 
 
 def grey(image_shape: Shape) -> Operator:
-    """The luma (BT.601) of an image [h, w, 3], [h, w, 1]; the pseudo-inverse is exact."""
+    """The luma (BT.601) of an image [h, w, 3], [h, w, 1]; the pseudo-inverse is exact.
+
+    Raises:
+        ValueError: an image of another shape.
+    """
+    _check_image(image_shape)
+    if image_shape[2] != 3:
+        raise ValueError(f"expected images of 3 channels to make grey, got {image_shape[2]}")
     weights = np.asarray(LUMA, np.float32)[:, None]
     spread = weights.T / np.sum(weights**2)
-    return linear(lambda x: _einsum("hwc,cd->hwd", x, weights), image_shape, name="grey", pinv=lambda y: _einsum("hwd,dc->hwc", y, spread))
+    return _operator(lambda x: _einsum("hwc,cd->hwd", x, weights), image_shape, "grey", lambda y: _einsum("hwd,dc->hwc", y, spread))
 
 
 def _cosines(size: int) -> np.ndarray:
@@ -266,6 +309,9 @@ def compressed_sensing(key: PRNGKey, measurements: int, image_shape: Shape) -> O
     A A* = I, so the pseudo-inverse is the adjoint. Memory is that of the image and of one [h, h] and one [w, w] matrix, not of a dense
     [measurements, h w c] one (structurally random matrices: Do, Gan, Nguyen and Tran, IEEE TSP 60, 2012).
     """
+    _check_image(image_shape)
+    if not isinstance(key, jax.Array):
+        raise ValueError(f"expected a key of jax.random.key, got {key!r}")
     size = int(np.prod(image_shape))
     if not (isinstance(measurements, numbers.Integral) and 1 <= measurements <= size):
         raise ValueError(f"expected between 1 and {size} measurements, a whole number, got {measurements}")
@@ -278,7 +324,7 @@ def compressed_sensing(key: PRNGKey, measurements: int, image_shape: Shape) -> O
     def apply(x: jax.Array) -> jax.Array:
         return _einsum("dc,hwc->hwd", colours, transform(x * signs)).reshape(-1)[subset]
 
-    operator = linear(apply, image_shape, name=f"compressed sensing {measurements}")
+    operator = _operator(apply, image_shape, f"compressed sensing {measurements}")
     return operator._replace(pinv=operator.adjoint)
 
 
@@ -300,4 +346,5 @@ def compose(*operators: Operator) -> Operator:
             x = operator.apply(x)
         return x
 
-    return linear(apply, operators[0].image_shape, name=", then ".join(operator.name for operator in operators))
+    whole = _operator(apply, operators[0].image_shape, ", then ".join(operator.name for operator in operators))
+    return whole._replace(onto_range=operators[-1].onto_range)

@@ -5,6 +5,7 @@ A `Prior` is a bundle of pure functions; its parameters are always passed in. A 
 """
 
 import difflib
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -222,6 +223,8 @@ def prior_folder(source: str | Path) -> Path:
     Raises:
         ValueError: it is neither (with the nearest bundled name).
     """
+    if not isinstance(source, str | os.PathLike):
+        raise ValueError(f"expected a prior's name or folder, got {source!r}")
     if str(source) in bundled():
         return ASSETS / str(source)
     if Path(source).is_dir():

@@ -125,7 +125,8 @@ def check_writable(folder: str | os.PathLike) -> None:
         Path(folder).mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:
-        raise ValueError(f"cannot write into {folder}: {error.strerror}") from error
+        told = "expected a folder, got a file" if Path(folder).is_file() else error.strerror
+        raise ValueError(f"cannot write into {folder}: {told}") from error
 
 
 def open_run(

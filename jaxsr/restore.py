@@ -16,7 +16,7 @@ from tqdm import tqdm
 from jaxsr import search
 from jaxsr.types import Params, Result
 
-MOST = 16.0  # no noise or kernel takes an image in [0, 1] this far out of it
+MOST = 16.0  # times what the operator makes of white: no noise or kernel takes an image in [0, 1] this far out of it
 
 
 def restore(
@@ -46,7 +46,7 @@ def restore_batches(
     Args:
         solve: a method from `jaxsr.methods`; its compiled programs are kept, a second call with the same `solve` compiles nothing.
         params: the prior's parameters.
-        ys: [n, *solve.operator.measurement_shape], finite, nominally in [0, 1].
+        ys: [n, *solve.operator.measurement_shape], finite, of images in [0, 1]. What a mask hides may hold anything.
         seed: another seed gives other random starts; a number for all, or one for each measurement (several solutions of one photo).
         batch_size: photos at once, at most; bounds the memory.
         progress: a bar on stderr.
@@ -56,7 +56,7 @@ def restore_batches(
 
     Raises:
         ValueError: no bound method, a wrong shape, type or number, a seed that is no whole number of 32 bits, a batch_size below 1, no
-            measurement, an image with values far from [0, 1], or a measurement that is not finite (its index is named).
+            measurement, one of values far from those of images in [0, 1], or a measurement that is not finite (its index is named).
     """
     ys, seeds = _checked(solve, params, ys, seed, batch_size)
     return _batches(solve, params, ys, photo_keys(ys, seeds), rows_at_once(batch_size), progress)
@@ -91,27 +91,50 @@ def _checked(
         raise ValueError(f"expected a method bound to a prior and an operator, such as methods.pulse(prior, operator), got {solve!r}")
     if not isinstance(params, Mapping):
         raise ValueError(f"expected the prior's params, the second of what jaxsr.load_prior returns, got {type(params).__name__}")
-    if not np.issubdtype(np.asarray(ys).dtype, np.floating):
-        raise ValueError(f"expected floating-point measurements in [0, 1], got {np.asarray(ys).dtype}: divide 8-bit values by 255")
-    seeds = np.asarray(seed)
+    ys, seeds = _floats(ys), _array(seed, "seeds")
     if not np.issubdtype(seeds.dtype, np.integer) or seeds.min(initial=0) < 0 or seeds.max(initial=0) >= 2**32:
         raise ValueError(f"expected seeds that are whole numbers from 0 to 2^32 - 1, got {seed}")
-    ys = np.asarray(ys, np.float32)
     seeds = np.full(len(ys), seeds, np.uint32) if seeds.ndim == 0 else seeds.astype(np.uint32)
-    _check(ys, seeds, solve.operator.measurement_shape, batch_size)
+    _check(ys, seeds, solve.operator, batch_size)
+    if solve.operator.onto_range is not None:
+        ys = np.stack([np.asarray(solve.operator.onto_range(y)) for y in ys])
+    _check_values(ys, solve.operator)
     return ys, seeds
 
 
-def _check(ys: np.ndarray, seeds: np.ndarray, shape: tuple[int, ...], batch_size: int) -> None:
+def _array(values: Any, what: str) -> np.ndarray:
+    try:
+        return np.asarray(values)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"expected an array of {what}, got one that NumPy cannot make: {str(error).splitlines()[0]}") from error
+
+
+def _floats(ys: Any) -> np.ndarray:
+    found = _array(ys, "measurements")
+    if found.dtype.kind in "biu":
+        raise ValueError(f"expected floating-point measurements of images in [0, 1], got {found.dtype}: divide 8-bit values by 255")
+    if not np.issubdtype(found.dtype, np.floating) or found.ndim == 0:
+        raise ValueError(f"expected an array of floating-point measurements [n, ...], got {type(ys).__name__} of {found.dtype}")
+    return found.astype(np.float32)
+
+
+def _check(ys: np.ndarray, seeds: np.ndarray, operator: Any, batch_size: int) -> None:
+    shape = operator.measurement_shape
     if not isinstance(batch_size, numbers.Integral) or batch_size < 1:
         raise ValueError(f"expected batch_size of at least 1, a whole number, got {batch_size!r}")
     if ys.shape[1:] != tuple(shape) or len(ys) == 0:
         raise ValueError(f"expected measurements of shape (n, {', '.join(map(str, shape))}) with n >= 1, got {ys.shape}")
     if seeds.shape != (len(ys),):
         raise ValueError(f"expected one seed or {len(ys)}, one a measurement, got shape {seeds.shape}")
-    most = np.nanmax(np.abs(ys), initial=0.0, where=np.isfinite(ys)) if ys.ndim == 4 else 0.0
-    if most > MOST:
-        raise ValueError(f"expected measurements in [0, 1], got values up to {most:g}: divide 8-bit values by 255")
+
+
+def _check_values(ys: np.ndarray, operator: Any) -> None:
+    most = np.nanmax(np.abs(ys), initial=0.0, where=np.isfinite(ys))
+    if most > MOST:  # which most operators leave no photo
+        white = max(1.0, float(jnp.abs(operator(jnp.ones(operator.image_shape))).max()))
+        if most > MOST * white:
+            told = f"expected measurements of images in [0, 1], which reach {white:g} for white, got values up to {most:g}"
+            raise ValueError(f"{told}: divide 8-bit values by 255")
     bad = np.flatnonzero(~np.isfinite(ys).reshape(len(ys), -1).all(1))
     if len(bad):
         raise ValueError(f"expected finite measurements, got NaN or infinity in number {bad[0]} ({len(bad)} of {len(ys)} hold some)")

@@ -19,6 +19,7 @@ import tables
 from cells import Bench, Cell
 from evaluate import Settings
 from scores import COLUMNS
+from setups import Setup, make_config
 from suites import Suite, Variant
 
 from jaxsr import images, operators, report
@@ -40,6 +41,8 @@ def world(tmp_path_factory):
     for i in range(7):
         images.write(root / "photos" / f"p{i}.png", rng.uniform(size=(10, 12, 3)).astype(np.float32))
     (root / "photos" / "p7.png").write_bytes(b"no image")
+    (root / "damaged").mkdir()
+    (root / "damaged" / "p.png").write_bytes(b"no image")
     images.write(root / "photos" / "p8.png", rng.uniform(size=(6, 6, 3)).astype(np.float32))
     return root
 
@@ -132,6 +135,11 @@ def test_two_processes_share_a_folder(world, whole):
         (("--methods=pulse", "--factors=2"), "--data is missing"),
         (("--methods=rls", "--factors=2", "--data=photos"), "needs a flow"),
         ((), "give --suite or --methods"),
+        (("--methods=bicubic", "--network=vgg", "--data=photos"), "--network is for a method with a perceptual term, of which"),
+        (("--methods=pulse", "--models=models", "--data=photos"), "--models is for laren or glean, of which"),
+        (("--methods=pulse", "--operators=grey", "--factors=2", "--data=photos"), "--factors is for the operator downsample, of which"),
+        (("--methods=laren", "--factors=2", "--data=photos"), "no laren model for prior"),
+        (("--methods=bicubic", "--factors=2", "--data=damaged"), "damaged: expected photos, got 1 of which none can be read, the first: "),
     ],
 )
 def test_mistakes_are_one_line_before_any_work(arguments, words, world, monkeypatch):
@@ -150,6 +158,18 @@ def parsed(arguments):
     lists |= {name: (values.pop(name),) for name in ("degradations", "operators") if name in values}
     lists |= {"factors": tuple(int(f) for f in values.pop("factors").split(","))} if "factors" in values else {}
     return Settings(**lists, **values)
+
+
+@pytest.mark.parametrize("preset", ["paper", "code", "scaled"])
+@pytest.mark.parametrize("name", suites.SUITES)
+def test_no_row_of_a_suite_is_made_twice(name, preset):
+    """Breaks when a preset turns two rows of a table into one under two labels."""
+    x8 = operators.downsample(8, image_shape=(64, 64, 3))
+    variants = [variant for variant in suites.SUITES[name].variants if variant.method in METHODS]
+    made = [make_config(Setup(v.method, preset, settings=v.settings), x8) for v in variants]
+    series = [v.at and v.at[0] for v in variants]  # the curves of a figure may meet in a point
+    made = [repr((v.method, at, dataclasses.replace(c, preset="paper"))) for v, at, c in zip(variants, series, made, strict=True)]
+    assert len(made) == len(set(made))
 
 
 @pytest.mark.parametrize("resolution", [64, 1024])
@@ -335,11 +355,14 @@ def test_lists_are_read_as_people_write_them(given, words):
 def test_a_run_in_which_every_photo_fails_still_reports(world, tmp_path, capsys):
     """The reasons are then all that there is to say; the report must not fail over the results that it lacks."""
     (tmp_path / "bad").mkdir()
-    (tmp_path / "bad" / "a.png").write_bytes(b"no image")
+    images.write(tmp_path / "bad" / "a.png", np.zeros((4, 4, 3), np.float32))
     out = tmp_path / "out"
     settings = Settings(methods=("bicubic",), factors=(2,), prior=str(world / "toy"), data=str(tmp_path / "bad"), out=str(out), smoke=True)
     assert evaluate.run(settings) == 1
     text = capsys.readouterr().out
     assert (
-        "| bicubic | 0 (1 failed) |" in text and "failed: " in text and "a.png: expected an image" in text and "at least two photos" in text
+        "| bicubic | 0 (1 failed) |" in text
+        and "failed: " in text
+        and "a.png: expected sides of at least 8" in text
+        and "at least two photos" in text
     )

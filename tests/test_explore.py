@@ -101,7 +101,7 @@ def test_walks_of_equal_perceptual_distance_are_equally_far(case):
     """A walk stops at another distance, not at the first place that is as far, or its residual is of another image."""
     told, start, y, result = found(*case)
     ways, share = explore.Directions(*(field[:2] for field in result.directions)), 0.05
-    ends = explore.at_distance(told, params(), start, y, result.geometry, ways, share)
+    ends = jax.tree.map(lambda x: x[:, 1], explore.at_distance(told, params(), start, y, result.geometry, ways, (share / 2, share)))
     distance, reached = share * result.geometry.scale.distance, np.isfinite(ends.step)
     assert reached.any() and len(reached) == 4
     for i in range(4):
@@ -121,7 +121,7 @@ def test_a_curved_walk_changes_the_measurement_less(operator, share):
     for way in ("vk", "curved"):
         told, start, y, result = found("w_plus", operator, way)
         ways = explore.Directions(*(field[:2] for field in result.directions))
-        ends[way] = explore.at_distance(told, params(), start, y, result.geometry, ways, share)
+        ends[way] = explore.at_distance(told, params(), start, y, result.geometry, ways, (share,))
         assert np.isfinite(ends[way].step).sum() >= 3
     residuals = {way: np.median(found.residual[np.isfinite(found.step)]) for way, found in ends.items()}
     assert residuals["curved"] < 0.7 * residuals["vk"]

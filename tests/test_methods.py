@@ -330,6 +330,8 @@ BAD_SETTINGS = [
     (BRGMVI, "samples", 0, "samples must be at least 1, got 0"),
     (Phased, "smallest", 0, "smallest must be at least 1, got 0"),
     (PULSE, "learning_rate", float("inf"), "learning_rate must be finite, got inf"),
+    (PULSE, "eps", float("inf"), "eps must be finite, got inf"),
+    (PULSE, "preset", None, "preset must be one of paper, code, got None"),
     (BRGM, "network", "vgg", 'brgm with network "vgg" needs at least 16 px a side, got 4'),
     (RLS, "learning_rate", math.nan, "learning_rate must be at least 0, got nan"),
 ]

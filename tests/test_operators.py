@@ -194,6 +194,18 @@ def test_the_pseudo_inverse_by_conjugate_gradients_has_its_transpose_as_derivati
     np.testing.assert_allclose(gradients.reshape(3, -1), cotangents.reshape(3, -1) @ columns.T, atol=1e-5)
 
 
+@rows
+def test_onto_range_leaves_what_an_image_can_give_and_nothing_else(operator, tolerance):
+    """Breaks when a photo whose hidden pixels hold anything is restored differently from one where they are black."""
+    if operator.onto_range is None:
+        return
+    y = np.asarray(operator(_draw(0, operator.image_shape)))
+    np.testing.assert_array_equal(operator.onto_range(y), y)
+    anything = np.where(np.asarray(operator(np.ones(operator.image_shape))) == 0, np.nan, y)
+    assert np.isnan(anything).any()
+    np.testing.assert_array_equal(operator.onto_range(anything), y)
+
+
 BAD = {
     "factor": (lambda: operators.downsample(5, image_shape=SHAPE), "factor 5 and side 12"),
     "kernel sides": (lambda: operators.blur(np.ones((2, 3)), SHAPE), "odd sides"),
@@ -211,6 +223,16 @@ BAD = {
     "mask of NaN": (lambda: operators.mask(np.nan * np.ones(np.shape(MASK)), SHAPE), "and 1 .*, got nan"),
     "measurements": (lambda: operators.compressed_sensing(KEY, 0, SHAPE), "between 1 and 288"),
     "compose": (lambda: operators.compose(), "at least one"),
+    "affine": (lambda: operators.linear(lambda x: x + 1, SHAPE), "linear function, got one that makes 1 of an image of zeros"),
+    "square": (lambda: operators.linear(lambda x: x**2, SHAPE), "linear function, got one without a transpose"),
+    "clipped": (lambda: operators.linear(lambda x: jnp.maximum(x, 0), SHAPE), "linear function, got one without a transpose"),
+    "two arrays": (lambda: operators.linear(lambda x: (x, x), SHAPE), "returns one array, got tuple"),
+    "shape of linear": (lambda: operators.linear(lambda x: x, cast(operators.Shape, 8)), "image_shape such as .*, got 8"),
+    "grey of grey": (lambda: operators.grey((8, 8, 1)), "3 channels to make grey, got 1"),
+    "shape of grey": (lambda: operators.grey((8, 8)), r"image_shape \(height, width, channels\), got \(8, 8\)"),
+    "shape of downsample": (lambda: operators.downsample(2, image_shape=(8, 8)), r"\(height, width, channels\), got \(8, 8\)"),
+    "key": (lambda: operators.compressed_sensing(cast(jax.Array, 0), 10, SHAPE), "key of jax.random.key, got 0"),
+    "length": (lambda: operators.motion_kernel(cast(int, 5.0), 0.0), "odd length"),
 }
 
 

@@ -6,11 +6,12 @@ import sys
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import toy
 
-from jaxsr import methods, search
+from jaxsr import methods, operators, search
 from jaxsr.restore import mesh_of, photo_keys, programs, restore, restore_batches, restore_tuned, rows_at_once
 
 PARAMS = toy.params(jax.random.key(0))
@@ -152,7 +153,11 @@ def nan_in(i: int) -> np.ndarray:
         (photos(2), {"seed": 0.5}, "seeds that are whole numbers from 0 to .*, got 0.5"),
         (photos(2), {"batch_size": "2"}, "a whole number, got '2'"),
         (255 * photos(2), {}, "got values up to 2.*: divide 8-bit values by 255"),
-        ((255 * photos(2)).astype(np.uint8), {}, "floating-point measurements in .*got uint8"),
+        ((255 * photos(2)).astype(np.uint8), {}, "floating-point measurements of images in .*got uint8"),
+        (None, {}, r"measurements \[n, ...\], got NoneType"),
+        ("photos", {}, r"measurements \[n, ...\], got str"),
+        ([photos(1)[0], photos(1)[0, :2]], {}, "array of measurements, got one that NumPy cannot make"),
+        (photos(2), {"seed": jax.random.key(0)}, "array of seeds, got one that NumPy cannot make"),
     ],
 )
 def test_bad_arguments_are_named_before_anything_is_compiled(ys, options, words):
@@ -176,6 +181,36 @@ def test_a_restoration_that_tells_its_weights_refuses_the_same(y, seed, words):
     with pytest.raises(ValueError, match=words):
         restore_tuned(solve, PARAMS, y, seed=seed, progress=False)
     assert not traced
+
+
+@pytest.mark.parametrize(
+    "operator",
+    [
+        operators.linear(lambda x: 255 * x, (16, 16, 3)),
+        operators.linear(lambda x: jnp.fft.rfft2(x, axes=(0, 1)).real, (16, 16, 3)),
+        operators.linear(lambda x: x.sum(0, keepdims=True), (16, 16, 3)),
+    ],
+    ids=["8 bits", "Fourier", "sums"],
+)
+def test_what_an_operator_makes_of_white_bounds_its_measurements(operator):
+    """Breaks when an operator whose measurements are far from [0, 1] is refused, or a photo of 8 bits is not."""
+    solve, x = methods.bicubic(toy.prior(), operator), np.full((1, 16, 16, 3), 0.75, np.float32)
+    ys = np.asarray(jax.vmap(operator.apply)(x))
+    assert ys.max() > 10
+    assert restore(methods.exact(solve), PARAMS, ys, progress=False).residual[0] < 1e-6 * np.max(ys) ** 2
+    with pytest.raises(ValueError, match="divide 8-bit values by 255"):
+        restore(solve, PARAMS, 255 * ys, progress=False)
+
+
+def test_hidden_pixels_may_hold_anything():
+    """Breaks when what a mask hides enters a result: people hide pixels in white, in grey, or not at all."""
+    hidden = np.zeros((16, 16, 3), bool)
+    hidden[4:12, 4:12] = True
+    solve = methods.pulse(toy.prior(), operators.mask(~hidden[..., 0], (16, 16, 3)), methods.PULSE(steps=3))
+    x = np.random.default_rng(0).uniform(size=(1, 16, 16, 3)).astype(np.float32)
+    made = [restore(solve, PARAMS, np.where(hidden, value, x), progress=False) for value in (0.0, 1.0, np.nan, x)]
+    for other in made[1:]:
+        jax.tree.map(np.testing.assert_array_equal, other, made[0])
 
 
 DEVICES = """

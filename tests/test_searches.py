@@ -37,9 +37,8 @@ ODD = {  # whose pseudo-inverse is found by conjugate gradients, inside the obje
 def test_a_measurement_that_is_no_image_can_be_searched_for(name, what):
     """The gradient of what stands for it as an image does not exist."""
     operator = ODD[what]()
-    config = dataclasses.replace(SMALL[name], entry="pinv") if name == "rlse" else SMALL[name]
     y = jax.ShapeDtypeStruct(operator.measurement_shape, np.float32)
-    assert jax.eval_shape(METHODS[name][0](toy.prior(), operator, config), jax.random.key(0), two_params()[0], y).image.shape == SHAPE
+    assert jax.eval_shape(METHODS[name][0](toy.prior(), operator, SMALL[name]), jax.random.key(0), two_params()[0], y).image.shape == SHAPE
 
 
 def test_rlse_compares_as_many_blocks_as_asked():
@@ -63,8 +62,7 @@ def test_phased_asks_for_a_network_only_where_it_looks():
 def test_every_method_takes_every_linear_operator(name, what):
     """A method assumes that a measurement is a small colour image."""
     operator = OPERATORS[what]()
-    config = dataclasses.replace(SMALL[name], entry="pinv") if name == "rlse" and what == "compressed sensing" else SMALL[name]
-    solve = METHODS[name][0](toy.prior(), operator, config)
+    solve = METHODS[name][0](toy.prior(), operator, SMALL[name])
     y = jax.ShapeDtypeStruct(operator.measurement_shape, np.float32)
     result = jax.eval_shape(solve, jax.random.key(0), two_params()[0], y)
     assert result.image.shape == SHAPE and result.residual.shape == ()
@@ -72,7 +70,7 @@ def test_every_method_takes_every_linear_operator(name, what):
 
 def test_rlse_says_how_else_a_measurement_enters_the_discriminator():
     with pytest.raises(ValueError, match=r'needs measurements \[h, w, 1 or 3\], got \(96,\): use entry="pinv"'):
-        METHODS["rlse"][0](toy.prior(), OPERATORS["compressed sensing"](), RLSE())
+        METHODS["rlse"][0](toy.prior(), OPERATORS["compressed sensing"](), RLSE(entry="resize"))
 
 
 def test_the_networks_parameters_must_be_those_of_the_network():

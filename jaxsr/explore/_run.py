@@ -2,7 +2,7 @@
 
 import functools
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Literal, NamedTuple
 
 import jax
@@ -145,7 +145,9 @@ def candidates(
                 return
 
 
-def at_distance(problem: Problem, params: Params, start: Start, y: Measurement, geometry: Geometry, ways: Directions, share: float) -> Ends:
+def at_distance(
+    problem: Problem, params: Params, start: Start, y: Measurement, geometry: Geometry, ways: Directions, shares: Sequence[float]
+) -> Ends:
     """Where walks along directions first are equally far from the start in the perceptual metric, feasible or not: what makes directions
     and ways comparable.
 
@@ -153,13 +155,13 @@ def at_distance(problem: Problem, params: Params, start: Start, y: Measurement, 
         problem, params, start, y: as in `explore`.
         geometry: at the start.
         ways: n directions.
-        share: of the mean distance of two random images of the prior (`Scale.distance`).
+        shares: m distances, of the mean distance of two random images of the prior (`Scale.distance`).
 
     Returns:
-        Ends of numpy arrays, [2 n] along and against each direction in turn; `step` is NaN where the longest walk is not as far.
+        Ends of numpy arrays, [2 n, m] along and against each direction in turn; `step` is NaN where the longest walk is not as far.
     """
-    walk, distance = _walk(problem, geometry, ways, np.inf), jnp.asarray(share * geometry.scale.distance, jnp.float32)
-    return jax.device_get(_walks.at_distance(problem, params, start, y, walk, _rays(ways, np.arange(len(ways.vectors))), distance))
+    walk, distances = _walk(problem, geometry, ways, np.inf), jnp.asarray(shares, jnp.float32) * geometry.scale.distance
+    return jax.device_get(_walks.at_distance(problem, params, start, y, walk, _rays(ways, np.arange(len(ways.vectors))), distances))
 
 
 def _candidate(verdict: Verdict, start: Start, end: Ends, ways: Directions, row: int, apart: np.ndarray, *, sign: int) -> Candidate:

@@ -66,9 +66,10 @@ def ends(problem: Problem, params: Params, start: Start, y: Measurement, walk: W
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def at_distance(problem: Problem, params: Params, start: Start, y: Measurement, walk: Walk, rays: Rays, distance: jax.Array) -> Ends:
-    """Where walks along each of n rays are first `distance` [] away from the start's image in the perceptual metric, whatever
-    the residual is there: what makes directions comparable. `step` is NaN where walk.longest ends before, and `path` ends there.
+def at_distance(problem: Problem, params: Params, start: Start, y: Measurement, walk: Walk, rays: Rays, distances: jax.Array) -> Ends:
+    """Where walks along each of n rays are first each of `distances` [m] away from the start's image in the perceptual metric, whatever
+    the residual is there: what makes directions comparable; fields [n, m, ...]. `step` is NaN where walk.longest ends before, and `path`
+    ends there.
 
     The first of a path's `Config.steps` points that is as far is found, then the place between it and the one before by bisection.
     """
@@ -76,10 +77,15 @@ def at_distance(problem: Problem, params: Params, start: Start, y: Measurement, 
     away = _distance_of(problem, params, start)
 
     def one(ray: Rays) -> Ends:
-        path = _whole(problem, params, start, y, walk, ray)
-        path, step = _cut(problem.config, away, path, distance)
-        image = problem.draw(params, start.noise, unravel(path[-1]))
-        return Ends(path, step, jnp.mean((problem.operator(image) - y) ** 2), image)
+        whole = _whole(problem, params, start, y, walk, ray)
+        points = jax.lax.map(away, whole)
+
+        def end(distance: jax.Array) -> Ends:
+            path, step = _cut(problem.config, away, whole, points, distance)
+            image = problem.draw(params, start.noise, unravel(path[-1]))
+            return Ends(path, step, jnp.mean((problem.operator(image) - y) ** 2), image)
+
+        return jax.lax.map(end, distances)
 
     return jax.lax.map(one, rays, batch_size=min(problem.config.chunk, len(rays.order)))
 
@@ -95,9 +101,10 @@ def _line(config: Any, z0: jax.Array, length: jax.Array, ray: jax.Array) -> jax.
     return z0 + length * jnp.linspace(0.0, 1.0, config.steps + 1)[:, None] * ray
 
 
-def _cut(config: Any, away: Callable, path: jax.Array, distance: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """The path up to where it is `distance` away, its last point repeated to the same length, and its length; NaN if it never is."""
-    far = jax.lax.map(away, path) >= distance
+def _cut(config: Any, away: Callable, path: jax.Array, points: jax.Array, distance: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """The path, whose points are that far away, up to where it is `distance` away, its last point repeated to the same length, and its
+    length; NaN if it never is."""
+    far = points >= distance
     i = jnp.maximum(jnp.argmax(far), 1)
     before, after = path[i - 1], path[i]
 

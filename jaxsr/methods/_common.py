@@ -31,6 +31,8 @@ def resolve(config: Any, operator: Any, kind: type | None = None) -> Any:
         expected = f"{kind.__name__}()" if kind else "a method's config, such as PULSE()"
         raise ValueError(f"expected {expected}, got {type(config).__name__}")
     check_choices(config)
+    if config.preset is None:
+        raise ValueError(f"preset must be one of {', '.join(config.PRESETS)}, got None")
     _check_types(config)
     open_values = {name: value for name, value in config.PRESETS[config.preset].items() if getattr(config, name) is None}
     config = dataclasses.replace(config, **{name: value for name, value in open_values.items() if not callable(value)})
@@ -39,7 +41,7 @@ def resolve(config: Any, operator: Any, kind: type | None = None) -> Any:
         least = 1 if name.endswith("steps") or name in COUNTS else 0
         if not isinstance(value, str) and not value >= least:
             raise ValueError(f"{name} must be at least {least}, got {value}")
-        if name.endswith("learning_rate") and value == math.inf:
+        if name != "radius" and value == math.inf:
             raise ValueError(f"{name} must be finite, got {value}")
     return config
 
@@ -89,7 +91,7 @@ def check_images(prior: Prior, operator: Any) -> None:
 HINTS = {
     "statistics": ("statistics of w", "see jaxsr.priors.latent_statistics"),
     "flow": ("a flow", "run experiments/train_flow.py"),
-    "perceptual": ("a perceptual network", "see jaxsr.methods.networks"),
+    "perceptual": ("a perceptual network", 'see jaxsr.methods.networks; network="features" needs no download'),
     "learned": ("a trained model", "see jaxsr.learned.load"),
     "discriminator": ("a discriminator", "the prior's checkpoint held a generator alone"),
 }
@@ -138,6 +140,9 @@ def exact(solve: Solve) -> Solve:
 
     Where the measurement is noisy and the operator nearly blind to some detail (a blur), this amplifies the noise.
     """
+
+    if not isinstance(solve, Solve):
+        raise ValueError(f"expected a method bound to a prior and an operator, such as methods.pulse(prior, operator), got {solve!r}")
 
     def finish(params, y, variables, context):
         image, latent = solve.finish(params, y, variables, context)

@@ -102,4 +102,7 @@ def load(network: str | None) -> Params:
         raise ValueError("expected a resolved config, got one without a network: take jaxsr.methods.resolve(config, operator)")
     if network == "features":
         return {"perceptual": metrics.load_features()[1]}
-    return {"perceptual": {"vgg": {"backbone": published.load("vgg16"), "heads": published.load("lpips_vgg")}}}
+    try:
+        return {"perceptual": {"vgg": {"backbone": published.load("vgg16"), "heads": published.load("lpips_vgg")}}}
+    except ValueError as error:
+        raise ValueError(f'{error}; or take network "features" (--network=features), which comes with the package') from error

@@ -13,6 +13,11 @@ from jaxsr.priors import Prior
 from jaxsr.search import Phase, Solve
 from jaxsr.types import Image, Measurement, Params
 
+
+def _entry(config: Any, operator: Any) -> str:
+    return "resize" if _common.is_image(operator.measurement_shape) else "pinv"
+
+
 PAPER = {
     **_spheres.SETTINGS,
     "generator_learning_rate": 5e-5,
@@ -21,7 +26,7 @@ PAPER = {
     "geocross_weight": 500.0,
     "reduction": "norm",
     "blocks": 3,
-    "entry": "resize",
+    "entry": _entry,
     "radius": "draw",
 }
 SCALED = {**PAPER, "geocross_weight": 0.05, "reduction": "mean"}
@@ -48,7 +53,7 @@ class RLSE:
         blocks: how many of the discriminator's blocks are compared, the last ones (all, if it has fewer). What leaves three is 16, 8 and
             4 px wide; the convolution and the dense layers that follow at 4 px are its head.
         entry: how a measurement enters the discriminator: "resize": as an image, grey ones in three channels, enlarged to the prior's
-            resolution (bicubic); "pinv": as the image of least norm that explains it, for measurements that are no images too.
+            resolution (bicubic); "pinv": as the image of least norm that explains it. None: "resize" for what is an image, else "pinv".
         eps: largest feasible residual (mean square on [0, 1]); PULSE's, as RLSE has none.
         tile_latent, noise, num_noise, bad_noise_layer, radius: as in PULSE.
     """
