@@ -67,7 +67,7 @@ show(plots.grid(rows, columns=["photo", "a solution"], captions=captions, cell=1
 # Where they differ: the standard deviation of every pixel over all solutions, white where it is largest.
 
 # %%
-deviation = np.std(cells, 0).mean(-1)
+deviation = np.std(np.clip(cells, 0, 1), 0).mean(-1)
 print(f"largest standard deviation: {deviation.max():.3f}")
 show(np.repeat((deviation / max(deviation.max(), 1e-12))[..., None], 3, 2), 4)
 

@@ -8,10 +8,10 @@
 A first solution is found with --method. Around it the picture's and the measurement's metrics of the latent space are taken, and directions
 that change the picture and not the measurement are walked both ways up to --eps. OUT holds start.png; solution_1.png, ... as they are
 found; solutions.csv with a row a walk (verdict: solution, duplicate or infeasible; direction K, step, residual, perceptual distance);
-gallery.png; variation.png, how far every pixel varies among the solutions, white being the most; walk_K.webp, the picture along direction
+gallery.png; variation.png and variation.npy, how far every pixel varies among the solutions; walk_K.webp, the picture along direction
 K; figure1.png, the correlations of v^K and d with both metrics' eigenvectors (the paper's Figure 1), and spectra.png (both need
-matplotlib); config.json; and start/, the first solution, so that the same command
-goes on after it.
+matplotlib); config.json; start/, the first solution, and metrics.npz, so that the same command goes on after them, and --start=OUT
+explores another way from there.
 """
 
 import dataclasses
@@ -27,6 +27,7 @@ import flags
 import inputs
 import jax
 import jax.numpy as jnp
+import kept
 import numpy as np
 import setups
 from setups import OPERATORS, Setup
@@ -36,7 +37,6 @@ from jaxsr import degradations, explore, images, locks, metrics, operators, prio
 from jaxsr.explore import Candidate, Config, Problem
 from jaxsr.methods import METHODS
 from jaxsr.priors import Prior
-from jaxsr.restore import restore_tuned
 from jaxsr.search import Solve
 from jaxsr.types import Params
 
@@ -60,15 +60,18 @@ class Settings:
         kernel: How the photo was made small: bicubic, bicubic_matlab, bicubic_pulse, box or bilinear.
         prior: A bundled prior's name, or a folder written by training or ports/convert.py. Default: the best bundled one; with --smoke a
             random toy.
-        method: What finds the first solution; iagan as in the paper, or another that returns one latent of --space.
+        method: What finds the first solution: iagan as in the paper; or, in w_plus, w_plus_noise and styles, pulse, rls, rls_plus, rlse,
+            brgm, brgm_vi, or a trained laren.
         preset: Settings of the method.
-        space: Latent space that is explored: z, w, w_plus, w_plus_noise with the noise maps, or styles.
+        space: Latent space that is explored: z, w, w_plus, w_plus_noise with the noise maps, or styles. Default: z where the method returns
+            one (iagan), else w_plus.
         way: Directions: vk (top eigenvectors of the picture's metric), algorithm1 (the paper's), closed_form, generalized or curved.
         perceptual: Network of the picture's metric. Default: LPIPS where its weights are, else the bundled feature network.
         num_solutions: Solutions wanted.
         eps: Largest feasible residual, a mean squared difference: 0.01 as in the paper; 0.002 is PULSE's.
         least_distance: Perceptual distance of two solutions, as a share of that of two random images of the prior.
         chunk: Passes of the generator at once around the first solution; fewer need less memory.
+        start: Folder of another exploration of the photo, whose first solution is taken: for another --space, --way, --eps or number.
         out: Folder for the results. Default: explored (explored_smoke with --smoke).
         seed: Another seed gives another first solution.
         force: Explore around a first solution whose residual is above eps; --smoke's few steps often need it.
@@ -84,13 +87,14 @@ class Settings:
     prior: str | None = None
     method: str = "iagan"
     preset: str = "paper"
-    space: Literal["z", "w", "w_plus", "w_plus_noise", "styles"] = "z"
+    space: Literal["z", "w", "w_plus", "w_plus_noise", "styles"] | None = None
     way: Literal["vk", "algorithm1", "closed_form", "generalized", "curved"] = "algorithm1"
     perceptual: metrics.Network | None = None
     num_solutions: int = 10
     eps: float = 1e-2
     least_distance: float = 0.05
     chunk: int = 16
+    start: str | None = None
     out: str | None = None
     seed: int = 0
     force: bool = False
@@ -99,9 +103,10 @@ class Settings:
 
 
 class Photo(NamedTuple):
-    """What is explored: the file, the operator, the measurement, and the reference [R, R, 3] if there is one."""
+    """What is explored: the file, what was cropped of it, the operator, the measurement, and the reference [R, R, 3] if there is one."""
 
     file: str
+    fit: str
     operator: operators.Operator
     y: np.ndarray
     reference: np.ndarray | None
@@ -112,13 +117,19 @@ def check(settings: Settings) -> None:
     flags.choose(settings.method, METHODS, "method")
     flags.choose(settings.preset, METHODS[settings.method][1].PRESETS, f"preset of {settings.method}")
     flags.choose(settings.kernel, KERNELS, "kernel")
-    flags.require(settings, {"factor": 1, "seed": 0, "num_solutions": 1, "chunk": 1}, ("input", "reference", "prior", "out"))
+    flags.require(settings, {"factor": 1, "seed": 0, "num_solutions": 1, "chunk": 1}, ("input", "reference", "prior", "start", "out"))
     if settings.input is not None and settings.reference is not None:
         raise ValueError("--input and --reference are both given: expected one photo")
     if settings.operator == "compressed_sensing" and settings.reference is None:
         raise ValueError("--operator=compressed_sensing needs --reference: a photo that it is applied to")
     if settings.factor is not None and settings.operator != "downsample":
         raise ValueError(f"--factor is for --operator=downsample, not {settings.operator}")
+    if settings.operator != "downsample" and settings.input is None and settings.reference is None and not settings.smoke:
+        raise ValueError(f"--operator={settings.operator} needs --input or --reference: the prior's examples are small photos")
+    if settings.operator != "downsample" and settings.kernel != "bicubic":
+        raise ValueError(f"--kernel is for --operator=downsample, not {settings.operator}")
+    if settings.start is not None and not (Path(settings.start) / kept.START).is_dir():
+        raise ValueError(f"--start={settings.start}: expected the folder of an exploration, got none with {kept.START}/")
     report.check_writable(out_folder(settings))
 
 
@@ -134,28 +145,53 @@ def load(settings: Settings, source: str, resolution: int) -> Photo:
     fitter = inputs.make_fitter(resolution, settings.kernel, settings.factor, "crop", references=settings.reference is not None)
     if settings.operator == "downsample":
         photo = (inputs.load_reference if settings.reference else inputs.load_input)(file, fitter)
-        return Photo(file, fitter.operator(photo.factor), *photo.load())
-    sharp = inputs.centre_square(file, resolution)[0]
+        return Photo(file, photo.fit, fitter.operator(photo.factor), *photo.load())
+    blurred = settings.input is not None and settings.operator not in IDEMPOTENT
+    sharp, fit = inputs.centre_square(file, resolution, scaled=not blurred)
     if settings.operator == "compressed_sensing":
         sensed = operators.compressed_sensing(jax.random.key(0), sharp.size // 10, sharp.shape)
-        return Photo(file, sensed, np.asarray(sensed.apply(jnp.asarray(sharp))), sharp)
+        return Photo(file, fit, sensed, np.asarray(sensed.apply(jnp.asarray(sharp))), sharp)
     operator = OPERATORS[settings.operator](resolution, 1, "bicubic")
     if settings.reference:
-        return Photo(file, operator, np.asarray(degradations.quantise(operator.apply(jnp.asarray(sharp)))), sharp)
-    return Photo(file, operator, np.asarray(operator.apply(jnp.asarray(sharp))) if settings.operator in IDEMPOTENT else sharp, None)
+        return Photo(file, fit, operator, np.asarray(degradations.quantise(operator.apply(jnp.asarray(sharp)))), sharp)
+    return Photo(file, fit, operator, np.asarray(operator.apply(jnp.asarray(sharp))) if settings.operator in IDEMPOTENT else sharp, None)
 
 
-def make_problem(prior: Prior, operator: operators.Operator, settings: Settings) -> Problem:
-    names = ("space", "perceptual", "way", "num_solutions", "eps", "least_distance", "chunk")
+def space_of(prior: Prior, solve: Solve, params: Params, settings: Settings) -> str:
+    """The space that is explored. Raises ValueError, before any search, where the method's latent is no point of it."""
+    y = jax.ShapeDtypeStruct(solve.operator.measurement_shape, np.float32)
+    latent = jax.eval_shape(solve, jax.random.key(0), params, y).latent
+
+    def starts(space: str) -> str:
+        """Why it does not start there, or nothing."""
+        try:
+            jax.eval_shape(lambda latent: explore.start(prior, space, params, latent), latent)
+        except ValueError as error:
+            return str(error)
+        return ""
+
+    fitting = [space for space in explore.SPACES if not starts(space)]
+    if not fitting:
+        raise ValueError(f"--method={settings.method} finds no single latent to explore from: {starts('z')}")
+    space = settings.space or next(name for name in ("z", "w_plus") if name in fitting)
+    if space not in fitting:
+        raise ValueError(f"--method={settings.method}: {starts(space)}; it fits --space={' or '.join(fitting)}")
+    return space
+
+
+def make_problem(prior: Prior, operator: operators.Operator, space: str, settings: Settings) -> Problem:
+    names = ("perceptual", "way", "num_solutions", "eps", "least_distance", "chunk")
     values = {name: getattr(settings, name) for name in names}
     if settings.smoke and settings.perceptual is None:
         values["perceptual"] = "discriminator"
-    return explore.problem(prior, operator, Config(**{**values, **(SMOKE if settings.smoke else {})}))
+    return explore.problem(prior, operator, Config(**{**values, "space": space, **(SMOKE if settings.smoke else {})}))
 
 
 def describe(prior: Prior, params: Params, photo: Photo, problem: Problem, values: dict, settings: Settings) -> dict:
     """What config.json holds; a folder with other "settings" is refused."""
-    fixed = {name: value for name, value in dataclasses.asdict(settings).items() if name not in ("out", "progress", "force", "chunk")}
+    fixed = {
+        name: value for name, value in dataclasses.asdict(settings).items() if name not in ("start", "out", "progress", "force", "chunk")
+    }
     digest = inputs.digest(photo.y, photo.reference)
     return {
         "settings": {**fixed, "prior": prior.info.name, "prior_sha256": weights.digest(params), "photo_digest": digest},
@@ -173,69 +209,46 @@ def row(problem: Problem, candidate: Candidate, output: str, seconds: float) -> 
     """A walk's line in solutions.csv."""
     numbers = {name: getattr(candidate, name) for name in ("verdict", "step", "retained", "residual", "distance", "nearest")}
     feasible = candidate.verdict != "infeasible" and candidate.residual <= problem.config.eps
-    sign = "+" if candidate.step >= 0 else "-"
+    sign = "-" if np.signbit(candidate.step) else "+"
     names = {"output": output, "direction": candidate.index, "sign": sign, "perceptual": problem.embedding.name}
     return {**numbers, **names, "feasible": feasible, "seconds": seconds}
 
 
 def written(folder: Path, problem: Problem, made: Iterator[Candidate]) -> list[Candidate]:
-    """Writes each solution and its row as it is found."""
-    rows, kept, begun = [], [], time.perf_counter()
+    """Writes each solution and its row as it is found; a table that has more rows already stays until there are as many."""
+    rows, walked, begun = [], [], time.perf_counter()
+    before = len(report.read_csv(folder / "solutions.csv")) if (folder / "solutions.csv").is_file() else 0
     for candidate in made:
-        kept.append(candidate)
-        count = sum(c.verdict == "solution" for c in kept)
+        walked.append(candidate)
+        count = sum(c.verdict == "solution" for c in walked)
         output = f"solution_{count}.png" if candidate.verdict == "solution" else ""
         if output:
             images.write(folder / output, candidate.image)
             where = f"K {candidate.index}, step {candidate.step:.3g}, perceptual distance {candidate.distance:.3g}"
             print(f"{output}: {where}, residual {candidate.residual:.2g}")
         rows.append(row(problem, candidate, output, time.perf_counter() - begun))
-        report.write_csv(folder / "solutions.csv", rows, COLUMNS)
-    return kept
-
-
-def inversion_of(params: Params, photo: Photo, solve: Solve, settings: Settings) -> dict:
-    """What the first solution depends on, in JSON's types."""
-    names = ("method", "preset", "seed", "smoke")
-    steps = [phase.steps for phase in solve.phases]
-    digests = {"prior_sha256": weights.digest(params), "photo_digest": inputs.digest(photo.y, photo.reference)}
-    return {**{name: getattr(settings, name) for name in names}, **digests, "operator": photo.operator.name, "steps": steps}
-
-
-def invert(folder: Path, solve: Solve, params: Params, photo: Photo, settings: Settings) -> tuple[Params, dict, float]:
-    """The weights tuned for the photo, the latent of the first solution, and the seconds that took; kept in folder/start, from where the
-    same command goes on."""
-    kept, made_by = folder / "start", inversion_of(params, photo, solve, settings)
-    if kept.is_dir():
-        stored, about = weights.load(kept)
-        if about.get("made_by") != made_by:
-            raise ValueError(f"{kept} is the first solution of another photo, prior, method or seed: choose another --out")
-        return params | stored.get("tuned", {}), stored["latent"], about["seconds"]
-    begun = time.perf_counter()
-    result, tuned = restore_tuned(solve, params, photo.y, seed=settings.seed, progress=settings.progress)
-    seconds = time.perf_counter() - begun
-    changed = {name: tree for name, tree in tuned.items() if tree is not params.get(name)}
-    latent = {name: list(leaf) if isinstance(leaf, tuple) else leaf for name, leaf in result.latent.items()}
-    weights.save(kept, {"latent": latent, **({"tuned": changed} if changed else {})}, {"seconds": seconds, "made_by": made_by})
-    return params | changed, latent, seconds
+        if len(rows) >= before:  # the walks of a run that was killed are made again, and are the same
+            report.write_csv(folder / "solutions.csv", rows, COLUMNS)
+    return walked
 
 
 def run(folder: Path, prior: Prior, params: Params, photo: Photo, problem: Problem, solve: Solve, settings: Settings) -> None:
     """First solution, spectra, walks, pictures."""
-    params, latent, inversion = invert(folder, solve, params, photo, settings)
-    start = explore.start(prior, settings.space, params, latent)
+    params, latent, inversion = kept.first_solution(folder, solve, params, photo.y, photo.reference, settings)
+    start = explore.start(prior, problem.config.space, params, latent)
     y = jnp.asarray(photo.y)
     first = np.asarray(problem.draw(params, start.noise, start.latent))
     images.write(folder / "start.png", first)
     bound = explore.checked_bound(problem, params, start, y, force=settings.force)
-    print(f"start.png: residual {float(explore.residual(problem, params, start, y)):.2g}, {inversion:.3g} s with {settings.method}")
+    worse = f"; --force: solutions have at most {bound:.2g}" if bound > settings.eps else ""
+    print(f"start.png: residual {float(explore.residual(problem, params, start, y)):.2g}, {inversion:.3g} s with {settings.method}{worse}")
     begun = time.perf_counter()
-    geometry = explore.geometry(problem, params, start, seed=settings.seed)
+    geometry = kept.geometry(folder, lambda: explore.geometry(problem, params, start, seed=settings.seed))
     ways = explore.directions(problem, geometry)
     print(explored.told(geometry, ways, problem, time.perf_counter() - begun))
     begun = time.perf_counter()
     made = written(folder, problem, explore.candidates(problem, params, start, y, geometry, ways, bound=bound))
-    print(explore.shortage(problem, made) or f"{problem.config.num_solutions} solutions, {time.perf_counter() - begun:.3g} s")
+    print(explore.shortage(problem, made, bound) or f"{problem.config.num_solutions} solutions, {time.perf_counter() - begun:.3g} s")
     found = explored.Found(folder, problem, geometry, ways, made, first, photo.y, photo.reference)
     for line in explored.draw(found, lambda path: np.asarray(explore.frames(problem, params, start, jnp.asarray(path)))):
         print(line)
@@ -247,15 +260,19 @@ def main(settings: Settings) -> int:
     flags.cache_compilations()
     prior, params = priors.load_prior(source)
     photo = load(settings, source, prior.info.resolution)
-    problem = make_problem(prior, photo.operator, settings)
     setup = Setup(settings.method, settings.preset, smoke=settings.smoke)
     solve, params = setups.make_solve(prior, params, photo.operator, setup)
+    problem = make_problem(prior, photo.operator, space_of(prior, solve, params, settings), settings)
     params = params | metrics.load_embedding(problem.network)
     values = dataclasses.asdict(setups.make_config(setup, photo.operator))
     folder = out_folder(settings)
     with locks.only_here(folder):
         report.begin_record(folder, describe(prior, params, photo, problem, values, settings))
-        facts = f"{settings.method}, {photo.operator.name}, space {settings.space}, way {settings.way}, metric {problem.embedding.name}"
+        facts = (
+            f"{settings.method}, {photo.operator.name}, space {problem.config.space}, way {settings.way}, metric {problem.embedding.name}"
+        )
+        if photo.fit:
+            print(f"{photo.file}: {photo.fit}")
         print(f"prior {prior.info.name} ({prior.info.resolution} px), {facts}")
         run(folder, prior, params, photo, problem, solve, settings)
     return 0

@@ -1,5 +1,6 @@
 """Pictures of an exploration: gallery, animations, the map of what varies, and, with matplotlib, its spectra and correlations."""
 
+import io
 import math
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
@@ -9,10 +10,11 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-from jaxsr import images, plots
+from jaxsr import images, plots, report
 from jaxsr.explore import Candidate, Directions, Geometry, Problem
 from jaxsr.methods import as_image
 
+ROUNDING = 1e-9  # of the largest eigenvalue: below, a spectrum is rounding
 ANIMATIONS = 16  # directions that get one, at most
 
 
@@ -76,23 +78,32 @@ def _as_picture(found: Found) -> np.ndarray:
 
 
 def _gallery(found: Found) -> None:
+    """The measurement, the start and the reference; then the solutions against and along each direction on both sides of the start."""
     rows: list[list[np.ndarray | None]] = [[_as_picture(found), found.first, found.reference]]
-    captions = ["measurement, start" + ("" if found.reference is None else ", reference")]
+    captions = ["measurement | start" + ("" if found.reference is None else " | reference")]
+    number = {id(candidate): i + 1 for i, candidate in enumerate(found.solutions)}
     for row in _rows(found):
         pair = found.of_direction(row)
-        rows.append([pair[False].image if False in pair else None, found.first, pair[True].image if True in pair else None])
-        distances = ", ".join(f"{c.distance:.3g}" for c in (pair.get(False), pair.get(True)) if c)
-        captions.append(f"K {found.ways.index[row]}, distance {distances}")
-    picture = plots.grid(rows, columns=["against", "start", "along"], captions=captions, cell=_cell(found))
+        ends = [pair.get(along) for along in (False, True)]
+        rows.append([*(end and end.image for end in ends[:1]), found.first, *(end and end.image for end in ends[1:])])
+        told = [end and f"solution {number[id(end)]}, {end.distance:.2g}" for end in ends]
+        captions.append(f"K {found.ways.index[row]}: {told[0] or 'none'} | start | {told[1] or 'none'}")
+    picture = plots.grid(rows, columns=["", "", ""], captions=captions, cell=_cell(found))
     images.write(found.folder / "gallery.png", picture)
 
 
 def _variation(found: Found) -> str:
-    """The standard deviation of every pixel over start and solutions, mean over channels, white where it is largest."""
-    deviation = np.std([found.first, *(candidate.image for candidate in found.solutions)], 0).mean(-1)
+    """The standard deviation of every pixel over start and solutions as their files show them, mean over channels: as numbers, and as a
+    picture that is white where it is largest."""
+    shown = np.clip([found.first, *(candidate.image for candidate in found.solutions)], 0.0, 1.0)
+    deviation = shown.std(0).mean(-1).astype(np.float32)
+    file = io.BytesIO()
+    np.save(file, deviation)
+    report.write_bytes(found.folder / "variation.npy", file.getvalue())
     most = float(deviation.max())
-    images.write(found.folder / "variation.png", np.repeat((deviation / max(most, 1e-12))[..., None], 3, 2))
-    return f"{found.folder / 'variation.png'}: white is a standard deviation of {most:.3g}"
+    picture = np.repeat((deviation / max(most, 1e-12))[..., None], 3, 2)
+    images.write(found.folder / "variation.png", plots.grid([[picture]], columns=[""], captions=[f"white: {most:.3f}"], cell=_cell(found)))
+    return f"{found.folder / 'variation.png'}, variation.npy: standard deviations on [0, 1] of up to {most:.3g}"
 
 
 def _animations(found: Found, frames: Callable[[np.ndarray], np.ndarray]) -> str:
@@ -123,11 +134,12 @@ def _figure1(found: Found) -> None:
     index, d = int(found.ways.index[row]), found.ways.vectors[row]
     figure, axes = _figure(2)
     for panel, spectrum, name in zip(axes, (found.geometry.measurement, found.geometry.perceptual), "UV", strict=True):
+        ranks = np.arange(1, spectrum.vectors.shape[1] + 1)
         if found.problem.config.way != "generalized":  # whose K counts generalised eigenvectors
             v = found.geometry.perceptual.vectors[:, index - 1]
-            panel.plot(np.abs(spectrum.vectors.T @ v), "o", color="tab:blue", markersize=3, label=f"v, K {index}")
-        panel.plot(np.abs(spectrum.vectors.T @ d), "o", color="tab:red", markersize=3, label=f"d, K {index}")
-        panel.set_xlabel(f"eigenvector of {'H_Y' if name == 'U' else 'H_X'} ({name})", fontsize=8)
+            panel.plot(ranks, np.abs(spectrum.vectors.T @ v), "o", color="tab:blue", markersize=3, label=f"v, K {index}")
+        panel.plot(ranks, np.abs(spectrum.vectors.T @ d), "o", color="tab:red", markersize=3, label=f"d, K {index}")
+        panel.set_xlabel(f"eigenvector of {'H_Y' if name == 'U' else 'H_X'} ({name}), from 1", fontsize=8)
         panel.set_ylabel("|correlation|", fontsize=8)
         panel.legend(fontsize=7)
     figure.savefig(found.folder / "figure1.png", dpi=110, format="png")
@@ -136,11 +148,15 @@ def _figure1(found: Found) -> None:
 def _spectra(found: Found) -> None:
     figure, axes = _figure(2)
     for spectrum, name in ((found.geometry.measurement, "H_Y, measurement"), (found.geometry.perceptual, "H_X, picture")):
-        axes[0].semilogy(np.maximum(spectrum.values / spectrum.values[0], 1e-9), label=name)
-    axes[0].axvline(found.geometry.relevant - 0.5, color="black", linewidth=0.8, label=f"k = {found.geometry.relevant}")
-    axes[0].set_xlabel("eigenvalue, over the largest", fontsize=8)
+        shares = spectrum.values / spectrum.values[0]
+        axes[0].semilogy(np.arange(1, len(shares) + 1), np.where(shares > ROUNDING, shares, np.nan), label=name)
+    axes[0].axvline(found.geometry.relevant + 0.5, color="black", linewidth=0.8, label=f"k = {found.geometry.relevant}")
+    axes[0].set_xlabel("number of the eigenvector, from 1", fontsize=8)
+    axes[0].set_ylabel(f"eigenvalue, over the largest; above {ROUNDING:g}", fontsize=8)
     axes[0].legend(fontsize=7)
-    shown = axes[1].imshow(np.abs(found.geometry.coupling), cmap="magma", vmin=0.0, aspect="auto")
+    rows, columns = found.geometry.coupling.shape
+    extent = (0.5, columns + 0.5, rows + 0.5, 0.5)
+    shown = axes[1].imshow(np.abs(found.geometry.coupling), cmap="magma", vmin=0.0, aspect="auto", extent=extent)
     axes[1].set_xlabel("V, eigenvectors of H_X", fontsize=8)
     axes[1].set_ylabel("U, of H_Y", fontsize=8)
     axes[1].set_title("coupling |U^T V|", fontsize=9)

@@ -9,6 +9,7 @@ import dataclasses
 import difflib
 import io
 import os
+import re
 import sys
 import types
 import typing
@@ -151,7 +152,9 @@ def _parse(argv: list[str]) -> list[str]:
     try:
         return FLAGS(argv)
     except absl_flags.Error as error:
-        fail(f"{error} (--help lists the flags)")
+        told = re.sub(r"invalid literal for int\(\) with base 10:", "expected a whole number, got", str(error))
+        told = told.replace("could not convert string to float:", "expected a number, got")
+        fail(f"{told} (--help lists the flags)")
 
 
 def _expected(error: Exception) -> bool:

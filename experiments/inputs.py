@@ -192,12 +192,18 @@ def load_reference(file: str, fitter: Fitter) -> Photo:
     return Photo(file, True, factor, fit, digest(*degraded(image)), lambda: degraded(centre_square(file, fitter.resolution)[0]))
 
 
-def centre_square(file: str, resolution: int) -> tuple[np.ndarray, str]:
-    """The centre square of a photo at the prior's resolution, by area average, and what was cropped."""
+def centre_square(file: str, resolution: int, *, scaled: bool = True) -> tuple[np.ndarray, str]:
+    """The centre square of a photo at the prior's resolution, by area average, and what was cropped.
+
+    Raises:
+        ValueError: a photo that is smaller, or, unless `scaled`, whose shorter side is another.
+    """
     image = images.read(file)
     height, width = image.shape[:2]
     if min(height, width) < resolution:
-        raise ValueError(f"{width}x{height} px is smaller than the prior's {resolution}x{resolution} px: a reference must not be enlarged")
+        raise ValueError(f"{file}: {width}x{height} px is smaller than the prior's {resolution}x{resolution} px: it must not be enlarged")
+    if not scaled and min(height, width) != resolution:
+        raise ValueError(f"{file}: {width}x{height} px, but a blur is one of {resolution}x{resolution} px, the prior's: bring it to them")
     image, fit = images.square(image, mode="crop")
     return images.resize_area(image, resolution), fit
 

@@ -17,13 +17,18 @@ Row = Mapping[str, object]
 
 
 def write_text(path: str | os.PathLike, text: str) -> None:
-    """Writes a file at once: whoever reads `path`, whenever, sees the old text or all of the new. Raises OSError.
+    """`write_bytes` of a text in UTF-8."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: str | os.PathLike, content: bytes) -> None:
+    """Writes a file at once: whoever reads `path`, whenever, sees the old content or all of the new. Raises OSError.
 
     The name of the temporary file depends on the target's alone, so that a run repeated after a kill overwrites what the killed one left.
     """
     temporary = Path(path).with_name(f".{Path(path).name}.tmp")
     try:
-        temporary.write_text(text, encoding="utf-8", newline="")
+        temporary.write_bytes(content)
         os.replace(temporary, path)
     except OSError as error:
         temporary.unlink(missing_ok=True)

@@ -315,10 +315,13 @@ def test_bad_hessians_say_which(value, message):
 BAD = [
     ({"space": "w"}, {"map": None}, "space w needs a prior with a w space: 'toy' has none"),
     ({"way": "vK"}, {}, "way must be one of vk, algorithm1, closed_form, generalized, curved, got 'vK'"),
-    ({"eps": 0.0}, {}, "eps must be above 0, got 0.0"),
+    ({"eps": 0.0}, {}, "eps must be a number above 0, got 0.0"),
     ({"energy": 1.5}, {}, "energy must be at most 1, got 1.5"),
+    ({"threshold": 1.0}, {}, "threshold must be below 1, got 1.0"),
+    ({"least_distance": -1.0}, {}, "least_distance must be a number of at least 0, got -1.0"),
+    ({"num_solutions": 2.5}, {}, "num_solutions must be an int, got 2.5"),
     ({"num_solutions": 0}, {}, "num_solutions must be a number of at least 1, got 0"),
-    ({"reach": float("nan")}, {}, "reach must be a number of at least 0, got nan"),
+    ({"reach": float("nan")}, {}, "reach must be a number above 0, got nan"),
 ]
 
 

@@ -6,6 +6,7 @@ import json
 
 import explore
 import jax
+import kept
 import numpy as np
 import pytest
 from explore import Settings
@@ -56,11 +57,44 @@ def test_everything_promised_is_written(prior, tmp_path, monkeypatch):
     pictures = ("start.png", "gallery.png", "variation.png", "figure1.png", "spectra.png")
     assert all(images.read(tmp_path / name).ndim == 3 for name in pictures)
     before = [images.read(tmp_path / row["output"]) for row in done]
-    monkeypatch.setattr(explore, "restore_tuned", None)
+    deviation = np.load(tmp_path / "variation.npy")
+    shown = [images.read(tmp_path / name) for name in ("start.png", "solution_1.png", "solution_2.png")]
+    np.testing.assert_allclose(deviation, np.std(shown, 0).mean(-1), atol=2 / 255)
+    monkeypatch.setattr(kept, "restore_tuned", None)
+    monkeypatch.setattr(explore.explore, "geometry", None)
     explore.main(quick(prior=prior, out=str(tmp_path)))
     np.testing.assert_array_equal([images.read(tmp_path / row["output"]) for row in done], before)
     with pytest.raises(ValueError, match="holds results with another seed"):
         explore.main(quick(prior=prior, out=str(tmp_path), seed=1))
+
+
+def test_another_exploration_starts_from_the_same_solution(prior, tmp_path, monkeypatch):
+    """Breaks when minutes of inversion are made again for another way, or another photo's solution is taken."""
+    first = quick(prior=prior, out=str(tmp_path / "first"), num_solutions=1)
+    explore.main(first)
+    monkeypatch.setattr(kept, "restore_tuned", None)
+    again = dataclasses.replace(first, out=str(tmp_path / "again"), way="vk", space="w_plus", start=str(tmp_path / "first"))
+    explore.main(again)
+    starts = [(tmp_path / name / "start.png").read_bytes() for name in ("first", "again")]
+    assert starts[0] == starts[1]
+    with pytest.raises(ValueError, match="start is the first solution of another seed: choose another --out or --start"):
+        explore.main(dataclasses.replace(again, out=str(tmp_path / "other"), seed=1))
+
+
+def test_rows_of_a_killed_run_stay(prior, tmp_path, monkeypatch):
+    """Breaks when a second start that is killed early too leaves fewer rows than pictures."""
+    settings = quick(prior=prior, out=str(tmp_path))
+    explore.main(settings)
+    rows, candidates = (tmp_path / "solutions.csv").read_text(), explore.explore.candidates
+
+    def killed(*args, **options):
+        yield next(candidates(*args, **options))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(explore.explore, "candidates", killed)
+    with pytest.raises(KeyboardInterrupt):
+        explore.main(settings)
+    assert (tmp_path / "solutions.csv").read_text() == rows
 
 
 def test_projections_are_of_a_reference(prior, tmp_path):
@@ -77,15 +111,23 @@ def test_projections_are_of_a_reference(prior, tmp_path):
 @pytest.mark.parametrize("operator", ["inpainting", "motion_blur", "grey"])
 def test_photos_of_every_operator(prior, tmp_path, operator):
     """A photo that lacks something, and a sharp one that is degraded first, are not the measurement that the operator takes."""
-    images.write(tmp_path / "photo.png", photo(32))
+    images.write(tmp_path / "photo.png", photo(16 if operator == "motion_blur" else 32))
     for name in ("input", "reference"):
         settings = quick(prior=prior, operator=operator, out=str(tmp_path / "out"), **{name: str(tmp_path / "photo.png")})
         read = explore.load(settings, prior, 16)
         assert read.y.shape == read.operator.measurement_shape
         assert (read.reference is None) == (name == "input")
         if operator != "motion_blur" or name == "reference":
-            sharp = images.resize_area(photo(32), 16)
+            sharp = images.resize_area(images.read(tmp_path / "photo.png"), 16)
             np.testing.assert_allclose(read.y, read.operator(sharp), atol=0.01)
+
+
+def test_a_blurred_photo_of_another_size_is_refused(prior, tmp_path):
+    """Breaks when a photo is made smaller and its blur with it, without a word."""
+    images.write(tmp_path / "photo.png", photo(32))
+    settings = quick(prior=prior, operator="gaussian_blur", input=str(tmp_path / "photo.png"), out=str(tmp_path / "out"))
+    with pytest.raises(ValueError, match="32x32 px, but a blur is one of 16x16 px"):
+        explore.load(settings, prior, 16)
 
 
 def test_a_first_solution_that_is_none_is_refused(prior, tmp_path):
@@ -103,6 +145,14 @@ BAD = [
     ({"factor": 4, "operator": "grey"}, "--factor is for --operator=downsample, not grey"),
     ({"input": "nowhere.png"}, "nowhere.png: expected an image file, got no such file"),
     ({"operator": "compressed_sensing"}, "--operator=compressed_sensing needs --reference"),
+    ({"operator": "inpainting", "smoke": False}, "--operator=inpainting needs --input or --reference"),
+    ({"operator": "grey", "reference": "a.png", "kernel": "box"}, "--kernel is for --operator=downsample, not grey"),
+    ({"start": "nowhere"}, "--start=nowhere: expected the folder of an exploration"),
+    (
+        {"method": "pulse", "space": "z"},
+        "space z starts from z, but the method returned .*; it fits --space=w_plus or w_plus_noise or styles",
+    ),
+    ({"method": "bicubic"}, "--method=bicubic finds no single latent to explore from: .* returned no latent"),
     ({"method": "pluse"}, "did you mean 'pulse'"),
     ({"perceptual": "lpips_vgg"}, "no weights 'vgg16': fetch"),
 ]

@@ -3,14 +3,14 @@
 import dataclasses
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from jaxsr import metrics
-from jaxsr.methods._common import check_choices, check_images
+from jaxsr.methods._common import check_choices, check_images, check_types
 from jaxsr.operators import Operator
 from jaxsr.priors import Prior, in_styles, in_w, in_w_plus, in_w_plus_noise, require_w, tile
 from jaxsr.types import Image, Latent, Measurement, Noise, Params, Scalar
@@ -24,6 +24,7 @@ SPACES: dict[str, Callable[[Prior], Prior]] = {
     "styles": in_styles,
 }
 # what a method's latent must hold for the space: any of these
+COUNTS = ("num_solutions", "steps", "bisections", "corrections", "most_directions", "dense_limit", "rank", "chunk")
 SOURCES = {"z": ("z",), "w": ("z",), "w_plus": ("w_plus", "z"), "w_plus_noise": ("w_plus", "z"), "styles": ("w_plus", "z")}
 
 
@@ -137,7 +138,10 @@ def problem(prior: Prior, operator: Operator, config: Config = Config()) -> Prob
         ValueError: a choice that does not exist, a number that makes no sense, a prior without the space, images that are not the
             operator's, or perceptual weights that are not on this machine.
     """
+    if not isinstance(config, Config):
+        raise ValueError(f"expected an explore.Config, got {config!r}")
     check_choices(config)
+    check_types(config)
     _check_numbers(config)
     check_images(prior, operator)
     if config.space != "z":
@@ -148,17 +152,19 @@ def problem(prior: Prior, operator: Operator, config: Config = Config()) -> Prob
 
 
 def _check_numbers(config: Config) -> None:
-    numbers = {name: value for name, value in dataclasses.asdict(config).items() if isinstance(value, (int, float))}
-    for name, value in numbers.items():
-        least = 1 if isinstance(value, int) else 0
+    for name, value in dataclasses.asdict(config).items():
+        if isinstance(value, str | None):
+            continue
+        if name in ("eps", "reach") and not (math.isfinite(value) and value > 0):
+            raise ValueError(f"{name} must be a number above 0, got {value}")
+        least = 1 if name in COUNTS else 0
         if not (math.isfinite(value) and value >= least):
             raise ValueError(f"{name} must be a number of at least {least}, got {value}")
-    for name in ("energy", "threshold", "least_retained"):
-        if numbers[name] > 1:
-            raise ValueError(f"{name} must be at most 1, got {numbers[name]}")
-    for name in ("eps", "reach"):
-        if numbers[name] == 0:
-            raise ValueError(f"{name} must be above 0, got {numbers[name]}")
+    for name in ("energy", "least_retained"):
+        if getattr(config, name) > 1:
+            raise ValueError(f"{name} must be at most 1, got {getattr(config, name)}")
+    if config.threshold >= 1:
+        raise ValueError(f"threshold must be below 1, got {config.threshold}")
 
 
 def start(prior: Prior, space: str, params: Params, latent: dict[str, Any]) -> Start:
@@ -173,11 +179,17 @@ def start(prior: Prior, space: str, params: Params, latent: dict[str, Any]) -> S
     Raises:
         ValueError: no such space for this prior, or a method whose latent is no point of it.
     """
+    if space not in SPACES:
+        raise ValueError(f"unknown space {space!r}: expected one of {', '.join(SPACES)}")
+    if not isinstance(latent, Mapping):
+        raise ValueError(f"expected the latent of a method's Result, such as {{'z': z}}, got {type(latent).__name__}")
     if space != "z":
         require_w(f"space {space}", prior)
     given = next((name for name in SOURCES[space] if name in latent), None)
     if given is None:
-        raise ValueError(f"space {space} starts from {' or '.join(SOURCES[space])}, but the method returned {', '.join(latent)}")
+        raise ValueError(
+            f"space {space} starts from {' or '.join(SOURCES[space])}, but the method returned {', '.join(latent) or 'no latent'}"
+        )
     code, noise = latent[given], latent.get("noise", prior.noise("const", params))
     one = jax.eval_shape((in_w_plus(prior) if given == "w_plus" else prior).sample, jax.random.key(0), params)
     if jax.tree.map(jnp.shape, code) != jax.tree.map(jnp.shape, one):

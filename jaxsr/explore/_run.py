@@ -12,7 +12,7 @@ from jax.flatten_util import ravel_pytree
 
 from jaxsr.explore import _walks
 from jaxsr.explore._directions import Directions, directions
-from jaxsr.explore._problem import Problem, Start, residual
+from jaxsr.explore._problem import SPACES, Problem, Start, residual
 from jaxsr.explore._spectra import Geometry, geometry, most_pairs
 from jaxsr.explore._walks import Ends, Rays, Walk, ends
 from jaxsr.types import Image, Latent, Measurement, Params, Scalar
@@ -87,13 +87,13 @@ def explore(problem: Problem, params: Params, start: Start, y: Measurement, *, s
         ValueError: a start with a residual above `Config.eps` and not `force`, a Hessian that is not finite or is zero, or no direction
             that keeps the measurement. Fewer solutions than asked for are a warning.
     """
-    y = jnp.asarray(y, jnp.float32)
+    y = jnp.asarray(y)
     bound = checked_bound(problem, params, start, y, force=force)
     found = geometry(problem, params, start, seed=seed)
     ways = directions(problem, found)
     made = list(candidates(problem, params, start, y, found, ways, bound=bound))
     solutions = [candidate for candidate in made if candidate.verdict == "solution"]
-    told = shortage(problem, made)
+    told = shortage(problem, made, bound)
     if told:
         warnings.warn(told, stacklevel=2)
     rejected = {name: sum(c.verdict == name for c in made) for name in ("duplicate", "infeasible")}
@@ -105,8 +105,10 @@ def checked_bound(problem: Problem, params: Params, start: Start, y: Measurement
     """The largest residual that counts as feasible: `Config.eps`, or with `force` that of the start if it is larger.
 
     Raises:
-        ValueError: y has another shape; the start's residual is not finite, or above eps and not `force`.
+        ValueError: y has another shape or values of 8 bits; a start of another space; params without the perceptual metric's; the start's
+            residual is not finite, or above eps and not `force`.
     """
+    _check_inputs(problem, params, start, y)
     if tuple(y.shape) != tuple(problem.operator.measurement_shape):
         raise ValueError(f"y has shape {tuple(y.shape)}, but the operator measures {tuple(problem.operator.measurement_shape)}")
     first, eps = float(residual(problem, params, start, y)), problem.config.eps
@@ -115,6 +117,19 @@ def checked_bound(problem: Problem, params: Params, start: Start, y: Measurement
     if first > eps and not force:
         raise ValueError(f"the start is no solution: its residual {first:.3g} is above eps {eps:g}; force explores around it all the same")
     return max(first, eps)
+
+
+def _check_inputs(problem: Problem, params: Params, start: Start, y: Measurement) -> None:
+    space = problem.config.space
+    if not isinstance(start, Start):
+        raise ValueError(f"expected a Start, as jaxsr.explore.start gives, got {type(start).__name__}")
+    one = jax.eval_shape(SPACES[space](problem.base).sample, jax.random.key(0), params)
+    if jax.tree.map(jnp.shape, start.latent) != jax.tree.map(jnp.shape, one):
+        raise ValueError(f"expected a start in space {space}, got one in another: take jaxsr.explore.start(prior, {space!r}, ...)")
+    if problem.network != "discriminator" and "perceptual_embedding" not in params:
+        raise ValueError("params lack the perceptual metric's: take params | jaxsr.metrics.load_embedding(problem.network)")
+    if not jnp.issubdtype(jnp.asarray(y).dtype, jnp.floating):
+        raise ValueError(f"expected floating-point measurements of images in [0, 1], got {y.dtype}: divide 8-bit values by 255")
 
 
 def candidates(
@@ -171,7 +186,7 @@ def _candidate(verdict: Verdict, start: Start, end: Ends, ways: Directions, row:
     return Candidate(verdict, np.asarray(end.image), latent, path, row, int(ways.index[row]), float(ways.retained[row]), *numbers)
 
 
-def shortage(problem: Problem, made: list[Candidate]) -> str:
+def shortage(problem: Problem, made: list[Candidate], bound: float) -> str:
     """One line when there are fewer solutions than were asked for, with the reasons; "" otherwise."""
     count = sum(candidate.verdict == "solution" for candidate in made)
     if count >= problem.config.num_solutions:
@@ -180,7 +195,7 @@ def shortage(problem: Problem, made: list[Candidate]) -> str:
     config, infeasible = problem.config, len(made) - count - duplicates
     return (
         f"{count} solutions of {config.num_solutions} asked for: of {len(made)} walks {duplicates} ended too near a solution "
-        f"(least_distance {config.least_distance:g}) and {infeasible} had no feasible step (eps {config.eps:g})"
+        f"(least_distance {config.least_distance:g}) and {infeasible} had no feasible step (residual of at most {bound:.3g})"
     )
 
 

@@ -33,7 +33,7 @@ def resolve(config: Any, operator: Any, kind: type | None = None) -> Any:
     check_choices(config)
     if config.preset is None:
         raise ValueError(f"preset must be one of {', '.join(config.PRESETS)}, got None")
-    _check_types(config)
+    check_types(config)
     open_values = {name: value for name, value in config.PRESETS[config.preset].items() if getattr(config, name) is None}
     config = dataclasses.replace(config, **{name: value for name, value in open_values.items() if not callable(value)})
     config = dataclasses.replace(config, **{name: value(config, operator) for name, value in open_values.items() if callable(value)})
@@ -49,7 +49,7 @@ def resolve(config: Any, operator: Any, kind: type | None = None) -> Any:
 COUNTS = ("samples", "starts", "codes", "smallest")  # settings of which there must be one at least
 
 
-def _check_types(config: Any) -> None:
+def check_types(config: Any) -> None:
     """Raises ValueError if a field annotated int, float or bool (or one of these | None) has another kind of value."""
     kinds = {int: numbers.Integral, float: numbers.Real, bool: (bool, np.bool_)}
     for name, hint in typing.get_type_hints(type(config)).items():
