@@ -88,9 +88,9 @@ class Settings:
     smoke: bool = False
 
 
-def matrix_rate(size: int = 2048) -> float:
-    """GFLOP/s of a float32 matrix product of this size."""
-    a = jnp.ones((size, size))
+def matrix_rate(size: int, precision: flags.Precision) -> float:
+    """GFLOP/s of a matrix product of this size, in bfloat16 or as precise as `flags.compute_in` set float32 to be."""
+    a = jnp.ones((size, size), jnp.bfloat16 if precision == "bfloat16" else jnp.float32)
     product = jax.jit(lambda a: a @ a)
     [(seconds, _)] = timed(lambda: product(a), repeats=REPEATS)
     return 2 * size**3 / seconds / 1e9
@@ -245,6 +245,8 @@ def show(title: str, rows: list[dict]) -> None:
 
 def checked(settings: Settings) -> Settings:
     """The same with its prior found, or made: a toy 8 px prior for --smoke without one. Raises ValueError for what does not exist."""
+    lists = {name: tuple(flags.names(name, getattr(settings, name))) for name in ("methods", "tables")}
+    settings = dataclasses.replace(settings, **lists)
     for name in settings.methods:
         flags.choose(name, SEARCHES, "method")
     for name in settings.tables:
@@ -262,7 +264,7 @@ def measurements(settings: Settings, source: str) -> Iterator[tuple[str, Any]]:
             yield from (("memory", row) for row in memory_table(settings, source, cache))
     prior, params = priors.load_prior(source, dtype=flags.compute_in(settings.precision))
     operator = operators.downsample(settings.factor, image_shape=(prior.info.resolution, prior.info.resolution, 3))
-    rate = matrix_rate(512 if settings.smoke else 2048)
+    rate = matrix_rate(512 if settings.smoke else 2048, settings.precision)
     device = f"{jax.device_count()} x {jax.devices()[0].device_kind}"
     yield from {"device": device, "precision": settings.precision, "prior": prior.info.name, "matrix_gflop_per_s": rate}.items()
     made = {

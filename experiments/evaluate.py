@@ -117,7 +117,7 @@ def plan(settings: Settings, resolution: int) -> tuple[Suite, list[Cell]]:
         flags.choose(settings.suite, suites.SUITES, "suite")
         suite = suites.SUITES[settings.suite]
     else:
-        names = _names("methods", settings.methods) or ["bicubic", "pulse"]
+        names = flags.names("methods", settings.methods) or ["bicubic", "pulse"]
         for name in names:
             flags.choose(name, [*METHODS, REFERENCE], "method")
         suite = Suite("Comparison", tuple(Variant(name, name) for name in names), (), names[0], tuple(tables.COLUMNS))
@@ -133,14 +133,6 @@ def plan(settings: Settings, resolution: int) -> tuple[Suite, list[Cell]]:
     where = [("downsample", f, d) for f in suite.factors for d in suite.degradations if "downsample" in suite.operators]
     where += [(name, 1, d) for name in suite.operators if name != "downsample" for d in suite.degradations if suite.factors]
     return suite, [Cell(variant, *at) for at in where for variant in suite.variants]
-
-
-def _names(flag: str, values: Sequence[str]) -> list[str]:
-    """The names that a flag was given, each once; [] where it was not given. Raises ValueError where it is empty."""
-    found = list(dict.fromkeys(name.strip() for value in values for name in value.split(",") if name.strip()))
-    if values and not found:
-        raise ValueError(f"--{flag} is empty: expected names separated by commas")
-    return found
 
 
 def _check_preset(suite: Suite, preset: str) -> None:
@@ -169,10 +161,10 @@ def _overridden(suite: Suite, settings: Settings, resolution: int) -> Suite:
     scaled = suites.scaled(suite.factors, resolution)
     factors = settings.factors or tuple(scaled) or ((min(8, resolution // 2),) if suite.columns else ())
     stands_for = {} if settings.factors else {ours: paper for ours, paper in scaled.items() if ours != paper}
-    chosen = tuple(_names("degradations", settings.degradations)) or suite.degradations
+    chosen = tuple(flags.names("degradations", settings.degradations)) or suite.degradations
     for name in chosen:
         flags.choose(name, degradations.ROBUSTNESS, "degradation")
-    measured = tuple(_names("operators", settings.operators)) or suite.operators
+    measured = tuple(flags.names("operators", settings.operators)) or suite.operators
     for name in measured:
         flags.choose(name, OPERATORS, "operator")
     baseline = flags.choose(settings.baseline or suite.baseline, [v.label for v in suite.variants] or [""], "baseline")

@@ -291,6 +291,8 @@ def fixed(settings: Settings, prior: Prior, params: Params) -> dict:
 
 def check(settings: Settings) -> Settings:
     """The same with its prior found, or made. Raises ValueError for what does not exist, before any long work."""
+    lists = {name: tuple(flags.names(name, getattr(settings, name))) for name in ("tables", "conditions")}
+    settings = dataclasses.replace(settings, **lists)
     for name in settings.tables:
         flags.choose(name, TABLES, "table")
     least = {"num_photos": 1, "steps": 1, "directions": 1, "num_solutions": 1, "seed": 0}

@@ -105,6 +105,19 @@ def choose(name: str, known: Iterable[str], what: str) -> str:
     raise ValueError(f"unknown {what} {name!r}: {hint}known: {', '.join(known)}")
 
 
+def names(flag: str, values: Iterable[str]) -> list[str]:
+    """The names that a flag was given, repeated or separated by commas, each once; [] where it was not given.
+
+    Raises:
+        ValueError: it is empty.
+    """
+    values = list(values)
+    found = list(dict.fromkeys(name.strip() for value in values for name in value.split(",") if name.strip()))
+    if values and not found:
+        raise ValueError(f"--{flag} is empty: expected names separated by commas")
+    return found
+
+
 def require(settings: Any, least: dict[str, int], filled: Iterable[str]) -> None:
     """Raises ValueError for a number below its least (or above 2^31 - 1), and for a path, or one of several, that is empty; None passes."""
     for name in filled:

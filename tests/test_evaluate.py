@@ -21,6 +21,7 @@ from evaluate import Settings
 from scores import COLUMNS
 from setups import Setup, make_config
 from suites import Suite, Variant
+from toy_prior import TOY_SIZES
 
 from jaxsr import images, operators, report
 from jaxsr.intervals import Interval
@@ -305,9 +306,8 @@ def test_trained_models_have_their_rows(world, tmp_path):
     prior, params = priors.load_prior(str(world / "toy"))
     side = prior.info.resolution
     x2 = operators.downsample(2, image_shape=(side, side, 3))
-    sizes = learned.Sizes(blocks=1, width=4, growth=2, nodes=4, node_width=2, code_width=4, map_side=4)
     for name in ("base", "glean"):
-        model = learned.bind(learned.sized(name, prior, params, x2, sizes), prior, x2)
+        model = learned.bind(learned.sized(name, prior, params, x2, TOY_SIZES), prior, x2)
         init = jax.jit(model.init)(jax.random.key(0), params)
         learned.save(tmp_path / "models" / name / "model", model, init, prior, params, x2, {"images": 0})
     settings = Settings(suite="laren_table4", factors=(2,), prior=str(world / "toy"), data=str(world / "photos"), num_photos=2)
