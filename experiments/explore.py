@@ -280,4 +280,5 @@ def main(settings: Settings) -> int:
 
 if __name__ == "__main__":
     read_settings = flags.define(Settings())
+    flags.one_device_a_core()
     flags.run(lambda: main(read_settings()))

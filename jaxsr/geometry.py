@@ -5,6 +5,8 @@ zero there (Montanaro et al., section 3; Wang and Ponce, arXiv:2101.06006). One 
 differentiated twice. A latent is any pytree of arrays; directions are vectors [d] in the order of `jax.flatten_util.ravel_pytree`.
 """
 
+import functools
+import math
 import warnings
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -13,6 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
+from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Array, Float
 
 from jaxsr.types import Latent, PRNGKey
@@ -84,8 +87,25 @@ def _linearised_maps(phi: Callable[[Latent], tuple], latent: Latent) -> tuple[tu
     return values, jvp, flat
 
 
+def over_devices(function: Callable, rows: Any, *, batch_size: int) -> Any:
+    """`jax.lax.map` over rows, a pytree of arrays [n, ...], shared out evenly over the devices of this process; at most `batch_size` at
+    once on each. Arrays that the function closes over must be `uncommitted`."""
+    count = len(jax.tree.leaves(rows)[0])
+    devices = jax.local_devices()[: math.gcd(count, jax.local_device_count())]
+    mapped = functools.partial(jax.lax.map, function, batch_size=min(batch_size, count // len(devices)))
+    if len(devices) == 1:
+        return mapped(rows)
+    spec = PartitionSpec("rows")
+    return jax.shard_map(mapped, mesh=Mesh(np.array(devices), ("rows",)), in_specs=spec, out_specs=spec, check_vma=False)(rows)
+
+
+def uncommitted(tree: Any) -> Any:
+    """The same arrays, bound to no device: what a method returns lies on the devices that it ran on."""
+    return tree if jax.local_device_count() == 1 else jax.tree.map(jnp.asarray, jax.device_get(tree))
+
+
 def metrics(phi: Callable[[Latent], tuple], latent: Latent, *, chunk: int = 16) -> tuple[Float[Array, "d d"], ...]:
-    """J^T J of several maps that share their work, `chunk` columns at a time: the memory is that of as many passes.
+    """J^T J of several maps that share their work, `chunk` columns at a time on each device: the memory is that of as many passes.
 
     Where J of all maps together takes no more than GRAM_BYTES, it is made column by column, each shared by the maps, without a backward
     pass; else each column is a product J^T (J v).
@@ -98,9 +118,9 @@ def metrics(phi: Callable[[Latent], tuple], latent: Latent, *, chunk: int = 16) 
     values, jvp, flat = _linearised_maps(phi, latent)
     eye, rows = jnp.eye(flat.size, dtype=flat.dtype), min(chunk, flat.size)
     if flat.size * sum(value.nbytes for value in values) <= GRAM_BYTES:
-        columns = jax.lax.map(jvp, eye, batch_size=rows)
+        columns = over_devices(jvp, eye, batch_size=rows)
         return tuple(jnp.matmul(j, j.T, precision="highest") for j in columns)
-    return jax.lax.map(products(phi, latent), eye, batch_size=rows)
+    return over_devices(products(phi, latent), eye, batch_size=rows)
 
 
 def eigen(matrix: np.ndarray | jax.Array, *, rank: int = 1) -> Spectrum:

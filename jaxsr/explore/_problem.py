@@ -56,7 +56,7 @@ class Config:
         dense_limit: latent sizes up to this get all of their eigenvectors, larger ones the `rank` largest by a block Krylov method.
         rank: eigenpairs of each metric in the matrix-free case; those of H_Y are doubled until they hold `energy` of its trace, up to
             four times as many.
-        chunk: passes of the generator at once; bounds the memory.
+        chunk: passes of the generator at once on each device; bounds the memory.
     """
 
     space: Literal["z", "w", "w_plus", "w_plus_noise", "styles"] = "z"

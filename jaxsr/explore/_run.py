@@ -15,6 +15,7 @@ from jaxsr.explore._directions import Directions, directions
 from jaxsr.explore._problem import SPACES, Problem, Start, residual
 from jaxsr.explore._spectra import Geometry, geometry, most_pairs
 from jaxsr.explore._walks import Ends, Rays, Walk, ends
+from jaxsr.geometry import uncommitted
 from jaxsr.types import Image, Latent, Measurement, Params, Scalar
 
 Verdict = Literal["solution", "duplicate", "infeasible"]
@@ -144,6 +145,7 @@ def candidates(
         bound: the largest feasible residual.
     """
     walk, count = _walk(problem, geometry, ways, bound), 0
+    params, start, y = uncommitted((params, start, y))
     known = [np.asarray(_draw(problem, params, start))]
     least = problem.config.least_distance * geometry.scale.distance
     for rows, rays in _batches(ways, problem.config.chunk):
@@ -175,8 +177,9 @@ def at_distance(
     Returns:
         Ends of numpy arrays, [2 n, m] along and against each direction in turn; `step` is NaN where the longest walk is not as far.
     """
-    walk, distances = _walk(problem, geometry, ways, np.inf), jnp.asarray(shares, jnp.float32) * geometry.scale.distance
-    return jax.device_get(_walks.at_distance(problem, params, start, y, walk, _rays(ways, np.arange(len(ways.vectors))), distances))
+    rays, walk = _rays(ways, np.arange(len(ways.vectors))), _walk(problem, geometry, ways, np.inf)
+    distances = jnp.asarray(shares, jnp.float32) * geometry.scale.distance
+    return jax.device_get(_walks.at_distance(problem, *uncommitted((params, start, y, walk)), rays, distances))
 
 
 def _candidate(verdict: Verdict, start: Start, end: Ends, ways: Directions, row: int, apart: np.ndarray, *, sign: int) -> Candidate:

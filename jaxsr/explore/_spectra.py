@@ -10,7 +10,7 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 
 from jaxsr.explore._problem import SPACES, Config, Problem, Start
-from jaxsr.geometry import Spectrum, eigen, metrics, product, top_eigen
+from jaxsr.geometry import Spectrum, eigen, metrics, product, top_eigen, uncommitted
 from jaxsr.types import Params, PRNGKey
 
 GROWTH = 4  # times Config.rank, eigenpairs of H_Y where its trace needs as many
@@ -95,7 +95,7 @@ def _named(what: str, find: Callable[[], Spectrum]) -> Spectrum:
 
 def _dense(problem: Problem, params: Params, start: Start, key: PRNGKey) -> tuple[Spectrum, Spectrum]:
     del key
-    measured, perceived = _metrics(problem, params, start)
+    measured, perceived = _metrics(problem, *uncommitted((params, start)))
     return _named(MEASUREMENT, lambda: eigen(measured)), _named(PERCEPTUAL, lambda: eigen(perceived))
 
 

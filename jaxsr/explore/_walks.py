@@ -52,8 +52,8 @@ class Rays(NamedTuple):
 def ends(problem: Problem, params: Params, start: Start, y: Measurement, walk: Walk, rays: Rays) -> Ends:
     """Walks along each of n rays until the residual exceeds walk.bound or the step walk.longest.
 
-    Compiled once for a problem and a number of rays; `Config.chunk` rays are walked at once. A straight walk ends at the largest step
-    that is feasible with all `Config.steps` points before it, to longest / steps / 2^bisections.
+    Compiled once for a problem and a number of rays; the devices share them, `Config.chunk` at once on each. A straight walk ends at the
+    largest step that is feasible with all `Config.steps` points before it, to longest / steps / 2^bisections.
     """
     unravel = ravel_pytree(start.latent)[1]
 
@@ -62,7 +62,7 @@ def ends(problem: Problem, params: Params, start: Start, y: Measurement, walk: W
         image = problem.draw(params, start.noise, unravel(path[-1]))
         return Ends(path, step, jnp.mean((problem.operator(image) - y) ** 2), image)
 
-    return jax.lax.map(one, rays, batch_size=min(problem.config.chunk, len(rays.order)))
+    return geometry.over_devices(one, rays, batch_size=problem.config.chunk)
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -87,7 +87,7 @@ def at_distance(problem: Problem, params: Params, start: Start, y: Measurement, 
 
         return jax.lax.map(end, distances)
 
-    return jax.lax.map(one, rays, batch_size=min(problem.config.chunk, len(rays.order)))
+    return geometry.over_devices(one, rays, batch_size=problem.config.chunk)
 
 
 def _whole(problem: Problem, params: Params, start: Start, y: Measurement, walk: Walk, ray: Rays) -> jax.Array:
