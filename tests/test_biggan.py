@@ -380,6 +380,8 @@ def test_choices_outside_the_network_are_refused(setting, value, tmp_path, conve
         load_prior(converted("deep 8 px"), **{setting: value})
     with pytest.raises(ValueError, match=words):
         convert(*write(tmp_path, states("deep 8 px")), choice=Choice(**{setting: value}))
+    with pytest.raises(ValueError, match=r"expected no dtype for a biggan prior, got .*bfloat16"):
+        load_prior(converted("deep 8 px"), dtype="bfloat16")
 
 
 WITHOUT_CLASSES = {
@@ -395,9 +397,3 @@ def test_networks_without_classes_take_no_choice(setting, value, tmp_path):
             convert(*write(tmp_path, [content]), choice=Choice(**{setting: value}))
     with pytest.raises(ValueError, match=f"expected no {setting} for a stylegan2 prior, got .*{value}"):
         load_prior(priors.default_source(), **{setting: value})
-
-
-def test_dtype_is_refused(converted):
-    """Breaks when a precision that the network cannot compute in is taken silently."""
-    with pytest.raises(ValueError, match=r"expected no dtype for a biggan prior, got .*bfloat16"):
-        load_prior(converted("deep 8 px"), dtype="bfloat16")
