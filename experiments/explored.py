@@ -85,7 +85,8 @@ def _gallery(found: Found) -> None:
     for row in _rows(found):
         pair = found.of_direction(row)
         ends = [pair.get(along) for along in (False, True)]
-        rows.append([*(end and end.image for end in ends[:1]), found.first, *(end and end.image for end in ends[1:])])
+        against, along = (end and end.image for end in ends)
+        rows.append([against, found.first, along])
         told = [end and f"solution {number[id(end)]}, {end.distance:.2g}" for end in ends]
         captions.append(f"K {found.ways.index[row]}: {told[0] or 'none'} | start | {told[1] or 'none'}")
     picture = plots.grid(rows, columns=["", "", ""], captions=captions, cell=_cell(found))

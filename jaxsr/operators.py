@@ -128,8 +128,9 @@ def _check_linear(apply: Function, image_shape: Shape, name: str) -> None:
         raise ValueError(f"{name}: expected a function that returns one array, got {type(measurement).__name__}")
     try:
         jax.eval_shape(jax.linear_transpose(apply, image), measurement)
-    except (NotImplementedError, TypeError, AssertionError) as error:
-        raise ValueError(f"{name}: expected a linear function, got one without a transpose ({str(error).splitlines()[0]})") from error
+    except (NotImplementedError, TypeError, AssertionError) as error:  # by what primitive is not linear in what; some say nothing
+        why = next(iter(str(error).splitlines()), type(error).__name__)
+        raise ValueError(f"{name}: expected a linear function, got one without a transpose ({why})") from error
     offset = float(jnp.abs(apply(jnp.zeros(image_shape))).max())
     if offset != 0:
         raise ValueError(f"{name}: expected a linear function, got one that makes {offset:g} of an image of zeros")

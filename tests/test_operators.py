@@ -194,11 +194,9 @@ def test_the_pseudo_inverse_by_conjugate_gradients_has_its_transpose_as_derivati
     np.testing.assert_allclose(gradients.reshape(3, -1), cotangents.reshape(3, -1) @ columns.T, atol=1e-5)
 
 
-@rows
-def test_onto_range_leaves_what_an_image_can_give_and_nothing_else(operator, tolerance):
+@pytest.mark.parametrize("operator", [TABLE["mask"][0], operators.compose(HALF, operators.mask(MASK[::2, ::2], (6, 4, 3)))])
+def test_onto_range_leaves_what_an_image_can_give_and_nothing_else(operator):
     """Breaks when a photo whose hidden pixels hold anything is restored differently from one where they are black."""
-    if operator.onto_range is None:
-        return
     y = np.asarray(operator(_draw(0, operator.image_shape)))
     np.testing.assert_array_equal(operator.onto_range(y), y)
     anything = np.where(np.asarray(operator(np.ones(operator.image_shape))) == 0, np.nan, y)

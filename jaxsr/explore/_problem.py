@@ -24,7 +24,6 @@ SPACES: dict[str, Callable[[Prior], Prior]] = {
     "styles": in_styles,
 }
 # what a method's latent must hold for the space: any of these
-COUNTS = ("num_solutions", "steps", "bisections", "corrections", "most_directions", "dense_limit", "rank", "chunk")
 SOURCES = {"z": ("z",), "w": ("z",), "w_plus": ("w_plus", "z"), "w_plus_noise": ("w_plus", "z"), "styles": ("w_plus", "z")}
 
 
@@ -157,7 +156,7 @@ def _check_numbers(config: Config) -> None:
             continue
         if name in ("eps", "reach") and not (math.isfinite(value) and value > 0):
             raise ValueError(f"{name} must be a number above 0, got {value}")
-        least = 1 if name in COUNTS else 0
+        least = 1 if isinstance(getattr(Config, name), int) else 0
         if not (math.isfinite(value) and value >= least):
             raise ValueError(f"{name} must be a number of at least {least}, got {value}")
     for name in ("energy", "least_retained"):
