@@ -95,14 +95,14 @@ def relations() -> Iterator[Case]:
     keys = jax.random.split(jax.random.key(0), 2)
     nodes = jax.random.normal(keys[0], (GRAPH.nodes, GRAPH.node_width))
     kernel = jax.random.normal(keys[1], (2 * GRAPH.node_width, GRAPH.attributes))
-    args: tuple[Any, ...] = (nodes, kernel, jnp.zeros(GRAPH.attributes))
+    args: tuple[Any, ...] = (nodes, kernel, jnp.zeros(GRAPH.attributes), jnp.ones(GRAPH.nodes))
     for what, relation in (("relation, J pairs at a time", net.mean_relation), ("relation, all pairs at once", all_pairs)):
-        yield Case("laren", what, 1, jax.value_and_grad(lambda *args, f=relation: jnp.sum(f(*args) ** 2), (0, 1, 2)), args)
+        yield Case("laren", what, 1, jax.value_and_grad(lambda *args, f=relation: jnp.sum(f(*args) ** 2), (0, 1, 2, 3)), args)
 
 
-def all_pairs(nodes: jax.Array, kernel: jax.Array, bias: jax.Array) -> jax.Array:
+def all_pairs(nodes: jax.Array, kernel: jax.Array, bias: jax.Array, weights: jax.Array) -> jax.Array:
     """`net.mean_relation` as it is printed: the relations of all pairs [J (J - 1) / 2, D] are held."""
     width = nodes.shape[1]
     first, second = nodes @ kernel[:width] + bias, nodes @ kernel[width:]
     i, j = np.triu_indices(len(nodes), 1)
-    return net.pair_relation(first[i] + second[j]).mean(0)
+    return weights[i] @ net.pair_relation(first[i] + second[j]) / len(i)

@@ -33,14 +33,13 @@ def slow_disentangle(g, params, z):
     if g.relations == "vanilla":
         return slow_vanilla(g, params, nodes, pairs)
     for i, j in pairs:
-        both = np.concatenate([nodes[i], nodes[j]])
-        a = np.maximum(both @ params["attributes"] + params["attributes_bias"], 0)
-        with np.errstate(divide="ignore"):
-            logits = a / np.sqrt(np.sum(a**2)) + np.where(a > 0, 0.0, -np.inf) if a.any() else np.full(len(a), -np.inf)
-        r = np.exp(logits) / max(np.sum(np.exp(logits)), 1e-300)
+        a = np.maximum(np.concatenate([nodes[i], nodes[j]]) @ params["attributes"] + params["attributes_bias"], 0)
+        norm = np.sqrt(np.sum(a**2) if g.literal else np.mean(a**2))
+        exponentials = np.where(a > 0, np.exp(a / max(norm, 1e-300)), 0.0)  # exp(-inf) is 0
+        r = exponentials / max(np.sum(exponentials), 1e-300)
         for d in range(g.attributes):
-            triple = np.concatenate([nodes[i], [r[d] * (1 if g.literal else g.attributes)], nodes[j]])
-            total[d] += triple @ extract["taps"]
+            triple = np.concatenate([nodes[i], [r[d] * (1 if g.literal else g.attributes * np.sqrt(g.nodes))], nodes[j]])
+            total[d] += triple @ extract["taps"][i]
     f = total / len(pairs) + extract["offset"]
     return (np.maximum(f, 0) if g.literal else np.where(f > 0, f, 0.2 * f)).reshape(g.layers, g.width)
 
@@ -135,14 +134,18 @@ def unravel64(unravel, flat):
 def test_pair_without_attributes_gives_nothing():
     """All of W [u; v] below zero is 0 / 0 and a softmax of minus infinities: NaN for the photo."""
     kernel, bias = jnp.zeros((6, 24)), -jnp.ones(24)
-    relation, back = jax.vjp(lambda nodes: laren.mean_relation(nodes, kernel, bias), jax.random.normal(jax.random.key(0), (5, 3)))
+    relation, back = jax.vjp(
+        lambda nodes: laren.mean_relation(nodes, kernel, bias, jnp.ones(5)), jax.random.normal(jax.random.key(0), (5, 3))
+    )
     assert not relation.any()
     assert np.isfinite(back(jnp.ones(24))[0]).all()
 
 
 def test_relations_of_a_pair_sum_to_one():
     kernel, bias = jax.random.normal(jax.random.key(0), (6, 24)), jnp.zeros(24)
-    assert laren.mean_relation(jax.random.normal(jax.random.key(1), (5, 3)), kernel, bias).sum() == pytest.approx(1.0, abs=1e-6)
+    assert laren.mean_relation(jax.random.normal(jax.random.key(1), (5, 3)), kernel, bias, jnp.ones(5)).sum() == pytest.approx(
+        1.0, abs=1e-6
+    )
 
 
 # Sizes
@@ -212,7 +215,7 @@ def test_parameters_at_1024_px_are_the_papers():
     side = [4] + [s for s in (8, 16, 32, 64, 128, 256, 512, 1024) for _ in range(2)]
     config = laren.Config(encoder.Config(16, (512, 512, 512), 512), laren.Graph(512, 18, tuple((s, s) for s in side)))
     count = sizes(jax.eval_shape(lambda: laren.init(jax.random.key(0), config)))
-    assert count["gdm"] == 419_346
+    assert count["gdm"] == 420_417
     assert count["cgm"] + count["maps"] == pytest.approx(11e6, rel=0.03)
     assert count["encoder"] == 32_874_752  # ESRGAN's 23 blocks and mmagic's halvings
 

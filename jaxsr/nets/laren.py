@@ -5,11 +5,13 @@ The graph-disentangled module (GDM) makes a code for each layer from the encoder
 between pairs of nodes (Eq. 1 and 2); the code generation module (CGM) makes a map for each layer from those codes (Eq. 3 and 4).
 
 Where the paper is silent or cannot be meant, these readings: one set of nodes, u and v being two of it (the paper's 0.42 M parameters leave
-room for one); all pairs i < j; one 1 x (2 C + 1) kernel slides over the attributes and what it gives is averaged over pairs, so that only
-the relations' mean over pairs is needed; Eq. 4 with the transpose of T that its shapes ask for; queries and keys of each layer's own, and
-a 64 x 64 map of each code, resized (which together come nearest to the paper's 11 M). Printed as they are, relations over 9,216
-attributes of about 1e-4 stand between nodes of order 1, so all attributes come out alike, and a last ReLU allows no negative code: unless
-`literal`, relations are D times as large, the ReLU leaky, and codes are relative to w's mean and deviation.
+room for one); all pairs i < j; a kernel 1 x (2 C + 1) for each first node, without which nodes would be a mere set, slides over the
+attributes and what it gives is averaged over pairs, so that only a weighted mean of the relations is needed; Eq. 4 with the transpose of T
+that its shapes ask for; queries and keys of each layer's own, and a 64 x 64 map of each code, resized (which together come nearest to the
+paper's 11 M). Printed as they are, the softmax is of numbers of about 1e-2 and gives relations of about 1e-4 that stand between nodes of
+order 1, so all attributes come out alike, and a last ReLU allows no negative code: unless `literal`, attributes are divided by their root
+mean square instead of their norm, relations are D sqrt(J) times as large, the ReLU is leaky, and codes are relative to w's mean and
+deviation.
 """
 
 import dataclasses
@@ -21,10 +23,11 @@ import numpy as np
 from flax import linen as nn
 
 from jaxsr.nets import encoder
-from jaxsr.nets.encoder import UNIFORM, Encoder
+from jaxsr.nets.encoder import Encoder
 from jaxsr.types import Noise, Params, PRNGKey
 
-STACKED = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform", batch_axis=0)  # UNIFORM for kernels [N, inputs, outputs]
+LECUN = nn.initializers.lecun_normal()
+STACKED = nn.initializers.lecun_normal(batch_axis=0)  # for kernels [N, inputs, outputs]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,9 +68,9 @@ class Graph:
         return self.layers * self.width
 
 
-def mean_relation(nodes: jax.Array, kernel: jax.Array, bias: jax.Array) -> jax.Array:
-    """Mean over pairs i < j of Eq. 1's relation r [D], the softmax over attributes of relu(W [u_i; v_j] + b), divided by its norm, with
-    what is zero left out.
+def mean_relation(nodes: jax.Array, kernel: jax.Array, bias: jax.Array, weights: jax.Array, sharpness: float = 1.0) -> jax.Array:
+    """Mean over pairs i < j of weights[i] times Eq. 1's relation r [D], the softmax over attributes of relu(W [u_i; v_j] + b), divided by
+    its norm, with what is zero left out.
 
     The pairs of nodes k apart, around the circle, at a time, and again in the gradient, so that no more than J x D numbers are held: all
     pairs of the paper's sizes would take 74 MB for each image.
@@ -76,27 +79,31 @@ def mean_relation(nodes: jax.Array, kernel: jax.Array, bias: jax.Array) -> jax.A
         nodes: [J, C].
         kernel: [2 C, D]; the first C rows meet u, the others v.
         bias: [D].
+        weights: [J].
+        sharpness: the norm before the softmax; Eq. 1's is 1.
     """
     count, width = nodes.shape
     u, v = nodes @ kernel[:width] + bias, nodes @ kernel[width:]
-    ahead, number = jnp.concatenate([v, u]), jnp.arange(count)[:, None]
+    ahead, behind, number = jnp.concatenate([v, u]), jnp.concatenate([weights, weights]), jnp.arange(count)
 
     def apart(total: jax.Array, k: jax.Array) -> tuple[jax.Array, None]:
         """Node i with i + k; behind the last node, that with i + k - J, which comes first in the pair."""
-        logits = jnp.where(number < count - k, u, v) + jax.lax.dynamic_slice_in_dim(ahead, k, count)
+        leads = number < count - k
+        logits = jnp.where(leads[:, None], u, v) + jax.lax.dynamic_slice_in_dim(ahead, k, count)
+        each = jnp.where(leads, weights, jax.lax.dynamic_slice_in_dim(behind, k, count))
         twice = jnp.where(2 * k == count, 0.5, 1.0)  # half around the circle each pair comes up from both its nodes
-        return total + twice * pair_relation(logits).sum(0), None
+        return total + twice * (each @ pair_relation(logits, sharpness)), None
 
     total, _ = jax.lax.scan(jax.checkpoint(apart), jnp.zeros(kernel.shape[1]), jnp.arange(1, count // 2 + 1))
     return total / (count * (count - 1) / 2)
 
 
-def pair_relation(logits: jax.Array) -> jax.Array:
+def pair_relation(logits: jax.Array, sharpness: float = 1.0) -> jax.Array:
     """Eq. 1's relation r [..., D] of pairs from W [u; v] + b [..., D]."""
     a = nn.relu(logits)
     squared = jnp.sum(a**2, -1, keepdims=True)
-    scaled = a * jax.lax.rsqrt(jnp.where(squared > 0, squared, 1.0))  # at most 1: the exponential needs no shift
-    e = jnp.where(a > 0, jnp.exp(scaled), 0.0)
+    scaled = a * (sharpness * jax.lax.rsqrt(jnp.where(squared > 0, squared, 1.0)))
+    e = jnp.where(a > 0, jnp.exp(jnp.minimum(scaled, 80.0)), 0.0)  # where a single attribute is positive, its exponential would overflow
     return e / jnp.maximum(e.sum(-1, keepdims=True), 1.0)  # of a pair without any positive attribute, nothing
 
 
@@ -108,7 +115,7 @@ class Nodes(nn.Module):
     @nn.compact
     def __call__(self, z: jax.Array) -> jax.Array:
         count, width = self.config.nodes, self.config.node_width
-        return nn.Dense(count * width, kernel_init=UNIFORM, name="dense")(z).reshape(count, width)
+        return nn.Dense(count * width, name="dense")(z).reshape(count, width)
 
 
 class Disentangle(nn.Module):
@@ -128,26 +135,26 @@ class Disentangle(nn.Module):
 
 
 class Extract(nn.Module):
-    """ConvKB on the sub-graphs of all attributes (Eq. 2), before its activation: [D]."""
+    """ConvKB on the sub-graphs of all attributes (Eq. 2), a kernel for each first node, before its activation: [D]."""
 
     config: Graph
 
     @nn.compact
     def __call__(self, nodes: jax.Array, kernel: jax.Array, bias: jax.Array) -> jax.Array:
-        width, count = self.config.node_width, len(nodes)
-        taps = self.param("taps", _translation, (2 * width + 1,))
-        offset = self.param("offset", nn.initializers.constant(0.0 if self.config.literal else -1.0), ())
-        relation = mean_relation(nodes, kernel, bias) * (1.0 if self.config.literal else self.config.attributes)  # then 1 on average
-        share = jnp.arange(count)[:, None] * 2 / (count * (count - 1))  # node j is the v of j pairs, and the u of J - 1 - j
-        u, v = jnp.sum(share[::-1] * nodes, 0), jnp.sum(share * nodes, 0)
-        return taps[:width] @ u + taps[width] * relation + taps[width + 1 :] @ v + offset
+        width, count, attributes = self.config.node_width, len(nodes), self.config.attributes
+        taps = self.param("taps", _beginning, (count, 2 * width + 1))
+        offset = self.param("offset", nn.initializers.zeros, ())
+        scale, sharpness = (1.0, 1.0) if self.config.literal else (attributes * count**0.5, attributes**0.5)
+        relation = scale * mean_relation(nodes, kernel, bias, taps[:, width], sharpness)
+        pairs = jnp.triu(jnp.full((count, count), 2 / (count * (count - 1))), 1)  # the share of each pair i < j
+        u, v = pairs.sum(1)[:, None] * nodes, pairs @ nodes  # of each row's first node, and of the second ones beside it
+        return jnp.sum(taps[:, :width] * u) + relation + jnp.sum(taps[:, width + 1 :] * v) + offset
 
 
-def _translation(key: PRNGKey, shape: tuple[int, ...]) -> jax.Array:
-    """What ConvKB begins with: u + r - v, each of unit weight."""
-    del key
-    side = jnp.ones(shape[0] // 2) / (shape[0] // 2)
-    return jnp.concatenate([side, jnp.ones(1), -side])
+def _beginning(key: PRNGKey, shape: tuple[int, ...]) -> jax.Array:
+    """Normal; those that meet nodes, whose part is the same in all attributes, smaller."""
+    taps, side = jax.random.normal(key, shape), shape[1] // 2
+    return taps.at[:, side + 1 :].divide(side).at[:, :side].divide(side)
 
 
 class Vanilla(nn.Module):
@@ -183,7 +190,7 @@ class Generate(nn.Module):
         for n in range(1, config.layers):
             attended, sources = relations[n], g[n]
             if config.recursion:
-                carry = self.param(f"carry{n}", UNIFORM, (before.shape[0], f))
+                carry = self.param(f"carry{n}", LECUN, (before.shape[0], f))
                 attended, sources = jnp.concatenate([carry.T @ before, relations[n]]), jnp.concatenate([codes[-1], g[n]])
             before = _attend(attended)
             codes.append(nn.relu(before.T @ sources))
@@ -206,7 +213,7 @@ class Maps(nn.Module):
         for n, code in enumerate(codes):
             shape = self.config.noise_shapes[n] if n < len(self.config.noise_shapes) else self.config.noise_shapes[-1]
             side = min(self.config.map_side, shape[0]) if self.config.capped else self.config.map_side
-            flat = nn.Dense(side**2, kernel_init=UNIFORM, name=f"map{n}")(code)
+            flat = nn.Dense(side**2, name=f"map{n}")(code)
             maps.append(jax.image.resize(flat.reshape(side, side), shape, "linear"))
         return tuple(maps[: len(self.config.noise_shapes)])
 
@@ -265,11 +272,11 @@ class Laren(nn.Module):
             g = Disentangle(graph, name="gdm")(z)
             return Codes(z, g, Maps(graph, name="maps")(Generate(graph, name="cgm")(g)) if config.generated else ())
         if config.space == "styles":
-            flat = nn.Dense(sum(c for _, c in config.styles), kernel_init=UNIFORM, name="affine")(z)
+            flat = nn.Dense(sum(c for _, c in config.styles), name="affine")(z)
             cuts = np.cumsum([c for _, c in config.styles])[:-1]
             return Codes(z, dict(zip([path for path, _ in config.styles], jnp.split(flat, cuts), strict=True)), ())
         rows = 1 if config.space == "w" else graph.layers
-        return Codes(z, nn.Dense(rows * graph.width, kernel_init=UNIFORM, name="affine")(z).reshape(rows, graph.width), ())
+        return Codes(z, nn.Dense(rows * graph.width, name="affine")(z).reshape(rows, graph.width), ())
 
 
 def init(key: PRNGKey, config: Config, channels: int = 3) -> Params:
