@@ -3,8 +3,13 @@
     python experiments/benchmark.py --out=benchmark          # an hour on 2 CPU cores, nearly all of it compiling
     python experiments/benchmark.py --smoke                  # seconds: a random toy prior, one row of each kind
 
-Writes OUT/benchmark.json and prints four Markdown tables.
+    python experiments/benchmark.py --tables=generator --compare=before/benchmark.json       # what a change of code changed
 
+Writes OUT/benchmark.json and prints five Markdown tables, also to OUT/benchmark.md, with --compare beside another run's. --trace keeps a
+profile of all that is measured in OUT/trace, for TensorBoard or Perfetto: ask for few programs.
+
+0. Generator. A pass and a gradient of networks of StyleGAN2-ADA's sizes: GFLOP and bytes as the compiler counts them, shares of a matrix
+   product's rate and of a copy's, and with --official the official network's time (generator_benchmark.py).
 1. Steps. For each phase of each method and each batch size the compile seconds, first and again with the persistent cache, milliseconds a
    step (median, and half the range between the quartiles), GFLOP a step as the compiler counts them, the achieved GFLOP/s and its share of
    a 2048 x 2048 matrix product's rate.
@@ -25,6 +30,7 @@ So `vmap` goes layer by layer on a CPU (`jaxsr.nets.convolution.RULES`), and `re
 memory of one. Accelerators, which were not measured, keep the grouped convolution.
 """
 
+import contextlib
 import dataclasses
 import functools
 import json
@@ -39,7 +45,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from unittest import mock
 
+import compared
 import flags
+import generator_benchmark
 import jax
 import jax.numpy as jnp
 import learned_benchmark
@@ -59,7 +67,7 @@ REPEATS = 15
 SEARCHES = ("pulse", "brgm", "brgm_vi", "mganprior", "iagan", "phased", "rlse", "rls", "rls_plus")
 RESTORED = (("pulse", "latents"), ("rls", "latents"), ("rlse", "weights"), ("rls_plus", "weights"))
 PHOTOS, RESTORE_STEPS = (1, 8, 64), 10  # steps of each phase
-TITLES = {"steps": "Steps", "weights": "Weights of its own for each photo", "memory": "Memory and time", "learned": "Learned restorers"}
+TABLES = tuple(compared.TITLES)
 TOGETHER = 8  # photos in a batch of `restore`, its default; one row of each method has as many on a CPU too
 
 
@@ -70,20 +78,28 @@ class Settings:
     Attributes:
         prior: A bundled prior's name, or a folder. Default: the best bundled one; with --smoke a random toy.
         methods: Methods to measure in any table.
-        tables: Which tables to make: steps, weights, memory, learned.
+        tables: Which tables to make: generator, steps, weights, memory, learned.
         factor: Enlargement.
         batch_sizes: Photos at once in all tables but memory.
         precision: What convolutions compute in on an accelerator, in all tables but memory: float32, tf32 or bfloat16.
-        out: Folder for benchmark.json.
+        resolutions: Sides of table generator's images, in px.
+        official: A checkout of NVIDIA's stylegan2-ada-pytorch to measure in the same table, on a CPU; needs torch.
+        compare: benchmark.json of another run, to print what changed since.
+        trace: Keep a profile in OUT/trace.
+        out: Folder for benchmark.json and benchmark.md.
         smoke: One row of each kind, few repeats.
     """
 
     prior: str | None = None
     methods: tuple[str, ...] = SEARCHES
-    tables: tuple[str, ...] = tuple(TITLES)
+    tables: tuple[str, ...] = TABLES
     factor: int = 8
     batch_sizes: tuple[int, ...] = (1, 8)
     precision: flags.Precision = "float32"
+    resolutions: tuple[int, ...] = (64, 128, 256, 1024)
+    official: str | None = None
+    compare: str | None = None
+    trace: bool = False
     out: str = "benchmark"
     smoke: bool = False
 
@@ -236,13 +252,6 @@ def extent(settings: Settings) -> tuple[tuple[int, ...], int]:
     return (settings.batch_sizes[:1], 2) if settings.smoke else (settings.batch_sizes, REPEATS)
 
 
-def show(title: str, rows: list[dict]) -> None:
-    """Prints a table with three significant digits."""
-    if rows:
-        short = [{k: float(f"{v:.3g}") if isinstance(v, float) else v for k, v in row.items()} for row in rows]
-        print(f"\n{title}\n\n{report.markdown(short, list(rows[0]))}", end="")
-
-
 def checked(settings: Settings) -> Settings:
     """The same with its prior found, or made: a toy 8 px prior for --smoke without one. Raises ValueError for what does not exist."""
     lists = {name: tuple(flags.names(name, getattr(settings, name))) for name in ("methods", "tables")}
@@ -250,11 +259,34 @@ def checked(settings: Settings) -> Settings:
     for name in settings.methods:
         flags.choose(name, SEARCHES, "method")
     for name in settings.tables:
-        flags.choose(name, TITLES, "table")
+        flags.choose(name, TABLES, "table")
+    read_record(settings.compare)
+    if settings.official is not None:
+        generator_benchmark.official_modules(Path(settings.official))
     report.check_writable(settings.out)
     if settings.smoke and settings.prior is None:
         return dataclasses.replace(settings, prior=str(toy_prior(Path(settings.out) / "toy")), factor=2)
     return dataclasses.replace(settings, prior=str(priors.prior_folder(settings.prior or priors.default_source())))
+
+
+def read_record(file: str | None) -> dict[str, Any]:
+    """Another run's benchmark.json, {} for None. Raises ValueError for what is none."""
+    if file is None:
+        return {}
+    try:
+        record = json.loads(Path(file).read_text())
+        return {name: record[name] for name in TABLES if name in record}
+    except (OSError, ValueError, TypeError) as error:
+        raise ValueError(f"--compare={file}: expected the benchmark.json of another run, got {error}") from error
+
+
+def generator_table(settings: Settings, rates: generator_benchmark.Limits) -> Iterator[dict]:
+    """Rows of table 0."""
+    sizes, repeats = extent(settings)
+    resolutions = (8,) if settings.smoke else settings.resolutions
+    official = None if settings.official is None else Path(settings.official)
+    dtype = "bfloat16" if settings.precision == "bfloat16" else "float32"
+    return generator_benchmark.table(resolutions, sizes, limits=rates, dtype=dtype, official=official, repeats=repeats)
 
 
 def measurements(settings: Settings, source: str) -> Iterator[tuple[str, Any]]:
@@ -264,10 +296,12 @@ def measurements(settings: Settings, source: str) -> Iterator[tuple[str, Any]]:
             yield from (("memory", row) for row in memory_table(settings, source, cache))
     prior, params = priors.load_prior(source, dtype=flags.compute_in(settings.precision))
     operator = operators.downsample(settings.factor, image_shape=(prior.info.resolution, prior.info.resolution, 3))
-    rate = matrix_rate(512 if settings.smoke else 2048, settings.precision)
+    rate, copy = matrix_rate(512 if settings.smoke else 2048, settings.precision), generator_benchmark.copy_rate(extent(settings)[1])
     device = f"{jax.device_count()} x {jax.devices()[0].device_kind}"
-    yield from {"device": device, "precision": settings.precision, "prior": prior.info.name, "matrix_gflop_per_s": rate}.items()
+    yield from {"device": device, "precision": settings.precision, "prior": prior.info.name}.items()
+    yield from {"matrix_gflop_per_s": rate, "copy_gb_per_s": copy}.items()
     made = {
+        "generator": lambda: generator_table(settings, generator_benchmark.Limits(rate, copy)),
         "steps": lambda: step_table(settings, prior, params, operator, rate),
         "weights": lambda: weights_table(settings, prior, params, operator),
         "learned": lambda: learned_table(settings, prior, params, operator, rate),
@@ -281,14 +315,14 @@ def measurements(settings: Settings, source: str) -> Iterator[tuple[str, Any]]:
 
 def main(settings: Settings) -> int:
     settings = checked(settings)
-    record: dict[str, Any] = {"jax": jax.__version__, **{name: [] for name in TITLES}}
-    for name, value in measurements(settings, str(settings.prior)):
-        record[name] = [*record[name], value] if name in TITLES else value
-        report.write_text(Path(settings.out) / "benchmark.json", json.dumps(record, indent=1) + "\n")  # a run of an hour may be cut off
-    rate = record["matrix_gflop_per_s"]
-    print(f"{record['device']}, jax {jax.__version__}, prior {record['prior']}: matrix product {rate:.0f} GFLOP/s")
-    for name, title in TITLES.items():
-        show(title, record[name])
+    out, record = Path(settings.out), {"jax": jax.__version__, **{name: [] for name in TABLES}}
+    with jax.profiler.trace(str(out / "trace")) if settings.trace else contextlib.nullcontext():
+        for name, value in measurements(settings, str(settings.prior)):
+            record[name] = [*record[name], value] if name in TABLES else value
+            report.write_text(out / "benchmark.json", json.dumps(record, indent=1) + "\n")  # a run of an hour may be cut off
+    told = compared.markdown(record, read_record(settings.compare))
+    report.write_text(out / "benchmark.md", told)
+    print(told, end="")
     return 0
 
 

@@ -43,8 +43,10 @@ def test_benchmark_smoke(tmp_path):
     assert "| rlse | 1 | layer by layer | yes |" in done.stdout
     assert "| pulse | latents | 2 |" in done.stdout
     assert "| laren | pass | 1 |" in done.stdout
+    assert "| 8 | 1 | gradient |" in done.stdout
+    assert (tmp_path / "out" / "benchmark.md").read_text() in done.stdout
     tables = json.loads((tmp_path / "out" / "benchmark.json").read_text())
-    assert all(len(tables[name]) >= 1 for name in ("steps", "weights", "memory", "learned"))
+    assert all(len(tables[name]) >= 1 for name in ("generator", "steps", "weights", "memory", "learned"))
     assert all(row["peak_mb"] >= row["before_mb"] > 0 and row["ms_a_photo_step"] > 0 for row in tables["memory"])
 
 
@@ -70,6 +72,8 @@ def test_benchmark_smoke(tmp_path):
         ("bundle.py", (), "--prior is missing"),
         ("benchmark.py", ("--prior=nowhere",), "unknown prior 'nowhere'"),
         ("benchmark.py", ("--tables=weihgts",), "did you mean 'weights'"),
+        ("benchmark.py", ("--compare=nowhere.json",), "--compare=nowhere.json: expected the benchmark.json of another run"),
+        ("benchmark.py", ("--official=nowhere",), "--official=nowhere: expected a checkout of stylegan2-ada-pytorch"),
         ("benchmark.py", ("--methods=bicubic",), "unknown method 'bicubic'"),
         ("train_gan.py", ("--resolutoin=64",), "Did you mean"),
     ],

@@ -1,5 +1,6 @@
 """learned and training/laren: what a network sees and draws, its objective and step, exact resumption, and its weights as a method."""
 
+import dataclasses
 import functools
 import json
 
@@ -178,6 +179,24 @@ def test_a_step_follows_its_gradients_and_leaves_the_generator():
             assert (np.sign(np.asarray(b - m))[clear] == np.sign(np.asarray(g))[clear]).all()
     assert int(after.step) == 1
     assert jax.tree.structure(after) == jax.tree.structure(state)
+
+
+def test_adversary_joins_after_the_warmup():
+    """The network runs after a discriminator before it follows its input at all, or the discriminator trains on what it should not see."""
+    this, (_, given), stock, state = bound("laren"), prior_of(), photos(4), begun(config=PLAIN)
+    warming, whole, alone = (
+        jax.jit(laren.make_step(this, dataclasses.replace(PLAIN, **changed)))
+        for changed in ({"warmup_images": 4}, {}, {"adversarial_weight": 0.0})
+    )
+    first, log = warming(state, given, stock)
+    jax.tree.map(functools.partial(np.testing.assert_allclose, atol=1e-6), first.params, alone(state, given, stock)[0].params)
+    jax.tree.map(np.testing.assert_array_equal, first.discriminator, state.discriminator)
+    assert float(log["adversarial"]) == float(log["loss_discriminator"]) == 0.0
+    (second, log), (expected, told) = warming(first, given, stock), whole(first, given, stock)
+    np.testing.assert_allclose(log["loss"], told["loss"], rtol=1e-5)
+    moved = [tree.discriminator_opt[0].mu for tree in (second, expected)]
+    jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-3, atol=1e-6), *moved)
+    assert any(np.abs(m).max() > 0 for m in jax.tree.leaves(moved[0]))
 
 
 @pytest.mark.parametrize(("settings", "words"), [({"batch": 1}, "batch must be"), ({"adversarial_weight": -1.0}, "at least 0, got -1")])

@@ -1,0 +1,133 @@
+"""The synthesis network alone, of StyleGAN2-ADA's sizes: a pass and its gradient by the latent, for each resolution and batch.
+
+`benchmark.py` prints the table. With a checkout of NVIDIA's stylegan2-ada-pytorch (--official) and torch installed, the official network of
+the same sizes takes turns with ours on the same machine, in float32 on the CPU, by whichever of its two ways of modulating is faster.
+"""
+
+import functools
+import importlib
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from weights_benchmark import compiled, timed
+
+from jaxsr.nets import stylegan2
+from jaxsr.types import Params
+
+WHAT = ("pass", "gradient")
+
+
+class Case(NamedTuple):
+    """A program to measure: the images of so many latents, or its gradient."""
+
+    px: int
+    photos: int
+    what: str
+    dtype: str
+
+
+class Limits(NamedTuple):
+    """What this device can do: GFLOP/s of a matrix product, GB/s of a copy."""
+
+    matrix: float
+    copy: float
+
+
+def copy_rate(repeats: int, megabytes: int = 256) -> float:
+    """GB/s that are read and written together by adding one to an array that no cache holds."""
+    x = jnp.zeros(megabytes * 250_000)
+    add = jax.jit(lambda x: x + 1)
+    [(seconds, _)] = timed(lambda: add(x), repeats=repeats)
+    return 2 * x.nbytes / seconds / 1e9
+
+
+def config_of(px: int, dtype: str) -> stylegan2.Config:
+    """StyleGAN2-ADA's sizes."""
+    return stylegan2.Config(resolution=px, channel_base=16384 if px < 512 else 32768, dtype=dtype)
+
+
+def table(
+    resolutions: tuple[int, ...], batches: tuple[int, ...], *, limits: Limits, dtype: str, official: Path | None, repeats: int
+) -> Iterator[dict]:
+    """A row for each resolution, batch and program; one photo at a time from 512 px on, where a batch adds nothing but memory."""
+    for px in resolutions:
+        params = jax.jit(stylegan2.init, static_argnums=1)(jax.random.key(0), config_of(px, dtype))
+        for batch in batches if px < 512 else batches[:1]:
+            for what in WHAT:
+                yield row(Case(px, batch, what, dtype), {"synthesis": params["synthesis"]}, limits, official, repeats)
+
+
+def row(case: Case, params: Params, limits: Limits, official: Path | None, repeats: int) -> dict:
+    """What the table tells of one program."""
+    function, args = program(case, params)
+    ours, compile_s = compiled(function, *args)
+    theirs = [] if official is None else official_calls(official, case)
+    times = timed(functools.partial(ours, *args), *theirs, repeats=repeats)
+    (seconds, spread), cost = times[0], ours.cost_analysis() or {}
+    gflop, gigabytes = (cost.get(name, float("nan")) / 1e9 for name in ("flops", "bytes accessed"))
+    measured = {
+        "px": case.px,
+        "photos": case.photos,
+        "what": case.what,
+        "compile_s": compile_s,
+        "ms": 1e3 * seconds,
+        "spread_ms": 1e3 * spread,
+        "gflop": gflop,
+        "gbyte": gigabytes,
+        "share_of_matrix_rate": gflop / seconds / limits.matrix,
+        "share_of_copy_rate": gigabytes / seconds / limits.copy,
+        "temporary_mb": getattr(ours.memory_analysis(), "temp_size_in_bytes", float("nan")) / 1e6,
+    }
+    fastest = min((median for median, _ in times[1:]), default=None)
+    return measured if fastest is None else measured | {"official_ms": 1e3 * fastest, "times_faster": fastest / seconds}
+
+
+def program(case: Case, params: Params) -> tuple[Callable, tuple[Params, jax.Array]]:
+    """(params, w_plus [photos, N, 512]) -> images [photos, px, px, 3], or the gradient of the sum of their squares; no noise, as theirs."""
+    config = config_of(case.px, case.dtype)
+    noise = tuple(jnp.zeros(shape) for shape in config.noise_shapes)
+
+    def images(params: Params, w_plus: jax.Array) -> jax.Array:
+        return jnp.asarray(jax.vmap(lambda w: stylegan2.synthesis(config, params["synthesis"], w, noise)[1])(w_plus))
+
+    w_plus = jax.random.normal(jax.random.key(1), (case.photos, config.num_layers, config.w_dim))
+    if case.what == "pass":
+        return images, (params, w_plus)
+    return jax.grad(lambda params, w: jnp.sum(images(params, w) ** 2), 1), (params, w_plus)
+
+
+def official_calls(folder: Path, case: Case) -> list[Callable[[], Any]]:
+    """The same of the official network, modulating weights (one grouped convolution) and modulating activations.
+
+    Raises:
+        ValueError: torch is not installed, or the folder is no checkout of stylegan2-ada-pytorch.
+    """
+    torch, networks = official_modules(folder)
+    sizes = {"channel_base": config_of(case.px, "float32").channel_base, "channel_max": 512, "num_fp16_res": 0}
+    net = networks.SynthesisNetwork(w_dim=512, img_resolution=case.px, img_channels=3, **sizes).eval().requires_grad_(False)
+    ws = torch.randn(case.photos, net.num_ws, 512)
+
+    def call(fused: bool) -> Any:
+        if case.what == "pass":
+            with torch.no_grad():
+                return net(ws, noise_mode="none", fused_modconv=fused).numpy()
+        w = ws.clone().requires_grad_(True)
+        return torch.autograd.grad(net(w, noise_mode="none", fused_modconv=fused).square().sum(), w)[0].numpy()
+
+    return [functools.partial(call, fused) for fused in (True, False)]
+
+
+def official_modules(folder: Path) -> tuple[Any, Any]:
+    """torch and the checkout's training.networks. Raises ValueError as `official_calls`."""
+    if not (folder / "training" / "networks.py").is_file():
+        raise ValueError(f"--official={folder}: expected a checkout of stylegan2-ada-pytorch, got no training/networks.py")
+    if str(folder) not in sys.path:
+        sys.path.insert(0, str(folder))
+    try:
+        return importlib.import_module("torch"), importlib.import_module("training.networks")
+    except ImportError as error:
+        raise ValueError(f"--official={folder}: {error} (pip install torch)") from error
