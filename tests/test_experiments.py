@@ -61,7 +61,7 @@ def test_benchmark_smoke(tmp_path):
         ("train_features.py", ("--data=x", "--labels=nowhere", "--val_data=x", "--val_labels=x"), "nowhere: expected a table of labels"),
         ("train_laren.py", (), "--data is missing"),
         ("train_laren.py", ("--network=larn", "--data=x"), "unknown network 'larn': did you mean 'laren'?"),
-        ("super_resolve.py", ("--method=laren",), "no laren model for prior 'pbc64' and downsample 8"),
+        ("super_resolve.py", ("--method=glean",), "no glean model for prior 'pbc64' and downsample 8"),
         ("super_resolve.py", ("--method=pulse", "--model=x"), "--model=x is for laren and glean, not for pulse"),
         ("super_resolve.py", ("--method=pulse", "--network=vgg"), "pulse has none: leave it out"),
         ("evaluate.py", ("--methods=bicubic", "--preset=scaled", "--data=x"), "none of the methods has it, expected paper"),

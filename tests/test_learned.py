@@ -304,3 +304,19 @@ def test_learns_to_restore_flat_photos():
         errors.append(float(log["mse"]))
     assert state.discriminator == {} and float(log["adversarial"]) == 0.0
     assert np.mean(errors[-20:]) < 0.3 * np.mean(errors[:5])
+
+
+# The model that comes with the package
+
+
+def test_bundled_laren_restores_the_examples():
+    """`--method=laren` without a model: weights of another prior or a damaged file restore to something that does not explain the photo."""
+    prior, given = priors.load_prior("pbc64")
+    folder = priors.prior_folder("pbc64") / "examples"
+    ys = np.stack([jaxsr.images.read(path) for path in sorted(folder.glob("*.png"))])
+    operator = operators.downsample(8, image_shape=(64, 64, 3))
+    params = given | learned.load("laren", prior, given, operator)
+    result = jaxsr.restore(jaxsr.methods.laren(prior, operator), params, ys, progress=False)
+    assert result.image.shape == (len(ys), 64, 64, 3)
+    assert result.residual.mean() < 0.1 * ys.var((1, 2)).mean()  # of one colour all over
+    assert sum(path.stat().st_size for path in learned.MODELS.rglob("*") if path.is_file()) < 10e6
