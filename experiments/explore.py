@@ -70,6 +70,8 @@ class Settings:
         num_solutions: Solutions wanted.
         eps: Largest feasible residual, a mean squared difference: 0.01 as in the paper; 0.002 is PULSE's.
         least_distance: Perceptual distance of two solutions, as a share of that of two random images of the prior.
+        reach: Longest step, in units of the root mean square distance of random latents from their mean; less keeps solutions, above all
+            those in w_plus, nearer to what the prior draws, and to each other.
         chunk: Passes of the generator at once around the first solution; fewer need less memory.
         start: Folder of another exploration of the photo, whose first solution is taken: for another --space, --way, --eps or number.
         out: Folder for the results. Default: explored (explored_smoke with --smoke).
@@ -93,6 +95,7 @@ class Settings:
     num_solutions: int = 10
     eps: float = 1e-2
     least_distance: float = 0.05
+    reach: float = 1.0
     chunk: int = 16
     start: str | None = None
     out: str | None = None
@@ -180,7 +183,7 @@ def space_of(prior: Prior, solve: Solve, params: Params, settings: Settings) -> 
 
 
 def make_problem(prior: Prior, operator: operators.Operator, space: str, settings: Settings) -> Problem:
-    names = ("perceptual", "way", "num_solutions", "eps", "least_distance", "chunk")
+    names = ("perceptual", "way", "num_solutions", "eps", "least_distance", "reach", "chunk")
     values = {name: getattr(settings, name) for name in names}
     if settings.smoke and settings.perceptual is None:
         values["perceptual"] = "discriminator"

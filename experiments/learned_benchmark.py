@@ -84,7 +84,7 @@ def steps(name: str, prior: Prior, params: Params, operator: Operator, sizes: li
     model = learned.bind(learned.sized(name, prior, params, operator, SIZES), prior, operator)
     bound, given = laren.Bound(model, prior, operator, "features"), params | _perceptual.load("features")
     for batch in sizes:
-        config = laren.Config(batch=batch)
+        config = laren.Config(batch=batch, warmup_images=0)
         state = laren.begin(jax.random.key(0), bound, given, config)
         photos = jnp.full((batch, prior.info.resolution, prior.info.resolution, 3), 127, jnp.uint8)
         yield Case(name, "training step", batch, laren.make_step(bound, config), (state, given, photos))

@@ -75,7 +75,7 @@ def main() -> None:
         changed = {"prior": settings.prior or str(toy_prior(out / "toy")), "factor": 2, "val_photos": 4}
         settings = dataclasses.replace(settings, **changed)
         sizes = dataclasses.replace(TOY_SIZES, literal=sizes.literal)
-        config, run = dataclasses.replace(config, batch=4), dataclasses.replace(run, total_images=16, tick_images=8)
+        config, run = dataclasses.replace(config, batch=4, warmup_images=8), dataclasses.replace(run, total_images=16, tick_images=8)
     prior, params = priors.load_prior(settings.prior or priors.default_source(), dtype=flags.compute_in(settings.precision))
     bound, network = bind(settings, prior, params, sizes)
     sets = photos(settings, prior.info.resolution, out)

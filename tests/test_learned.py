@@ -124,8 +124,8 @@ def test_literal_codes_are_not_moved_to_w():
 
 # The objective and its step
 
-CONFIG = laren.Config(batch=4, learning_rate=1e-3)
-PLAIN = laren.Config(batch=4, learning_rate=1e-3, perceptual_weight=0.0)  # compiled in half the time
+CONFIG = laren.Config(batch=4, learning_rate=1e-3, warmup_images=0)
+PLAIN = dataclasses.replace(CONFIG, perceptual_weight=0.0)  # compiled in half the time
 
 
 def begun(network="laren", config=CONFIG):
@@ -295,7 +295,7 @@ def test_learns_to_restore_flat_photos():
     adversary there is no discriminator, and without a perceptual term no network."""
     this, (_, given) = bound("laren"), prior_of()
     given = {name: tree for name, tree in given.items() if name != "perceptual"}
-    config = laren.Config(batch=8, learning_rate=3e-3, perceptual_weight=0.0, adversarial_weight=0.0)
+    config = laren.Config(batch=8, learning_rate=3e-3, perceptual_weight=0.0, adversarial_weight=0.0, warmup_images=0)
     step, state = jax.jit(laren.make_step(this, config), donate_argnums=0), begun(config=config)
     flat = np.random.default_rng(0).integers(64, 192, (8, 1, 1, 3), np.uint8) * np.ones(SHAPE, np.uint8)
     errors, log = [], {}

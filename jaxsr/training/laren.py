@@ -32,8 +32,8 @@ class Config:
         learning_rate: of both Adams.
         perceptual_weight: of the perceptual term; 0 asks no network.
         adversarial_weight: of the adversarial term; 0 trains no discriminator.
-        warmup_images: images before the adversarial term joins, as ESRGAN (arXiv:1809.00219) begins: its gradient is larger than the
-            squared error's long before the network follows its input. Until then a step takes less than half the time.
+        warmup_images: images before the adversarial term joins, as ESRGAN (arXiv:1809.00219) begins; the paper names none. Its gradient is
+            larger than the squared error's long before the network follows its input. Until then a step takes half the time.
         ema_images: half-life of the moving average of the weights, in images, at most `ema_rampup` of what was seen.
         ema_rampup: see there.
     """
@@ -42,7 +42,7 @@ class Config:
     learning_rate: float = 1e-4
     perceptual_weight: float = 0.01
     adversarial_weight: float = 0.01
-    warmup_images: int = 0
+    warmup_images: int = 20_000
     ema_images: float = 10_000
     ema_rampup: float = 0.05
 
