@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 import flags
+import hosts
 import inputs
 import jax
 import numpy as np
@@ -72,6 +73,8 @@ class Settings:
             table tells the residual before.
         kernel: How the photos were made small: bicubic, bicubic_matlab, bicubic_pulse, box or bilinear.
         factor: Enlargement. Default: the prior's resolution over the photo's side; 8 for --reference.
+        part: Where many hosts share the photos, which of them this one restores: INDEX/COUNT, 0/64 the first of 64, or auto for what
+            jax.distributed finds out (TPU slices, Slurm, Open MPI, Kubernetes). Each part gets a folder of its own in OUT.
         out: Folder for the results. Default: results (results_smoke with --smoke).
         seed: Another seed gives other random starts.
         batch_size: Photos at once; bounds the memory.
@@ -93,6 +96,7 @@ class Settings:
     exact: bool = False
     kernel: str = "bicubic"
     factor: int | None = None
+    part: str | None = None
     out: str | None = None
     seed: int = 0
     batch_size: int = 8
@@ -147,7 +151,7 @@ def describe(source: str, prior: Prior, params: Params, values: dict, jobs: Sequ
         "batch_size": settings.batch_size,
         "command": shlex.join(["python", *sys.argv]),
         "versions": {"python": platform.python_version(), **{name: _version(name) for name in packages}},
-        "device": f"{jax.device_count()} x {jax.devices()[0].device_kind}",
+        "device": f"{jax.local_device_count()} x {jax.local_devices()[0].device_kind}",
         "photos": {job.output: {"file": job.photo.file, "factor": job.photo.factor, "fit": job.photo.fit} for job in jobs},
     }
 
@@ -303,11 +307,19 @@ def summarise(run: report.Run, jobs: Sequence[Job], bad: Sequence[dict], prior: 
 
 
 def main(settings: Settings) -> int:
-    check(settings)
+    part = hosts.part(settings.part)
+    if part is not None:
+        settings = dataclasses.replace(settings, out=str(out_folder(settings) / part.name))
     source = settings.prior or priors.default_source()
     patterns = settings.input or (() if settings.reference else (inputs.example_folder(source),))
     files = inputs.find_files(patterns, settings.reference)[: SMOKE_PHOTOS if settings.smoke else None]
     names = inputs.output_names(files, settings.num_solutions)
+    if part is not None:
+        files, names = files[part.index :: part.count], names[part.index :: part.count]
+        if not files:
+            print(f"{part.name}: nothing to do, there are fewer photos than parts")
+            return 0
+    check(settings)
     flags.cache_compilations()
     prior, params = priors.load_prior(source, dtype=flags.compute_in(settings.precision))
     fitter = inputs.make_fitter(

@@ -80,7 +80,7 @@ def restore_tuned(solve: search.Solve, params: Params, y: np.ndarray, *, seed: i
 def rows_at_once(batch_size: int) -> int:
     """Photos in one batch: `batch_size` on an accelerator, one a device on a CPU, where a batch takes as long as its photos one by one (RLS
     at 32 px on 2 cores: 70 s for 8 at once, 67 s one by one) and a photo alone would pay for the whole of it."""
-    return batch_size if jax.default_backend() != "cpu" else min(batch_size, jax.device_count())
+    return batch_size if jax.default_backend() != "cpu" else min(batch_size, jax.local_device_count())
 
 
 def _checked(
@@ -171,7 +171,7 @@ def _batches(
 
 def mesh_of(batch_size: int) -> Mesh:
     """As many devices as share the rows of a batch evenly."""
-    return Mesh(np.array(jax.devices()[: math.gcd(batch_size, jax.device_count())]), ("batch",))
+    return Mesh(np.array(jax.local_devices()[: math.gcd(batch_size, jax.local_device_count())]), ("batch",))
 
 
 class Programs(NamedTuple):
