@@ -166,10 +166,10 @@ def _version(package: str) -> str:
 def check_targets(folder: Path, jobs: Sequence[Job], *, overwrite: bool) -> None:
     """Raises ValueError when a file that is written, or that --overwrite removes, is a photo that is read or, by the folder's table, the
     result of another photo."""
-    rows = report.read_csv(folder / "results.csv")
-    removed = [row["output"] for row in rows if row.get("output")] if overwrite else []
+    rows = report.results(folder)
+    removed = [name for name in rows if name] if overwrite else []
     targets = {(folder / name).resolve() for name in (*(job.output for job in jobs), *removed, GRID, *RECORDS)}
-    made = {} if overwrite else {row["output"]: row for row in rows if row.get("status") == "ok"}
+    made = {} if overwrite else {name: row for name, row in rows.items() if row.get("status") == "ok"}
     for job in jobs:
         if Path(job.photo.file).resolve() in targets:
             raise ValueError(f"the run would replace or remove the photo {job.photo.file}: choose another --out")
@@ -339,6 +339,7 @@ def main(settings: Settings) -> int:
             group = [job for job in missing if job.photo.factor == factor]
             if group:
                 restore_jobs(run, group, *solves[factor][:2], settings)
+        run.put_in_order()
         print(summarise(run, jobs, bad, prior, settings))
         print(draw_grid(run, jobs, prior.info.resolution, settings.num_solutions))
     return 0

@@ -41,24 +41,31 @@ def write_csv(path: str | os.PathLike, rows: Iterable[Row], columns: Sequence[st
     Raises:
         ValueError: a row has a column that `columns` lacks. OSError: the file cannot be written.
     """
+    write_text(path, _lines([dict(zip(columns, columns, strict=True))], columns) + _lines(rows, columns))
+
+
+def _lines(rows: Iterable[Row], columns: Sequence[str]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
     for row in rows:
         unknown = set(row) - set(columns)
         if unknown:
             raise ValueError(f"the row has columns {sorted(unknown)}, the table has {list(columns)}")
         writer.writerow([cell(row.get(name)) for name in columns])
-    write_text(path, text.getvalue())
+    return text.getvalue()
 
 
 def read_csv(path: str | os.PathLike) -> list[dict[str, str]]:
     """The rows of a CSV file as text; no rows where there is no file. Raises ValueError for a file that is no CSV table."""
     if not Path(path).exists():
         return []
+    return _parsed(Path(path).read_bytes(), path)
+
+
+def _parsed(content: bytes, path: str | os.PathLike) -> list[dict[str, str]]:
     try:
-        with open(path, encoding="utf-8", newline="") as file:
-            return [{k: v or "" for k, v in row.items() if k is not None} for row in csv.DictReader(file, strict=True)]
+        lines = io.StringIO(content.decode("utf-8"), newline="")
+        return [{k: v or "" for k, v in row.items() if k is not None} for row in csv.DictReader(lines, strict=True)]
     except (csv.Error, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is not a table of results: {error}") from error
 
@@ -117,11 +124,39 @@ class Run:
         return self.is_there(output) and self.rows[output].get("digest") == digest
 
     def add(self, rows: Iterable[Row]) -> None:
-        """Adds or replaces rows and writes results.csv at once. The outputs must be there before."""
+        """Adds or replaces rows, at the end of results.csv, where the last row of an output counts. The outputs must be there before.
+
+        Raises:
+            OSError: the table cannot be written.
+        """
+        rows = list(rows)
         self.rows |= {str(row["output"]): row for row in rows}
+        path = self.folder / "results.csv"
+        if not path.exists():
+            return self.put_in_order()
+        try:
+            with open(path, "a", encoding="utf-8", newline="") as file:
+                file.write(_lines(rows, self.columns))
+        except OSError as error:
+            raise OSError(error.errno, f"cannot write {path}: {error.strerror}") from error
+
+    def put_in_order(self) -> None:
+        """Writes results.csv anew, at once: a row an output, those of other runs first, then this one's in their order."""
         ours = set(self.order)
         others = [name for name in self.rows if name not in ours]
         write_csv(self.folder / "results.csv", [self.rows[name] for name in [*others, *self.order] if name in self.rows], self.columns)
+
+
+def results(folder: str | os.PathLike) -> dict[str, dict[str, str]]:
+    """output -> its last row in FOLDER/results.csv; a row that a kill cut off is left out. Raises ValueError as `read_csv`."""
+    path = Path(folder) / "results.csv"
+    if not path.exists():
+        return {}
+    content = path.read_bytes()
+    content = content[: content.rfind(b"\n") + 1]
+    if content.count(b'"') % 2:  # the newline is inside of a name
+        content = content[: content.rfind(b"\n", 0, -1) + 1]
+    return {row.get("output", ""): row for row in _parsed(content, path)}
 
 
 def check_writable(folder: str | os.PathLike) -> None:
@@ -164,19 +199,21 @@ def open_run(
         _remove_results(folder)
     elif (folder / "config.json").exists():
         record = _merge(folder, record)
-        rows = {row.get("output", ""): row for row in read_csv(folder / "results.csv")}
+        rows = dict(results(folder))
     else:
         taken = [name for name in (*order, *pictures, "results.csv") if (folder / name).exists()]
         if taken:
             raise ValueError(f"{folder / taken[0]} exists and no config.json tells what made it: choose another folder, or overwrite")
     write_text(folder / "config.json", json.dumps(record, indent=1) + "\n")
-    return Run(folder, columns, order, rows)
+    run = Run(folder, columns, order, rows)
+    if rows:
+        run.put_in_order()
+    return run
 
 
 def _remove_results(folder: Path) -> None:
     """The table last, so that a kill in between leaves it to name what remains."""
-    for row in read_csv(folder / "results.csv"):
-        name = row.get("output", "")
+    for name, row in results(folder).items():
         if row.get("status") == "ok" and Path(name).name == name:  # nothing outside the folder, whatever the table says
             (folder / name).unlink(missing_ok=True)
     (folder / "results.csv").unlink(missing_ok=True)

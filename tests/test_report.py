@@ -73,8 +73,27 @@ def test_rows_keep_the_order_of_the_run_and_other_rows(tmp_path):
     open_run(tmp_path).add([row("z.png")])
     run = open_run(tmp_path)
     run.add([row("b.png")])
+    run.add([row("a.png", status="error")])
     run.add([row("a.png")])
+    assert [r["output"] for r in report.read_csv(tmp_path / "results.csv")] == ["z.png", "b.png", "a.png", "a.png"]
+    run.put_in_order()
     assert [r["output"] for r in report.read_csv(tmp_path / "results.csv")] == ["z.png", "a.png", "b.png"]
+    assert {r["status"] for r in report.read_csv(tmp_path / "results.csv")} == {"ok"}
+
+
+@pytest.mark.parametrize("name", ["b.png", 'b "b", b.png', "b\nb.png"])
+def test_a_table_cut_anywhere_keeps_its_whole_rows(tmp_path, name):
+    """A kill in the middle of a row makes the folder unusable, loses rows that were whole, or spoils the row that comes next."""
+    open_run(tmp_path).add([row("a.png")])
+    whole = (tmp_path / "results.csv").read_bytes()
+    open_run(tmp_path).add([row(name)])
+    table = (tmp_path / "results.csv").read_bytes()
+    for end in range(len(whole), len(table)):
+        (tmp_path / "results.csv").write_bytes(table[:end])
+        run = open_run(tmp_path, order=("a.png", name, "c.png"))
+        assert list(run.rows) == ["a.png"]
+        run.add([row("c.png")])
+        assert [r["output"] for r in report.read_csv(tmp_path / "results.csv")] == ["a.png", "c.png"]
 
 
 @pytest.mark.parametrize(
