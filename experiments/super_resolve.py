@@ -33,12 +33,13 @@ import hosts
 import inputs
 import jax
 import numpy as np
+import pictures
 import setups
 from inputs import Job
 from setups import Setup
 from tqdm import tqdm
 
-from jaxsr import images, locks, metrics, operators, plots, priors, report, resample, weights
+from jaxsr import images, locks, metrics, operators, priors, report, resample, weights
 from jaxsr.methods import METHODS, Learned
 from jaxsr.priors import Prior
 from jaxsr.restore import restore_batches
@@ -46,9 +47,8 @@ from jaxsr.search import Solve
 from jaxsr.types import Params, Result
 
 KERNELS = get_args(resample.Kernel)
-GRID_ROWS = 64
 SMOKE_PHOTOS = 2
-GRID, RECORDS = "grid.png", ("results.csv", "config.json")
+RECORDS = ("results.csv", "config.json")
 BATCHES_READ = 64  # batches whose photos are held at once
 COLUMNS = ("file", "output", "solution", "method", "factor", "seconds", "residual", "feasible", "psnr", "ssim", "top_octave")
 COLUMNS += ("residual_before", "top_octave_reference", "fit", "status", "error", "digest")
@@ -81,6 +81,7 @@ class Settings:
         precision: What convolutions compute in on an accelerator: float32, tf32 or bfloat16, the faster the coarser.
         num_solutions: Results for each photo; number i is the one that --seed=SEED+i gives.
         fit: What to do with sides that no factor fits; references are always cropped.
+        trajectory: Also draw how the search of the first photo went: OUT/trajectory.webp. Searches it once more.
         overwrite: Start anew in a folder that holds other results.
         progress: A progress bar on stderr.
         smoke: Two photos and a few steps, to see that everything runs.
@@ -103,6 +104,7 @@ class Settings:
     precision: flags.Precision = "float32"
     num_solutions: int = 1
     fit: Literal["crop", "pad"] = "crop"
+    trajectory: bool = False
     overwrite: bool = False
     progress: bool = True
     smoke: bool = False
@@ -168,7 +170,9 @@ def check_targets(folder: Path, jobs: Sequence[Job], *, overwrite: bool) -> None
     result of another photo."""
     rows = report.results(folder)
     removed = [name for name in rows if name] if overwrite else []
-    targets = {(folder / name).resolve() for name in (*(job.output for job in jobs), *removed, GRID, *RECORDS)}
+    targets = {
+        (folder / name).resolve() for name in (*(job.output for job in jobs), *removed, pictures.GRID, pictures.TRAJECTORY, *RECORDS)
+    }
     made = {} if overwrite else {name: row for name, row in rows.items() if row.get("status") == "ok"}
     for job in jobs:
         if Path(job.photo.file).resolve() in targets:
@@ -253,37 +257,6 @@ def _measurements(run: report.Run, jobs: Sequence[Job], settings: Settings) -> d
     return read
 
 
-def draw_grid(run: report.Run, jobs: Sequence[Job], resolution: int, num_solutions: int) -> str:
-    """Writes OUT/grid.png from the images in the folder, a row a photo; returns what it shows."""
-    groups = [jobs[i : i + num_solutions] for i in range(0, len(jobs), num_solutions)]
-    groups = [group for group in groups if all(run.is_there(job.output) for job in group)]
-    rows, captions, left_out = [], [], []
-    for group in groups[:GRID_ROWS]:
-        try:
-            y, reference = group[0].photo.read()
-            results = [images.read(run.folder / job.output) for job in group]
-        except (ValueError, OSError) as error:
-            left_out.append(str(error))
-            continue
-        rows.append([y, np.asarray(resample.upsample(y, group[0].photo.factor)), *results, reference])
-        captions.append(_caption(group[0].output, run.rows[group[0].output]))
-    if not rows:
-        return f"no grid: {left_out[0] if left_out else 'there is no result'}"
-    titles = [f"result {i + 1}" for i in range(num_solutions)] if num_solutions > 1 else ["result"]
-    columns = ["input", "bicubic", *titles, "reference"]
-    if all(row[-1] is None for row in rows):
-        rows, columns = [row[:-1] for row in rows], columns[:-1]
-    cell = min(resolution * math.ceil(128 / resolution), 256)
-    images.write(run.folder / GRID, plots.grid(rows, columns=columns, captions=captions, cell=cell))
-    shown = f" (the first {GRID_ROWS} of {len(groups)} photos)" if len(groups) > GRID_ROWS else ""
-    return f"{run.folder / GRID}{shown}" + (f"; {len(left_out)} left out, the first: {left_out[0]}" if left_out else "")
-
-
-def _caption(output: str, row: report.Row) -> str:
-    psnr = report.cell(row.get("psnr"))
-    return f"{Path(output).stem}  " + (f"{float(psnr):.2f} dB" if psnr else f"residual {float(report.cell(row['residual'])):.2g}")
-
-
 def summarise(run: report.Run, jobs: Sequence[Job], bad: Sequence[dict], prior: Prior, settings: Settings) -> str:
     """The lines that end a run."""
     rows = [run.rows[job.output] for job in jobs]
@@ -341,14 +314,17 @@ def main(settings: Settings) -> int:
                 restore_jobs(run, group, *solves[factor][:2], settings)
         run.put_in_order()
         print(summarise(run, jobs, bad, prior, settings))
-        print(draw_grid(run, jobs, prior.info.resolution, settings.num_solutions))
+        print(pictures.draw_grid(run, jobs, prior.info.resolution, settings.num_solutions))
+        if settings.trajectory and jobs:
+            print(pictures.draw_trajectory(run, jobs[0], *solves[jobs[0].photo.factor][:2], settings.seed))
     return 0
 
 
 def start_run(config: dict, jobs: Sequence[Job], order: Sequence[str], settings: Settings) -> report.Run:
     out = out_folder(settings)
     check_targets(out, jobs, overwrite=settings.overwrite)
-    return report.open_run(out, config, COLUMNS, order, pictures=[GRID], overwrite=settings.overwrite)
+    drawn = [pictures.GRID, pictures.TRAJECTORY] if settings.trajectory else [pictures.GRID]
+    return report.open_run(out, config, COLUMNS, order, pictures=drawn, overwrite=settings.overwrite)
 
 
 def announce(jobs: Sequence[Job], bad: Sequence[dict], done: int, prior: Prior, settings: Settings) -> None:

@@ -16,6 +16,7 @@ from tqdm import tqdm
 from jaxsr import search
 from jaxsr.types import Params, Result
 
+FRAME = 4  # steps between two images of a trajectory, at most
 MOST = 16.0  # times what the operator makes of white: no noise or kernel takes an image in [0, 1] this far out of it
 
 
@@ -75,6 +76,27 @@ def restore_tuned(solve: search.Solve, params: Params, y: np.ndarray, *, seed: i
         found = _solve_batch(solve, programs(solve, mesh), params, keys, jnp.asarray(ys), bar)
     result, best = jax.tree.map(lambda leaf: leaf[0], found)
     return jax.tree.map(np.asarray, result), params | solve.tuned(best)
+
+
+def trajectory(solve: search.Solve, params: Params, y: np.ndarray, *, seed: int = 0, progress: bool = True) -> np.ndarray:
+    """What the search of one measurement holds for best as it goes, images [n, H, W, 3]: where each phase begins and every few steps after.
+
+    The steps are those of `restore`, in other programs: roundings differ, and with them, slightly, the last image.
+
+    Raises:
+        ValueError: as `restore_batches`.
+    """
+    ys, seeds = _checked(solve, params, np.asarray(y)[None], seed, 1)
+    compiled = programs(solve, mesh_of(1), FRAME)
+    keys, frames = jax.random.wrap_key_data(jnp.asarray(photo_keys(ys, seeds))), []
+    finish = jax.jit(jax.vmap(lambda params, y, state: solve.finish(params, y, state.best, state.context)[0], (None, 0, 0)))
+    with tqdm(total=sum(phase.steps for phase in solve.phases), unit="step", disable=not progress, dynamic_ncols=True) as bar:
+        for number, state, trace in _chunks(solve, compiled, params, keys, jnp.asarray(ys)):
+            for begin, _, _ in compiled.phases[number + 1 :]:
+                state = begin(keys, params, ys, (state.best, state.context))
+            frames.append(np.asarray(finish(params, ys, state)[0]))
+            bar.update(0 if trace is None else compiled.phases[number][2])
+    return np.stack(frames)
 
 
 def rows_at_once(batch_size: int) -> int:
@@ -182,8 +204,9 @@ class Programs(NamedTuple):
 
 
 @functools.lru_cache(maxsize=8)
-def programs(solve: search.Solve, mesh: Mesh) -> Programs:
-    """Compiles nothing yet; kept for the last few methods, because jit finds what it compiled by the identity of these functions.
+def programs(solve: search.Solve, mesh: Mesh, longest: int = 25) -> Programs:
+    """Pieces whose chunks have at most `longest` steps. Compiles nothing yet; kept for the last few methods, because jit finds what it
+    compiled by the identity of these functions.
 
     Each device of the mesh runs the program of its own rows, by `shard_map`: left to itself, XLA turns the refinement's convolutions, whose
     kernels differ from row to row, into one grouped convolution of all rows on every device.
@@ -195,7 +218,7 @@ def programs(solve: search.Solve, mesh: Mesh) -> Programs:
         return jax.shard_map(each, mesh=mesh, in_specs=specs, out_specs=PartitionSpec("batch"), check_vma=False)
 
     def pieces(phase: search.Phase) -> tuple[Callable, Callable, int]:
-        length = search.chunk_length(phase.steps)
+        length = search.chunk_length(phase.steps, limit=longest)
 
         def begin(keys, params, ys, previous):
             states = mapped(functools.partial(search.begin, phase), (0, None, 0, 0))(keys, params, ys, previous)
@@ -212,13 +235,24 @@ def _solve_batch(solve: search.Solve, compiled: Programs, params: Params, keys: 
     """One batch through all phases, in chunks that show on the bar; the results and the last phase's best variables."""
     state: Any = None
     traces = []
-    for phase, (begin, advance, length) in zip(solve.phases, compiled.phases, strict=True):
-        state = begin(keys, params, ys, None if state is None else (state.best, state.context))
-        for _ in range(phase.steps // length):
-            state, trace = advance(params, ys, state)
+    for number, state, trace in _chunks(solve, compiled, params, keys, ys):
+        if trace is not None:
             traces.append(trace)
             bar.set_postfix(loss=f"{np.mean(state.best_value):.3g}", refresh=False)  # waits for the chunk
-            bar.update(length)
+            bar.update(compiled.phases[number][2])
     result = compiled.conclude(params, ys, state, traces)
     bar.set_postfix(residual=f"{np.mean(result.residual):.3g}")
     return result, state.best
+
+
+def _chunks(
+    solve: search.Solve, compiled: Programs, params: Params, keys: jax.Array, ys: jax.Array
+) -> Iterator[tuple[int, search.State, search.Trace | None]]:
+    """(number of the phase, state, trace) where each phase begins, without a trace, and after each chunk; the next chunk eats the state."""
+    state: Any = None
+    for number, (phase, (begin, advance, length)) in enumerate(zip(solve.phases, compiled.phases, strict=True)):
+        state = begin(keys, params, ys, None if state is None else (state.best, state.context))
+        yield number, state, None
+        for _ in range(phase.steps // length):
+            state, trace = advance(params, ys, state)
+            yield number, state, trace

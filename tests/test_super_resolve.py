@@ -89,6 +89,18 @@ def test_every_format_is_restored(prior, tmp_path):
     assert len(rows(tmp_path / "two")) == 2
 
 
+def test_trajectory_ends_at_the_result(prior, tmp_path):
+    """The animation is of another photo, another seed, or stops before the last phase."""
+    settings = quick(prior=prior, method="rls_plus", seed=3, trajectory=True, out=str(tmp_path))
+    assert super_resolve.main(settings) == 0
+    with Image.open(tmp_path / "trajectory.webp") as film:
+        frames = film.n_frames
+        film.seek(frames - 1)
+        last = np.asarray(film.convert("RGB"))[::16, ::16] / 255
+    assert frames > 2
+    np.testing.assert_allclose(last, images.read(tmp_path / "e0.png"), atol=0.03)
+
+
 def test_references_are_scored(prior, tmp_path):
     images.write(tmp_path / "sharp.png", photo(24))
     super_resolve.main(quick(prior=prior, reference=(str(tmp_path / "sharp.png"),), factor=4, out=str(tmp_path / "out")))

@@ -1,0 +1,60 @@
+"""What a restoration looks like: the grid of its results, and how the search of a photo went."""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from inputs import Job
+
+from jaxsr import images, plots, report, resample
+from jaxsr.restore import trajectory
+from jaxsr.search import Solve
+from jaxsr.types import Params
+
+GRID, GRID_ROWS = "grid.png", 64
+TRAJECTORY, HELD = "trajectory.webp", 12  # times that the last image is shown
+
+
+def draw_grid(run: report.Run, jobs: Sequence[Job], resolution: int, num_solutions: int) -> str:
+    """Writes OUT/grid.png from the images in the folder, a row a photo; returns what it shows."""
+    groups = [jobs[i : i + num_solutions] for i in range(0, len(jobs), num_solutions)]
+    groups = [group for group in groups if all(run.is_there(job.output) for job in group)]
+    rows, captions, left_out = [], [], []
+    for group in groups[:GRID_ROWS]:
+        try:
+            y, reference = group[0].photo.read()
+            results = [images.read(run.folder / job.output) for job in group]
+        except (ValueError, OSError) as error:
+            left_out.append(str(error))
+            continue
+        rows.append([y, np.asarray(resample.upsample(y, group[0].photo.factor)), *results, reference])
+        captions.append(_caption(group[0].output, run.rows[group[0].output]))
+    if not rows:
+        return f"no grid: {left_out[0] if left_out else 'there is no result'}"
+    titles = [f"result {i + 1}" for i in range(num_solutions)] if num_solutions > 1 else ["result"]
+    columns = ["input", "bicubic", *titles, "reference"]
+    if all(row[-1] is None for row in rows):
+        rows, columns = [row[:-1] for row in rows], columns[:-1]
+    cell = min(resolution * math.ceil(128 / resolution), 256)
+    images.write(run.folder / GRID, plots.grid(rows, columns=columns, captions=captions, cell=cell))
+    shown = f" (the first {GRID_ROWS} of {len(groups)} photos)" if len(groups) > GRID_ROWS else ""
+    return f"{run.folder / GRID}{shown}" + (f"; {len(left_out)} left out, the first: {left_out[0]}" if left_out else "")
+
+
+def _caption(output: str, row: report.Row) -> str:
+    psnr = report.cell(row.get("psnr"))
+    return f"{Path(output).stem}  " + (f"{float(psnr):.2f} dB" if psnr else f"residual {float(report.cell(row['residual'])):.2g}")
+
+
+def draw_trajectory(run: report.Run, job: Job, solve: Solve, params: Params, seed: int) -> str:
+    """Searches the photo once more and writes OUT/trajectory.webp; returns what it shows."""
+    try:
+        y, _ = job.photo.read()
+    except (ValueError, OSError) as error:
+        return f"no trajectory: {error}"
+    frames = trajectory(solve, params, y, seed=seed + job.solution)
+    times = math.ceil(256 / len(frames[0]))
+    shown = [np.clip(frame, 0, 1).repeat(times, 0).repeat(times, 1) for frame in (*frames, *[frames[-1]] * HELD)]
+    images.write_animation(run.folder / TRAJECTORY, shown)
+    return f"{run.folder / TRAJECTORY}: {len(frames)} images of the search of {job.photo.file}"
