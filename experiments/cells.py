@@ -94,7 +94,7 @@ def settings_of(bench: Bench, cell: Cell) -> dict[str, Any]:
     """Every setting of the cell's method; none for the real photo."""
     if cell.variant.method not in METHODS:
         return {}
-    return values_of(_setup(bench, cell.variant), operator_of(bench, cell))
+    return values_of(_setup(bench, cell.variant), bench.prior, operator_of(bench, cell))
 
 
 def _setup(bench: Bench, variant: Variant) -> Setup:
@@ -108,22 +108,21 @@ def operator_of(bench: Bench, cell: Cell) -> operators.Operator:
 
 
 def model_of(variant: Variant, models: str | None) -> str:
-    """The folder of a learned restorer's model: the one in `models` that its row names, or that the method does if it is there; ""
-    for the bundled one, and for what has no model."""
+    """The folder of a learned restorer's model, in `models` if given: the one that its row names, or that the method does; "" for the
+    bundled one, and for what has no model."""
     if METHODS.get(variant.method, (None, None))[1] is not Learned or (models is None and "model" not in variant.settings):
         return ""
-    folder = Path(models or "models") / variant.settings.get("model", variant.method) / "model"
-    return str(folder) if folder.is_dir() or "model" in variant.settings else ""
+    return str(Path(models or "models") / variant.settings.get("model", variant.method) / "model")
 
 
-def lacking(prior: Prior, cells: Sequence[Cell], kernel: str, models: str | None) -> dict[str, str]:
-    """Name of a cell -> why it cannot be run: a learned restorer that nobody trained for the prior and the operator."""
+def lacking(prior: Prior, params: Params, cells: Sequence[Cell], kernel: str, models: str | None) -> dict[str, str]:
+    """Name of a cell -> why it cannot be run: a learned restorer that nobody trained for the prior and the operator, or a damaged one."""
     found = {}
     for cell in cells:
         if METHODS.get(cell.variant.method, (None, None))[1] is Learned:
             operator = OPERATORS[cell.operator](prior.info.resolution, cell.factor, cast(resample.Kernel, kernel))
             try:
-                learned.find(cell.variant.method, prior, operator, model_of(cell.variant, models))
+                learned.load(cell.variant.method, prior, params, operator, model_of(cell.variant, models))
             except ValueError as error:
                 found[cell.name] = str(error)
     return found

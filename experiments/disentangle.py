@@ -87,7 +87,7 @@ class Settings:
 
 def check(settings: Settings) -> None:
     """Raises ValueError for a name or a number that makes no sense, before any long work."""
-    for table in settings.tables:
+    for table in flags.names("tables", settings.tables):
         flags.choose(table, TABLES, "table")
     flags.choose(settings.operator, OPERATORS, "operator")
     least = {"factor": 1, "samples": 1, "num_photos": LEAST_PHOTOS, "batch_size": 1, "seed": 0}
@@ -101,6 +101,7 @@ def check(settings: Settings) -> None:
 
 def run(settings: Settings) -> None:
     """Makes the tables, goes on with what is there of the first, and prints each as it is done."""
+    settings = dataclasses.replace(settings, tables=tuple(flags.names("tables", settings.tables)))
     check(settings)
     if "dci" in settings.tables:
         codes.check_regressors()

@@ -333,7 +333,7 @@ def run(settings: Settings) -> int:
     out = Path(settings.out or f"evaluation/{'smoke' if settings.smoke else settings.suite or 'comparison'}")
     if settings.suite == "rls_figure3":
         return _gaussianisation(prior, params, settings, out)
-    lacking = cells.lacking(prior, found, settings.kernel, settings.models)
+    lacking = cells.lacking(prior, params, found, settings.kernel, settings.models)
     built = [cell for cell in found if cell.name not in lacking]
     if not built and settings.methods:
         raise ValueError(next(iter(lacking.values())))

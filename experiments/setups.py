@@ -4,7 +4,6 @@ import dataclasses
 import functools
 import hashlib
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -84,11 +83,15 @@ def make_config(setup: Setup, operator: operators.Operator) -> Any:
     return dataclasses.replace(config, **changed)
 
 
-def values_of(setup: Setup, operator: operators.Operator) -> dict[str, Any]:
-    """Every setting that a result depends on, in JSON's types; of a model also the digest of its card: a folder can be trained anew."""
+def values_of(setup: Setup, prior: Prior, operator: operators.Operator) -> dict[str, Any]:
+    """Every setting that a result depends on, in JSON's types; of a model also the digest of its record, which holds that of its arrays: a
+    folder can be trained anew, and another version of the package can bring another model."""
     values = dataclasses.asdict(make_config(setup, operator))
-    if values.get("model"):
-        values["model_sha256"] = hashlib.sha256((Path(values["model"]) / "config.json").read_bytes()).hexdigest()[:16]
+    if METHODS[setup.method][1] is Learned:
+        from jaxsr import learned
+
+        folder = learned.find(setup.method, prior, operator, values["model"])
+        values["model_sha256"] = hashlib.sha256((folder / "config.json").read_bytes()).hexdigest()[:16]
     return values
 
 
@@ -104,7 +107,10 @@ def make_solve(prior: Prior, params: Params, operator: operators.Operator, setup
     if isinstance(config, Learned):
         from jaxsr import learned
 
-        params = params | learned.load(setup.method, prior, params, operator, config.model)
+        folder = learned.find(setup.method, prior, operator, config.model)
+        if setup.solutions > 1 and learned.is_deterministic(learned.read_net(folder)):
+            raise ValueError(f"{folder}: the network draws nothing at random and has one result for a photo, got {setup.solutions} to make")
+        params = params | learned.load(setup.method, prior, params, operator, str(folder))
     y = jax.ShapeDtypeStruct(operator.measurement_shape, np.float32)
     jax.eval_shape(functools.partial(solve.phases[0].start, previous=None), jax.random.key(0), params, y)  # its checks, without compiling
     return exact(solve) if setup.exact else solve, params

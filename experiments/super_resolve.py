@@ -138,7 +138,31 @@ def make_solve(prior: Prior, params: Params, operator: operators.Operator, setti
     names = (settings.method, settings.preset, settings.network, settings.num_solutions, settings.exact, settings.smoke)
     setup = Setup(*names, settings={"model": settings.model} if settings.model else {})
     solve, params = setups.make_solve(prior, params, operator, setup)
-    return solve, params, setups.values_of(setup, operator)
+    return solve, params, setups.values_of(setup, prior, operator)
+
+
+def make_solves(
+    prior: Prior, params: Params, fitter: inputs.Fitter, jobs: Sequence[Job], settings: Settings
+) -> tuple[dict[int, tuple[Solve, Params, dict]], list[Job], list[dict]]:
+    """factor -> what `make_solve` gives; the jobs of those factors; and a row for each job of a factor that the method does not serve.
+
+    Raises:
+        ValueError: it serves none.
+    """
+    solves, problems = {}, {}
+    for factor in sorted({job.photo.factor for job in jobs}):
+        try:
+            solves[factor] = make_solve(prior, params, fitter.operator(factor), settings)
+        except ValueError as error:
+            problems[factor] = str(error)
+    lost = [job for job in jobs if job.photo.factor in problems]
+    if not solves:
+        raise ValueError(problems[lost[0].photo.factor])
+    told = {"status": "error", "method": settings.method}
+    rows = [
+        {"file": job.photo.file, "output": job.output, "error": f"{job.photo.file}: {problems[job.photo.factor]}", **told} for job in lost
+    ]
+    return solves, [job for job in jobs if job.photo.factor in solves], rows
 
 
 def describe(source: str, prior: Prior, params: Params, values: dict, jobs: Sequence[Job], settings: Settings) -> dict:
@@ -220,14 +244,16 @@ def save(folder: Path, job: Job, result: Result, seconds: float, method: str) ->
 
 def restore_jobs(run: report.Run, jobs: Sequence[Job], solve: Solve, params: Params, settings: Settings) -> None:
     """Restores photos of one size; each batch is in the folder and in the table as soon as it is done."""
-    start, done = time.perf_counter(), 0
+    start, done, told = time.perf_counter(), 0, 0.0
     for batch, results in _batches(run, jobs, solve, params, settings):
         seconds = (time.perf_counter() - start) / len(batch)
         each = [jax.tree.map(lambda leaf, row=row: leaf[row], results) for row in range(len(batch))]
         run.add([save(run.folder, job, result, seconds, settings.method) for job, result in zip(batch, each, strict=True)])
         done += len(batch)
-        residual = f"residual {np.mean(results.residual):.2g}, {np.mean(results.feasible):.0%} feasible"
-        tqdm.write(f"factor {jobs[0].photo.factor}: {done} of {len(jobs)} done, {seconds:.2g} s each, {residual}")
+        if done == len(jobs) or time.perf_counter() - told > 1:  # 10,000 fast results are not as many lines
+            told = time.perf_counter()
+            residual = f"residual {np.mean(results.residual):.2g}, {np.mean(results.feasible):.0%} feasible"
+            tqdm.write(f"factor {jobs[0].photo.factor}: {done} of {len(jobs)} done, {seconds:.2g} s each, {residual}")
         start = time.perf_counter()
 
 
@@ -299,8 +325,8 @@ def main(settings: Settings) -> int:
         prior.info.resolution, settings.kernel, settings.factor, settings.fit, references=any(file.is_reference for file in files)
     )
     jobs, unusable = inputs.load_jobs(files, names, fitter, progress=settings.progress)
-    factors = sorted({job.photo.factor for job in jobs})
-    solves = {factor: make_solve(prior, params, fitter.operator(factor), settings) for factor in factors}
+    solves, jobs, refused = make_solves(prior, params, fitter, jobs, settings)
+    unusable += refused
     config = describe(source, prior, params, {factor: values for factor, (_, _, values) in solves.items()}, jobs, settings)
     with locks.only_here(out_folder(settings)):
         run = start_run(config, jobs, [name for group in names for name in group], settings)
@@ -308,7 +334,7 @@ def main(settings: Settings) -> int:
         run.add(bad)
         missing = [job for job in jobs if not run.is_done(job.output, job.photo.digest)]
         announce(jobs, unusable, len(jobs) - len(missing), prior, settings)
-        for factor in factors:
+        for factor in solves:
             group = [job for job in missing if job.photo.factor == factor]
             if group:
                 restore_jobs(run, group, *solves[factor][:2], settings)

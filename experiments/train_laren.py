@@ -33,10 +33,11 @@ class Settings:
     Attributes:
         data: Photos to train on: a folder (searched deeply), a .tar, or "tfds:NAME@SPLIT".
         val_data: Photos to judge the network by, likewise; of --data if it is missing, which then are not trained on.
-        val_photos: How many of them, the first.
+        val_photos: How many of them, evenly spaced.
         prior: A bundled prior's name, or a folder. Default: the best bundled one; with --smoke a random toy.
         network: laren, glean, or a variant of LAREN's Table IV.
-        operator: What the photos will lack: downsample, inpainting (the centre is hidden), motion_blur, gaussian_blur or grey.
+        operator: What the photos will lack: downsample, inpainting (the centre is hidden), motion_blur, gaussian_blur or grey; models for
+            others than downsample restore in evaluate.py (--operators, --models) and in Python.
         factor: Enlargement, for downsample.
         kernel: How photos are made small.
         precision: What convolutions compute in on an accelerator: float32, tf32 or bfloat16, the faster the coarser.
@@ -62,7 +63,7 @@ class Settings:
 SETTINGS = flags.define(Settings())
 SIZES = flags.define(learned.Sizes())
 CONFIG = flags.define(laren.Config())
-RUN = flags.define(loop.Run())
+RUN = flags.define(loop.Run(tick_images=4_000))
 
 
 def main() -> None:
@@ -105,7 +106,10 @@ def bind(settings: Settings, prior: priors.Prior, params: Params, sizes: learned
 
 def _perceptual_weights(settings: Settings, side: int) -> tuple[str, Params]:
     if settings.perceptual is not None:
-        return settings.perceptual, _perceptual.load(settings.perceptual)
+        try:
+            return settings.perceptual, _perceptual.load(settings.perceptual)
+        except ValueError as error:
+            raise ValueError(str(error).replace("--network=", "--perceptual=")) from error
     try:
         _perceptual.check_side("laren", "vgg", side)
         return "vgg", _perceptual.load("vgg")
@@ -114,16 +118,23 @@ def _perceptual_weights(settings: Settings, side: int) -> tuple[str, Params]:
 
 
 def photos(settings: Settings, side: int, out: Path) -> tuple[np.ndarray, np.ndarray]:
-    """uint8 [n, side, side, 3] to train on and to judge by, which are never the same."""
+    """uint8 [n, side, side, 3] to train on and to judge by: those of --val_data, or held back from --data."""
     if settings.smoke and settings.data is None:
         made = np.random.default_rng(0).integers(0, 256, (36, side, side, 3), np.uint8)
         return made[4:], made[:4]
     everything = data.prepare(str(settings.data), side, out / "cache")
     if settings.val_data is not None:
-        return everything, data.prepare(settings.val_data, side, out / "val_cache")[: settings.val_photos]
+        held = data.prepare(settings.val_data, side, out / "val_cache")
+        return everything, held[_spaced(len(held), settings.val_photos)]
     if len(everything) < settings.val_photos + 2:
         raise ValueError(f"expected more than {settings.val_photos + 1} photos where no --val_data is given, got {len(everything)}")
-    return everything[settings.val_photos :], everything[: settings.val_photos]
+    held = _spaced(len(everything), settings.val_photos)
+    return np.delete(everything, held, 0), everything[held]
+
+
+def _spaced(photos: int, count: int) -> np.ndarray:
+    """Indices of at most `count` photos, evenly spaced: a folder is often sorted by what it shows."""
+    return np.linspace(0, photos - 1, min(count, photos)).round().astype(int)
 
 
 if __name__ == "__main__":

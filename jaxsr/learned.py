@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxsr import weights
 from jaxsr.methods._common import as_image, check_prior
@@ -70,14 +71,14 @@ class Sizes:
 
     Attributes:
         blocks: residual-in-residual dense blocks of the encoder.
-        width: channels of those blocks.
-        growth: what each of their layers adds.
-        nodes: J.
-        node_width: C.
-        code_width: F.
-        map_side: of the maps in place of noise, before they are resized.
-        capped: whether maps of smaller layers have their own side instead.
-        literal: LAREN's printed equations as they are.
+        width: channels of the encoder's dense blocks.
+        growth: channels that each layer of the encoder's dense blocks adds.
+        nodes: J, nodes of LAREN's GDM.
+        node_width: C, numbers of each node of LAREN's GDM.
+        code_width: F, numbers of each layer's code of LAREN's CGM.
+        map_side: side of the maps that LAREN makes in place of noise, before they are resized to their layers' sides.
+        capped: whether those maps of layers smaller than map_side are made at their layer's own side: fewer parameters.
+        literal: LAREN's equations as they are printed, which hardly train.
     """
 
     blocks: int = 23
@@ -178,15 +179,29 @@ def _glean(net: glean.Config, prior: Prior, operator: Operator) -> Model:
     return Model("glean", net, lambda key, prior_params: glean.init(key, net, bank(prior_params)), restore)
 
 
+def is_deterministic(net: laren.Config | glean.Config) -> bool:
+    """Whether a network makes one image of a measurement, whatever the key: one that makes its own maps, or takes the generator's."""
+    return isinstance(net, glean.Config) or net.generated
+
+
 def generator_digest(params: Params) -> str:
     """SHA-256 of what a model depends on of a prior's params."""
-    return weights.digest({name: params[name] for name in ("mapping", "synthesis", "noise")})
+    parts = {name: params[name] for name in ("mapping", "synthesis", "noise")}
+    return weights.digest(parts | {name: params["statistics"][name] for name in ("w_mean", "w_std")})
+
+
+def probe(operator: Operator) -> list[float]:
+    """Eight numbers of what an operator makes of a picture, [8]: what tells masks or blurs apart, which all have one name."""
+    draw = np.random.default_rng(0)
+    y = np.real(operator(jnp.asarray(draw.random(operator.image_shape), jnp.float32))).ravel()
+    return [round(float(x), 5) for x in draw.normal(size=(8, len(y))) @ y / len(y) ** 0.5]
 
 
 def save(folder: str | Path, model: Model, params: Params, prior: Prior, prior_params: Params, operator: Operator, about: dict) -> None:
     """Writes a model; `about` (JSON) joins its config.json."""
     record = {"architecture": model.architecture, "net": dataclasses.asdict(model.net), "prior": prior.info.name}
-    record |= {"generator_sha256": generator_digest(prior_params), "operator": operator.name}
+    record |= {"generator_sha256": generator_digest(prior_params), "params_sha256": weights.digest(params)}
+    record |= {"operator": operator.name, "probe": probe(operator)}
     weights.save(folder, params, record | about)
 
 
@@ -230,6 +245,8 @@ def load(architecture: str, prior: Prior, prior_params: Params, operator: Operat
     params, record = weights.load(folder)
     if record.get("generator_sha256") != generator_digest(prior_params):
         raise ValueError(f"{folder}: the model was trained with other weights of prior {prior.info.name!r} than these")
+    if not np.allclose(record.get("probe", []), probe(operator), atol=1e-3):
+        raise ValueError(f"{folder}: the model was trained for another operator of the name {operator.name!r}")
     model = bind(read_net(folder), prior, operator)
     expected, got = (jax.tree.map(jnp.shape, tree) for tree in (jax.eval_shape(model.init, jax.random.key(0), prior_params), params))
     if expected != got:

@@ -13,7 +13,7 @@ import optax
 import orbax.checkpoint as ocp
 import pytest
 
-from jaxsr.training import checkpoints
+from jaxsr.training import checkpoints, laren, loop
 
 
 class State(NamedTuple):
@@ -134,7 +134,7 @@ SAVER = """
 import sys
 import jax.numpy as jnp
 sys.modules["distrax"] = sys.modules["tensorflow_datasets"] = None
-from jaxsr.training import checkpoints
+from jaxsr.training import checkpoints, laren, loop
 step = checkpoints.latest(sys.argv[1]) or 0
 while True:
     step += 1
@@ -159,3 +159,13 @@ def test_kill_leaves_the_last_good_one(tmp_path):
         assert meta == {"step": step} and (state["x"] == step).all()
     checkpoints.save(folder, step + 1, {"x": jnp.zeros(1)}, {})
     assert sorted(p.name for p in folder.iterdir()) == sorted([str(step), str(step + 1)])  # what the kills left is gone
+
+
+def test_another_run_is_refused_by_what_differs(tmp_path):
+    """Two long lists of settings hide the one that differs; or a run that diverged cannot go on with the lower rate that it is told to."""
+    settings = {"config": loop.fixed(laren.Config(learning_rate=1.0)), "seed": 0}
+    checkpoints.save(tmp_path, 1, {"x": jnp.ones(2)}, settings)
+    state, _ = checkpoints.resume(tmp_path, {"x": jnp.zeros(2)}, {"config": loop.fixed(laren.Config(learning_rate=0.1)), "seed": 0})
+    np.testing.assert_array_equal(state["x"], 1)
+    with pytest.raises(ValueError, match=r"holds a run with config = \{'batch': 8\}, got \{'batch': 4\}; choose another folder"):
+        checkpoints.resume(tmp_path, {"x": jnp.zeros(2)}, {"config": loop.fixed(laren.Config(batch=4)), "seed": 0})

@@ -205,6 +205,13 @@ def test_bad_settings_are_refused(settings, words):
         laren.Config(**settings)
 
 
+def test_an_adversary_needs_the_priors_discriminator():
+    """A checkpoint of a generator alone ends as a KeyError, after minutes."""
+    given = {name: tree for name, tree in prior_of()[1].items() if name != "discriminator"}
+    with pytest.raises(ValueError, match="has no discriminator for the adversarial term: take adversarial_weight 0"):
+        laren.begin(jax.random.key(0), bound("laren"), given, CONFIG)
+
+
 # A whole run
 
 RUN = loop.Run(total_images=24, tick_images=8)
@@ -270,11 +277,22 @@ def other_generator():
     return params | {"synthesis": jax.tree.map(lambda x: x + 1, params["synthesis"])}
 
 
+def other_statistics():
+    params = dict(prior_of()[1])
+    return params | {"statistics": params["statistics"] | {"w_mean": params["statistics"]["w_mean"] + 1}}
+
+
 X2 = operators.downsample(2, image_shape=SHAPE)
+NAMESAKE = operators.downsample(4, image_shape=SHAPE, kernel="box")._replace(name=X4.name)
 REFUSED = {
     "operator": (lambda folder: learned.load("laren", *prior_of(), X2, str(folder)), "expected a model with operator 'downsample 2"),
     "architecture": (lambda folder: learned.load("glean", *prior_of(), X4, str(folder)), "architecture 'glean', got 'laren'"),
     "generator": (lambda folder: learned.load("laren", prior_of()[0], other_generator(), X4, str(folder)), "other weights of prior 'tiny'"),
+    "statistics": (
+        lambda folder: learned.load("laren", prior_of()[0], other_statistics(), X4, str(folder)),
+        "other weights of prior 'tiny'",
+    ),
+    "namesake": (lambda folder: learned.load("laren", *prior_of(), NAMESAKE, str(folder)), "another operator of the name 'downsample 4"),
     "none bundled": (lambda folder: learned.load("laren", *prior_of(), X4), "train one with experiments/train_laren.py"),
     "no folder": (lambda folder: learned.load("laren", *prior_of(), X4, "nowhere"), "nowhere: expected a folder of weights"),
     "network": (lambda folder: learned.sized("larn", *prior_of(), X4), "unknown network 'larn': expected one of base"),

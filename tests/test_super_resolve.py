@@ -89,6 +89,20 @@ def test_every_format_is_restored(prior, tmp_path):
     assert len(rows(tmp_path / "two")) == 2
 
 
+def test_photos_that_no_model_serves_have_their_rows(tmp_path):
+    """One photo of another size than the bundled network's stops a whole folder; or three equal files pass for three solutions."""
+    (tmp_path / "photos").mkdir()
+    for side in (8, 16):
+        images.write(tmp_path / "photos" / f"{side}.png", photo(side))
+    settings = Settings(method="laren", input=(str(tmp_path / "photos"),), out=str(tmp_path / "out"), progress=False)
+    assert super_resolve.main(settings) == 0
+    status = {row["output"]: (row["status"], row["error"]) for row in rows(tmp_path / "out")}
+    assert status["8.png"] == ("ok", "")
+    assert "16.png: no laren model for prior 'pbc64' and downsample 4" in status["16.png"][1]
+    with pytest.raises(ValueError, match="has one result for a photo, got 2 to make"):
+        super_resolve.main(dataclasses.replace(settings, num_solutions=2, out=str(tmp_path / "two")))
+
+
 def test_trajectory_ends_at_the_result(prior, tmp_path):
     """The animation is of another photo, another seed, or stops before the last phase."""
     settings = quick(prior=prior, method="rls_plus", seed=3, trajectory=True, out=str(tmp_path))

@@ -39,6 +39,9 @@ class Config:
     dtype: str = "float32"
 
     def __post_init__(self):
+        for name in ("blocks", "width", "growth"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         if self.side != 4 << (len(self.widths) - 1):
             raise ValueError(f"expected a width for 4, 8, ..., {self.side} pixels, got {len(self.widths)} widths")
 

@@ -110,8 +110,12 @@ def resume(folder: str | Path, template: Any, settings: dict) -> tuple[Any, dict
         return template, {}
     saved = read_meta(folder)
     for name, value in json.loads(json.dumps(settings)).items():
-        if saved.get(name) != value:
-            raise ValueError(f"{folder}: holds a run with {name} = {saved.get(name)}, got {value}; choose another folder")
+        there = saved.get(name)
+        if isinstance(there, dict) and isinstance(value, dict):  # name only what differs
+            names = [key for key in {**there, **value} if there.get(key) != value.get(key)]
+            there, value = ({key: tree.get(key) for key in names} for tree in (there, value))
+        if there != value:
+            raise ValueError(f"{folder}: holds a run with {name} = {there}, got {value}; choose another folder")
     return restore(folder, template)
 
 

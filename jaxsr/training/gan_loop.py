@@ -66,7 +66,7 @@ def fit(
         make_step=lambda axis: _without_given(gan.make_step(net, config, axis=axis)),
         given=(),
         batch=config.batch,
-        settings={"net": dataclasses.asdict(net), "config": dataclasses.asdict(config), "warm": warm and weights.digest(warm)},
+        settings={"net": dataclasses.asdict(net), "config": loop.fixed(config), "warm": warm and weights.digest(warm)},
         finite=lambda state: (state.params, state.ema),
         publish=lambda state, row: _publish(net, run, state, photos, Path(folder), about, row),
         columns=COLUMNS,

@@ -6,6 +6,7 @@ error of one deep map of a perceptual network, plus the non-saturating adversari
 
 import dataclasses
 import functools
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -35,7 +36,7 @@ class Config:
         warmup_images: images before the adversarial term joins, as ESRGAN (arXiv:1809.00219) begins; the paper names none. Its gradient is
             larger than the squared error's long before the network follows its input. Until then a step takes half the time.
         ema_images: half-life of the moving average of the weights, in images, at most `ema_rampup` of what was seen.
-        ema_rampup: see there.
+        ema_rampup: that share of the images seen, beyond which the average's half-life does not go.
     """
 
     batch: int = 8
@@ -50,8 +51,11 @@ class Config:
         if self.batch < 2:
             raise ValueError(f"batch must be at least 2, got {self.batch}")
         for name in ("learning_rate", "perceptual_weight", "adversarial_weight", "warmup_images"):
-            if not getattr(self, name) >= 0:
-                raise ValueError(f"{name} must be at least 0, got {getattr(self, name)}")
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ValueError(f"{name} must be a finite number of at least 0, got {getattr(self, name)}")
+        for name in ("ema_images", "ema_rampup"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be above 0, got {getattr(self, name)}")
 
 
 class State(NamedTuple):
@@ -80,7 +84,9 @@ def _optimizer(config: Config) -> optax.GradientTransformation:
 
 
 def begin(key: PRNGKey, bound: Bound, prior_params: Params, config: Config) -> State:
-    """Fresh state; the discriminator is the prior's."""
+    """Fresh state; the discriminator is the prior's. Raises ValueError where that has none and the adversarial term asks for it."""
+    if config.adversarial_weight and "discriminator" not in prior_params:
+        raise ValueError(f"prior {bound.prior.info.name!r} has no discriminator for the adversarial term: take adversarial_weight 0")
     key_init, key = jax.random.split(key)
     params = jax.jit(bound.model.init)(key_init, prior_params)
     ema = jax.tree.map(jnp.copy, params)  # donated buffers of a jitted step must not alias

@@ -55,7 +55,7 @@ def fit(
         make_step=lambda axis: laren.make_step(bound, config, axis),
         given={name: tree for name, tree in prior_params.items() if name != "discriminator"},
         batch=config.batch,
-        settings={**net, "config": dataclasses.asdict(config), **trained_for},
+        settings={**net, "config": loop.fixed(config), **trained_for},
         finite=lambda state: (state.params, state.ema, state.discriminator),
         publish=publish,
         columns=COLUMNS,

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from tqdm import tqdm
 
 from jaxsr import data, locks, report
 from jaxsr.training import checkpoints
@@ -24,6 +25,8 @@ Row = dict[str, float]
 class Run:
     """How long one run trains, and what it does between.
 
+    total_images: images that the run ends after, as many times as each is seen.
+    seed: of the first weights and of the order of the photos.
     symmetry: the exact symmetries of the photos, "none", "flip" or "dihedral" (8 flips and quarter turns).
     tick_images: images between two checkpoints; each also writes samples and a row of curve.csv.
     """
@@ -36,6 +39,8 @@ class Run:
     def __post_init__(self):
         if self.symmetry not in SYMMETRIES:
             raise ValueError(f"symmetry must be one of {', '.join(SYMMETRIES)}, got {self.symmetry!r}")
+        if self.seed < 0:
+            raise ValueError(f"seed must be at least 0, got {self.seed}")
         for name in ("total_images", "tick_images"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
@@ -65,6 +70,11 @@ class Task(NamedTuple):
     publish: Callable[[Any, Row], Row]
     columns: Sequence[str]
     told: Callable[[Row], str]
+
+
+def fixed(config: Any) -> dict[str, Any]:
+    """The settings of a run that must stay as they are when it goes on: all but the learning rate, which may have been too high."""
+    return {name: value for name, value in dataclasses.asdict(config).items() if name != "learning_rate"}
 
 
 def fit(task: Task, run: Run, photos: np.ndarray, folder: str | Path, *, say: Callable[[str], None] = print) -> None:
@@ -98,7 +108,7 @@ def _fit(task: Task, run: Run, photos: np.ndarray, folder: Path, say: Callable[[
     first, last = int(state.step), -(-run.total_images // task.batch)
     every = max(run.tick_images // task.batch, 1)
     logs, started = [], time.monotonic() - spent
-    for i in range(first, last):
+    for i in tqdm(range(first, last), unit_scale=task.batch, unit=" images", mininterval=2, delay=2, leave=False, dynamic_ncols=True):
         batch = symmetric(np.random.default_rng((run.seed, i)), photos[order.indices(i)], run.symmetry)
         state, log = step(state, place(batch))
         logs.append(log)
