@@ -8,7 +8,7 @@ from jaxsr.priors import load_prior
 from jaxsr.restore import restore
 
 __version__ = "0.1.0"
-__all__ = ["degradations", "explore", "images", "learned", "load_prior", "methods", "metrics", "operators", "priors", "restore"]
+__all__ = ["degradations", "explore", "images", "load_prior", "methods", "metrics", "operators", "priors", "restore"]
 
 
 def __getattr__(name: str) -> Any:
