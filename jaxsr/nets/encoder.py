@@ -13,9 +13,8 @@ from flax import linen as nn
 from jaxsr.nets import convolution
 
 KAIMING = nn.initializers.variance_scaling(2 * 0.1**2, "fan_in", "normal")  # ESRGAN's: He's, times 0.1
-HE = (
-    nn.initializers.he_normal()
-)  # PyTorch's default shrinks what a photo changes 2.4 times a layer: the first thousand steps would see none
+# PyTorch's default beginning shrinks what a photo changes 2.4 times a layer, so that the first thousand steps would see nothing of it.
+HE = nn.initializers.he_normal()
 
 
 @dataclasses.dataclass(frozen=True)
