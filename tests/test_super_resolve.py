@@ -113,6 +113,7 @@ def test_trajectory_ends_at_the_result(prior, tmp_path):
         last = np.asarray(film.convert("RGB"))[::16, ::16] / 255
     assert frames > 2
     np.testing.assert_allclose(last, images.read(tmp_path / "e0.png"), atol=0.03)
+    assert np.abs(last - images.read(tmp_path / "e1.png")).max() > 0.1  # or the law would hold of any photo
 
 
 def test_references_are_scored(prior, tmp_path):
