@@ -60,11 +60,11 @@ class Settings:
         kernel: How the photo was made small: bicubic, bicubic_matlab, bicubic_pulse, box or bilinear.
         prior: A bundled prior's name, or a folder written by training or ports/convert.py. Default: the best bundled one; with --smoke a
             random toy.
-        method: What finds the first solution: iagan as in the paper; or, in w_plus, w_plus_noise and styles, pulse, rls, rls_plus, rlse,
-            brgm, brgm_vi, or a trained laren.
+        method: What finds the first solution: iagan as in the paper; or, in any space but z, pulse, rls, rls_plus, rlse, brgm, brgm_vi, or
+            a trained laren.
         preset: Settings of the method.
-        space: Latent space that is explored: z, w, w_plus, w_plus_noise with the noise maps, or styles. Default: z where the method returns
-            one (iagan), else w_plus.
+        space: Latent space that is explored: z, w (from a w+, by moving the w of all layers alike), w_plus, w_plus_noise with the noise
+            maps, or styles. Default: z where the method returns one (iagan), else w, whose solutions look like what the prior draws.
         way: Directions: vk (top eigenvectors of the picture's metric), algorithm1 (the paper's), closed_form, generalized or curved.
         perceptual: Network of the picture's metric. Default: LPIPS where its weights are, else the bundled feature network.
         num_solutions: Solutions wanted.
@@ -176,7 +176,7 @@ def space_of(prior: Prior, solve: Solve, params: Params, settings: Settings) -> 
     fitting = [space for space in explore.SPACES if not starts(space)]
     if not fitting:
         raise ValueError(f"--method={settings.method} finds no single latent to explore from: {starts('z')}")
-    space = settings.space or next(name for name in ("z", "w_plus") if name in fitting)
+    space = settings.space or next(name for name in ("z", "w") if name in fitting)
     if space not in fitting:
         raise ValueError(f"--method={settings.method}: {starts(space)}; it fits --space={' or '.join(fitting)}")
     return space
@@ -240,7 +240,7 @@ def run(folder: Path, prior: Prior, params: Params, photo: Photo, problem: Probl
     params, latent, inversion = kept.first_solution(folder, solve, params, photo.y, photo.reference, settings)
     start = explore.start(prior, problem.config.space, params, latent)
     y = jnp.asarray(photo.y)
-    first = np.asarray(problem.draw(params, start.noise, start.latent))
+    first = np.asarray(problem.draw(params, start, start.latent))
     images.write(folder / "start.png", first)
     bound = explore.checked_bound(problem, params, start, y, force=settings.force)
     worse = f"; --force: solutions have at most {bound:.2g}" if bound > settings.eps else ""

@@ -172,7 +172,7 @@ def around(settings: Settings, condition: Condition, reference: np.ndarray) -> A
 def ways_rows(settings: Settings, condition: Condition, found: Around) -> Iterator[dict]:
     """A row for each way and distance: medians over the walks that are as far before the longest step ends."""
     problem, y = condition.problems["vk"], jnp.asarray(found.y)
-    first = np.asarray(problem.measure(found.params, found.start.noise, found.start.latent))
+    first = np.asarray(problem.measure(found.params, found.start, found.start.latent))
     at_start = float(np.mean((first - found.y) ** 2))
     for way, told in condition.problems.items():
         ways = explore.Directions(*(field[: settings.directions] for field in explore.directions(told, found.geometry)))

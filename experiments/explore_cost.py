@@ -100,14 +100,14 @@ def _dense(problem: Problem, params: Params, start: Start) -> dict[str, Any]:
 
         @jax.jit
         def few(params, latent, rows):
-            return jax.lax.map(geometry.products(lambda z: problem.both(params, start.noise, z), latent), rows, batch_size=FEW)
+            return jax.lax.map(geometry.products(lambda z: problem.both(params, start, z), latent), rows, batch_size=FEW)
 
         first, again = (_timed(lambda: few(params, start.latent, jnp.eye(FEW, size)))[0] for _ in range(2))
         of = f"{FEW} columns, scaled, without eigh"
         return {"compile_s": first - again, "seconds": again * size / FEW, "of": of, "k": size, "products": 2 * size}
 
     def whole(params, latent):
-        return geometry.metrics(lambda z: problem.both(params, start.noise, z), latent, chunk=problem.config.chunk)
+        return geometry.metrics(lambda z: problem.both(params, start, z), latent, chunk=problem.config.chunk)
 
     compile_s, program = _timed(lambda: jax.jit(whole).lower(params, start.latent).compile())
     seconds, found = _timed(lambda: [geometry.eigen(h) for h in program(params, start.latent)])
@@ -137,7 +137,7 @@ def _products(problem: Problem, params: Params, start: Start) -> Iterator[Callab
     for phi in (problem.measure, problem.embed):
 
         def products(params, latent, rows, phi=phi):
-            return jax.lax.map(geometry.product(lambda z: phi(params, start.noise, z), latent), rows, batch_size=len(rows))
+            return jax.lax.map(geometry.product(lambda z: phi(params, start, z), latent), rows, batch_size=len(rows))
 
         compiled = jax.jit(products)
         yield lambda rows, compiled=compiled: compiled(params, start.latent, rows)

@@ -96,7 +96,12 @@ def patches(x: jax.Array, kernel: jax.Array, padding: convolution.Padding) -> ja
     return (rows @ kernel.reshape(photos, kh * kw * c, d)).reshape(photos, n, height, width, d)
 
 
-PATCHES = convolution.Rule(patches, convolution.GROUPED.by_kernel)
+def patches_by_input(cotangent: jax.Array, kernel: jax.Array, padding: convolution.Padding) -> jax.Array:
+    """The gradient by x of the same."""
+    return patches(cotangent, *convolution.turned(kernel, padding))
+
+
+PATCHES = convolution.Rule(patches, patches_by_input, convolution.GROUPED.by_kernel)
 
 # name -> (how a step becomes a step of many, how a convolution with differing kernels is run)
 STRATEGIES: dict[str, tuple[Callable, convolution.Rule]] = {

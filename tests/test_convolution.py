@@ -70,6 +70,16 @@ def test_derivatives_equal_those_of_the_plain_convolution(name, way):
 
 
 @each_case
+@pytest.mark.parametrize("way", [convolution.by_taps, convolution.by_turned_maps, convolution.by_turned_kernel])
+def test_all_gradients_by_the_maps_agree(name, way):
+    """Large maps, small ones or an accelerator would follow another gradient."""
+    x, kernel, padding = instance(name)
+    cotangent = jnp.sin(xla(x, kernel, padding))
+    expected = jax.vjp(lambda x: xla(x, kernel, padding), x)[1](cotangent)[0]
+    close(way(cotangent, jnp.asarray(kernel), padding), expected)
+
+
+@each_case
 def test_both_kernel_gradients_agree(name):
     """An accelerator, which takes XLA's way, would train another network than a CPU."""
     x, kernel, padding = instance(name)
@@ -143,3 +153,12 @@ def test_half_precision_accumulates_in_single():
     x, kernel, padding = jnp.ones((4, 16, 16, 1)), jnp.ones((1, 1, 1, 1)), ((0, 0), (0, 0))
     grad = jax.grad(lambda k: convolution.conv(x.astype(jnp.bfloat16), k, padding).astype(jnp.float32).sum())(kernel)
     assert float(grad.sum()) == 1024
+
+
+def test_large_maps_have_the_same_gradients():
+    """A CPU takes another way for maps of many pixels, which the small instances above do not reach."""
+    rng = np.random.default_rng(0)
+    x, kernel = rng.normal(size=(1, 32, 32, 3)).astype(np.float32), rng.normal(size=(3, 3, 3, 4)).astype(np.float32)
+    assert x.shape[1] * x.shape[2] > convolution.FEW_PIXELS
+    ours, plain = (lambda x, k, conv=conv: jnp.mean(jnp.sin(conv(x, k, ((1, 1), (1, 1))))) for conv in (convolution.conv, xla))
+    close(jax.grad(ours, (0, 1))(x, kernel), jax.grad(plain, (0, 1))(x, kernel))

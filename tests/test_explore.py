@@ -53,7 +53,7 @@ def begin(told, seed=0):
     """A start and a measurement that it explains exactly."""
     latent = {"z": toy._sample(jax.random.key(7), None), "noise": toy._random_noise(jax.random.key(8))}
     start = explore.start(toy.prior(), told.config.space, params(seed), latent)
-    return start, told.measure(params(seed), start.noise, start.latent)
+    return start, told.measure(params(seed), start, start.latent)
 
 
 @functools.cache
@@ -72,7 +72,7 @@ def test_solutions_are_feasible_and_distinct(case):
     assert len(result.solutions) == 3
     least, images = SMALL["eps"], [result.start_image]
     for solution in result.solutions:
-        image = told.draw(params(), start.noise, solution.latent)
+        image = told.draw(params(), start, solution.latent)
         np.testing.assert_allclose(solution.image, image, atol=1e-4)
         np.testing.assert_allclose(solution.residual, np.mean((told.operator(image) - y) ** 2), rtol=1e-3, atol=1e-8)
         assert 0 < solution.residual <= least * (1 + 1e-5)
@@ -93,7 +93,7 @@ def test_a_straight_step_is_the_largest_feasible_one(case):
         if abs(solution.step) < longest * (1 - 1e-6):
             further = solution.path[0] + (solution.path[-1] - solution.path[0]) * (1 + 4 / abs(solution.step) * longest / 4 / 2**8)
             latent = jax.flatten_util.ravel_pytree(start.latent)[1](jnp.asarray(further, jnp.float32))
-            assert np.mean((told.measure(params(), start.noise, latent) - y) ** 2) > SMALL["eps"]
+            assert np.mean((told.measure(params(), start, latent) - y) ** 2) > SMALL["eps"]
 
 
 @each_case
@@ -105,7 +105,7 @@ def test_walks_of_equal_perceptual_distance_are_equally_far(case):
     distance, reached = share * result.geometry.scale.distance, np.isfinite(ends.step)
     assert reached.any() and len(reached) == 4
     for i in range(4):
-        draw = lambda point: told.draw(params(), start.noise, jax.flatten_util.ravel_pytree(start.latent)[1](point))  # noqa: E731
+        draw = lambda point: told.draw(params(), start, jax.flatten_util.ravel_pytree(start.latent)[1](point))  # noqa: E731
         path = [draw(jnp.asarray(point)) for point in ends.path[i]]
         away = np.array([told.embedding.distance(params(), image, path[0]) for image in path])
         assert (away <= distance * 1.02).all()
@@ -142,7 +142,7 @@ def test_all_directions_and_parameters_are_one_program(case):
 def test_spectra_belong_to_the_start():
     """U and V are not eigenvectors of the metrics at z0, or the coupling is transposed."""
     told, start, _, result = found("z", "downsample", "algorithm1")
-    jacobian = np.asarray(jax.jacobian(lambda z: told.measure(params(), start.noise, z))(start.latent), np.float64).reshape(-1, toy.DIM)
+    jacobian = np.asarray(jax.jacobian(lambda z: told.measure(params(), start, z))(start.latent), np.float64).reshape(-1, toy.DIM)
     u, v = result.geometry.measurement, result.geometry.perceptual
     np.testing.assert_allclose(u.vectors * u.values @ u.vectors.T, jacobian.T @ jacobian, atol=1e-5)
     np.testing.assert_allclose(result.geometry.coupling[1, 2], u.vectors[:, 1] @ v.vectors[:, 2], atol=1e-12)
@@ -183,7 +183,7 @@ def test_priors_without_w_are_explored_in_z(name):
     told = explore.problem(prior, operators.downsample(side // 4, image_shape=(side, side, 3)), Config(**SMALL_Z))
     latent = prior.sample(jax.random.key(1), params)
     start = explore.start(prior, "z", params, {"z": latent})
-    result = explore.explore(told, params, start, told.measure(params, start.noise, start.latent))
+    result = explore.explore(told, params, start, told.measure(params, start, start.latent))
     assert len(result.solutions) == 1
     assert result.geometry.perceptual.vectors.shape == (latent.size, latent.size)
     with pytest.raises(ValueError, match="needs a prior with a w space"):
@@ -200,8 +200,8 @@ def test_styles_are_explored(module):
     w_plus = jax.random.normal(jax.random.key(1), (prior.info.num_layers, 6))
     start = explore.start(prior, "styles", params, {"w_plus": w_plus})
     expected = prior.synthesize(params, w_plus, prior.noise("const", params))
-    np.testing.assert_allclose(told.draw(params, start.noise, start.latent), expected, atol=1e-5)
-    result = explore.explore(told, params, start, told.measure(params, start.noise, start.latent))
+    np.testing.assert_allclose(told.draw(params, start, start.latent), expected, atol=1e-5)
+    result = explore.explore(told, params, start, told.measure(params, start, start.latent))
     assert len(result.solutions) == 1
     with pytest.raises(ValueError, match="needs a prior with modulations"):
         explore.problem(prior._replace(styles=None), told.operator, told.config)
@@ -349,12 +349,24 @@ def test_latents_that_are_no_point_of_the_space(space, latent, message):
 
 
 def test_a_start_in_each_space_draws_the_same_image():
-    """z, its w, w+ and w+ with the noise maps are one solution."""
+    """z, its w, w+ and w+ with the noise maps are one solution; so are a w+ and the w with each layer's difference from it."""
     latent = {"z": toy._sample(jax.random.key(7), None)}
     for space in [name for name in explore.SPACES if name != "styles"]:  # which the toy lacks: test_styles_are_explored
         told = explore.problem(toy.prior(), toy.operator(), Config(space=space, perceptual="discriminator"))
         start: Start = explore.start(toy.prior(), space, params(), latent)
-        np.testing.assert_allclose(told.draw(params(), start.noise, start.latent), toy._decode(params(), latent["z"]), atol=1e-5)
+        np.testing.assert_allclose(told.draw(params(), start, start.latent), toy._decode(params(), latent["z"]), atol=1e-5)
+
+
+def test_a_w_plus_is_explored_in_w_by_moving_all_layers_alike():
+    """LAREN's and PULSE's solutions would be lost in W, or explored around another image."""
+    prior, told = toy.prior(), explore.problem(toy.prior(), toy.operator(), Config(space="w", perceptual="discriminator"))
+    w_plus = jax.random.normal(jax.random.key(3), (prior.info.num_layers, prior.info.w_dim))
+    start = explore.start(prior, "w", params(), {"w_plus": w_plus})
+    assert start.latent.shape == (prior.info.w_dim,)
+    noise = prior.noise("const", params())
+    for step in (0.0, jax.random.normal(jax.random.key(4), start.latent.shape)):
+        expected = prior.synthesize(params(), w_plus + step, noise)
+        np.testing.assert_allclose(told.draw(params(), start, start.latent + step), expected, atol=1e-5)
 
 
 # The weights that a method tunes
@@ -368,7 +380,7 @@ def drawn(tuned, latent):
     space = "z" if "z" in latent else "w_plus"
     told = explore.problem(toy.prior(), toy.operator(), Config(space=space, perceptual="discriminator"))
     start = explore.start(toy.prior(), space, tuned, latent)
-    return told.draw(tuned, start.noise, start.latent)
+    return told.draw(tuned, start, start.latent)
 
 
 @pytest.mark.parametrize("name", TUNED)

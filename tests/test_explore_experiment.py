@@ -150,7 +150,7 @@ BAD = [
     ({"start": "nowhere"}, "--start=nowhere: expected the folder of an exploration"),
     (
         {"method": "pulse", "space": "z"},
-        "space z starts from z, but the method returned .*; it fits --space=w_plus or w_plus_noise or styles",
+        "space z starts from z, but the method returned .*; it fits --space=w or w_plus or w_plus_noise or styles",
     ),
     ({"method": "bicubic"}, "--method=bicubic finds no single latent to explore from: .* returned no latent"),
     ({"method": "pluse"}, "did you mean 'pulse'"),

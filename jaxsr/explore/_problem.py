@@ -24,7 +24,7 @@ SPACES: dict[str, Callable[[Prior], Prior]] = {
     "styles": in_styles,
 }
 # what a method's latent must hold for the space: any of these
-SOURCES = {"z": ("z",), "w": ("z",), "w_plus": ("w_plus", "z"), "w_plus_noise": ("w_plus", "z"), "styles": ("w_plus", "z")}
+SOURCES = {"z": ("z",), "w": ("z", "w_plus"), "w_plus": ("w_plus", "z"), "w_plus_noise": ("w_plus", "z"), "styles": ("w_plus", "z")}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,8 +32,8 @@ class Config:
     """Settings of e-GLASS. The paper leaves k, K, the threshold and the step open.
 
     Attributes:
-        space: latent space that is explored: the paper's "z", or a StyleGAN's "w", "w_plus", "w_plus_noise" with the noise
-            maps, or "styles", one number for every channel that is modulated.
+        space: latent space that is explored: the paper's "z", or a StyleGAN's "w" (from a point of W+ the w of all layers move alike),
+            "w_plus", "w_plus_noise" with the noise maps, or "styles", one number for every channel that is modulated.
         perceptual: network of the perceptual metric; None: the first of LPIPS (alex, vgg, squeeze), the bundled feature network and the
             prior's discriminator that is on this machine.
         way: directions: "vk", top eigenvectors of H_X as they are; "algorithm1", the paper's Algorithm 1 of them; "closed_form", them
@@ -83,10 +83,13 @@ class Start(NamedTuple):
     Attributes:
         latent: z0 in the space that is explored.
         noise: noise maps of the generator, which stay as they are (except in "w_plus_noise"); () for a prior without.
+        offset: [num_layers, w_dim], what stays added to the w of each layer in "w": a point of W+ is explored by moving all layers alike.
+            0 in the other spaces.
     """
 
     latent: Latent
     noise: Noise
+    offset: jax.Array | float = 0.0
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -107,27 +110,31 @@ class Problem:
     network: metrics.Network
     config: Config
 
-    def draw(self, params: Params, noise: Noise, latent: Latent) -> Image:
-        """The image [H, W, 3] of a latent of the space."""
-        return SPACES[self.config.space](_with_noise(self.base, noise)).decode(params, latent)
+    def draw(self, params: Params, start: Start, latent: Latent) -> Image:
+        """The image [H, W, 3] of a latent of the space, with what the start holds fixed."""
+        return SPACES[self.config.space](_around(self.base, start)).decode(params, latent)
 
-    def measure(self, params: Params, noise: Noise, latent: Latent) -> Measurement:
+    def measure(self, params: Params, start: Start, latent: Latent) -> Measurement:
         """phi of H_Y: A G(z)."""
-        return self.operator(self.draw(params, noise, latent))
+        return self.operator(self.draw(params, start, latent))
 
-    def both(self, params: Params, noise: Noise, latent: Latent) -> tuple[Measurement, list[jax.Array]]:
+    def both(self, params: Params, start: Start, latent: Latent) -> tuple[Measurement, list[jax.Array]]:
         """`measure` and `embed` of one image."""
-        image = self.draw(params, noise, latent)
+        image = self.draw(params, start, latent)
         return self.operator(image), self.embedding.embed(params, image)
 
-    def embed(self, params: Params, noise: Noise, latent: Latent) -> list[jax.Array]:
+    def embed(self, params: Params, start: Start, latent: Latent) -> list[jax.Array]:
         """The map of H_X: the image's perceptual embedding."""
-        return self.embedding.embed(params, self.draw(params, noise, latent))
+        return self.embedding.embed(params, self.draw(params, start, latent))
 
 
-def _with_noise(prior: Prior, noise: Noise) -> Prior:
-    """The prior whose "const" noise maps are these."""
-    return prior._replace(noise=lambda kind, params, key=None: noise)
+def _around(prior: Prior, start: Start) -> Prior:
+    """The prior whose "const" noise maps are the start's, and whose layers get the start's offset besides."""
+
+    def synthesize(params: Params, w_plus: jax.Array, noise: Noise) -> Image:
+        return prior.synthesize(params, w_plus + start.offset, noise)
+
+    return prior._replace(noise=lambda kind, params, key=None: start.noise, synthesize=prior.synthesize and synthesize)
 
 
 def problem(prior: Prior, operator: Operator, config: Config = Config()) -> Problem:
@@ -193,7 +200,9 @@ def start(prior: Prior, space: str, params: Params, latent: dict[str, Any]) -> S
     one = jax.eval_shape((in_w_plus(prior) if given == "w_plus" else prior).sample, jax.random.key(0), params)
     if jax.tree.map(jnp.shape, code) != jax.tree.map(jnp.shape, one):
         raise ValueError(f"space {space} starts from one {given} {one.shape}, but the method returned {jnp.shape(code)}")
-    return Start(_AS[space](prior, params, given, jnp.asarray(code), noise), tuple(noise))
+    point = _AS[space](prior, params, given, jnp.asarray(code), noise)
+    offset = _w_plus(prior, params, given, jnp.asarray(code), noise) - point if space == "w" else jnp.zeros(())
+    return Start(point, tuple(noise), offset)
 
 
 def _w_plus(prior: Prior, params: Params, given: str, code: jax.Array, noise: Noise) -> jax.Array:
@@ -202,7 +211,7 @@ def _w_plus(prior: Prior, params: Params, given: str, code: jax.Array, noise: No
 
 _AS: dict[str, Callable[..., Latent]] = {
     "z": lambda prior, params, given, code, noise: code,
-    "w": lambda prior, params, given, code, noise: prior.map(params, code),
+    "w": lambda *given: _w_plus(*given).mean(0),
     "w_plus": _w_plus,
     "w_plus_noise": lambda prior, params, given, code, noise: {
         "w_plus": _w_plus(prior, params, given, code, noise),
@@ -215,4 +224,4 @@ _AS: dict[str, Callable[..., Latent]] = {
 @functools.partial(jax.jit, static_argnums=0)
 def residual(problem: Problem, params: Params, start: Start, y: Measurement) -> Scalar:
     """Mean squared A(G(z0)) - y of the start, drawn with these params: what decides whether it is a solution."""
-    return jnp.mean((problem.measure(params, start.noise, start.latent) - y) ** 2)
+    return jnp.mean((problem.measure(params, start, start.latent) - y) ** 2)

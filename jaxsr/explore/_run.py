@@ -1,8 +1,9 @@
 """The exploration itself: directions walked both ways in batches until there are enough distinct feasible solutions."""
 
 import functools
+import math
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Literal, NamedTuple
 
 import jax
@@ -12,10 +13,11 @@ from jax.flatten_util import ravel_pytree
 
 from jaxsr.explore import _walks
 from jaxsr.explore._directions import Directions, directions
-from jaxsr.explore._problem import SPACES, Problem, Start, residual
+from jaxsr.explore._problem import SPACES, Config, Problem, Start, residual
 from jaxsr.explore._spectra import Geometry, geometry, most_pairs
 from jaxsr.explore._walks import Ends, Rays, Walk, ends
 from jaxsr.geometry import uncommitted
+from jaxsr.metrics.embedding import squared_distance
 from jaxsr.types import Image, Latent, Measurement, Params, Scalar
 
 Verdict = Literal["solution", "duplicate", "infeasible"]
@@ -146,20 +148,32 @@ def candidates(
     """
     walk, count = _walk(problem, geometry, ways, bound), 0
     params, start, y = uncommitted((params, start, y))
-    known = [np.asarray(_draw(problem, params, start))]
+    images, known = [np.asarray(_draw(problem, params, start))], [0]
+    embedded = _embedded_once(problem, params, images)
     least = problem.config.least_distance * geometry.scale.distance
-    for rows, rays in _batches(ways, problem.config.chunk):
+    for rows, rays in _batches(ways, problem.config):
         done = jax.device_get(ends(problem, params, start, y, walk, rays))
         for i, row in enumerate(rows):
             end = Ends(*(field[i] for field in done))
-            apart = np.array([float(distance(problem, params, end.image, image)) for image in known])
+            images.append(np.asarray(end.image))
+            apart = np.array([float(squared_distance(embedded(len(images) - 1), embedded(j))) for j in known])
             verdict = _verdict(bound, least, end, float(apart.min()))
             yield _candidate(verdict, start, end, ways, row, apart, sign=1 - 2 * (i % 2))
             if verdict == "solution":
-                known.append(np.asarray(end.image))
+                known.append(len(images) - 1)
                 count += 1
             if count == problem.config.num_solutions:
                 return
+
+
+EMBEDDED_BYTES = 2**29  # of embeddings that are kept; what is beyond is made again
+
+
+def _embedded_once(problem: Problem, params: Params, images: list[np.ndarray]) -> Callable[[int], list[jax.Array]]:
+    """i -> the perceptual embedding of images[i]; a list that may grow."""
+    one = jax.eval_shape(problem.embedding.embed, params, images[0])
+    kept = EMBEDDED_BYTES // max(sum(part.size * part.dtype.itemsize for part in one), 1)
+    return functools.lru_cache(max(kept, 2))(lambda i: _embed(problem, params, images[i]))
 
 
 def at_distance(
@@ -235,10 +249,11 @@ def _rays(ways: Directions, rows: np.ndarray) -> Rays:
     return Rays(jnp.asarray(vectors, jnp.float32), jnp.asarray(np.repeat(rows, 2), jnp.int32))
 
 
-def _batches(ways: Directions, chunk: int) -> Iterator[tuple[list[int], Rays]]:
-    """Rows of `ways` and rays, +d and -d of each row, at most `chunk` (or 2) rays at once; the last batch repeats its last pair to have as
-    many, so that all walks are one program."""
-    size = max(1, chunk // 2)
+def _batches(ways: Directions, config: Config) -> Iterator[tuple[list[int], Rays]]:
+    """Rows of `ways` and rays, +d and -d of each row, at once as many as solutions are wanted, which all devices share, and at most
+    `Config.chunk` (or 2); the last batch repeats its last pair to have as many, so that all walks are one program."""
+    shared = math.lcm(2, jax.local_device_count())
+    size = max(1, min(config.chunk, math.ceil(config.num_solutions / shared) * shared) // 2)
     for first in range(0, len(ways.vectors), size):
         rows = np.arange(first, min(first + size, len(ways.vectors)))
         yield np.repeat(rows, 2).tolist(), _rays(ways, np.pad(rows, (0, size - len(rows)), mode="edge"))
@@ -246,7 +261,12 @@ def _batches(ways: Directions, chunk: int) -> Iterator[tuple[list[int], Rays]]:
 
 @functools.partial(jax.jit, static_argnums=0)
 def _draw(problem: Problem, params: Params, start: Start) -> jax.Array:
-    return problem.draw(params, start.noise, start.latent)
+    return problem.draw(params, start, start.latent)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _embed(problem: Problem, params: Params, image: Image) -> list[jax.Array]:
+    return problem.embedding.embed(params, image)
 
 
 @functools.partial(jax.jit, static_argnums=0)

@@ -136,12 +136,12 @@ def _relevant(spectrum: Spectrum, energy: float) -> int:
 
 @functools.partial(jax.jit, static_argnums=0)
 def _metrics(problem: Problem, params: Params, start: Start) -> tuple[jax.Array, ...]:
-    return metrics(lambda latent: problem.both(params, start.noise, latent), start.latent, chunk=problem.config.chunk)
+    return metrics(lambda latent: problem.both(params, start, latent), start.latent, chunk=problem.config.chunk)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
 def _products(problem: Problem, phi: Callable, params: Params, start: Start, rows: jax.Array) -> jax.Array:
-    gram = product(lambda latent: phi(problem, params, start.noise, latent), start.latent)
+    gram = product(lambda latent: phi(problem, params, start, latent), start.latent)
     return jax.lax.map(gram, rows, batch_size=min(problem.config.chunk, len(rows)))
 
 
@@ -154,7 +154,7 @@ def _scale(problem: Problem, params: Params, start: Start, key: PRNGKey) -> tupl
     radius = jnp.sqrt(jnp.mean(jnp.sum((latents - latents.mean(0)) ** 2, -1)))
 
     def apart(keys):
-        first, second = (problem.draw(params, start.noise, sample(key, params)) for key in keys)
+        first, second = (problem.draw(params, start, sample(key, params)) for key in keys)
         return problem.embedding.distance(params, first, second)
 
     distances = jax.lax.map(apart, jax.random.split(key_pairs, (PAIRS, 2)))

@@ -10,6 +10,7 @@ from jax.flatten_util import ravel_pytree
 
 from jaxsr import geometry
 from jaxsr.explore._problem import Problem, Start
+from jaxsr.metrics.embedding import squared_distance
 from jaxsr.types import Measurement, Params
 
 
@@ -59,7 +60,7 @@ def ends(problem: Problem, params: Params, start: Start, y: Measurement, walk: W
 
     def one(ray: Rays) -> Ends:
         path, step = _WALKS[problem.config.way](problem, params, start, y, walk, *ray)
-        image = problem.draw(params, start.noise, unravel(path[-1]))
+        image = problem.draw(params, start, unravel(path[-1]))
         return Ends(path, step, jnp.mean((problem.operator(image) - y) ** 2), image)
 
     return geometry.over_devices(one, rays, batch_size=problem.config.chunk)
@@ -82,7 +83,7 @@ def at_distance(problem: Problem, params: Params, start: Start, y: Measurement, 
 
         def end(distance: jax.Array) -> Ends:
             path, step = _cut(problem.config, away, whole, points, distance)
-            image = problem.draw(params, start.noise, unravel(path[-1]))
+            image = problem.draw(params, start, unravel(path[-1]))
             return Ends(path, step, jnp.mean((problem.operator(image) - y) ** 2), image)
 
         return jax.lax.map(end, distances)
@@ -125,7 +126,7 @@ def _cut(config: Any, away: Callable, path: jax.Array, points: jax.Array, distan
 def frames(problem: Problem, params: Params, start: Start, path: jax.Array) -> jax.Array:
     """The images [p, H, W, 3] of the points [p, d] of a walk."""
     unravel = ravel_pytree(start.latent)[1]
-    return jax.lax.map(lambda point: problem.draw(params, start.noise, unravel(point)), path)
+    return jax.lax.map(lambda point: problem.draw(params, start, unravel(point)), path)
 
 
 Measure = Callable[[jax.Array], jax.Array]
@@ -134,19 +135,14 @@ Measure = Callable[[jax.Array], jax.Array]
 def _measure_of(problem: Problem, params: Params, start: Start) -> Measure:
     """A G of a raveled latent."""
     unravel = ravel_pytree(start.latent)[1]
-    return lambda point: problem.measure(params, start.noise, unravel(point))
+    return lambda point: problem.measure(params, start, unravel(point))
 
 
 def _distance_of(problem: Problem, params: Params, start: Start) -> Callable[[jax.Array], jax.Array]:
     """The perceptual distance of a raveled latent's image from the start's, which is embedded once."""
     unravel = ravel_pytree(start.latent)[1]
-    first = problem.embed(params, start.noise, start.latent)
-
-    def distance(point: jax.Array) -> jax.Array:
-        here = problem.embed(params, start.noise, unravel(point))
-        return sum((jnp.sum((f - g) ** 2) for f, g in zip(here, first, strict=True)), jnp.zeros(()))
-
-    return distance
+    first = problem.embed(params, start, start.latent)
+    return lambda point: squared_distance(problem.embed(params, start, unravel(point)), first)
 
 
 def _straight(

@@ -34,8 +34,13 @@ class Embedding(NamedTuple):
 
     def distance(self, params: Params, x: Image, ref: Image) -> Scalar:
         """The metric of two images [h, w, 3]: 0 for equal ones."""
-        pairs = zip(self.embed(params, x), self.embed(params, ref), strict=True)
-        return sum((jnp.sum((f - g) ** 2) for f, g in pairs), jnp.zeros(()))
+        return squared_distance(self.embed(params, x), self.embed(params, ref))
+
+
+@jax.jit
+def squared_distance(x: list[jax.Array], ref: list[jax.Array]) -> Scalar:
+    """The metric of two images from their embeddings."""
+    return sum((jnp.sum((f - g) ** 2) for f, g in zip(x, ref, strict=True)), jnp.zeros(()))
 
 
 def available() -> Network:

@@ -1,16 +1,17 @@
-"""The stride-1 convolution of every network here, with a gradient by the kernel that is fast on a CPU.
+"""The stride-1 convolution of every network here, with gradients that are fast on a CPU.
 
 XLA's CPU backend computes that gradient as a convolution whose window is the whole map: 3 to 20 GFLOP/s where the forward pass reaches 50.
 As matrix products of a few samples each, patches times cotangents, it reaches the forward pass's rate. The rule has to hold for forward
 mode (e-GLASS linearizes a generator) and twice over (R1 differentiates a gradient), which no `custom_vjp` allows, so the convolution and
-its gradient by the kernel are two bilinear primitives, which are each other's and their own transposes.
+its two gradients are bilinear primitives, which are each other's transposes.
 
 Photos with kernels of their own (the weights that RLSE, RLS+ and IAGAN tune, under vmap) go through `RULES`, by platform.
 """
 
 import contextlib
+import functools
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -19,18 +20,24 @@ from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
 Padding = tuple[tuple[int, int], tuple[int, int]]
+Axes = tuple[int | None, int | None]
 PIXELS = 1024  # of the maps whose patches are multiplied at once
+FEW_PIXELS = (
+    512  # of a batch of maps: up to as many, the gradient by x is one product and no copy of the kernel (faster with 128 and 512 channels)
+)
 
 
 class Rule(NamedTuple):
     """How b photos with kernels of their own are convolved, x [b, n, h, w, c] and kernel [b, kh, kw, c, d] -> [b, n, ho, wo, d].
 
     Attributes:
-        forward: (x, kernel, padding) -> the convolution, by which the gradient by x is computed too.
-        by_kernel: (x, cotangent [b, n, ho, wo, d], padding) -> the gradient by the kernel.
+        forward: (x, kernel, padding) -> the convolution.
+        by_input: (cotangent [b, n, ho, wo, d], kernel, padding) -> the gradient by x.
+        by_kernel: (x, cotangent, padding) -> the gradient by the kernel.
     """
 
     forward: Callable[[jax.Array, jax.Array, Padding], jax.Array]
+    by_input: Callable[[jax.Array, jax.Array, Padding], jax.Array]
     by_kernel: Callable[[jax.Array, jax.Array, Padding], jax.Array]
 
 
@@ -72,19 +79,44 @@ def _plain(x: jax.Array, kernel: jax.Array, *, padding: Padding) -> jax.Array:
     return lax.conv_general_dilated(x, kernel, (1, 1), padding, dimension_numbers=("NHWC", "HWIO", "NHWC"))
 
 
-def _by_input(cotangent: jax.Array, x: Any, kernel: jax.Array, *, padding: Padding) -> jax.Array:
-    """The transpose in x: a correlation with the flipped kernel, its channels exchanged."""
-    del x
-    kh, kw = kernel.shape[:2]
+def turned(kernel: jax.Array, padding: Padding) -> tuple[jax.Array, Padding]:
+    """Kernel [..., kh, kw, d, c] and padding of the convolution that is the transpose, in x, of that with `kernel` [..., kh, kw, c, d]."""
+    kh, kw = kernel.shape[-4:-2]
     (top, bottom), (left, right) = padding
-    transposed = ((kh - 1 - top, kh - 1 - bottom), (kw - 1 - left, kw - 1 - right))
-    return conv(cotangent, kernel[::-1, ::-1].swapaxes(2, 3), transposed)
+    mirrored = ((kh - 1 - top, kh - 1 - bottom), (kw - 1 - left, kw - 1 - right))
+    return jnp.flip(kernel, (-4, -3)).swapaxes(-2, -1), mirrored
 
 
-def _by_kernel(cotangent: jax.Array, x: jax.Array, kernel: Any, *, padding: Padding) -> jax.Array:
-    """The transpose in the kernel [kh, kw, c, d]."""
-    del kernel
-    return _kernel_p.bind(x, cotangent, padding=padding)
+def by_turned_kernel(cotangent: jax.Array, kernel: jax.Array, padding: Padding) -> jax.Array:
+    """The gradient by x as a convolution with the turned kernel."""
+    kernel, padding = turned(kernel, padding)
+    return _plain(cotangent, kernel, padding=padding)
+
+
+def by_turned_maps(cotangent: jax.Array, kernel: jax.Array, padding: Padding) -> jax.Array:
+    """The same, but the maps are flipped instead: XLA's CPU backend exchanges channels twice as fast as it exchanges and flips."""
+    (top, bottom), (left, right) = turned(kernel, padding)[1]
+    y = _plain(cotangent[:, ::-1, ::-1], kernel.swapaxes(2, 3), padding=((bottom, top), (right, left)))
+    return y[:, ::-1, ::-1]
+
+
+def by_taps(cotangent: jax.Array, kernel: jax.Array, padding: Padding) -> jax.Array:
+    """The same as one product of all cotangents [d] with the kernel as it lies, what each tap gives added where it belongs."""
+    (kh, kw, c, d), (n, height, width) = kernel.shape, cotangent.shape[:3]
+    wide = jnp.promote_types(cotangent.dtype, jnp.float32)
+    rows, columns = cotangent.reshape(-1, d), kernel.reshape(-1, d)
+    taps = lax.dot_general(rows, columns, (((1,), (1,)), ((), ())), preferred_element_type=wide).reshape(n, height, width, kh, kw, c)
+    placed = [jnp.pad(taps[:, :, :, i, j], ((0, 0), (i, kh - 1 - i), (j, kw - 1 - j), (0, 0))) for i in range(kh) for j in range(kw)]
+    (top, bottom), (left, right) = padding
+    total = functools.reduce(jnp.add, placed)
+    return total[:, top : total.shape[1] - bottom, left : total.shape[2] - right].astype(cotangent.dtype)
+
+
+def _plain_by_input(cotangent: jax.Array, kernel: jax.Array, *, padding: Padding) -> jax.Array:
+    """The gradient by x, by whichever way is fast on the platform."""
+    pixels = cotangent.shape[0] * cotangent.shape[1] * cotangent.shape[2]
+    ways = {"cpu": by_taps if pixels <= FEW_PIXELS else by_turned_maps, "default": by_turned_kernel}
+    return lax.platform_dependent(cotangent, kernel, **{name: functools.partial(way, padding=padding) for name, way in ways.items()})
 
 
 def _plain_by_kernel(x: jax.Array, cotangent: jax.Array, *, padding: Padding) -> jax.Array:
@@ -146,61 +178,71 @@ def one_rule(rule: Rule) -> Iterator[None]:
         jax.clear_caches()
 
 
-def _batched(args: tuple[jax.Array, jax.Array], axes: tuple[int | None, int | None], *, padding: Padding) -> tuple[jax.Array, int]:
+def _batched(args: tuple[jax.Array, jax.Array], axes: Axes, *, padding: Padding) -> tuple[jax.Array, int]:
+    return _folded(_conv_p, "forward", args, axes, padding), 0
+
+
+def _batched_by_input(args: tuple[jax.Array, jax.Array], axes: Axes, *, padding: Padding) -> tuple[jax.Array, int]:
+    return _folded(_input_p, "by_input", args, axes, padding), 0
+
+
+def _batched_by_kernel(args: tuple[jax.Array, jax.Array], axes: Axes, *, padding: Padding) -> tuple[jax.Array, int]:
+    return _by_rule(_kernel_p, "by_kernel", args, axes, padding), 0
+
+
+def _folded(primitive: Primitive, part: str, args: tuple[jax.Array, jax.Array], axes: Axes, padding: Padding) -> jax.Array:
     """vmap over images alone folds them into the batch, so it stays one convolution; over kernels too, it is up to `RULES`."""
     if axes[1] is not None:
-        return _by_rule(_conv_p, {platform: rule.forward for platform, rule in RULES.items()}, args, axes, padding), 0
+        return _by_rule(primitive, part, args, axes, padding)
     x = jnp.moveaxis(args[0], axes[0] or 0, 0)
-    y = conv(x.reshape(-1, *x.shape[2:]), args[1], padding)
-    return y.reshape(*x.shape[:2], *y.shape[1:]), 0
+    y = primitive.bind(x.reshape(-1, *x.shape[2:]), args[1], padding=padding)
+    return y.reshape(*x.shape[:2], *y.shape[1:])
 
 
-def _batched_by_kernel(
-    args: tuple[jax.Array, jax.Array], axes: tuple[int | None, int | None], *, padding: Padding
-) -> tuple[jax.Array, int]:
-    return _by_rule(_kernel_p, {platform: rule.by_kernel for platform, rule in RULES.items()}, args, axes, padding), 0
-
-
-def _by_rule(
-    primitive: Primitive,
-    parts: dict[str, Callable],
-    args: tuple[jax.Array, jax.Array],
-    axes: tuple[int | None, int | None],
-    padding: Padding,
-) -> jax.Array:
+def _by_rule(primitive: Primitive, part: str, args: tuple[jax.Array, jax.Array], axes: Axes, padding: Padding) -> jax.Array:
     """The platform's part of a rule, for two arguments of which at least one has an axis of photos; a photo alone needs no rule."""
     pairs = list(zip(args, axes, strict=True))
     photos = next(arg.shape[axis] for arg, axis in pairs if axis is not None)
     full = [jnp.broadcast_to(arg, (photos, *arg.shape)) if axis is None else jnp.moveaxis(arg, axis, 0) for arg, axis in pairs]
     if photos == 1:
         return primitive.bind(*(arg[0] for arg in full), padding=padding)[None]
-    return lax.platform_dependent(*full, **{name: lambda a, b, part=part: part(a, b, padding) for name, part in parts.items()})
+    branches = {name: functools.partial(getattr(rule, part), padding=padding) for name, rule in RULES.items()}
+    return lax.platform_dependent(*full, **branches)
 
 
-def _primitive(name: str, plain: Callable, transposes: tuple[Callable, Callable], batched: Callable) -> Primitive:
+def _primitive(name: str, plain: Callable, batched: Callable) -> Primitive:
     """A bilinear primitive (a, b, *, padding) that computes `plain`."""
     made = Primitive(name)
     made.def_impl(jax.jit(plain, static_argnames="padding"))
     made.def_abstract_eval(lambda a, b, *, padding: jax.typeof(jax.eval_shape(lambda a, b: plain(a, b, padding=padding), a, b)))
     mlir.register_lowering(made, mlir.lower_fun(plain, multiple_results=False))
-    ad.defbilinear(made, *transposes)
     batching.primitive_batchers[made] = batched
     return made
 
 
-_conv_p = _primitive("jaxsr_conv", _plain, (_by_input, _by_kernel), _batched)
-_kernel_p = _primitive(
-    "jaxsr_conv_by_kernel",
-    _plain_by_kernel,
-    (
-        lambda kernel, x, cotangent, *, padding: _by_input(cotangent, x, kernel, padding=padding),
-        lambda kernel, x, cotangent, *, padding: conv(x, kernel, padding),
-    ),
-    _batched_by_kernel,
+_conv_p = _primitive("jaxsr_conv", _plain, _batched)
+_input_p = _primitive("jaxsr_conv_by_input", _plain_by_input, _batched_by_input)
+_kernel_p = _primitive("jaxsr_conv_by_kernel", _plain_by_kernel, _batched_by_kernel)
+
+# <cotangent, conv(x, kernel)> is linear in each of the three; a primitive is its gradient by one of them, given the other two.
+ad.defbilinear(
+    _conv_p,
+    lambda cotangent, x, kernel, *, padding: _input_p.bind(cotangent, kernel, padding=padding),
+    lambda cotangent, x, kernel, *, padding: _kernel_p.bind(x, cotangent, padding=padding),
+)
+ad.defbilinear(
+    _input_p,
+    lambda x, cotangent, kernel, *, padding: _conv_p.bind(x, kernel, padding=padding),
+    lambda x, cotangent, kernel, *, padding: _kernel_p.bind(x, cotangent, padding=padding),
+)
+ad.defbilinear(
+    _kernel_p,
+    lambda kernel, x, cotangent, *, padding: _input_p.bind(cotangent, kernel, padding=padding),
+    lambda kernel, x, cotangent, *, padding: _conv_p.bind(x, kernel, padding=padding),
 )
 
-GROUPED = Rule(_at_once(_plain), _at_once(_plain_by_kernel))  # XLA's grouped convolution
-ONE_BY_ONE = Rule(_in_turn(_conv_p), _in_turn(_kernel_p))  # inside each layer one photo after the other
+GROUPED = Rule(_at_once(_plain), _at_once(_plain_by_input), _at_once(_plain_by_kernel))  # XLA's grouped convolution
+ONE_BY_ONE = Rule(_in_turn(_conv_p), _in_turn(_input_p), _in_turn(_kernel_p))  # inside each layer one photo after the other
 
 # By platform, as experiments/weights_benchmark.py measured it: XLA's CPU backend runs the grouped convolution of 8 photos at a third of the
 # rate at which it runs the photos' own.

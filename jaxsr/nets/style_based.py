@@ -53,7 +53,7 @@ class Dense(nn.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         kernel = self.param("kernel", nn.initializers.constant(1 / self.lr), (x.shape[-1], self.features))
         bias = self.param("bias", nn.initializers.constant(self.bias / self.lr), (self.features,))
-        return x @ (kernel * (self.lr / np.sqrt(x.shape[-1]))) + bias * self.lr
+        return (x * (self.lr / np.sqrt(x.shape[-1]))) @ kernel + bias * self.lr
 
 
 class Mapping(nn.Module):

@@ -95,6 +95,11 @@ def _clamped(x: jax.Array, clamp: float | None) -> jax.Array:
     return x if clamp is None else jnp.clip(x, -clamp, clamp)
 
 
+def sum_of_squares(kernel: jax.Array) -> jax.Array:
+    """Over the taps of a kernel [kh, kw, c, d]: [c, d]. Tap by tap: XLA's CPU backend reduces leading axes 60 times slower."""
+    return sum((tap**2 for tap in kernel.reshape(-1, *kernel.shape[2:])), jnp.zeros(kernel.shape[2:], kernel.dtype))
+
+
 class SynthesisLayer(nn.Module):
     """Modulated 3x3 convolution, noise, bias, leaky ReLU; x [h, w, c] -> [h, w, features], twice the side with `up`."""
 
@@ -110,7 +115,7 @@ class SynthesisLayer(nn.Module):
         strength = self.param("noise_strength", nn.initializers.zeros, ())
         bias = self.param("bias", nn.initializers.zeros, (self.features,))
         # The kernel stays unscaled and the demodulation removes its size, as in the original.
-        demodulation = lax.rsqrt((style**2) @ jnp.sum(kernel**2, (0, 1)) + 1e-8)
+        demodulation = lax.rsqrt((style**2) @ sum_of_squares(kernel) + 1e-8)
         modulated = (x * style.astype(x.dtype))[None]
         y = conv_up(modulated, kernel) if self.up else conv(modulated, kernel, same(kernel))
         y = y[0] * demodulation.astype(x.dtype) + (noise * strength).astype(x.dtype)[..., None] + bias.astype(x.dtype)
