@@ -5,17 +5,19 @@
 
     python experiments/benchmark.py --tables=generator --compare=before/benchmark.json       # what a change of code changed
 
-Writes OUT/benchmark.json and prints five Markdown tables, also to OUT/benchmark.md, with --compare beside another run's. --trace keeps a
+Writes OUT/benchmark.json and prints six Markdown tables, also to OUT/benchmark.md, with --compare beside another run's. --trace keeps a
 profile of all that is measured in OUT/trace, for TensorBoard or Perfetto: ask for few programs.
 
-0. Generator. A pass and a gradient of networks of StyleGAN2-ADA's sizes: GFLOP and bytes as the compiler counts them, shares of a matrix
-   product's rate and of a copy's, and with --official the official network's time (generator_benchmark.py).
-1. Steps. For each phase of each method and each batch size the compile seconds, first and again with the persistent cache, milliseconds a
-   step (median, and half the range between the quartiles), GFLOP a step as the compiler counts them, the achieved GFLOP/s and its share of
-   a 2048 x 2048 matrix product's rate.
+0. Generator. A pass and a gradient of networks of StyleGAN2-ADA's sizes, and with --official the official network's time
+   (generator_benchmark.py).
+1. Steps. The same of a step of each phase of each method, and the compile seconds again with the persistent cache.
 2. Weights of its own for each photo. The tuning phases of rlse, rls_plus and iagan under each strategy of weights_benchmark.py.
 3. Memory and time. `jaxsr.restore` of 1, 8 and 64 photos, each in a process of its own whose compiled programs come from the cache.
 4. Learned restorers. A pass and a training step of LAREN and GLEAN, and LAREN's relation (learned_benchmark.py).
+5. Hot. Metrics by size, both metrics of e-GLASS, training steps of GAN and flow (hot_benchmark.py).
+
+Each row of tables 0, 1, 4 and 5 has compile seconds; milliseconds (median, and half the range between the quartiles); GFLOP and GB as the
+compiler counts them; their shares of a 2048 x 2048 matrix product's rate and of a copy's; temporary memory.
 
 Table 2 on pbc64, 8x, 2 quiet CPU cores: milliseconds a photo for 8 on one device (temporary MB); with one set of weights for all they take
 7, 7 and 9.
@@ -32,7 +34,6 @@ memory of one. Accelerators, which were not measured, keep the grouped convoluti
 
 import contextlib
 import dataclasses
-import functools
 import json
 import multiprocessing
 import resource
@@ -48,15 +49,15 @@ from unittest import mock
 import compared
 import flags
 import generator_benchmark
+import hot_benchmark
 import jax
-import jax.numpy as jnp
 import learned_benchmark
 import numpy as np
 import weights_benchmark
+from clock import Limits, compiled, limits, measured
 from jax.experimental.compilation_cache import compilation_cache
 from setups import Setup, make_solve
 from toy_prior import toy_prior
-from weights_benchmark import timed
 
 import jaxsr
 from jaxsr import operators, priors, report, search
@@ -78,7 +79,7 @@ class Settings:
     Attributes:
         prior: A bundled prior's name, or a folder. Default: the best bundled one; with --smoke a random toy.
         methods: Methods to measure in any table.
-        tables: Which tables to make: generator, steps, weights, memory, learned.
+        tables: Which tables to make: generator, steps, weights, memory, learned, hot.
         factor: Enlargement.
         batch_sizes: Photos at once in all tables but memory.
         precision: What convolutions compute in on an accelerator, in all tables but memory: float32, tf32 or bfloat16.
@@ -104,14 +105,6 @@ class Settings:
     smoke: bool = False
 
 
-def matrix_rate(size: int, precision: flags.Precision) -> float:
-    """GFLOP/s of a matrix product of this size, in bfloat16 or as precise as `flags.compute_in` set float32 to be."""
-    a = jnp.ones((size, size), jnp.bfloat16 if precision == "bfloat16" else jnp.float32)
-    product = jax.jit(lambda a: a @ a)
-    [(seconds, _)] = timed(lambda: product(a), repeats=REPEATS)
-    return 2 * size**3 / seconds / 1e9
-
-
 def bundled_networks(method: str, steps: int | None = None) -> Setup:
     """The method with the feature network that comes with the package, BRGM as its code sets it; each phase of `steps` if given."""
     fields = () if steps is None else dataclasses.fields(METHODS[method][1])
@@ -119,27 +112,13 @@ def bundled_networks(method: str, steps: int | None = None) -> Setup:
     return Setup(method, "code" if method == "brgm" else "paper", "features", settings=settings)
 
 
-def step_rows(solve: search.Solve, params: dict, batch: int, rate: float, repeats: int) -> list[dict]:
+def step_rows(solve: search.Solve, params: dict, batch: int, rates: Limits, repeats: int) -> list[dict]:
     """A row for each phase: one step of it, for `batch` photos at once."""
     rows = []
     for number, (phase, ys, state) in enumerate(weights_benchmark.starts(solve, params, batch), 1):
-        step = weights_benchmark.one_step(phase, weights_benchmark.at_once)
-        (compiled, cold), (_, warm) = (weights_benchmark.compiled(step, params, ys, state) for _ in range(2))
-        [(seconds, spread)] = timed(functools.partial(compiled, params, ys, state), repeats=repeats)
-        flop = (compiled.cost_analysis() or {}).get("flops", float("nan"))
-        rows.append(
-            {
-                "phase": number,
-                "batch": batch,
-                "compile_s": cold,
-                "compile_again_s": warm,
-                "step_ms": 1e3 * seconds,
-                "spread_ms": 1e3 * spread,
-                "gflop": flop / 1e9,
-                "gflop_per_s": flop / seconds / 1e9,
-                "share_of_matrix_rate": flop / seconds / 1e9 / rate,
-            }
-        )
+        step, args = weights_benchmark.one_step(phase, weights_benchmark.at_once), (params, ys, state)
+        row, _ = measured(step, args, rates, repeats)
+        rows.append({"phase": number, "photos": batch, **row, "compile_again_s": compiled(step, *args)[1]})
     return rows
 
 
@@ -222,13 +201,13 @@ def memory_table(settings: Settings, source: str, cache: str) -> Iterator[dict]:
                     yield {"method": method, "searched": kind, "photos": photos, **measured, "compile_s": compile_s}
 
 
-def step_table(settings: Settings, prior: priors.Prior, params: dict, operator: operators.Operator, rate: float) -> Iterator[dict]:
+def step_table(settings: Settings, prior: priors.Prior, params: dict, operator: operators.Operator, rates: Limits) -> Iterator[dict]:
     """Rows of table 1."""
     sizes, repeats = extent(settings)
     for name in settings.methods[:1] if settings.smoke else settings.methods:
         solve, full = make_solve(prior, params, operator, bundled_networks(name))
         for batch in sizes:
-            yield from ({"method": name, **row} for row in step_rows(solve, full, batch, rate, repeats))
+            yield from ({"method": name, **row} for row in step_rows(solve, full, batch, rates, repeats))
 
 
 def weights_table(settings: Settings, prior: priors.Prior, params: dict, operator: operators.Operator) -> Iterator[dict]:
@@ -241,10 +220,17 @@ def weights_table(settings: Settings, prior: priors.Prior, params: dict, operato
     return weights_benchmark.table(prior, params, operator, methods=methods, strategies=strategies, sizes=sizes, repeats=repeats)
 
 
-def learned_table(settings: Settings, prior: priors.Prior, params: dict, operator: operators.Operator, rate: float) -> Iterator[dict]:
+def learned_table(settings: Settings, prior: priors.Prior, params: dict, operator: operators.Operator, rates: Limits) -> Iterator[dict]:
     """Rows of table 4."""
     sizes, repeats = extent(settings)
-    return learned_benchmark.table(prior, params, operator, sizes=sizes, rate=rate, repeats=repeats, smoke=settings.smoke)
+    return learned_benchmark.table(prior, params, operator, sizes=sizes, rates=rates, repeats=repeats, smoke=settings.smoke)
+
+
+def hot_table(settings: Settings, prior: priors.Prior, params: dict, operator: operators.Operator, rates: Limits) -> Iterator[dict]:
+    """Rows of table 5."""
+    sizes, repeats = extent(settings)
+    source = str(settings.prior)
+    return hot_benchmark.table(source, prior, params, operator, sizes=sizes, rates=rates, repeats=repeats, smoke=settings.smoke)
 
 
 def extent(settings: Settings) -> tuple[tuple[int, ...], int]:
@@ -280,7 +266,7 @@ def read_record(file: str | None) -> dict[str, Any]:
         raise ValueError(f"--compare={file}: expected the benchmark.json of another run, got {error}") from error
 
 
-def generator_table(settings: Settings, rates: generator_benchmark.Limits) -> Iterator[dict]:
+def generator_table(settings: Settings, rates: Limits) -> Iterator[dict]:
     """Rows of table 0."""
     sizes, repeats = extent(settings)
     resolutions = (8,) if settings.smoke else settings.resolutions
@@ -296,15 +282,17 @@ def measurements(settings: Settings, source: str) -> Iterator[tuple[str, Any]]:
             yield from (("memory", row) for row in memory_table(settings, source, cache))
     prior, params = priors.load_prior(source, dtype=flags.compute_in(settings.precision))
     operator = operators.downsample(settings.factor, image_shape=(prior.info.resolution, prior.info.resolution, 3))
-    rate, copy = matrix_rate(512 if settings.smoke else 2048, settings.precision), generator_benchmark.copy_rate(extent(settings)[1])
+    dtype = "bfloat16" if settings.precision == "bfloat16" else "float32"
+    rates = limits(512 if settings.smoke else 2048, dtype, extent(settings)[1])
     device = f"{jax.device_count()} x {jax.devices()[0].device_kind}"
     yield from {"device": device, "precision": settings.precision, "prior": prior.info.name}.items()
-    yield from {"matrix_gflop_per_s": rate, "copy_gb_per_s": copy}.items()
+    yield from {"matrix_gflop_per_s": rates.matrix, "copy_gb_per_s": rates.copy}.items()
     made = {
-        "generator": lambda: generator_table(settings, generator_benchmark.Limits(rate, copy)),
-        "steps": lambda: step_table(settings, prior, params, operator, rate),
+        "generator": lambda: generator_table(settings, rates),
+        "steps": lambda: step_table(settings, prior, params, operator, rates),
         "weights": lambda: weights_table(settings, prior, params, operator),
-        "learned": lambda: learned_table(settings, prior, params, operator, rate),
+        "learned": lambda: learned_table(settings, prior, params, operator, rates),
+        "hot": lambda: hot_table(settings, prior, params, operator, rates),
     }
     for name, rows in made.items():
         if name in settings.tables:

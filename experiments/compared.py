@@ -10,8 +10,9 @@ TITLES = {
     "weights": "Weights of its own for each photo",
     "memory": "Memory and time",
     "learned": "Learned restorers",
+    "hot": "Metrics, e-GLASS, training",
 }
-TIMES = {"generator": "ms", "steps": "step_ms", "weights": "step_ms", "memory": "ms_a_photo_step", "learned": "ms"}
+TIMES = {"generator": "ms", "steps": "ms", "weights": "step_ms", "memory": "ms_a_photo_step", "learned": "ms", "hot": "ms"}
 Rows = list[dict[str, Any]]
 
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from weights_benchmark import compiled, timed
+from clock import Limits, measured
 
 from jaxsr.nets import stylegan2
 from jaxsr.types import Params
@@ -28,21 +28,6 @@ class Case(NamedTuple):
     photos: int
     what: str
     dtype: str
-
-
-class Limits(NamedTuple):
-    """What this device can do: GFLOP/s of a matrix product, GB/s of a copy."""
-
-    matrix: float
-    copy: float
-
-
-def copy_rate(repeats: int, megabytes: int = 256) -> float:
-    """GB/s that are read and written together by adding one to an array that no cache holds."""
-    x = jnp.zeros(megabytes * 250_000)
-    add = jax.jit(lambda x: x + 1)
-    [(seconds, _)] = timed(lambda: add(x), repeats=repeats)
-    return 2 * x.nbytes / seconds / 1e9
 
 
 def config_of(px: int, dtype: str) -> stylegan2.Config:
@@ -63,27 +48,12 @@ def table(
 
 def row(case: Case, params: Params, limits: Limits, official: Path | None, repeats: int) -> dict:
     """What the table tells of one program."""
-    function, args = program(case, params)
-    ours, compile_s = compiled(function, *args)
     theirs = [] if official is None else official_calls(official, case)
-    times = timed(functools.partial(ours, *args), *theirs, repeats=repeats)
-    (seconds, spread), cost = times[0], ours.cost_analysis() or {}
-    gflop, gigabytes = (cost.get(name, float("nan")) / 1e9 for name in ("flops", "bytes accessed"))
-    measured = {
-        "px": case.px,
-        "photos": case.photos,
-        "what": case.what,
-        "compile_s": compile_s,
-        "ms": 1e3 * seconds,
-        "spread_ms": 1e3 * spread,
-        "gflop": gflop,
-        "gbyte": gigabytes,
-        "share_of_matrix_rate": gflop / seconds / limits.matrix,
-        "share_of_copy_rate": gigabytes / seconds / limits.copy,
-        "temporary_mb": getattr(ours.memory_analysis(), "temp_size_in_bytes", float("nan")) / 1e6,
-    }
-    fastest = min((median for median, _ in times[1:]), default=None)
-    return measured if fastest is None else measured | {"official_ms": 1e3 * fastest, "times_faster": fastest / seconds}
+    told, others = measured(*program(case, params), limits, repeats, theirs)
+    row = {"px": case.px, "photos": case.photos, "what": case.what, **told}
+    if not others:
+        return row
+    return row | {"official_ms": 1e3 * min(others), "times_faster": 1e3 * min(others) / told["ms"]}
 
 
 def program(case: Case, params: Params) -> tuple[Callable, tuple[Params, jax.Array]]:

@@ -4,14 +4,13 @@
 nodes of 8. The compiler counts the FLOPs of a scan's body once, so those of the relation and the encoder are too few.
 """
 
-import functools
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from weights_benchmark import compiled, timed
+from clock import Limits, measured
 
 from jaxsr import learned
 from jaxsr.methods import _perceptual
@@ -37,26 +36,14 @@ class Case(NamedTuple):
 
 
 def table(
-    prior: Prior, params: Params, operator: Operator, *, sizes: tuple[int, ...], rate: float, repeats: int, smoke: bool
+    prior: Prior, params: Params, operator: Operator, *, sizes: tuple[int, ...], rates: Limits, repeats: int, smoke: bool
 ) -> Iterator[dict]:
     """A row for each case."""
     made = cases(prior, params, operator, sizes) if not smoke else passes("laren", prior, params, operator, sizes)
     for case in made:
-        program, compile_s = compiled(case.function, *case.args)
-        [(seconds, spread)] = timed(functools.partial(program, *case.args), repeats=repeats)
-        flop = (program.cost_analysis() or {}).get("flops", float("nan"))
-        yield {
-            "network": case.network,
-            "what": case.what,
-            "photos": case.photos,
-            "compile_s": compile_s,
-            "ms": 1e3 * seconds,
-            "spread_ms": 1e3 * spread,
-            "photos_per_s": case.photos / seconds,
-            "gflop": flop / 1e9,
-            "share_of_matrix_rate": flop / seconds / 1e9 / rate,
-            "temporary_mb": getattr(program.memory_analysis(), "temp_size_in_bytes", float("nan")) / 1e6,
-        }
+        row, _ = measured(case.function, case.args, rates, repeats)
+        about = {"network": case.network, "what": case.what, "photos": case.photos}
+        yield about | row | {"photos_per_s": 1e3 * case.photos / row["ms"]}
 
 
 def cases(prior: Prior, params: Params, operator: Operator, sizes: tuple[int, ...]) -> Iterator[Case]:

@@ -1,6 +1,6 @@
 """Several photos at once on one device, each with generator weights of its own: a step of each tuning method under every strategy.
 
-`benchmark.py` prints the table and holds its numbers; here are the strategies, and the clock that its other tables use too.
+`benchmark.py` prints the table and holds its numbers; here are the strategies.
 
     photo by photo      the whole step for one photo after the other
     grouped             all photos at once; a convolution whose kernels differ is XLA's grouped convolution
@@ -9,13 +9,12 @@
 """
 
 import functools
-import time
 from collections.abc import Callable, Collection, Iterator
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
+from clock import compiled, timed
 from setups import Setup, make_solve
 
 from jaxsr import search
@@ -25,30 +24,9 @@ from jaxsr.priors import Prior
 from jaxsr.types import Params
 
 
-def timed(*calls: Callable, repeats: int) -> list[tuple[float, float]]:
-    """Median and half the interquartile range of each call's seconds. The calls take turns, so that whatever else the machine does strikes
-    all alike, and each runs once unmeasured before it is timed, so that none finds the caches as another left them."""
-    seconds = np.zeros((repeats, len(calls)))
-    for taken in seconds:
-        for i, call in enumerate(calls):
-            jax.block_until_ready(call())
-            start = time.perf_counter()
-            jax.block_until_ready(call())
-            taken[i] = time.perf_counter() - start
-    low, median, high = np.percentile(seconds, [25, 50, 75], axis=0)
-    return [(float(m), float(spread)) for m, spread in zip(median, (high - low) / 2, strict=True)]
-
-
 def one_step(phase: search.Phase, many: Callable) -> Callable:
     """(params, ys, states) -> states and trace of one step of all photos; `many` is `at_once` or `in_turn`."""
     return many(functools.partial(search.advance, phase, length=1))
-
-
-def compiled(function: Callable, *args) -> tuple[jax.stages.Compiled, float]:
-    """The compiled program, and the seconds that tracing and compiling it took."""
-    jax.clear_caches()
-    start = time.perf_counter()
-    return jax.jit(function).lower(*args).compile(), time.perf_counter() - start
 
 
 def starts(solve: search.Solve, params: Params, batch: int) -> Iterator[tuple[search.Phase, jax.Array, search.State]]:

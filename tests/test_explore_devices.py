@@ -15,12 +15,15 @@ told, start, y, result = t.found("z", "downsample", "algorithm1")
 images = np.stack([solution.image for solution in result.solutions])
 ways = t.explore.Directions(*(field[:3] for field in result.directions))
 far = t.explore.at_distance(told, t.params(), start, y, result.geometry, ways, (0.02, 0.05))
-np.savez(sys.argv[1], images, result.geometry.measurement.values, result.geometry.perceptual.values, far.image)
+free = t.problem("w_plus_noise", "blur", "closed_form")
+krylov = t.explore.geometry(free, t.params(), t.begin(free)[0])
+values = [metric.values for geometry in (result.geometry, krylov) for metric in (geometry.measurement, geometry.perceptual)]
+np.savez(sys.argv[1], images, *values, far.image)
 """
 
 
 def test_devices_do_not_change_an_exploration(tmp_path):
-    """Breaks when the columns of the metrics or the walks of several devices are mixed up or lost."""
+    """Breaks when the columns of the metrics, matrix-free products or the walks of several devices are mixed up or lost."""
     here, found = Path(__file__).parent, []
     for devices in (1, 2):
         code = DEVICES.format(paths=[str(here), str(here.parent)], devices=devices)

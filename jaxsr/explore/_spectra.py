@@ -10,7 +10,7 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 
 from jaxsr.explore._problem import SPACES, Config, Problem, Start
-from jaxsr.geometry import Spectrum, eigen, metrics, product, top_eigen, uncommitted
+from jaxsr.geometry import Spectrum, eigen, metrics, over_devices, product, top_eigen, uncommitted
 from jaxsr.types import Params, PRNGKey
 
 GROWTH = 4  # times Config.rank, eigenpairs of H_Y where its trace needs as many
@@ -64,6 +64,7 @@ def geometry(problem: Problem, params: Params, start: Start, *, seed: int = 0) -
     Raises:
         ValueError: a Hessian that is not finite, or that is zero.
     """
+    params, start = uncommitted((params, start))
     size = ravel_pytree(start.latent)[0].size
     key_scale, key_spectra = jax.random.split(jax.random.key(seed))
     spectra = _dense if size <= problem.config.dense_limit else _krylov
@@ -95,7 +96,7 @@ def _named(what: str, find: Callable[[], Spectrum]) -> Spectrum:
 
 def _dense(problem: Problem, params: Params, start: Start, key: PRNGKey) -> tuple[Spectrum, Spectrum]:
     del key
-    measured, perceived = _metrics(problem, *uncommitted((params, start)))
+    measured, perceived = _metrics(problem, params, start)
     return _named(MEASUREMENT, lambda: eigen(measured)), _named(PERCEPTUAL, lambda: eigen(perceived))
 
 
@@ -142,7 +143,7 @@ def _metrics(problem: Problem, params: Params, start: Start) -> tuple[jax.Array,
 @functools.partial(jax.jit, static_argnums=(0, 1))
 def _products(problem: Problem, phi: Callable, params: Params, start: Start, rows: jax.Array) -> jax.Array:
     gram = product(lambda latent: phi(problem, params, start, latent), start.latent)
-    return jax.lax.map(gram, rows, batch_size=min(problem.config.chunk, len(rows)))
+    return over_devices(gram, rows, batch_size=problem.config.chunk)
 
 
 @functools.partial(jax.jit, static_argnums=0)
