@@ -87,16 +87,38 @@ def _linearised_maps(phi: Callable[[Latent], tuple], latent: Latent) -> tuple[tu
     return values, jvp, flat
 
 
-def over_devices(function: Callable, rows: Any, *, batch_size: int) -> Any:
+def over_devices(function: Callable, rows: Any, *, batch_size: int, combine: Callable[[Any], Any] | None = None) -> Any:
     """`jax.lax.map` over rows, a pytree of arrays [n, ...], shared out evenly over the devices of this process; at most `batch_size` at
-    once on each. Arrays that the function closes over must be `uncommitted`."""
+    once on each. Arrays that the function closes over must be `uncommitted`.
+
+    combine: what each device makes of its rows' results, the same on all of them, by collectives over the axis "rows"; it is returned
+        instead of them.
+    """
     count = len(jax.tree.leaves(rows)[0])
     devices = jax.local_devices()[: math.gcd(count, jax.local_device_count())]
     mapped = functools.partial(jax.lax.map, function, batch_size=min(batch_size, count // len(devices)))
-    if len(devices) == 1:
+    if len(devices) == 1 and combine is None:
         return mapped(rows)
-    spec = PartitionSpec("rows")
-    return jax.shard_map(mapped, mesh=Mesh(np.array(devices), ("rows",)), in_specs=spec, out_specs=spec, check_vma=False)(rows)
+
+    def part(rows: Any) -> Any:
+        return mapped(rows) if combine is None else combine(mapped(rows))
+
+    split, whole = PartitionSpec("rows"), PartitionSpec()
+    mesh, made = Mesh(np.array(devices), ("rows",)), split if combine is None else whole
+    return jax.shard_map(part, mesh=mesh, in_specs=split, out_specs=made, check_vma=False)(rows)
+
+
+def _grams(columns: tuple[jax.Array, ...]) -> tuple[jax.Array, ...]:
+    """J^T J [d, d] of each J whose columns [d, m] the devices hold in parts. Each device exchanges its part for all columns' entries of a
+    share of m, so that none holds all of J, and the shares' products are summed."""
+
+    def gram(part: jax.Array) -> jax.Array:
+        share = jax.lax.psum(1, "rows")
+        padded = jnp.pad(part, ((0, 0), (0, -part.shape[1] % share)))
+        mine = jax.lax.all_to_all(padded, "rows", 1, 0, tiled=True)
+        return jax.lax.psum(jnp.matmul(mine, mine.T, precision="highest"), "rows")
+
+    return tuple(map(gram, columns))
 
 
 def uncommitted(tree: Any) -> Any:
@@ -118,8 +140,7 @@ def metrics(phi: Callable[[Latent], tuple], latent: Latent, *, chunk: int = 16) 
     values, jvp, flat = _linearised_maps(phi, latent)
     eye, rows = jnp.eye(flat.size, dtype=flat.dtype), min(chunk, flat.size)
     if flat.size * sum(value.nbytes for value in values) <= GRAM_BYTES:
-        columns = over_devices(jvp, eye, batch_size=rows)
-        return tuple(jnp.matmul(j, j.T, precision="highest") for j in columns)
+        return over_devices(jvp, eye, batch_size=rows, combine=_grams)
     return over_devices(products(phi, latent), eye, batch_size=rows)
 
 

@@ -44,7 +44,7 @@ def test_benchmark_smoke(tmp_path):
     assert "| pulse | latents | 2 |" in done.stdout
     assert "| laren | pass | 1 |" in done.stdout
     assert "| 8 | 1 | gradient |" in done.stdout
-    assert "| e-GLASS, both metrics of 4 latents | 8 | 1 |" in done.stdout
+    assert "| e-GLASS, both metrics of 8 latents | 8 | 1 |" in done.stdout
     assert (tmp_path / "out" / "benchmark.md").read_text() in done.stdout
     tables = json.loads((tmp_path / "out" / "benchmark.json").read_text())
     assert all(len(tables[name]) >= 1 for name in ("generator", "steps", "weights", "memory", "learned", "hot"))
