@@ -23,6 +23,8 @@ from absl import flags as absl_flags
 FLAGS = absl_flags.FLAGS
 Precision = Literal["float32", "tf32", "bfloat16"]
 PRECISIONS: tuple[Precision, ...] = typing.get_args(Precision)
+MOST_DEVICES = 8  # on a CPU; threads too, where there are no more cores
+WAIT = "xla_cpu_collective_call_terminate_timeout_seconds"
 HELP = {"--help", "-help", "-h", "--h", "-?"}
 
 absl_flags.disclaim_key_flags()  # the flags defined here belong to the experiment, so that its --help lists them
@@ -215,12 +217,21 @@ def compute_in(precision: Precision) -> str | None:
 
 def one_device_a_core() -> None:
     """Makes each CPU core a device, so that photos are restored side by side: a step of one photo keeps hardly more than one core busy.
-    Has no effect on accelerators, nor where XLA_FLAGS or JAX_NUM_CPU_DEVICES already say how many there are."""
+    Has no effect on accelerators, nor where XLA_FLAGS or JAX_NUM_CPU_DEVICES already say how many there are.
+
+    How XLA splits sums, and so their rounding, depends on its number of threads (NPROC) and on whether there are several devices; a search
+    carries that on to visible differences. So machines of up to 8 cores have 8 threads and at least 2 devices, and one result. Devices that
+    share a training step wait for each other however busy the machine is: after 40 s XLA would end the process.
+    """
     import jax
 
+    if WAIT not in os.environ.get("XLA_FLAGS", ""):
+        os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --{WAIT}=3600".strip()
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if cores <= MOST_DEVICES:
+        os.environ.setdefault("NPROC", str(MOST_DEVICES))
     if "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", "") and "JAX_NUM_CPU_DEVICES" not in os.environ:
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        jax.config.update("jax_num_cpu_devices", min(cores, 8))
+        jax.config.update("jax_num_cpu_devices", max(2, min(cores, MOST_DEVICES)))
 
 
 def keep_freed_memory() -> None:

@@ -97,12 +97,15 @@ def over_devices(function: Callable, rows: Any, *, batch_size: int, combine: Cal
     count = len(jax.tree.leaves(rows)[0])
     devices = jax.local_devices()[: math.gcd(count, jax.local_device_count())]
     mapped = functools.partial(jax.lax.map, function, batch_size=min(batch_size, count // len(devices)))
-    if len(devices) == 1 and combine is None:
-        return mapped(rows)
 
     def part(rows: Any) -> Any:
         return mapped(rows) if combine is None else combine(mapped(rows))
 
+    if len(devices) == 1:  # without a mesh, which arrays bound to another would not fit
+        made = mapped(rows)
+        if combine is None:
+            return made
+        return jax.tree.map(lambda x: x[0], jax.vmap(combine, axis_name="rows")(jax.tree.map(lambda x: x[None], made)))
     split, whole = PartitionSpec("rows"), PartitionSpec()
     mesh, made = Mesh(np.array(devices), ("rows",)), split if combine is None else whole
     return jax.shard_map(part, mesh=mesh, in_specs=split, out_specs=made, check_vma=False)(rows)

@@ -171,6 +171,31 @@ def test_cpu_cores_become_devices_unless_told_otherwise(monkeypatch):
     assert asked == [("jax_num_cpu_devices", 8)]
 
 
+CORES = """
+import os, sys; sys.path[:0] = {paths!r}; os.sched_setaffinity(0, {cores})
+import flags; flags.one_device_a_core()
+import jax, numpy as np, jaxsr
+from jaxsr.restore import restore
+prior, params = jaxsr.load_prior("pbc64")
+A = jaxsr.operators.downsample(8, image_shape=(64, 64, 3))
+solve = jaxsr.methods.pulse(prior, A, jaxsr.methods.PULSE(steps=2))
+print(restore(solve, params, np.full((1, 8, 8, 3), 0.4, np.float32), progress=False).image.tobytes().hex()[-512:])
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="Linux alone can take cores away")
+def test_the_number_of_cores_does_not_change_a_result():
+    """A colleague with another laptop, or a container with fewer cores, would restore another picture from the same seed."""
+    paths, made = [str(ROOT), str(ROOT / "experiments")], []
+    every = {name: value for name, value in os.environ.items() if name not in ("XLA_FLAGS", "JAX_NUM_CPU_DEVICES", "NPROC")}
+    for cores in (set(sorted(os.sched_getaffinity(0))[:1]), os.sched_getaffinity(0)):
+        code = CORES.format(paths=paths, cores=cores)
+        done = subprocess.run([sys.executable, "-c", code], env=every, capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, done.stderr
+        made.append(done.stdout)
+    assert made[0] == made[1]
+
+
 @pytest.mark.parametrize("writable", [True, False])
 def test_the_compilation_cache_is_in_the_users_cache_folder(writable, tmp_path, monkeypatch):
     """A second start must not compile; a home that cannot be written must not be an error."""
