@@ -1,6 +1,6 @@
 """Measures a step of each method on this machine against what the machine can do, and what many photos cost in time and memory.
 
-    python experiments/benchmark.py --out=benchmark          # an hour on 2 CPU cores, nearly all of it compiling
+    python experiments/benchmark.py --out=benchmark          # an hour or more on 2 CPU cores, mostly compiling
     python experiments/benchmark.py --smoke                  # seconds: a random toy prior, one row of each kind
 
     python experiments/benchmark.py --tables=generator --compare=before/benchmark.json       # what a change of code changed
