@@ -150,6 +150,7 @@ def _products(problem: Problem, phi: Callable, params: Params, start: Start, row
 def _scale(problem: Problem, params: Params, start: Start, key: PRNGKey) -> tuple[jax.Array, jax.Array]:
     """Radius and distance (see `Scale`), of latents as the prior draws them, with the noise maps of the start."""
     sample = SPACES[problem.config.space](problem.base).sample
+    start = start._replace(offset=jnp.zeros(()))
     key_latents, key_pairs = jax.random.split(key)
     latents = jax.vmap(lambda key: ravel_pytree(sample(key, params))[0])(jax.random.split(key_latents, LATENTS))
     radius = jnp.sqrt(jnp.mean(jnp.sum((latents - latents.mean(0)) ** 2, -1)))
