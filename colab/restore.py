@@ -80,12 +80,18 @@ SOLUTIONS = 2  # @param {type:"integer"}
 if "flow" not in params and METHOD in ("rls", "rls_plus"):
     METHOD = "pulse"
     print("this prior has no flow (experiments/train_flow.py), which RLS and RLS+ need: PULSE instead")
+if METHOD == "laren":
+    try:
+        params |= jaxsr.learned.load("laren", prior, params, operator)
+    except ValueError as error:
+        METHOD = "pulse"
+        print(f"{error}: PULSE instead")
 make, Settings = jaxsr.methods.METHODS[METHOD]
 few = {name: 2 for name in ("steps", "refine_steps") if name in Settings.__dataclass_fields__} if SMOKE else {}
 solve = make(prior, operator, Settings(**few))
 params = params | jaxsr.methods.networks(jaxsr.methods.resolve(Settings(**few), operator))
 if METHOD == "laren":
-    params, solve, SOLUTIONS = params | jaxsr.learned.load("laren", prior, params, operator), jaxsr.methods.exact(solve), 1
+    solve, SOLUTIONS = jaxsr.methods.exact(solve), 1
 results = jaxsr.restore(solve, params, np.stack([y] * SOLUTIONS), seed=range(SOLUTIONS))
 for residual, feasible in zip(results.residual, results.feasible, strict=True):
     print(f"made small again it differs by {residual:.2g} (mean square): {'explains' if feasible else 'does NOT explain'} the photo")

@@ -17,7 +17,8 @@ profile of all that is measured in OUT/trace, for TensorBoard or Perfetto: ask f
 5. Hot. Metrics by size, both metrics of e-GLASS, training steps of GAN and flow (hot_benchmark.py).
 
 Each row of tables 0, 1, 4 and 5 has compile seconds; milliseconds (median, and half the range between the quartiles); GFLOP and GB as the
-compiler counts them; their shares of a 2048 x 2048 matrix product's rate and of a copy's; temporary memory.
+compiler counts them; their shares of a 2048 x 2048 matrix product's rate and of a copy's, which is above 1 where caches serve what the
+compiler counts as memory; temporary memory.
 
 Table 2 on pbc64, 8x, 2 quiet CPU cores: milliseconds a photo for 8 on one device (temporary MB); with one set of weights for all they take
 7, 7 and 9.
@@ -87,7 +88,7 @@ class Settings:
         official: A checkout of NVIDIA's stylegan2-ada-pytorch to measure in the same table, on a CPU; needs torch.
         compare: benchmark.json of another run, to print what changed since.
         trace: Keep a profile in OUT/trace.
-        out: Folder for benchmark.json and benchmark.md.
+        out: Folder for benchmark.json and benchmark.md. Default: benchmark (benchmark_smoke with --smoke).
         smoke: One row of each kind, few repeats.
     """
 
@@ -101,7 +102,7 @@ class Settings:
     official: str | None = None
     compare: str | None = None
     trace: bool = False
-    out: str = "benchmark"
+    out: str | None = None
     smoke: bool = False
 
 
@@ -241,17 +242,21 @@ def extent(settings: Settings) -> tuple[tuple[int, ...], int]:
 def checked(settings: Settings) -> Settings:
     """The same with its prior found, or made: a toy 8 px prior for --smoke without one. Raises ValueError for what does not exist."""
     lists = {name: tuple(flags.names(name, getattr(settings, name))) for name in ("methods", "tables")}
-    settings = dataclasses.replace(settings, **lists)
+    settings = dataclasses.replace(settings, **lists, out=settings.out or ("benchmark_smoke" if settings.smoke else "benchmark"))
+    flags.require(settings, {"factor": 2}, ("prior", "official", "compare"))
+    for name, least in {"batch_sizes": 1, "resolutions": 8}.items():
+        for value in getattr(settings, name):
+            if value < least or (name == "resolutions" and value & (value - 1)):
+                raise ValueError(f"--{name}: expected {'powers of two' if least == 8 else 'numbers'} of at least {least}, got {value}")
     for name in settings.methods:
         flags.choose(name, SEARCHES, "method")
     for name in settings.tables:
         flags.choose(name, TABLES, "table")
-    read_record(settings.compare)
     if settings.official is not None:
         generator_benchmark.official_modules(Path(settings.official))
-    report.check_writable(settings.out)
+    report.check_writable(str(settings.out))
     if settings.smoke and settings.prior is None:
-        return dataclasses.replace(settings, prior=str(toy_prior(Path(settings.out) / "toy")), factor=2)
+        return dataclasses.replace(settings, prior=str(toy_prior(Path(str(settings.out)) / "toy")), factor=2)
     return dataclasses.replace(settings, prior=str(priors.prior_folder(settings.prior or priors.default_source())))
 
 
@@ -259,11 +264,18 @@ def read_record(file: str | None) -> dict[str, Any]:
     """Another run's benchmark.json, {} for None. Raises ValueError for what is none."""
     if file is None:
         return {}
+    expected = f"--compare={file}: expected the benchmark.json of another run, got"
     try:
         record = json.loads(Path(file).read_text())
-        return {name: record[name] for name in TABLES if name in record}
-    except (OSError, ValueError, TypeError) as error:
-        raise ValueError(f"--compare={file}: expected the benchmark.json of another run, got {error}") from error
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{expected} {error}") from error
+    tables = {name: record[name] for name in TABLES if record.get(name)} if isinstance(record, dict) else {}
+    if not tables:
+        raise ValueError(f"{expected} none of its tables")
+    for name, rows in tables.items():
+        if not (isinstance(rows, list) and all(isinstance(row, dict) and isinstance(row.get(compared.TIMES[name]), float) for row in rows)):
+            raise ValueError(f"{expected} a table {name} without {compared.TIMES[name]} in every row")
+    return tables
 
 
 def generator_table(settings: Settings, rates: Limits) -> Iterator[dict]:
@@ -302,13 +314,13 @@ def measurements(settings: Settings, source: str) -> Iterator[tuple[str, Any]]:
 
 
 def main(settings: Settings) -> int:
-    settings = checked(settings)
-    out, record = Path(settings.out), {"jax": jax.__version__, **{name: [] for name in TABLES}}
+    before, settings = read_record(settings.compare), checked(settings)
+    out, record = Path(str(settings.out)), {"jax": jax.__version__, **{name: [] for name in TABLES}}
     with jax.profiler.trace(str(out / "trace")) if settings.trace else contextlib.nullcontext():
         for name, value in measurements(settings, str(settings.prior)):
             record[name] = [*record[name], value] if name in TABLES else value
             report.write_text(out / "benchmark.json", json.dumps(record, indent=1) + "\n")  # a run of an hour may be cut off
-    told = compared.markdown(record, read_record(settings.compare))
+    told = compared.markdown(record, before)
     report.write_text(out / "benchmark.md", told)
     print(told, end="")
     return 0

@@ -23,6 +23,8 @@ def markdown(record: dict[str, Any], before: dict[str, Any] | None = None) -> st
     for name, title in TITLES.items():
         parts += _table(title, record.get(name, []))
         parts += _table(f"{title}: before and now", compared(name, (before or {}).get(name, []), record.get(name, [])))
+    if before and not any("before and now" in part for part in parts):
+        parts.append("The other run measured nothing that this one did.\n")
     return "\n".join(parts)
 
 

@@ -64,7 +64,8 @@ class Settings:
             a trained laren.
         preset: Settings of the method.
         space: Latent space that is explored: z, w (from a w+, by moving the w of all layers alike), w_plus, w_plus_noise with the noise
-            maps, or styles. Default: z where the method returns one (iagan), else w, whose solutions look like what the prior draws.
+            maps, or styles. Default: z where the method returns one (iagan), else w, which stays nearer than w_plus to what
+            the prior draws.
         way: Directions: vk (top eigenvectors of the picture's metric), algorithm1 (the paper's), closed_form, generalized or curved.
         perceptual: Network of the picture's metric. Default: LPIPS where its weights are, else the bundled feature network.
         num_solutions: Solutions wanted.

@@ -77,7 +77,8 @@ class Settings:
             jax.distributed finds out (TPU slices, Slurm, Open MPI, Kubernetes). Each part gets a folder of its own in OUT.
         out: Folder for the results. Default: results (results_smoke with --smoke).
         seed: Another seed gives other random starts.
-        batch_size: Photos at once; bounds the memory.
+        batch_size: Photos at once; bounds the memory. Less than there are devices (CPU cores) is another program with other roundings,
+            which a search can carry on to another picture.
         precision: What convolutions compute in on an accelerator: float32, tf32 or bfloat16, the faster the coarser.
         num_solutions: Results for each photo; number i is the one that --seed=SEED+i gives.
         fit: What to do with sides that no factor fits; references are always cropped.

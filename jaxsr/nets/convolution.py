@@ -42,7 +42,7 @@ class Rule(NamedTuple):
 
 
 def conv(x: jax.Array, kernel: jax.Array, padding: Padding) -> jax.Array:
-    """Correlation of [n, h, w, c] with [kh, kw, c, d], zeros added as ((top, bottom), (left, right)), each below the kernel's side.
+    """Correlation of [n, h, w, c] with [kh, kw, c, d], zeros added as ((top, bottom), (left, right)), from 0 to below the kernel's side.
 
     The kernel is cast to x's dtype. Differentiable any number of times, in both modes; inside a `shard_map` that takes check_vma=False.
     """
