@@ -220,8 +220,8 @@ def one_device_a_core() -> None:
     Has no effect on accelerators, nor where XLA_FLAGS or JAX_NUM_CPU_DEVICES already say how many there are.
 
     How XLA splits sums, and so their rounding, depends on its number of threads (NPROC) and on whether there are several devices; a search
-    carries that on to visible differences. So machines of up to 8 cores have 8 threads and at least 2 devices, and one result. Devices that
-    share a training step wait for each other however busy the machine is: after 40 s XLA would end the process.
+    carries that on to visible differences. So machines of up to 8 cores have 8 threads and at least 2 devices, and CPUs of one kind one
+    result. Devices that share a training step wait for each other however busy the machine is: after 40 s XLA would end the process.
     """
     import jax
 

@@ -185,7 +185,7 @@ print(restore(solve, params, np.full((1, 8, 8, 3), 0.4, np.float32), progress=Fa
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="Linux alone can take cores away")
 def test_the_number_of_cores_does_not_change_a_result():
-    """A colleague with another laptop, or a container with fewer cores, would restore another picture from the same seed."""
+    """A container with fewer cores would restore another picture from the same seed."""
     paths, made = [str(ROOT), str(ROOT / "experiments")], []
     every = {name: value for name, value in os.environ.items() if name not in ("XLA_FLAGS", "JAX_NUM_CPU_DEVICES", "NPROC")}
     for cores in (set(sorted(os.sched_getaffinity(0))[:1]), os.sched_getaffinity(0)):
