@@ -19,6 +19,8 @@ from jax import lax
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
+from jaxsr.nets import winograd
+
 Padding = tuple[tuple[int, int], tuple[int, int]]
 Axes = tuple[int | None, int | None]
 PIXELS = 1024  # of the maps whose patches are multiplied at once
@@ -79,6 +81,18 @@ def _plain(x: jax.Array, kernel: jax.Array, *, padding: Padding) -> jax.Array:
     return lax.conv_general_dilated(x, kernel, (1, 1), padding, dimension_numbers=("NHWC", "HWIO", "NHWC"))
 
 
+def _forward(x: jax.Array, kernel: jax.Array, *, padding: Padding) -> jax.Array:
+    """The convolution, by whichever way is fast on the platform."""
+    if not winograd.pays(x, kernel):
+        return _plain(x, kernel, padding=padding)
+    ways = {"cpu": winograd.convolved, "default": lambda x, kernel, padding: _plain(x, kernel, padding=padding)}
+    return _by_platform(ways, x, kernel, padding)
+
+
+def _by_platform(ways: dict[str, Callable], a: jax.Array, b: jax.Array, padding: Padding) -> jax.Array:
+    return lax.platform_dependent(a, b, **{name: functools.partial(way, padding=padding) for name, way in ways.items()})
+
+
 def turned(kernel: jax.Array, padding: Padding) -> tuple[jax.Array, Padding]:
     """Kernel [..., kh, kw, d, c] and padding of the convolution that is the transpose, in x, of that with `kernel` [..., kh, kw, c, d]."""
     kh, kw = kernel.shape[-4:-2]
@@ -114,9 +128,9 @@ def by_taps(cotangent: jax.Array, kernel: jax.Array, padding: Padding) -> jax.Ar
 
 def _plain_by_input(cotangent: jax.Array, kernel: jax.Array, *, padding: Padding) -> jax.Array:
     """The gradient by x, by whichever way is fast on the platform."""
-    pixels = cotangent.shape[0] * cotangent.shape[1] * cotangent.shape[2]
-    ways = {"cpu": by_taps if pixels <= FEW_PIXELS else by_turned_maps, "default": by_turned_kernel}
-    return lax.platform_dependent(cotangent, kernel, **{name: functools.partial(way, padding=padding) for name, way in ways.items()})
+    few = cotangent.shape[0] * cotangent.shape[1] * cotangent.shape[2] <= FEW_PIXELS
+    many = winograd.transposed if winograd.pays(cotangent, kernel) else by_turned_maps
+    return _by_platform({"cpu": by_taps if few else many, "default": by_turned_kernel}, cotangent, kernel, padding)
 
 
 def _plain_by_kernel(x: jax.Array, cotangent: jax.Array, *, padding: Padding) -> jax.Array:
@@ -206,8 +220,7 @@ def _by_rule(primitive: Primitive, part: str, args: tuple[jax.Array, jax.Array],
     full = [jnp.broadcast_to(arg, (photos, *arg.shape)) if axis is None else jnp.moveaxis(arg, axis, 0) for arg, axis in pairs]
     if photos == 1:
         return primitive.bind(*(arg[0] for arg in full), padding=padding)[None]
-    branches = {name: functools.partial(getattr(rule, part), padding=padding) for name, rule in RULES.items()}
-    return lax.platform_dependent(*full, **branches)
+    return _by_platform({name: getattr(rule, part) for name, rule in RULES.items()}, full[0], full[1], padding)
 
 
 def _primitive(name: str, plain: Callable, batched: Callable) -> Primitive:
@@ -220,7 +233,7 @@ def _primitive(name: str, plain: Callable, batched: Callable) -> Primitive:
     return made
 
 
-_conv_p = _primitive("jaxsr_conv", _plain, _batched)
+_conv_p = _primitive("jaxsr_conv", _forward, _batched)
 _input_p = _primitive("jaxsr_conv_by_input", _plain_by_input, _batched_by_input)
 _kernel_p = _primitive("jaxsr_conv_by_kernel", _plain_by_kernel, _batched_by_kernel)
 

@@ -1,0 +1,105 @@
+"""Winograd's 3x3 convolution F(4x4, 3x3) (Lavin and Gray, arXiv:1509.09308): 2.25 products of channels a pixel, where the direct one has 9.
+
+For CPUs, whose direct convolution already runs at the matrix product's rate; accelerators' libraries choose such algorithms by themselves.
+A tile of 6x6 samples, transformed, times the transformed kernel, transformed back, is 4x4 samples of the result.
+
+Its rounding is six times the direct one's (1.3e-6 of the result's standard deviation against 2e-7, 256 channels, float32): the points that
+the transforms interpolate at are those of least error among the short binary fractions tried, not the usual 0, 1, -1, 2, -2 (2.8e-6).
+"""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+Padding = tuple[tuple[int, int], tuple[int, int]]
+POINTS = (0.0, 0.75, -0.75, 1.5, -1.5)  # and infinity
+TILE, TAPS = 4, 3
+SIDE = TILE + TAPS - 1
+TILES = 2048  # transformed at a time: they bound what is held, and fewer would not keep two cores busy
+
+
+def transforms(points: tuple[float, ...] = POINTS) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Float64 (of samples [6, 6], of taps [6, 3], back [4, 6]) of Toom and Cook's interpolation at five points and infinity.
+
+    back @ ((taps @ g) * (samples @ d)) correlates samples d [6] with taps g [3].
+    """
+    values = np.asarray(points)
+    others = [np.delete(values, i) for i in range(len(values))]
+    samples = np.stack([*(np.append(np.poly(rest)[::-1], 0) for rest in others), np.poly(values)[::-1]])
+    weights = np.array([[point**k / np.prod(point - rest) for k in range(TAPS)] for point, rest in zip(values, others, strict=True)])
+    taps = np.concatenate([weights, np.eye(TAPS)[-1:]])
+    back = np.concatenate([np.vander(values, TILE, increasing=True).T, np.eye(TILE)[:, -1:]], 1)
+    return samples, taps, back
+
+
+SAMPLES_BY, TAPS_BY, BACK_BY = transforms()
+
+
+def pays(x: jax.Array, kernel: jax.Array) -> bool:
+    """Whether it is faster than the direct convolution of x [n, h, w, c] with kernel [kh, kw, c, d], as measured on 2 cores."""
+    n, height, width = x.shape[:3]
+    enough = n * height * width >= 1024 and min(kernel.shape[2:]) >= 64
+    return enough and kernel.shape[:2] == (TAPS, TAPS) and x.dtype == jnp.float32
+
+
+def convolved(x: jax.Array, kernel: jax.Array, padding: Padding) -> jax.Array:
+    """Correlation of [n, h, w, c] with [3, 3, c, d], zeros added as ((top, bottom), (left, right))."""
+    return _tiled(x, _kernel(TAPS_BY, kernel), 1, padding)
+
+
+def transposed(cotangent: jax.Array, kernel: jax.Array, padding: Padding) -> jax.Array:
+    """The transpose of `convolved` in x: cotangents [n, ho, wo, d] -> [n, h, w, c]. The taps turn, the channels stay as they lie."""
+    vertical, horizontal = ((TAPS - 1 - before, TAPS - 1 - after) for before, after in padding)
+    return _tiled(cotangent, _kernel(TAPS_BY[:, ::-1], kernel), 2, (vertical, horizontal))
+
+
+def _tiled(x: jax.Array, kernel: jax.Array, axis: int, padding: Padding) -> jax.Array:
+    """x [n, h, w, c] and a transformed kernel [36, c, d], or [36, d, c] and `axis` 2 -> [n, ho, wo, d], a part of them at a time."""
+    height, width = (size + sum(ends) - TAPS + 1 for size, ends in zip(x.shape[1:3], padding, strict=True))
+    n, (down, across) = x.shape[0], (-(-height // TILE), -(-width // TILE))
+    fill = down * TILE - height, across * TILE - width
+    padded = jnp.pad(x, ((0, 0), *((before, after + more) for (before, after), more in zip(padding, fill, strict=True)), (0, 0)))
+    samples, rows = _some(n, TILES // (down * across)), _some(down, TILES // across)
+    bands = down // rows
+
+    def block(i: jax.Array) -> jax.Array:
+        start = i // bands * samples, i % bands * rows * TILE, 0, 0
+        return _tiles(lax.dynamic_slice(padded, start, (samples, rows * TILE + TAPS - 1, *padded.shape[2:])), kernel, axis)
+
+    blocks = n // samples * bands
+    y = block(jnp.zeros((), int)) if blocks == 1 else lax.map(block, jnp.arange(blocks))
+    return y.reshape(n, down * TILE, across * TILE, -1)[:, :height, :width]
+
+
+def _some(count: int, limit: int) -> int:
+    """The largest divisor of `count` that is at most `limit`, at least 1."""
+    return max([k for k in range(1, min(count, limit) + 1) if count % k == 0], default=1)
+
+
+def _tiles(x: jax.Array, kernel: jax.Array, axis: int) -> jax.Array:
+    """x [n, 4 r + 2, 4 s + 2, c] and the kernel, whose `axis` is c -> [n, 4 r, 4 s, d]."""
+    n, (down, across) = x.shape[0], (x.shape[1] // TILE, x.shape[2] // TILE)
+    rows = [lax.slice_in_dim(x, i, i + TILE * (down - 1) + 1, TILE, 1) for i in range(SIDE)]
+    tiles = jnp.stack([
+        jnp.stack(_combined(SAMPLES_BY, [lax.slice_in_dim(row, j, j + TILE * (across - 1) + 1, TILE, 2) for j in range(SIDE)]))
+        for row in _combined(SAMPLES_BY, rows)
+    ])  # fmt: skip
+    products = lax.dot_general(tiles.reshape(SIDE**2, -1, x.shape[3]), kernel, (((2,), (axis,)), ((0,), (0,))))
+    products = products.reshape(SIDE, SIDE, n, down, across, -1)
+    y = jnp.stack([jnp.stack(_combined(BACK_BY, list(row)), 3) for row in _combined(BACK_BY, list(products))], 2)
+    return y.reshape(n, down * TILE, across * TILE, -1)
+
+
+def _kernel(by: np.ndarray, kernel: jax.Array) -> jax.Array:
+    """[3, 3, c, d] -> [36, c, d], as one product: XLA's CPU backend takes twice as long over sums of taps."""
+    both = jnp.asarray(np.kron(by, by), kernel.dtype)
+    return (both @ kernel.reshape(TAPS**2, -1)).reshape(SIDE**2, *kernel.shape[2:])
+
+
+def _combined(matrix: np.ndarray, parts: list[jax.Array]) -> list[jax.Array]:
+    """A sum of the parts for each row of the matrix, without its zeros."""
+    sums = [[float(weight) * part for weight, part in zip(row, parts, strict=True) if weight] for row in matrix]
+    return [functools.reduce(jnp.add, terms) for terms in sums]
