@@ -54,12 +54,12 @@ def test_transposed_is_the_adjoint(shape: tuple[int, ...], outputs: int, padding
     assert abs(np.sum(np.asarray(y) * image) - np.sum(back * np.asarray(x))) < 1e-6 * scale
 
 
-@pytest.mark.parametrize("channels", [64, 256])
-def test_rounding_stays_what_the_text_says(channels: int):
-    """Points of large error (the usual ones: 2.8e-6) would move every image of a big generator."""
+@pytest.mark.parametrize(("channels", "most"), [(64, 1.2e-6), (256, 2.2e-6)])
+def test_rounding_stays_what_the_text_says(channels: int, most: float):
+    """Points of large error (the usual ones: 1.7e-6 and 3.2e-6) would move every image of a big generator."""
     x, kernel = _normal(0, (1, 32, 32, channels)), _normal(1, (3, 3, channels, 64)) / np.sqrt(9 * channels)
     error = np.asarray(winograd.convolved(x, kernel, ((1, 1), (1, 1)))) - _direct(x, kernel, ((1, 1), (1, 1)))
-    assert np.sqrt(np.mean(error**2)) < 2e-6
+    assert np.sqrt(np.mean(error**2)) < most
 
 
 def test_a_sample_is_the_same_in_any_batch():
@@ -75,7 +75,8 @@ def test_conv_and_its_gradients_agree_with_the_direct_ones(shape: tuple[int, ...
     """A layer wide and large enough to take this way would differ from the small ones that other tests check, in any derivative."""
     padding = ((1, 1), (1, 1))
     x, kernel, y = _normal(0, shape), _normal(1, (3, 3, shape[3], 64)) / 24, _normal(2, (*shape[:3], 64))
-    assert winograd.pays(x, kernel) is uses
+    program = jax.jit(lambda x, k: convolution.conv(x, k, padding)).lower(x, kernel).as_text()
+    assert ("stablehlo.convolution" not in program) is uses
 
     def value(conv, x: jax.Array, kernel: jax.Array) -> jax.Array:
         return jnp.sum(jnp.sin(conv(x, kernel)) * y)

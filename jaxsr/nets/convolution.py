@@ -20,8 +20,8 @@ from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
 from jaxsr.nets import winograd
+from jaxsr.nets.winograd import Padding
 
-Padding = tuple[tuple[int, int], tuple[int, int]]
 Axes = tuple[int | None, int | None]
 PIXELS = 1024  # of the maps whose patches are multiplied at once
 FEW_PIXELS = (
@@ -85,8 +85,7 @@ def _forward(x: jax.Array, kernel: jax.Array, *, padding: Padding) -> jax.Array:
     """The convolution, by whichever way is fast on the platform."""
     if not winograd.pays(x, kernel):
         return _plain(x, kernel, padding=padding)
-    ways = {"cpu": winograd.convolved, "default": lambda x, kernel, padding: _plain(x, kernel, padding=padding)}
-    return _by_platform(ways, x, kernel, padding)
+    return _by_platform({"cpu": winograd.convolved, "default": _plain}, x, kernel, padding)
 
 
 def _by_platform(ways: dict[str, Callable], a: jax.Array, b: jax.Array, padding: Padding) -> jax.Array:
