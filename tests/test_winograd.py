@@ -1,5 +1,7 @@
 """Winograd's convolution against the definition in float64, its transpose against its adjoint, and through `conv`'s gradients."""
 
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -33,6 +35,21 @@ def test_transforms_correlate_exactly():
     samples, taps, back = winograd.transforms()
     d, g = np.random.default_rng(0).normal(size=6), np.random.default_rng(1).normal(size=3)
     np.testing.assert_allclose(back @ ((taps @ g) * (samples @ d)), np.correlate(d, g, "valid"), atol=1e-12)
+
+
+def test_turned_taps_are_the_same_in_another_order():
+    """Gradients, which use the forward pass's transform of the kernel, would be those of another kernel."""
+    _, taps, _ = winograd.transforms()
+    np.testing.assert_allclose(taps[:, ::-1], taps[winograd.TURN], atol=1e-12)
+
+
+def test_a_gradient_transforms_its_kernel_once():
+    """A tenth of a wide generator's gradient is this transform; the compiler merges the two while both passes ask for the same one."""
+    x, kernel = _normal(0, (1, 32, 32, 64)), _normal(1, (3, 3, 64, 80))
+    step = jax.jit(jax.grad(lambda x, k: jnp.sum(convolution.conv(x, k, ((1, 1), (1, 1))) ** 2)))
+    program = step.lower(x, kernel).compile().as_text()
+    made = re.findall(r"= f32\[36,5120\]\S* dot\(", program)
+    assert len(made) == 1
 
 
 @pytest.mark.parametrize(("shape", "outputs", "padding"), CASES)
