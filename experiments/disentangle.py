@@ -56,11 +56,11 @@ class Settings:
         factor: Enlargement, for downsample.
         kernel: How photos are made small.
         samples: Samples of each space in table dci.
-        labelled: Share of them at each end of a factor that have a label.
+        labelled: Share of the samples at each end of a factor that have a label.
         regressor: What tells the importance of entries: trees (gradient boosting, as the papers) or logistic (faster; not comparable).
         features: What labels the images: a bundled feature network's name, or a folder.
         data: Photos for the correlations: a folder, a .tar, or tfds:NAME@SPLIT. Default: images of the prior.
-        num_photos: How many of them, the first.
+        num_photos: How many photos of --data, the first.
         batch_size: Images at once.
         out: Folder of the results. Default: disentangle, or disentangle_smoke.
         seed: Of samples and regressors.

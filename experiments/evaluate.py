@@ -65,7 +65,7 @@ class Settings:
             degrees), gaussian_blur (sigma a 32nd of the side), grey. Default: the suite's; downsample. Only downsample has factors.
         degradations: What else happened to the photos. Default: the suite's; clean.
         data: Photos: a folder, a .tar, or tfds:NAME@SPLIT.
-        num_photos: How many of them, evenly spaced.
+        num_photos: How many photos of --data, evenly spaced.
         labels: A CSV with "file" and the feature network's type, to see whether results read as their label.
         prior: A bundled prior's name, or a folder written by training or ports/convert.py. Default: the best bundled one.
         features: The network of feature distances and types: a bundled one, or a folder that train_features.py wrote.

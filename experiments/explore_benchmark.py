@@ -55,7 +55,7 @@ class Settings:
 
     Attributes:
         data: Photos: a folder, a .tar, or tfds:NAME@SPLIT.
-        num_photos: How many of them, evenly spaced.
+        num_photos: How many photos of --data, evenly spaced.
         prior: A bundled prior's name, or a folder. Default: the best bundled one; with --smoke a random toy.
         conditions: x8 (8-fold enlargement), any other factor, inpainting, motion_blur, gaussian_blur, grey.
         tables: ways, restarts, cost.
@@ -63,11 +63,11 @@ class Settings:
         steps: Of each phase of the method. Default: the preset's.
         space: Latent space that is explored: z, w, w_plus, w_plus_noise, styles.
         distances: Perceptual distances at which the ways are compared, as shares of that of two random images.
-        directions: How many of each way.
+        directions: How many directions of each way.
         num_solutions: To be found, in table 2.
         eps: Largest feasible residual, a mean squared difference.
         out: Folder of the tables.
-        seed: Of every search.
+        seed: Of every search; another gives other first solutions.
         smoke: One photo, few steps.
     """
 

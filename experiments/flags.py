@@ -30,15 +30,18 @@ HELP = {"--help", "-help", "-h", "--h", "-?"}
 absl_flags.disclaim_key_flags()  # the flags defined here belong to the experiment, so that its --help lists them
 
 
-def define(default: Any, *, prefix: str = "") -> Callable[[], Any]:
-    """Defines a flag for each field of `default`, an instance of a frozen dataclass; returns a function that reads them back as one.
+def define(default: Any, *, prefix: str = "", without: tuple[str, ...] = ()) -> Callable[[], Any]:
+    """Defines a flag for each field of `default`, an instance of a frozen dataclass, but those `without`, which keep their value; returns a
+    function that reads them back as one.
 
     Fields may be int, float, str, bool, `Literal`, a tuple of numbers (--name=1,2), a tuple of str (the flag repeated), another dataclass
-    (flags `name.field`), or any of them `| None`. The help of a flag is the field's text in the class docstring ("name: text").
+    (flags `name.field`), or any of them `| None`. The help of a flag is the field's text in the class docstring ("name: text"), or in that
+    of the class that it is inherited from.
     """
     hints = typing.get_type_hints(type(default))
-    readers = {f.name: _define_field(default, f.name, hints[f.name], prefix) for f in dataclasses.fields(default)}
-    return lambda: type(default)(**{name: read() for name, read in readers.items()})
+    fields = [f.name for f in dataclasses.fields(default) if f.name not in without]
+    readers = {name: _define_field(default, name, hints[name], prefix) for name in fields}
+    return lambda: dataclasses.replace(default, **{name: read() for name, read in readers.items()})
 
 
 def _define_field(default: Any, field: str, hint: Any, prefix: str) -> Callable[[], Any]:
@@ -76,18 +79,19 @@ def _numbers(name: str, texts: list[str], kind: Callable[[str], Any]) -> tuple:
 
 
 def _help(config_class: type, field: str) -> str:
-    """The docstring's "field: text", up to the line that starts the next field."""
-    lines = [line.strip() for line in (config_class.__doc__ or "").splitlines()]
+    """The docstring's "field: text", up to the line that starts the next field, as a sentence."""
+    lines = [line.strip() for kind in config_class.__mro__ for line in (kind.__doc__ or "").splitlines()]
     names = [f.name for f in dataclasses.fields(config_class)]
     start = next((i for i, line in enumerate(lines) if line.startswith(f"{field}:")), None)
     if start is None:
-        return field.replace("_", " ")
+        raise ValueError(f"{config_class.__name__} does not describe {field}, and --help would say nothing of it")
     text = [lines[start].partition(":")[2].strip()]
     for line in lines[start + 1 :]:
         if not line or any(line.startswith(f"{n}:") for n in names):
             break
         text.append(line)
-    return " ".join(text)
+    told = " ".join(text)
+    return told[:1].upper() + told[1:]
 
 
 def fail(message: str) -> NoReturn:

@@ -60,8 +60,8 @@ class Settings:
 
     Attributes:
         input: Low-resolution photos: a file, a folder or a quoted pattern; repeatable. Default: the prior's examples.
-        reference: High-resolution photos, likewise: the centre square is brought to the prior's resolution (area average), degraded,
-            rounded to 8 bits, restored and scored against.
+        reference: High-resolution photos instead of --input, given likewise: the centre square is brought to the prior's resolution (area
+            average), degraded, rounded to 8 bits, restored and scored against.
         prior: A bundled prior's name, or a folder written by training or ports/convert.py; the latter has no examples and needs --input or
             --reference. Default: the best bundled one.
         method: pulse, brgm, brgm_vi, mganprior, iagan, phased, rlse, rls, rls_plus, bicubic, bilinear, nearest, or, trained

@@ -28,9 +28,9 @@ from jaxsr.training import features
 from jaxsr.types import Params
 
 DATA = absl_flags.DEFINE_string("data", None, "Photos to train on: a folder or a .tar.")
-LABELS = absl_flags.DEFINE_string("labels", None, "Their labels: a CSV.")
-VAL_DATA = absl_flags.DEFINE_string("val_data", None, "Photos to judge the network on, likewise.")
-VAL_LABELS = absl_flags.DEFINE_string("val_labels", None, "Their labels.")
+LABELS = absl_flags.DEFINE_string("labels", None, "Labels of --data: a CSV.")
+VAL_DATA = absl_flags.DEFINE_string("val_data", None, "Photos to judge the network on: a folder or a .tar.")
+VAL_LABELS = absl_flags.DEFINE_string("val_labels", None, "Labels of --val_data: a CSV.")
 COLUMNS = absl_flags.DEFINE_list("columns", None, 'Labels to read, the type first. Default: all columns of the table but "file".')
 OUT = absl_flags.DEFINE_string("out", None, "Folder for everything. Default: runs/features, runs/features_smoke.")
 NAME = absl_flags.DEFINE_string("name", "features", "Name of the network.")

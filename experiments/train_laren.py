@@ -32,8 +32,8 @@ class Settings:
 
     Attributes:
         data: Photos to train on: a folder (searched deeply), a .tar, or "tfds:NAME@SPLIT".
-        val_data: Photos to judge the network by, likewise; of --data if it is missing, which then are not trained on.
-        val_photos: How many of them, evenly spaced.
+        val_data: Photos to judge the network by, given as --data; some of --data if it is missing, which then are not trained on.
+        val_photos: How many photos to judge it by, evenly spaced.
         prior: A bundled prior's name, or a folder. Default: the best bundled one; with --smoke a random toy.
         network: laren, glean, or a variant of LAREN's Table IV.
         operator: What the photos will lack: downsample, inpainting (the centre is hidden), motion_blur, gaussian_blur or grey; models for

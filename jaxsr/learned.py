@@ -77,7 +77,7 @@ class Sizes:
         node_width: C, numbers of each node of LAREN's GDM.
         code_width: F, numbers of each layer's code of LAREN's CGM.
         map_side: side of the maps that LAREN makes in place of noise, before they are resized to their layers' sides.
-        capped: whether those maps of layers smaller than map_side are made at their layer's own side: fewer parameters.
+        capped: whether the maps in place of noise of layers smaller than map_side are made at their layer's own side: fewer parameters.
         literal: LAREN's equations as they are printed, which hardly train.
     """
 

@@ -38,6 +38,7 @@ class Settings:
         on: a switch.
         kind: one of two.
         sizes: numbers.
+        widths: other numbers.
         paths: texts.
         inner: a group.
     """
@@ -104,9 +105,42 @@ def test_values_that_do_not_fit_are_refused(argument, parse):
 def test_help_is_the_docstring(parse):
     parse(Settings())
     texts = {name.partition(".")[2]: absl_flags.FLAGS[name].help for name in absl_flags.FLAGS if name.startswith("t")}
-    assert texts["count"] == "how many, on two lines."
-    assert texts["kind"].endswith("one of two.")
-    assert texts["inner.depth"] == "of something."
+    assert texts["count"] == "How many, on two lines."
+    assert texts["kind"].endswith("One of two.")
+    assert texts["inner.depth"] == "Of something."
+
+
+def test_fields_without_a_text_are_refused(parse):
+    """--help would list a flag and say nothing of it."""
+
+    @dataclasses.dataclass(frozen=True)
+    class Silent:
+        """Nothing of its field."""
+
+        width: int = 1
+
+    with pytest.raises(ValueError, match="Silent does not describe width"):
+        parse(Silent())
+
+
+def test_inherited_texts_and_fields_without_a_flag(parse):
+    """A subclass would have to repeat its parent's texts; a value that something else decides would have two flags."""
+
+    @dataclasses.dataclass(frozen=True)
+    class Outer(Inner):
+        """Its own.
+
+        width: of another thing.
+        """
+
+        width: int = 2
+
+    parse(Outer())
+    helps = [absl_flags.FLAGS[name].help for name in absl_flags.FLAGS if name.endswith("depth")]
+    assert "Of something." in helps
+    read = flags.define(Outer(width=5), prefix="without.", without=("width",))
+    absl_flags.FLAGS(["program", "--without.depth=3"])
+    assert read() == Outer(depth=3, width=5)
 
 
 def test_choose_names_the_nearest():

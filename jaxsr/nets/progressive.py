@@ -20,8 +20,13 @@ BEFORE, AFTER = (1, 0), (0, 1)
 
 @dataclasses.dataclass(frozen=True)
 class Sizes:
-    """Sizes of a pyramid of layers. `channels` gives the width at 4, 8, 16, ... px; None: the official min(channel_base / r, channel_max).
+    """Sizes of a pyramid of layers.
 
+    resolution: side of the images, a power of two.
+    channel_base: a layer of r px has channel_base / r channels, at most channel_max.
+    channel_max: most channels of a layer.
+    channels: channels at 4, 8, 16, ... px instead.
+    mbstd_group: images whose spread the discriminator sees together (minibatch standard deviation).
     dtype: what the convolutions compute in, "float32" or "bfloat16"; parameters, styles, RGB and logits stay float32.
     """
 

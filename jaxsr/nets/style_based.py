@@ -20,7 +20,14 @@ Cut = tuple[jax.Array | None, jax.Array | None]  # what lies between two blocks:
 
 @dataclasses.dataclass(frozen=True)
 class Config(Sizes):
-    """Sizes of a style-based generator and of its discriminator; the other fields are those of `Sizes`."""
+    """Sizes of a style-based generator and of its discriminator; the other fields are those of `Sizes`.
+
+    z_dim: numbers of z.
+    w_dim: numbers of w.
+    mapping_layers: layers of the mapping network.
+    mapping_lr: learning rate of the mapping network, relative to the other layers'.
+    mbstd_channels: channels that tell the discriminator the images' spread.
+    """
 
     z_dim: int = 512
     w_dim: int = 512

@@ -17,13 +17,37 @@ from jaxsr.training.augment import adapt, augment
 from jaxsr.training.ema import averaged
 from jaxsr.types import Params, PRNGKey
 
+MOST = 1e38  # that float32 holds
+RANGES = {
+    "learning_rate": (0, MOST),
+    "beta2": (0, 1),
+    "r1_gamma": (0, MOST),
+    "r1_interval": (1, MOST),
+    "path_weight": (0, MOST),
+    "path_interval": (1, MOST),
+    "style_mixing": (0, 1),
+    "ada_target": (-1, 1),
+    "ada_images": (1, MOST),
+}
+
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """How to train. Weights and intervals are StyleGAN2's; r1_gamma None is its rule 2e-4 resolution^2 / batch.
+    """How to train. Weights and intervals are StyleGAN2's.
 
+    batch: photos a step; split over the devices.
+    learning_rate: of both Adams.
+    beta2: of both Adams; beta1 is 0.
+    r1_gamma: weight of R1, the penalty on the discriminator's gradient at photos, 0 for none; None: 2e-4 resolution^2 / batch.
+    r1_interval: steps from one R1 to the next.
+    path_weight: weight of the path length regularisation, 0 for none.
+    path_interval: steps from one path length regularisation to the next.
+    style_mixing: share of the generated images whose styles change from one w to another at a random layer.
     ema_images: half-life of the generator's moving average, in images, at most `ema_rampup` of what was seen.
+    ema_rampup: that share of the images seen, beyond which the average's half-life does not go.
     augment: "ada" (probability adapted to keep the discriminator's sign on reals at `ada_target`) or "none".
+    ada_target: mean sign of the discriminator's logits of photos that the probability of augmentation is steered to.
+    ada_images: images in which that probability can go from 0 to 1.
     """
 
     batch: int = 32
@@ -45,6 +69,10 @@ class Config:
             raise ValueError(f'augment must be "ada" or "none", got {self.augment!r}')
         if self.batch < 2:
             raise ValueError(f"batch must be at least 2, got {self.batch}")
+        for name, (least, most) in RANGES.items():
+            value = getattr(self, name)
+            if value is not None and not least <= value <= most:
+                raise ValueError(f"{name} must be from {least} to {most:g}, got {value}")
 
 
 class State(NamedTuple):
