@@ -10,7 +10,7 @@
 # %% [markdown]
 # ## 1. A photo and a first solution
 #
-# About two minutes on 2 CPU cores. The photo is one that the prior itself drew, made 8 times smaller; give `PHOTO` for your own
+# A minute or two on 2 CPU cores. The photo is one that the prior itself drew, made 8 times smaller; give `PHOTO` for your own
 # (square, of an eighth of the prior's side).
 
 # %%

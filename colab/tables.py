@@ -35,7 +35,7 @@ OUT = Path("tables") / f"{SUITE}_{Path(PHOTOS).stem}_{NUM_PHOTOS}"
 # %% [markdown]
 # ## 2. The table
 #
-# RLS Table 5 on 4 pictures takes two to three minutes on 2 CPU cores, most of it compiling; a table to quote has 200 photos. Run the
+# RLS Table 5 on 4 pictures takes about two minutes on 2 CPU cores, most of it compiling; a table to quote has 200 photos. Run the
 # cell again after a break: what is done is kept.
 
 # %%

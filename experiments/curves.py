@@ -53,6 +53,7 @@ def _dots(axes: Any, group: Sequence[Line], name: str) -> None:
         axes.plot([value.low, value.high], [i, i], color="tab:blue")
     axes.set_yticks(range(len(group)), [line.cell.variant.label for line in group])
     axes.invert_yaxis()
+    axes.locator_params(axis="x", nbins=4)  # more labels of 0.0002 run into each other
     if COLUMNS[name].better == "" and name == "top_octave_share":
         axes.axvline(1.0, color="black", linewidth=0.8)
 

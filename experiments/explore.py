@@ -270,6 +270,7 @@ def main(settings: Settings) -> int:
     params = params | metrics.load_embedding(problem.network)
     values = dataclasses.asdict(setups.make_config(setup, photo.operator))
     folder = out_folder(settings)
+    kept.check_start(folder, solve, params, photo.y, photo.reference, settings)
     with locks.only_here(folder):
         report.begin_record(folder, describe(prior, params, photo, problem, values, settings))
         facts = (

@@ -18,6 +18,7 @@ from jaxsr.search import Solve
 from jaxsr.types import Params
 
 START, METRICS = "start", "metrics.npz"
+TOLD = {"prior_sha256": "prior or trained network", "photo_digest": "photo"}
 
 
 def made_by(params: Params, operator: operators.Operator, digest: str, solve: Solve, settings: Any) -> dict:
@@ -26,6 +27,12 @@ def made_by(params: Params, operator: operators.Operator, digest: str, solve: So
     steps = [phase.steps for phase in solve.phases]
     about = {"prior_sha256": weights.digest(params), "photo_digest": digest, "operator": operator.name, "steps": steps}
     return {**{name: getattr(settings, name) for name in names}, **about}
+
+
+def check_start(folder: Path, solve: Solve, params: Params, y: np.ndarray, reference: np.ndarray | None, settings: Any) -> None:
+    """Raises ValueError where --start's first solution is another photo's, prior's, method's or seed's, before the folder gets a record."""
+    if settings.start is not None and not (folder / START).is_dir():
+        _stored(Path(settings.start) / START, made_by(params, solve.operator, inputs.digest(y, reference), solve, settings))
 
 
 def first_solution(
@@ -56,7 +63,7 @@ def _stored(folder: Path, asked: dict) -> tuple[dict, dict]:
     if not folder.is_dir():
         raise ValueError(f"{folder}: expected the first solution that an exploration left, got nothing there")
     stored, about = weights.load(folder)
-    different = [name for name in asked if about.get("made_by", {}).get(name) != asked[name]]
+    different = [TOLD.get(name, name) for name in asked if about.get("made_by", {}).get(name) != asked[name]]
     if different:
         raise ValueError(f"{folder} is the first solution of another {' and '.join(different)}: choose another --out or --start")
     return stored, about

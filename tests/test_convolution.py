@@ -155,6 +155,14 @@ def test_half_precision_accumulates_in_single():
     assert float(grad.sum()) == 1024
 
 
+def test_a_batch_of_none_has_gradients():
+    """The last, empty share of a folder would end a run."""
+    x, kernel = jnp.zeros((0, 6, 6, 3)), jnp.ones((3, 3, 3, 2))
+    by_x, by_kernel = jax.grad(lambda x, k: jnp.sum(convolution.conv(x, k, ((1, 1), (1, 1)))), (0, 1))(x, kernel)
+    assert by_x.shape == x.shape
+    np.testing.assert_array_equal(by_kernel, np.zeros(kernel.shape))
+
+
 def test_large_maps_have_the_same_gradients():
     """A CPU takes another way for maps of many pixels, which the small instances above do not reach."""
     rng = np.random.default_rng(0)

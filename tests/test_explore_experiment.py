@@ -79,6 +79,7 @@ def test_another_exploration_starts_from_the_same_solution(prior, tmp_path, monk
     assert starts[0] == starts[1]
     with pytest.raises(ValueError, match="start is the first solution of another seed: choose another --out or --start"):
         explore.main(dataclasses.replace(again, out=str(tmp_path / "other"), seed=1))
+    assert not (tmp_path / "other" / "config.json").exists()  # which would refuse the mended command
 
 
 def test_rows_of_a_killed_run_stay(prior, tmp_path, monkeypatch):

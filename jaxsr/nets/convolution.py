@@ -153,7 +153,7 @@ def patch_products(x: jax.Array, cotangent: jax.Array, shape: tuple[int, int, in
     """
     kh, kw, c, d = shape
     n, height, width = cotangent.shape[:3]
-    group = max(g for g in range(1, n + 1) if n % g == 0 and (g == 1 or g * height * width <= PIXELS))
+    group = max((g for g in range(1, n + 1) if n % g == 0 and (g == 1 or g * height * width <= PIXELS)), default=1)
     padded = jnp.pad(x, ((0, 0), *padding, (0, 0)))
     wide = jnp.promote_types(x.dtype, jnp.float32)
 
