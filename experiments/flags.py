@@ -90,8 +90,8 @@ def _help(config_class: type, field: str) -> str:
         if not line or any(line.startswith(f"{n}:") for n in names):
             break
         text.append(line)
-    told = " ".join(text)
-    return told[:1].upper() + told[1:]
+    first, *rest = " ".join(text).split(" ")
+    return " ".join([first[:1].upper() + first[1:] if first.isalpha() else first, *rest])  # a name that may be given stays as it is
 
 
 def fail(message: str) -> NoReturn:

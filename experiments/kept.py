@@ -59,7 +59,7 @@ def first_solution(
     return params | changed, latent, seconds
 
 
-def _stored(folder: Path, asked: dict) -> tuple[dict, dict]:
+def _stored(folder: Path, asked: dict[str, Any]) -> tuple[dict, dict]:
     if not folder.is_dir():
         raise ValueError(f"{folder}: expected the first solution that an exploration left, got nothing there")
     stored, about = weights.load(folder)

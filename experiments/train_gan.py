@@ -26,7 +26,9 @@ NAME = absl_flags.DEFINE_string("name", "mine", "Name of the prior.")
 DOMAIN = absl_flags.DEFINE_string("domain", "", "What the photos show, for the prior's card.")
 LICENCE = absl_flags.DEFINE_string("licence", "", "Licence of the photos, for the prior's card.")
 CREDIT = absl_flags.DEFINE_string("credit", "", "Whom to credit for the photos, for the prior's card.")
-PRECISION = absl_flags.DEFINE_enum("precision", "float32", list(flags.PRECISIONS), "What convolutions compute in on an accelerator.")
+PRECISION = absl_flags.DEFINE_enum(
+    "precision", "float32", list(flags.PRECISIONS), "What convolutions compute in on an accelerator, the faster the coarser."
+)
 SMOKE = absl_flags.DEFINE_bool("smoke", False, "A few steps on generated pictures, to see that everything runs.")
 SMALL = stylegan2.Config(resolution=64, z_dim=128, w_dim=128, mapping_layers=4, channel_base=4096, channel_max=256)
 NET = flags.define(SMALL, without=("dtype",))

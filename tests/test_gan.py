@@ -1,6 +1,7 @@
 """training/gan: each term against its definition, and the loop's promise to resume exactly."""
 
 import functools
+import math
 
 import jax
 import jax.numpy as jnp
@@ -260,7 +261,16 @@ def test_an_impossible_run_is_refused_before_anything_is_trained(settings):
 
 @pytest.mark.parametrize(
     "settings",
-    [{"augment": "flips"}, {"batch": 1}, {"r1_interval": 0}, {"path_weight": -1.0}, {"beta2": 1.5}, {"learning_rate": float("nan")}],
+    [
+        {"augment": "flips"},
+        {"batch": 1},
+        {"r1_interval": 0},
+        {"path_weight": -1.0},
+        {"beta2": 1.5},
+        {"learning_rate": math.nan},
+        {"ema_images": -1.0},
+        {"ema_rampup": math.nan},
+    ],
 )
 def test_bad_settings_are_refused(settings):
     """A run would divide by zero, or end in NaN after minutes."""

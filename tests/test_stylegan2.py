@@ -183,3 +183,21 @@ def test_official_sizes():
     shapes = jax.eval_shape(lambda: stylegan2.init(jax.random.key(0), config))
     count = sum(x.size for x in jax.tree.leaves((shapes["mapping"], shapes["synthesis"])))
     assert (config.num_layers, len(config.noise_shapes), count) == (18, 17, 30_370_060)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"channels": (0, 8)}, "every layer must have a channel"),
+        ({"channel_base": 0}, "every layer must have a channel"),
+        ({"z_dim": 0}, "z_dim must be at least 1"),
+        ({"mapping_layers": -1}, "mapping_layers must be at least 1"),
+        ({"mbstd_group": 0}, "mbstd_group must be at least 1"),
+        ({"mapping_lr": float("nan")}, "mapping_lr must be a number above 0"),
+        ({"clamp": 0.0}, "clamp must be above 0"),
+    ],
+)
+def test_impossible_sizes_are_refused(settings: dict, words: str):
+    """A flag's typo would end in a traceback from deep inside the network."""
+    with pytest.raises(ValueError, match=words):
+        stylegan2.Config(resolution=8, **settings)

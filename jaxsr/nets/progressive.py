@@ -42,6 +42,15 @@ class Sizes:
             raise ValueError(f"resolution must be a power of two of at least 4, got {self.resolution}")
         if self.channels is not None and len(self.channels) != len(self.resolutions):
             raise ValueError(f"channels must give {len(self.resolutions)} widths for 4 to {self.resolution} px, got {self.channels}")
+        widths = [self.width(r) for r in self.resolutions]
+        if min(widths) < 1:
+            raise ValueError(f"every layer must have a channel (channels, or channel_base / r and channel_max), got {widths}")
+        self._at_least_one("mbstd_group")
+
+    def _at_least_one(self, *names: str) -> None:
+        for name in names:
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
 
     @property
     def resolutions(self) -> tuple[int, ...]:

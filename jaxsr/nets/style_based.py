@@ -35,6 +35,12 @@ class Config(Sizes):
     mapping_lr: float = 0.01
     mbstd_channels: int = 1
 
+    def __post_init__(self):
+        super().__post_init__()
+        self._at_least_one("z_dim", "w_dim", "mapping_layers", "mbstd_channels")
+        if not 0 < self.mapping_lr < np.inf:
+            raise ValueError(f"mapping_lr must be a number above 0, got {self.mapping_lr}")
+
     @property
     def num_layers(self) -> int:
         return 2 * len(self.resolutions)

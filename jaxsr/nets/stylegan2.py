@@ -25,10 +25,15 @@ from jaxsr.types import Noise, Params, PRNGKey
 class Config(style_based.Config):
     """Sizes of a StyleGAN2: the fields of `style_based.Config`.
 
-    clamp: largest size of a convolution's output, as networks have that were trained in half precision; None: any.
+    clamp: largest size of a convolution's output, as networks have that were trained in half precision. Default: any.
     """
 
     clamp: float | None = None
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.clamp is not None and not self.clamp > 0:
+            raise ValueError(f"clamp must be above 0, got {self.clamp}")
 
     @property
     def noise_shapes(self) -> tuple[tuple[int, int], ...]:

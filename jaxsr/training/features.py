@@ -4,7 +4,7 @@ import dataclasses
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -31,7 +31,7 @@ class Config:
     weight_decay: of AdamW, on kernels.
     attribute_weight: of the mean cross-entropy of all labels but the first, whose weight is 1.
     smoothing: share of each label spread over all values.
-    symmetry: the exact symmetries of the photos, "none", "flip" or "dihedral".
+    symmetry: the exact symmetries of the photos; dihedral: all 8 flips and quarter turns.
     seed: of the start, the order and the augmentation.
     """
 
@@ -41,7 +41,7 @@ class Config:
     weight_decay: float = 0.05
     attribute_weight: float = 1.0
     smoothing: float = 0.05
-    symmetry: str = "dihedral"
+    symmetry: Literal["none", "flip", "dihedral"] = "dihedral"
     seed: int = 0
 
 

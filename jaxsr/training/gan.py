@@ -28,6 +28,8 @@ RANGES = {
     "style_mixing": (0, 1),
     "ada_target": (-1, 1),
     "ada_images": (1, MOST),
+    "ema_images": (0, MOST),
+    "ema_rampup": (0, MOST),
 }
 
 
@@ -38,16 +40,16 @@ class Config:
     batch: photos a step; split over the devices.
     learning_rate: of both Adams.
     beta2: of both Adams; beta1 is 0.
-    r1_gamma: weight of R1, the penalty on the discriminator's gradient at photos, 0 for none; None: 2e-4 resolution^2 / batch.
+    r1_gamma: weight of R1, the penalty on the discriminator's gradient at photos, 0 for none. Default: 2e-4 resolution^2 / batch.
     r1_interval: steps from one R1 to the next.
     path_weight: weight of the path length regularisation, 0 for none.
     path_interval: steps from one path length regularisation to the next.
     style_mixing: share of the generated images whose styles change from one w to another at a random layer.
     ema_images: half-life of the generator's moving average, in images, at most `ema_rampup` of what was seen.
-    ema_rampup: that share of the images seen, beyond which the average's half-life does not go.
+    ema_rampup: share of the images seen, beyond which the average's half-life does not go.
     augment: "ada" (probability adapted to keep the discriminator's sign on reals at `ada_target`) or "none".
     ada_target: mean sign of the discriminator's logits of photos that the probability of augmentation is steered to.
-    ada_images: images in which that probability can go from 0 to 1.
+    ada_images: images in which the probability of augmentation can go from 0 to 1.
     """
 
     batch: int = 32

@@ -25,7 +25,7 @@ COLUMNS = ("images", "seconds", "loss_generator", "loss_discriminator", "sign_re
 class Run(loop.Run):
     """How long one run trains, and what it does between: the fields of `loop.Run`, and of each Frechet distance the number of samples.
 
-    symmetry: the exact symmetries of the photos, "none", "flip" or "dihedral" (8 flips and quarter turns).
+    symmetry: the exact symmetries of the photos; dihedral: all 8 flips and quarter turns.
     tick_images: images between two checkpoints; each also writes samples and a row of curve.csv.
     frechet_samples: generated and real images of each Frechet distance, 0 for none.
     """

@@ -36,7 +36,7 @@ class Config:
         warmup_images: images before the adversarial term joins, as ESRGAN (arXiv:1809.00219) begins; the paper names none. Its gradient is
             larger than the squared error's long before the network follows its input. Until then a step takes half the time.
         ema_images: half-life of the moving average of the weights, in images, at most `ema_rampup` of what was seen.
-        ema_rampup: that share of the images seen, beyond which the average's half-life does not go.
+        ema_rampup: share of the images seen, beyond which the average's half-life does not go.
     """
 
     batch: int = 8

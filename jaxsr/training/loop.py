@@ -25,9 +25,9 @@ Row = dict[str, float]
 class Run:
     """How long one run trains, and what it does between.
 
-    total_images: images that the run ends after, as many times as each is seen.
+    total_images: images that the run ends after; a photo counts each time it is seen.
     seed: of the first weights and of the order of the photos.
-    symmetry: the exact symmetries of the photos, "none", "flip" or "dihedral" (8 flips and quarter turns).
+    symmetry: the exact symmetries of the photos; dihedral: all 8 flips and quarter turns.
     tick_images: images between two checkpoints; each also writes samples and a row of curve.csv.
     """
 
