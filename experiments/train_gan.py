@@ -21,7 +21,7 @@ from jaxsr.types import Params
 
 DATA = absl_flags.DEFINE_string("data", None, 'Photos: a folder (searched deeply), a .tar, or "tfds:NAME@SPLIT".')
 OUT = absl_flags.DEFINE_string("out", "runs/gan", "Folder for checkpoints, samples.png, curve.csv and the prior.")
-WARM = absl_flags.DEFINE_string("warm", None, "A prior (folder or bundled name) to start from; blocks of equal shape are taken over.")
+WARM = absl_flags.DEFINE_string("warm", None, "A prior (folder or bundled name) to start from: its blocks, widened where they have fewer channels.")
 NAME = absl_flags.DEFINE_string("name", "mine", "Name of the prior.")
 DOMAIN = absl_flags.DEFINE_string("domain", "", "What the photos show, for the prior's card.")
 LICENCE = absl_flags.DEFINE_string("licence", "", "Licence of the photos, for the prior's card.")
@@ -49,18 +49,19 @@ def main() -> None:
         raise ValueError("--data is missing: expected a folder of photos, a .tar of photos, or tfds:NAME")
     else:
         photos = data.prepare(DATA.value, net.resolution, f"{OUT.value}/cache")
-    warm = _warm(WARM.value) if WARM.value else None
+    warm, seen = _warm(WARM.value) if WARM.value else (None, 0)
     print(f"{len(photos):,} photos at {net.resolution} px")
     about = {"name": NAME.value, "domain": DOMAIN.value, "licence": LICENCE.value, "credit": CREDIT.value}
-    prior = gan_loop.fit(net, config, run, photos, OUT.value, about=about, warm=warm)
+    prior = gan_loop.fit(net, config, run, photos, OUT.value, about=about, warm=warm, seen=seen)
     print(f"prior: {prior}")
 
 
-def _warm(source: str) -> Params:
-    architecture = weights.read_config(priors.prior_folder(source)).get("architecture")
-    if architecture != "stylegan2":
-        raise ValueError(f"--warm={source}: expected a stylegan2 prior to start from, got {architecture}")
-    return priors.load_prior(source)[1]
+def _warm(source: str) -> tuple[Params, int]:
+    """The params to start from, and the images that they were trained on, as far as it is known."""
+    config = weights.read_config(priors.prior_folder(source))
+    if config.get("architecture") != "stylegan2":
+        raise ValueError(f"--warm={source}: expected a stylegan2 prior to start from, got {config.get('architecture')}")
+    return priors.load_prior(source)[1], config.get("images", 0)
 
 
 if __name__ == "__main__":

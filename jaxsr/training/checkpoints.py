@@ -100,8 +100,10 @@ def restore(folder: str | Path, template: Any) -> tuple[Any, dict]:
     return jax.tree.unflatten(jax.tree.structure(template), leaves), record["meta"]
 
 
-def resume(folder: str | Path, template: Any, settings: dict) -> tuple[Any, dict]:
+def resume(folder: str | Path, template: Any, settings: dict, defaults: dict | None = None) -> tuple[Any, dict]:
     """The last complete state and its `meta`, or the template and {} where there is none.
+
+    Where a setting is a dict, what `defaults` has for it stands in for entries that the checkpoint is too old to know.
 
     Raises:
         ValueError: as `restore`, or `meta` has another value of one of `settings` (it is named): the folder is another run's.
@@ -112,6 +114,7 @@ def resume(folder: str | Path, template: Any, settings: dict) -> tuple[Any, dict
     for name, value in json.loads(json.dumps(settings)).items():
         there = saved.get(name)
         if isinstance(there, dict) and isinstance(value, dict):  # name only what differs
+            there = json.loads(json.dumps((defaults or {}).get(name, {}))) | there
             names = [key for key in {**there, **value} if there.get(key) != value.get(key)]
             there, value = ({key: tree.get(key) for key in names} for tree in (there, value))
         if there != value:

@@ -5,7 +5,7 @@ adaptive augmentation.
 import dataclasses
 import functools
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +15,7 @@ from jax.nn import softplus
 from jaxsr.nets import style_based, stylegan2
 from jaxsr.training.augment import adapt, augment
 from jaxsr.training.ema import averaged
+from jaxsr.training.warm import transfer
 from jaxsr.types import Params, PRNGKey
 
 MOST = 1e38  # that float32 holds
@@ -30,6 +31,8 @@ RANGES = {
     "ada_images": (1, MOST),
     "ema_images": (0, MOST),
     "ema_rampup": (0, MOST),
+    "noise_bound": (0, MOST),
+    "noise_layers": (0, MOST),
 }
 
 
@@ -50,6 +53,8 @@ class Config:
     augment: "ada" (probability adapted to keep the discriminator's sign on reals at `ada_target`) or "none".
     ada_target: mean sign of the discriminator's logits of photos that the probability of augmentation is steered to.
     ada_images: images in which the probability of augmentation can go from 0 to 1.
+    noise_bound: largest size of a noise input's strength; 0 holds them all at zero, so that w has to draw the texture. Default: any.
+    noise_layers: how many of the finest layers have a noise input; the others' strengths are held at zero. Default: all.
     """
 
     batch: int = 32
@@ -65,6 +70,8 @@ class Config:
     augment: str = "ada"
     ada_target: float = 0.6
     ada_images: float = 500_000
+    noise_bound: float | None = None
+    noise_layers: int | None = None
 
     def __post_init__(self):
         if self.augment not in ("ada", "none"):
@@ -101,14 +108,15 @@ def _optimizer(config: Config, interval: int) -> optax.GradientTransformation:
 
 
 def begin(key: PRNGKey, net: stylegan2.Config, config: Config, *, warm: Params | None = None) -> State:
-    """Fresh state; every array of `warm` (the params of another prior) whose path and shape fit replaces the random one.
+    """Fresh state, or one that starts from `warm`, the params of another prior (`warm.transfer`).
 
-    A prior of half the resolution with the same widths is such a start: its blocks fit, and only the new finest ones are fresh.
+    A prior of half the resolution is such a start: its blocks fit, and only the new finest ones are fresh. So is a narrower one.
     """
     key_init, key = jax.random.split(key)
     params = jax.jit(stylegan2.init, static_argnums=1)(key_init, net)
     if warm is not None:
-        params = _transfer(params, warm)
+        params = transfer(params, warm)
+    params = params | bound_noise(net, config, _generator(params))
     optimizer = _optimizer(config, 0)
     opt = optimizer.init(_generator(params)), optimizer.init(params["discriminator"])
     # EMA starts as a copy: donated buffers of a jitted step must not alias.
@@ -116,9 +124,25 @@ def begin(key: PRNGKey, net: stylegan2.Config, config: Config, *, warm: Params |
     return State(jnp.int32(0), key, params, ema, *opt, path_mean=jnp.float32(0), ada_p=jnp.float32(0))
 
 
-def _transfer(params: Params, warm: Params) -> Params:
-    known = dict(jax.tree_util.tree_leaves_with_path(warm))
-    return jax.tree_util.tree_map_with_path(lambda path, x: known[path] if path in known and known[path].shape == x.shape else x, params)
+def bound_noise(net: stylegan2.Config, config: Config, generator: Params) -> Params:
+    """The generator with the strengths of its noise inputs within what `noise_bound` and `noise_layers` allow.
+
+    Noise is the cheapest way to the photos' spectrum, and a young generator takes it: then nothing that is searched for in w can have
+    texture. A strength is relative to a map of unit deviation, so the bound limits the share of a map that noise can be.
+    """
+    if config.noise_bound is None and config.noise_layers is None:
+        return generator
+    most = jnp.inf if config.noise_bound is None else config.noise_bound
+    first = 0 if config.noise_layers is None else len(net.noise_shapes) - config.noise_layers
+
+    def bounded(path: tuple, x: jax.Array) -> jax.Array:
+        if path[-1].key != "noise_strength":
+            return x
+        _, block, conv, _ = (key.key for key in path)
+        layer = 2 * net.resolutions.index(int(block[1:])) + int(conv[-1]) - 1
+        return jnp.clip(x, -most, most) if layer >= first else jnp.zeros_like(x)
+
+    return jax.tree_util.tree_map_with_path(bounded, generator)
 
 
 def _mixed_styles(key: PRNGKey, net: stylegan2.Config, mapping: Params, batch: int, mixing: float) -> jax.Array:
@@ -245,7 +269,7 @@ def _r1_gamma(net: stylegan2.Config, config: Config) -> float:
 def _generator_step(key: PRNGKey, share: _Share, state: State) -> tuple[State, jax.Array]:
     net, config, _ = share
     loss, grads = share.mean(jax.value_and_grad(lambda g: generator_loss(key, net, config, state, g))(_generator(state.params)))
-    return _update_generator(_optimizer(config, config.path_interval if config.path_weight else 0), state, grads), loss
+    return _update_generator(share, config.path_interval if config.path_weight else 0, state, grads), loss
 
 
 def _path_step(key: PRNGKey, share: _Share, state: State) -> State:
@@ -254,7 +278,7 @@ def _path_step(key: PRNGKey, share: _Share, state: State) -> State:
     def run(state: State) -> State:
         grads, mean = share.mean(jax.grad(lambda g: path_penalty(key, net, config, state, g), has_aux=True)(_generator(state.params)))
         grads = jax.tree.map(lambda g: config.path_weight * config.path_interval * g, grads)
-        return _update_generator(_optimizer(config, config.path_interval), state, grads)._replace(path_mean=mean)
+        return _update_generator(share, config.path_interval, state, grads)._replace(path_mean=mean)
 
     return jax.lax.cond(state.step % config.path_interval == 0, run, lambda state: state, state)
 
@@ -283,9 +307,9 @@ def _r1_step(key: PRNGKey, share: _Share, state: State, photos: jax.Array) -> tu
     return jax.lax.cond(state.step % config.r1_interval == 0, run, lambda state: (state, jnp.float32(jnp.nan)), state)
 
 
-def _update_generator(optimizer: optax.GradientTransformation, state: State, grads: Params) -> State:
-    updates, opt = optimizer.update(grads, state.generator_opt)
-    generator = optax.apply_updates(_generator(state.params), updates)
+def _update_generator(share: _Share, interval: int, state: State, grads: Params) -> State:
+    updates, opt = _optimizer(share.config, interval).update(grads, state.generator_opt)
+    generator = bound_noise(share.net, share.config, cast(Params, optax.apply_updates(_generator(state.params), updates)))
     return state._replace(params=state.params | generator, generator_opt=opt)
 
 

@@ -47,6 +47,7 @@ def fit(
     *,
     about: dict[str, Any],
     warm: Params | None = None,
+    seen: int = 0,
     say: Callable[[str], None] = print,
 ) -> Path:
     """Trains a prior as `loop.fit` does; returns its folder.
@@ -57,6 +58,7 @@ def fit(
         photos: uint8 [n, r, r, 3] with r = net.resolution, as from `data.prepare`.
         about: name, domain, licence and credit for the prior's config.json.
         warm: params of a prior to start from (`gan.begin`).
+        seen: images that `warm` was trained on; the prior's config.json tells these and the run's own as "images".
 
     Raises:
         ValueError: as `loop.fit`.
@@ -67,8 +69,9 @@ def fit(
         given=(),
         batch=config.batch,
         settings={"net": dataclasses.asdict(net), "config": loop.fixed(config), "warm": warm and weights.digest(warm)},
+        defaults={"config": loop.fixed(gan.Config())},
         finite=lambda state: (state.params, state.ema),
-        publish=lambda state, row: _publish(net, run, state, photos, Path(folder), about, row),
+        publish=lambda state, row: _publish(net, run, state, photos, Path(folder), about | {"images": seen + int(row["images"])}, row),
         columns=COLUMNS,
         told=_told,
     )

@@ -56,6 +56,7 @@ def fit(
         given={name: tree for name, tree in prior_params.items() if name != "discriminator"},
         batch=config.batch,
         settings={**net, "config": loop.fixed(config), **trained_for},
+        defaults={"config": loop.fixed(laren.Config())},
         finite=lambda state: (state.params, state.ema, state.discriminator),
         publish=publish,
         columns=COLUMNS,

@@ -55,6 +55,7 @@ class Task(NamedTuple):
         given: arrays that every step sees and none changes.
         batch: photos a step, on all devices together.
         settings: what a checkpoint must have in common with the run that goes on from it.
+        defaults: of `settings` that a checkpoint may be too old to know.
         finite: (state) -> what must stay finite.
         publish: (state, row) -> row: writes what a person looks at, and adds to the row of curve.csv what it measures.
         columns: of curve.csv, "images" and "seconds" among them.
@@ -66,6 +67,7 @@ class Task(NamedTuple):
     given: Any
     batch: int
     settings: dict[str, Any]
+    defaults: dict[str, Any]
     finite: Callable[[Any], Any]
     publish: Callable[[Any, Row], Row]
     columns: Sequence[str]
@@ -98,7 +100,7 @@ def fit(task: Task, run: Run, photos: np.ndarray, folder: str | Path, *, say: Ca
 
 def _fit(task: Task, run: Run, photos: np.ndarray, folder: Path, say: Callable[[str], None]) -> None:
     meta = task.settings | {"seed": run.seed, "symmetry": run.symmetry, "photos": checkpoints.digest(photos)}
-    state, saved = checkpoints.resume(folder / "checkpoints", task.state, meta)
+    state, saved = checkpoints.resume(folder / "checkpoints", task.state, meta, task.defaults)
     row = saved.get("row", {})
     if row and row["images"] not in [float(r["images"]) for r in curve(folder)]:
         _append(folder, task.columns, task.publish(state, row))  # killed between the checkpoint and the rest of its tick
