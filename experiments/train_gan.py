@@ -21,7 +21,9 @@ from jaxsr.types import Params
 
 DATA = absl_flags.DEFINE_string("data", None, 'Photos: a folder (searched deeply), a .tar, or "tfds:NAME@SPLIT".')
 OUT = absl_flags.DEFINE_string("out", "runs/gan", "Folder for checkpoints, samples.png, curve.csv and the prior.")
-WARM = absl_flags.DEFINE_string("warm", None, "A prior (folder or bundled name) to start from: its blocks, widened where they have fewer channels.")
+WARM = absl_flags.DEFINE_string(
+    "warm", None, "A prior (folder or bundled name) to start from: its blocks, widened where they have fewer channels."
+)
 NAME = absl_flags.DEFINE_string("name", "mine", "Name of the prior.")
 DOMAIN = absl_flags.DEFINE_string("domain", "", "What the photos show, for the prior's card.")
 LICENCE = absl_flags.DEFINE_string("licence", "", "Licence of the photos, for the prior's card.")
@@ -65,5 +67,5 @@ def _warm(source: str) -> tuple[Params, int]:
 
 
 if __name__ == "__main__":
-    flags.one_device_a_core()
+    flags.one_device_a_core(alike=False)
     flags.run(main)

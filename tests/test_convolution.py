@@ -11,20 +11,20 @@ from jax import lax
 
 from jaxsr.nets import convolution
 
-CASES = {  # kernel sides, padding: what the synthesis, the phases of a strided convolution and their gradients use
-    "same 3x3": ((3, 3), ((1, 1), (1, 1))),
-    "valid 2x1": ((2, 1), ((0, 0), (0, 0))),
-    "wide 2x2": ((2, 2), ((1, 1), (1, 1))),
-    "mixed 1x2": ((1, 2), ((0, 0), (1, 1))),
-    "uneven 3x3": ((3, 3), ((2, 0), (0, 1))),
+CASES = {  # kernel sides, padding, outputs of 4 inputs: what the synthesis, the phases of a strided convolution and their gradients use
+    "same 3x3": ((3, 3), ((1, 1), (1, 1)), 2),
+    "valid 2x1": ((2, 1), ((0, 0), (0, 0)), 6),
+    "wide 2x2": ((2, 2), ((1, 1), (1, 1)), 2),
+    "mixed 1x2": ((1, 2), ((0, 0), (1, 1)), 4),
+    "uneven 3x3": ((3, 3), ((2, 0), (0, 1)), 6),
 }
 each_case = pytest.mark.parametrize("name", CASES)
 
 
 def instance(name: str, batch: int = 3):
-    (kh, kw), padding = CASES[name]
+    (kh, kw), padding, outputs = CASES[name]
     rng = np.random.default_rng(0)
-    x, kernel = rng.normal(size=(batch, 5, 6, 4)).astype(np.float32), rng.normal(size=(kh, kw, 4, 2)).astype(np.float32)
+    x, kernel = rng.normal(size=(batch, 5, 6, 4)).astype(np.float32), rng.normal(size=(kh, kw, 4, outputs)).astype(np.float32)
     return x, kernel, padding
 
 

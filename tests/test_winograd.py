@@ -71,6 +71,18 @@ def test_transposed_is_the_adjoint(shape: tuple[int, ...], outputs: int, padding
     assert abs(np.sum(np.asarray(y) * image) - np.sum(back * np.asarray(x))) < 1e-6 * scale
 
 
+@pytest.mark.parametrize(("shape", "outputs", "padding"), CASES)
+def test_by_kernel_is_the_adjoint_in_the_kernel(shape: tuple[int, ...], outputs: int, padding: winograd.Padding):
+    """Trainings descend along a wrong gradient where <y, C k> and <C^T y, k> differ."""
+    x, kernel = _normal(0, shape), _normal(1, (3, 3, shape[3], outputs))
+    image = _direct(x, kernel, padding)
+    y = _normal(2, image.shape)
+    back = np.asarray(winograd.by_kernel(x, y, padding), np.float64)
+    assert back.shape == kernel.shape
+    scale = np.linalg.norm(image) * np.linalg.norm(y)
+    assert abs(np.sum(np.asarray(y) * image) - np.sum(back * np.asarray(kernel))) < 1e-6 * scale
+
+
 @pytest.mark.parametrize(("channels", "most"), [(64, 1.2e-6), (256, 2.2e-6)])
 def test_rounding_stays_what_the_text_says(channels: int, most: float):
     """Points of large error (the usual ones: 1.7e-6 and 3.2e-6) would move every image of a big generator."""
@@ -87,7 +99,9 @@ def test_a_sample_is_the_same_in_any_batch():
     np.testing.assert_allclose(together, alone, atol=5e-5)
 
 
-@pytest.mark.parametrize(("shape", "uses"), [((1, 32, 32, 64), True), ((1, 8, 8, 64), False), ((1, 32, 32, 32), False)])
+@pytest.mark.parametrize(
+    ("shape", "uses"), [((1, 32, 32, 64), True), ((1, 8, 8, 64), False), ((1, 32, 32, 32), True), ((1, 32, 32, 24), False)]
+)
 def test_conv_and_its_gradients_agree_with_the_direct_ones(shape: tuple[int, ...], uses: bool):
     """A layer wide and large enough to take this way would differ from the small ones that other tests check, in any derivative."""
     padding = ((1, 1), (1, 1))

@@ -14,7 +14,7 @@ from flax import linen as nn
 from jax import lax
 
 from jaxsr.nets import style_based
-from jaxsr.nets.convolution import conv, cut, interleave, pad, same
+from jaxsr.nets.convolution import conv, cut, deinterleave, interleave, pad, same
 from jaxsr.nets.progressive import minibatch_std
 from jaxsr.nets.style_based import SQRT2, Cut, Dense, apply, lrelu
 from jaxsr.priors import Prior
@@ -53,9 +53,8 @@ def upsample(x: jax.Array) -> jax.Array:
 def downsample(x: jax.Array) -> jax.Array:
     """Halves [n, h, w, c] with the filter [1, 3, 3, 1] / 8, `downsample2d` of the original."""
     for axis in (1, 2):
-        padded, n = pad(x, axis, 1, 1), x.shape[axis] // 2
-        a, b, c, d = (cut(padded, axis, k, n, 2) for k in range(4))
-        x = 0.125 * (a + d) + 0.375 * (b + c)
+        (even, odd), n = deinterleave(pad(x, axis, 1, 1), axis), x.shape[axis] // 2
+        x = 0.125 * (cut(even, axis, 0, n) + cut(odd, axis, 1, n)) + 0.375 * (cut(odd, axis, 0, n) + cut(even, axis, 1, n))
     return x
 
 
@@ -89,11 +88,10 @@ def conv_down(x: jax.Array, kernel: jax.Array) -> jax.Array:
 
 def _down_phases(x: jax.Array, axis: int) -> tuple[jax.Array, jax.Array]:
     """The even (n/2 + 1) and odd (n/2) samples of x padded by two and filtered with [1, 3, 3, 1] / 8."""
-    padded, n = pad(x, axis, 2, 2), x.shape[axis] // 2
-    taps = [cut(padded, axis, k, n + 1, 2) for k in range(4)] + [cut(padded, axis, 4, n, 2)]
-    even = 0.125 * (taps[0] + taps[3]) + 0.375 * (taps[1] + taps[2])
-    a, b, c = (cut(tap, axis, 0, n) for tap in taps[1:4])
-    return even, 0.125 * (a + taps[4]) + 0.375 * (b + c)
+    (even, odd), n = deinterleave(pad(x, axis, 2, 2), axis), x.shape[axis] // 2
+    first = 0.125 * (cut(even, axis, 0, n + 1) + cut(odd, axis, 1, n + 1)) + 0.375 * (cut(odd, axis, 0, n + 1) + cut(even, axis, 1, n + 1))
+    second = 0.125 * (cut(odd, axis, 0, n) + cut(even, axis, 2, n)) + 0.375 * (cut(even, axis, 1, n) + cut(odd, axis, 1, n))
+    return first, second
 
 
 def _clamped(x: jax.Array, clamp: float | None) -> jax.Array:

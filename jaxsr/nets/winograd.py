@@ -43,11 +43,12 @@ def transforms() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 SAMPLES_BY, TAPS_BY, BACK_BY = transforms()
 
 
-def pays(x: jax.Array, kernel: jax.Array) -> bool:
-    """Whether it is faster than the direct convolution of x [n, h, w, c] with kernel [kh, kw, c, d], as measured on 2 cores."""
+def pays(x: jax.Array, shape: tuple[int, ...]) -> bool:
+    """Whether it is faster than the direct convolution of x [n, h, w, c] with a kernel of `shape` [kh, kw, c, d], as measured on 2 cores;
+    its gradients too."""
     n, height, width = x.shape[:3]
-    enough = n * height * width >= 1024 and min(kernel.shape[2:]) >= 64
-    return enough and kernel.shape[:2] == (TAPS, TAPS) and x.dtype == jnp.float32
+    enough = n * height * width >= 1024 and min(shape[2:]) >= 32
+    return enough and shape[:2] == (TAPS, TAPS) and x.dtype == jnp.float32
 
 
 def convolved(x: jax.Array, kernel: jax.Array, padding: Padding) -> jax.Array:
@@ -59,6 +60,30 @@ def transposed(cotangent: jax.Array, kernel: jax.Array, padding: Padding) -> jax
     """The transpose of `convolved` in x: cotangents [n, ho, wo, d] -> [n, h, w, c]. The taps turn, the channels stay as they lie."""
     vertical, horizontal = ((TAPS - 1 - before, TAPS - 1 - after) for before, after in padding)
     return _tiled(cotangent, _kernel(kernel), 2, (vertical, horizontal))
+
+
+def by_kernel(x: jax.Array, cotangent: jax.Array, padding: Padding) -> jax.Array:
+    """The transpose of `convolved` in the kernel: x [n, h, w, c] and cotangents [n, ho, wo, d] -> [3, 3, c, d]: a quarter of the products
+    that a sum over pixels takes, as the forward pass."""
+    n, height, width = cotangent.shape[:3]
+    down, across = -(-height // TILE), -(-width // TILE)
+    fill = [(0, down * TILE - height), (0, across * TILE - width)]
+    x = jnp.pad(x, ((0, 0), *((before, after + more) for (before, after), (_, more) in zip(padding, fill, strict=True)), (0, 0)))
+    cotangent = jnp.pad(cotangent, ((0, 0), *fill, (0, 0)))
+    samples, rows = _some(n, TILES // (down * across)), _some(down, TILES // across)
+    bands = down // rows
+
+    def block(total: jax.Array, i: jax.Array) -> tuple[jax.Array, None]:
+        start = i // bands * samples, i % bands * rows * TILE, 0, 0
+        maps = lax.dynamic_slice(x, start, (samples, rows * TILE + TAPS - 1, *x.shape[2:]))
+        outs = lax.dynamic_slice(cotangent, start, (samples, rows * TILE, *cotangent.shape[2:]))
+        tiles = _transformed(maps, SAMPLES_BY, rows, across), _transformed(outs, BACK_BY.T, rows, across)
+        return total + lax.dot_general(*tiles, (((1,), (1,)), ((0,), (0,)))), None
+
+    total, blocks = jnp.zeros((SIDE**2, x.shape[3], cotangent.shape[3]), x.dtype), n // samples * bands
+    total = block(total, jnp.zeros((), int))[0] if blocks == 1 else lax.scan(block, total, jnp.arange(blocks))[0]
+    both = jnp.asarray(np.kron(TAPS_BY, TAPS_BY).T, x.dtype)
+    return (both @ total.reshape(SIDE**2, -1)).reshape(TAPS, TAPS, *total.shape[1:])
 
 
 def _tiled(x: jax.Array, kernel: jax.Array, axis: int, padding: Padding) -> jax.Array:
@@ -87,17 +112,23 @@ def _some(count: int, limit: int) -> int:
 def _tiles(x: jax.Array, kernel: jax.Array, axis: int) -> jax.Array:
     """x [n, 4 r + 2, 4 s + 2, c] and the kernel, whose `axis` is c -> [n, 4 r, 4 s, d]. With axis 2 its taps are turned."""
     order = TURN if axis == 2 else slice(None)
-    samples_by, back_by = SAMPLES_BY[order], BACK_BY[:, order]
     n, (down, across) = x.shape[0], (x.shape[1] // TILE, x.shape[2] // TILE)
-    rows = [lax.slice_in_dim(x, i, i + TILE * (down - 1) + 1, TILE, 1) for i in range(SIDE)]
-    tiles = jnp.stack([
-        jnp.stack(_combined(samples_by, [lax.slice_in_dim(row, j, j + TILE * (across - 1) + 1, TILE, 2) for j in range(SIDE)]))
-        for row in _combined(samples_by, rows)
-    ])  # fmt: skip
-    products = lax.dot_general(tiles.reshape(SIDE**2, -1, x.shape[3]), kernel, (((2,), (axis,)), ((0,), (0,))))
+    tiles = _transformed(x, SAMPLES_BY[order], down, across)
+    products = lax.dot_general(tiles, kernel, (((2,), (axis,)), ((0,), (0,))))
     products = products.reshape(SIDE, SIDE, n, down, across, -1)
-    y = jnp.stack([jnp.stack(_combined(back_by, list(row)), 3) for row in _combined(back_by, list(products))], 2)
+    y = jnp.stack([jnp.stack(_combined(BACK_BY[:, order], list(row)), 3) for row in _combined(BACK_BY[:, order], list(products))], 2)
     return y.reshape(n, down * TILE, across * TILE, -1)
+
+
+def _transformed(x: jax.Array, matrix: np.ndarray, down: int, across: int) -> jax.Array:
+    """Windows of x [n, h, w, c] that begin every 4 samples, down x across of them, times the matrix [6, side] in both axes: [36, ., c]."""
+    side = range(matrix.shape[1])
+    rows = [lax.slice_in_dim(x, i, i + TILE * (down - 1) + 1, TILE, 1) for i in side]
+    tiles = jnp.stack([
+        jnp.stack(_combined(matrix, [lax.slice_in_dim(row, j, j + TILE * (across - 1) + 1, TILE, 2) for j in side]))
+        for row in _combined(matrix, rows)
+    ])  # fmt: skip
+    return tiles.reshape(SIDE**2, -1, x.shape[3])
 
 
 def _kernel(kernel: jax.Array) -> jax.Array:
