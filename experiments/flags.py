@@ -225,7 +225,9 @@ def one_device_a_core(*, alike: bool = True) -> None:
 
     How XLA splits sums, and so their rounding, depends on its number of threads (NPROC) and on whether there are several devices; a search
     carries that on to visible differences. So machines of up to 8 cores have 8 threads and at least 2 devices, and CPUs of one kind one
-    result; not so where that is not to be `alike`: the threads are the cores, and a GAN's training step takes an eighth less time. Devices that share a training step wait for each other however busy the machine is: after 40 s XLA would end the process.
+    result. Where that does not matter (`alike` False) each core has one thread: a GAN's training step takes an eighth less time.
+
+    Devices that share a training step wait for each other however busy the machine is: after 40 s XLA would end the process.
     """
     import jax
 

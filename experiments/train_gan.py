@@ -53,8 +53,8 @@ def main() -> None:
         photos = data.prepare(DATA.value, net.resolution, f"{OUT.value}/cache")
     warm, seen = _warm(WARM.value) if WARM.value else (None, 0)
     print(f"{len(photos):,} photos at {net.resolution} px")
-    about = {"name": NAME.value, "domain": DOMAIN.value, "licence": LICENCE.value, "credit": CREDIT.value}
-    prior = gan_loop.fit(net, config, run, photos, OUT.value, about=about, warm=warm, seen=seen)
+    about = {"name": NAME.value, "domain": DOMAIN.value, "licence": LICENCE.value, "credit": CREDIT.value, "images": seen}
+    prior = gan_loop.fit(net, config, run, photos, OUT.value, about=about, warm=warm)
     print(f"prior: {prior}")
 
 

@@ -7,7 +7,7 @@ python ports/convert.py --source=vgg16-397923af.pth --out="$JAXSR_WEIGHTS/vgg16"
 
 Reads StyleGAN2 (TensorFlow, ADA, ADA-PyTorch, in StyleGAN3's files, rosinality), StyleGAN1 (TensorFlow, PULSE's PyTorch), PGGAN
 (TensorFlow, three PyTorch ports), BigGAN (BigGAN-PyTorch, pytorch-pretrained-BigGAN) and the metric networks (AlexNet, VGG-16,
-SqueezeNet, LPIPS heads, FID's Inception-V3, IR-101, NIQE). Seconds to half a minute.
+SqueezeNet, LPIPS heads, FID's Inception-V3, EfficientNet-Lite0, IR-101, NIQE). Seconds to half a minute.
 """
 
 import dataclasses

@@ -1,7 +1,7 @@
 """The metric networks' official files -> the folders that `jaxsr.metrics.networks.load` reads.
 
-torchvision's AlexNet, VGG-16 and SqueezeNet 1.1 (without their classifiers), LPIPS heads, pytorch-fid's Inception-V3, IR-101 of
-CurricularFace.
+torchvision's AlexNet, VGG-16 and SqueezeNet 1.1 (without their classifiers), LPIPS heads, pytorch-fid's Inception-V3,
+EfficientNet-Lite0 of Tan and Le as ML Illustrated converted it, IR-101 of CurricularFace.
 """
 
 from collections.abc import Callable
@@ -11,7 +11,7 @@ import jax
 import numpy as np
 
 from jaxsr.metrics.networks import SOURCES
-from jaxsr.nets import alexnet, inception, iresnet, squeezenet, vgg16
+from jaxsr.nets import alexnet, efficientnet, inception, iresnet, squeezenet, vgg16
 from jaxsr.types import Params
 from ports.layouts import anything, flat, hwio, same
 from ports.tables import Row, check, convert, nest
@@ -27,12 +27,14 @@ class Network(NamedTuple):
         key: a name that only its file has, and the shape it has there.
         rows: the table.
         init: what describes its parameters.
+        eps: of the file's batch normalisations, where the network has them folded into its kernels.
     """
 
     key: str
     shape: tuple[int, ...]
     rows: list[Row]
     init: Callable[[jax.Array], Params]
+    eps: float | None = None
 
 
 def _conv(source: str, path: str) -> list[Row]:
@@ -80,6 +82,41 @@ def _inception_layers() -> list[tuple[str, ...]]:
     paths = jax.tree_util.tree_leaves_with_path(jax.eval_shape(inception.init, jax.random.key(0)))
     layers = {tuple(jax.tree_util.keystr(path, simple=True, separator="/").split("/")[:-1]) for path, _ in paths}
     return sorted(layers)
+
+
+def _efficientnet() -> list[Row]:
+    """The names of efficientnet_pytorch: "_blocks.3._expand_conv.weight", "_blocks.3._bn0.weight" -> blocks/3/expand. No last layers."""
+    rows = [Row(r"_conv_stem\.weight", "stem/kernel", hwio), *_norm("_bn0", "stem")]
+    for n, (name, layout) in enumerate((("expand", _pointwise), ("depthwise", _depthwise), ("project", _pointwise))):
+        block, path = r"_blocks\.(\d+)\.", "blocks/{0}/" + name
+        rows += [Row(rf"{block}_{name}_conv\.weight", path + "/kernel", layout), *_norm(rf"{block}_bn{n}", path)]
+    return [*rows, *map(_classifier, ("_conv_head", "_bn1", "_fc"))]
+
+
+def _pointwise(weight: np.ndarray) -> np.ndarray:
+    """[d, c, 1, 1] -> [c, d]."""
+    return weight.reshape(weight.shape[:2]).transpose(1, 0)
+
+
+def _depthwise(weight: np.ndarray) -> np.ndarray:
+    """[c, 1, k, k] -> [k, k, c]."""
+    return weight.reshape(len(weight), *weight.shape[2:]).transpose(1, 2, 0)
+
+
+def _unfolded(expected: dict[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
+    """{path: shape} before batch normalisations are folded: every bias comes with a scale, a mean and a variance."""
+    biases = {path.removesuffix("bias"): shape for path, shape in expected.items() if path.endswith("/bias")}
+    return expected | {path + name: shape for path, shape in biases.items() for name in ("scale", "mean", "var")}
+
+
+def _folded(arrays: dict[str, np.ndarray], eps: float) -> dict[str, np.ndarray]:
+    """Each layer's batch normalisation in its kernel and bias."""
+    folded = {}
+    for layer in (path.removesuffix("kernel") for path in arrays if path.endswith("/kernel")):
+        kernel, scale, bias, mean, var = (np.float64(arrays[layer + name]) for name in ("kernel", "scale", "bias", "mean", "var"))
+        gain = scale / np.sqrt(var + eps)
+        folded |= {layer + "kernel": np.float32(kernel * gain), layer + "bias": np.float32(bias - mean * gain)}
+    return folded
 
 
 def _ir101() -> list[Row]:
@@ -136,6 +173,7 @@ NETWORKS = {
     "lpips_vgg": _heads((64, 128, 256, 512, 512)),
     "lpips_squeeze": _heads((64, 128, 256, 384, 384, 512, 512)),
     "inception_fid": Network("Conv2d_1a_3x3.conv.weight", (32, 3, 3, 3), _inception(), inception.init),
+    "efficientnet_lite0": Network("_conv_stem.weight", (32, 3, 3, 3), _efficientnet(), efficientnet.init, 1e-3),
     "ir101": Network("input_layer.0.weight", (64, 3, 3, 3), _ir101(), iresnet.init),
 }
 
@@ -165,8 +203,10 @@ def params(found: Found) -> tuple[Params, dict[str, Any]]:
     Raises:
         ValueError: arrays are missing, left over or of the wrong shape, with the lists.
     """
-    converted = convert(found.network.rows, found.sources)
-    leaves = jax.tree_util.tree_leaves_with_path(jax.eval_shape(found.network.init, jax.random.key(0)))
+    network, source = found.network, SOURCES[found.name]
+    converted = convert(network.rows, found.sources)
+    leaves = jax.tree_util.tree_leaves_with_path(jax.eval_shape(network.init, jax.random.key(0)))
     expected = {jax.tree_util.keystr(path, simple=True, separator="/"): tuple(leaf.shape) for path, leaf in leaves}
-    check(SOURCES[found.name].what, converted, expected)
-    return nest(converted.arrays), {"architecture": found.name, "licence": SOURCES[found.name].licence}
+    check(source.what, converted, expected if network.eps is None else _unfolded(expected))
+    arrays = converted.arrays if network.eps is None else _folded(converted.arrays, network.eps)
+    return nest(arrays), {"architecture": found.name, "licence": source.licence}

@@ -161,6 +161,16 @@ def test_kill_leaves_the_last_good_one(tmp_path):
     assert sorted(p.name for p in folder.iterdir()) == sorted([str(step), str(step + 1)])  # what the kills left is gone
 
 
+def test_a_setting_newer_than_the_checkpoint_is_at_its_default(tmp_path):
+    """A run of days could not go on with a program that has learned one more option, or would go on with another one unnoticed."""
+    checkpoints.save(tmp_path, 1, {"x": jnp.ones(2)}, {"config": {"batch": 8}})
+    template, defaults = {"x": jnp.zeros(2)}, {"config": {"batch": 4, "new": 1.0}}
+    state, _ = checkpoints.resume(tmp_path, template, {"config": {"batch": 8, "new": 1.0}}, defaults)
+    np.testing.assert_array_equal(state["x"], 1)
+    with pytest.raises(ValueError, match=r"config = \{'new': 1.0\}, got \{'new': 2.0\}"):
+        checkpoints.resume(tmp_path, template, {"config": {"batch": 8, "new": 2.0}}, defaults)
+
+
 def test_another_run_is_refused_by_what_differs(tmp_path):
     """Two long lists of settings hide the one that differs; or a run that diverged cannot go on with the lower rate that it is told to."""
     settings = {"config": loop.fixed(laren.Config(learning_rate=1.0)), "seed": 0}

@@ -6,7 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+from jaxsr import images
 
 ROOT = Path(__file__).parents[1]
 SMOKE = {
@@ -14,7 +17,8 @@ SMOKE = {
     "train_flow.py": ("flow.json", "prior/config.json", "gaussianisation.png"),
     "train_laren.py": ("samples.png", "curve.csv", "model/config.json", "checkpoints"),
     "train_features.py": ("accuracies.json", "features/config.json", "checkpoints"),
-    "bundle.py": ("config.json", "examples/example_7.png", "samples.png"),
+    "bundle.py": ("config.json", "examples/example_7.png", "samples.png", "spectrum.md"),
+    "judge_prior.py": ("results.csv", "table.md", "toy_samples.png", "toy_inverted.png"),
 }
 
 
@@ -24,11 +28,19 @@ def run(script, *arguments, cwd):
     return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=300)
 
 
+def _photos(folder):
+    """Two photos of the toy prior's size."""
+    folder.mkdir()
+    for i in range(2):
+        images.write(folder / f"{i}.png", np.random.default_rng(i).uniform(size=(8, 8, 3)).astype(np.float32))
+    return folder
+
+
 @pytest.mark.parametrize("script", SMOKE)
 def test_smoke(script, tmp_path):
     """A user's first try must leave everything that the header promises."""
-    factor = ("--factor=2",) if script == "bundle.py" else ()
-    done = run(script, "--smoke", f"--out={tmp_path / 'out'}", *factor, cwd=tmp_path)
+    more = ("--factor=2", f"--data={_photos(tmp_path / 'photos')}") if script == "bundle.py" else ()
+    done = run(script, "--smoke", f"--out={tmp_path / 'out'}", *more, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     for name in SMOKE[script]:
         assert (tmp_path / "out" / name).exists(), (name, done.stdout)
@@ -72,6 +84,9 @@ def test_benchmark_smoke(tmp_path):
         ("evaluate.py", ("--suite=rls_tabel1",), "did you mean 'rls_table1'"),
         ("explore.py", ("--input=a.png", "--reference=b.png"), "--input and --reference are both given"),
         ("bundle.py", (), "--prior is missing"),
+        ("bundle.py", ("--prior=pbc64", "--data=nowhere"), "nowhere: expected a folder of photos"),
+        ("judge_prior.py", (), "--data is missing"),
+        ("judge_prior.py", ("--data=x", "--prior=pbc46"), "unknown prior 'pbc46': did you mean 'pbc64'?"),
         ("benchmark.py", ("--prior=nowhere",), "unknown prior 'nowhere'"),
         ("benchmark.py", ("--tables=weihgts",), "did you mean 'weights'"),
         ("benchmark.py", ("--compare=nowhere.json",), "--compare=nowhere.json: expected the benchmark.json of another run"),

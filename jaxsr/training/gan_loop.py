@@ -47,7 +47,6 @@ def fit(
     *,
     about: dict[str, Any],
     warm: Params | None = None,
-    seen: int = 0,
     say: Callable[[str], None] = print,
 ) -> Path:
     """Trains a prior as `loop.fit` does; returns its folder.
@@ -56,13 +55,13 @@ def fit(
 
     Args:
         photos: uint8 [n, r, r, 3] with r = net.resolution, as from `data.prepare`.
-        about: name, domain, licence and credit for the prior's config.json.
+        about: name, domain, licence and credit for the prior's config.json. The run's images are added to "images", those of `warm`.
         warm: params of a prior to start from (`gan.begin`).
-        seen: images that `warm` was trained on; the prior's config.json tells these and the run's own as "images".
 
     Raises:
         ValueError: as `loop.fit`.
     """
+    before = about.get("images", 0)
     task = loop.Task(
         state=gan.begin(jax.random.key(run.seed), net, config, warm=warm),
         make_step=lambda axis: _without_given(gan.make_step(net, config, axis=axis)),
@@ -71,7 +70,7 @@ def fit(
         settings={"net": dataclasses.asdict(net), "config": loop.fixed(config), "warm": warm and weights.digest(warm)},
         defaults={"config": loop.fixed(gan.Config())},
         finite=lambda state: (state.params, state.ema),
-        publish=lambda state, row: _publish(net, run, state, photos, Path(folder), about | {"images": seen + int(row["images"])}, row),
+        publish=lambda state, row: _publish(net, run, state, photos, Path(folder), about | {"images": before + int(row["images"])}, row),
         columns=COLUMNS,
         told=_told,
     )

@@ -1,0 +1,87 @@
+"""experiments/recipes: the stages of a training, with a stand-in that only counts images in the place of train_gan.py."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from jaxsr import priors
+
+RECIPE = Path(__file__).parent.parent / "experiments" / "recipes" / "pbc64.sh"
+TRAIN = """
+import json, os, pathlib, sys
+given = dict(flag[2:].partition("=")[::2] for flag in sys.argv[1:])
+start = json.load(open(given["warm"] + "/config.json"))["images"] if "warm" in given else 0
+assert "data" in given
+with open(os.environ["CALLS"], "a") as calls:
+    calls.write(json.dumps(given) + "\\n")
+images = start + min(int(given["total_images"]), int(os.environ.get("KILLED_AFTER", 10**9)))
+prior = pathlib.Path(given["out"], "prior")
+(prior / "params").mkdir(parents=True, exist_ok=True)
+(prior / "config.json").write_text(json.dumps({"images": images, "net": {"resolution": int(given["resolution"])}}))
+sys.exit("KILLED_AFTER" in os.environ)
+"""
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Runs the recipe, which may be edited in between; returns the flags of each training that it started."""
+    recipe, calls = tmp_path / "experiments" / "recipes" / RECIPE.name, tmp_path / "calls"
+    recipe.parent.mkdir(parents=True)
+    shutil.copy(RECIPE, recipe)
+    (tmp_path / "experiments" / "train_gan.py").write_text(TRAIN)
+    here = {"CALLS": str(calls), "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "PYTHONPATH": str(RECIPE.parents[2])}
+
+    def start(edit=("", ""), **env):
+        recipe.write_text(recipe.read_text().replace(*edit))
+        calls.write_text("")
+        given = ["bash", str(recipe), "photos.tar", str(tmp_path / "a run")]
+        subprocess.run(given, env=os.environ | here | env, capture_output=True, text=True, check="KILLED_AFTER" not in env)
+        return [json.loads(line) for line in calls.read_text().splitlines()]
+
+    return start
+
+
+def images(prior):
+    return json.loads(Path(prior, "config.json").read_text())["images"]
+
+
+def test_from_nothing_it_takes_every_stage_from_the_one_before(run):
+    """A stage that starts afresh throws away the days before it."""
+    small, large, last = run(FROM="none")
+    assert "warm" not in small and (small["resolution"], large["resolution"], last["resolution"]) == ("32", "64", "64")
+    first, second = (int(s["total_images"]) for s in (small, large))
+    assert [images(s["warm"]) for s in (large, last)] == [first, first + second]
+    assert run(FROM="none") == [small, large, last]  # each sees that it has nothing left to do
+
+
+def test_it_goes_on_from_the_bundled_prior(run):
+    """On a new machine the hours in the bundled prior would be trained again, at 32 px."""
+    first, _ = run()
+    bundled = priors.prior_folder("pbc64")
+    assert first["resolution"] == "64" and images(first["warm"]) == images(bundled)
+    assert weights_of(first["warm"]) == weights_of(bundled)
+
+
+def weights_of(folder):
+    return {str(p.relative_to(folder)): p.read_bytes() for p in Path(folder, "params").rglob("*") if p.is_file()}
+
+
+def test_killed_it_goes_on_in_the_same_stage(run):
+    """The same settings must find their own checkpoints: same folder, same start, same total."""
+    (killed,) = run(KILLED_AFTER="1000")
+    again, _ = run()
+    assert again == killed
+
+
+def test_a_changed_recipe_goes_on_from_the_newest_weights(run):
+    """It must not start anew, nor go on in a folder that holds a run with other settings, which train_gan.py refuses."""
+    (killed,) = run(KILLED_AFTER="1000")
+    changed, _ = run(edit=("--noise_bound=0)", "--noise_bound=0 --beta2=0.9)"))
+    assert changed["out"] != killed["out"] and changed["beta2"] == "0.9"
+    assert images(changed["warm"]) == images(killed["warm"]) + 1000
+    assert int(changed["total_images"]) == int(killed["total_images"]) - 1000
