@@ -49,6 +49,7 @@ def main() -> int:
     for i in range(EXAMPLES.value):
         images.write(out / "examples" / f"example_{i}.png", np.asarray(operator(jnp.clip(drawn[i], 0, 1))))
     images.write(out / "samples.png", plots.mosaic(drawn[:64], 8))
+    (out / "spectrum.md").unlink(missing_ok=True)  # of the weights that were there before
     if photos is not None:
         found = spectra.noise_spectrum(prior, params, photos, len(photos), seed=SEED.value)
         report.write_text(out / "spectrum.md", spectra.markdown(found))

@@ -22,10 +22,12 @@ import dataclasses
 import hashlib
 import time
 from collections.abc import Callable, Mapping
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import flags
+import jax
 import judged
 import numpy as np
 import spectra
@@ -38,7 +40,7 @@ from jaxsr.priors import Prior
 from jaxsr.types import Params
 
 STEPS, SMOKE_STEPS = 200, 3  # of a search
-BANDS = ("1/8", "1/4", "1/2", "3/4", "7/8", "1", "corners")  # where those of metrics.BAND_EDGES end
+BANDS = (*(str(Fraction(edge)) for edge in metrics.BAND_EDGES[1:-1]), "corners")  # where they end
 SPECTRUM = {kind: tuple(f"{kind}_{band}" for band in BANDS) for kind in spectra.KINDS}
 SETS = ("frechet", "kernel", "frechet_2", "kernel_2", "precision", "recall")
 INVERSION = tuple(f"{metric}_{codes}" for codes in judged.CODES for metric in ("psnr", "distance"))
@@ -96,10 +98,11 @@ def run(settings: Settings) -> None:
         raise ValueError("--data is missing: expected validation photos, a folder, a .tar, or tfds:NAME")
     subjects = load(flags.names("prior", settings.prior) or [priors.default_source()])
     readers = [judged.reader(source) for source in (features.DEFAULT, settings.features) if source is not None]
+    require_readable(subjects, readers)
     with locks.only_here(out):
         chosen = {name: photos(settings, prior, out / "cache") for name, (prior, _) in subjects.items()}
         fixed = {name: getattr(settings, name) for name in ("data", "num", "invert", "seed", "smoke")}
-        fixed |= {"features": [weights.digest(reader.params) for reader in readers]}
+        fixed |= {"features": [f"{reader.name} {weights.digest(reader.params)[:8]}" for reader in readers]}
         ledger = Ledger(out, fixed, key=("prior", "part"), about={})
         bench = Bench(settings, readers, ledger, {name: digest(params, chosen[name]) for name, (_, params) in subjects.items()})
         for name, (prior, params) in subjects.items():
@@ -120,6 +123,17 @@ def load(sources: list[str]) -> dict[str, tuple[Prior, Params]]:
             raise ValueError(f"--prior={source}: expected a prior with statistics of w, from whose mean the searches start, got none")
         found[name] = prior, params
     return found
+
+
+def require_readable(subjects: Mapping[str, tuple[Prior, Params]], readers: list[judged.Reader]) -> None:
+    """Raises ValueError for a feature network that cannot read a prior's pictures."""
+    for name, (prior, _) in subjects.items():
+        picture = jax.ShapeDtypeStruct((prior.info.resolution, prior.info.resolution, 3), np.float32)
+        for reader in readers:
+            try:
+                jax.eval_shape(reader.vector, reader.params, picture)
+            except ValueError as error:
+                raise ValueError(f"features of {reader.name} for the prior {name}: {error}") from error
 
 
 def name_of(source: str) -> str:
@@ -207,7 +221,10 @@ def markdown(bench: Bench, rows: list[dict[str, Any]]) -> str:
         for row in rows
         for kind, columns in SPECTRUM.items()
     ]
-    spectrum = "Power of the samples divided by the photos'; a column's frequencies end at that share of the highest one of a row of pixels"
+    spectrum = (
+        "Power of the samples divided by the photos'; a column's frequencies end at that share of the highest one of a row of pixels, and "
+        "the corners hold those beyond, which only diagonals have"
+    )
     tables = [report.markdown(_short(rows), names), report.markdown(_short(lines), ["prior", "noise inputs", *BANDS])]
     return f"{told}. Noise: share of the pixels' variance. Inversion: {found}.\n\n{tables[0]}\n{spectrum}.\n\n{tables[1]}"
 

@@ -216,6 +216,10 @@ def test_noise_stays_within_its_bounds(settings, sizes):
     state = gan.begin(jax.random.key(0), NET, config, warm=randomised(NET) | {"synthesis": strong})
     for moved in (state, jitted_step(NET, config)(state, photos(NET))[0]):
         layers = moved.params["synthesis"]
+        averages = [
+            moved.ema["synthesis"][block][conv]["noise_strength"] for block, conv in (("b4", "conv1"), ("b8", "conv0"), ("b8", "conv1"))
+        ]
+        assert (np.abs(averages) <= np.array(sizes) + (0 if config.noise_bound else step) * np.sign(sizes) + 1e-7).all()
         strengths = [layers[block][conv]["noise_strength"] for block, conv in (("b4", "conv1"), ("b8", "conv0"), ("b8", "conv1"))]
         least, most = (np.array([size + move if size else 0 for size in sizes]) for move in (-step, 0 if config.noise_bound else step))
         assert (np.abs(strengths) >= least - 1e-7).all() and (np.abs(strengths) <= most + 1e-7).all()

@@ -31,13 +31,16 @@ sys.exit("KILLED_AFTER" in os.environ)
 def run(tmp_path):
     """Runs the recipe, which may be edited in between; returns the flags of each training that it started."""
     recipe, calls = tmp_path / "experiments" / "recipes" / RECIPE.name, tmp_path / "calls"
-    recipe.parent.mkdir(parents=True)
-    shutil.copy(RECIPE, recipe)
+    shutil.copytree(RECIPE.parent, recipe.parent)
     (tmp_path / "experiments" / "train_gan.py").write_text(TRAIN)
     here = {"CALLS": str(calls), "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "PYTHONPATH": str(RECIPE.parents[2])}
 
-    def start(edit=("", ""), **env):
-        recipe.write_text(recipe.read_text().replace(*edit))
+    def start(edits=(), **env):
+        text = recipe.read_text()
+        for old, new in edits:
+            assert old in text
+            text = text.replace(old, new)
+        recipe.write_text(text)
         calls.write_text("")
         given = ["bash", str(recipe), "photos.tar", str(tmp_path / "a run")]
         subprocess.run(given, env=os.environ | here | env, capture_output=True, text=True, check="KILLED_AFTER" not in env)
@@ -56,7 +59,7 @@ def test_from_nothing_it_takes_every_stage_from_the_one_before(run):
     assert "warm" not in small and (small["resolution"], large["resolution"], last["resolution"]) == ("32", "64", "64")
     first, second = (int(s["total_images"]) for s in (small, large))
     assert [images(s["warm"]) for s in (large, last)] == [first, first + second]
-    assert run(FROM="none") == [small, large, last]  # each sees that it has nothing left to do
+    assert run(FROM="none") == []  # nothing is left to do
 
 
 def test_it_goes_on_from_the_bundled_prior(run):
@@ -81,7 +84,30 @@ def test_killed_it_goes_on_in_the_same_stage(run):
 def test_a_changed_recipe_goes_on_from_the_newest_weights(run):
     """It must not start anew, nor go on in a folder that holds a run with other settings, which train_gan.py refuses."""
     (killed,) = run(KILLED_AFTER="1000")
-    changed, _ = run(edit=("--noise_bound=0)", "--noise_bound=0 --beta2=0.9)"))
+    changed, _ = run(edits=[("--r1_gamma=0.03", "--r1_gamma=0.03 --beta2=0.9")])
     assert changed["out"] != killed["out"] and changed["beta2"] == "0.9"
     assert images(changed["warm"]) == images(killed["warm"]) + 1000
     assert int(changed["total_images"]) == int(killed["total_images"]) - 1000
+
+
+def test_settings_that_come_back_go_on_from_the_newest_weights_too(run):
+    """Their old folder's checkpoints are older: what another stage trained since would be lost without a word."""
+    run(KILLED_AFTER="1000")
+    run(edits=[("--r1_gamma=0.03", "--r1_gamma=0.03 --beta2=0.9")], KILLED_AFTER="2000")
+    back, _ = run(edits=[("--r1_gamma=0.03 --beta2=0.9", "--r1_gamma=0.03")])
+    assert images(back["warm"]) == images(priors.prior_folder("pbc64")) + 3000
+
+
+def test_a_longer_stage_is_followed_by_the_last_one_from_its_weights(run):
+    """More images for a stage would be in no weight of the prior that the recipe ends with."""
+    *_, last = run()
+    longer, again = run(edits=[("stage 64px 64 1500000", "stage 64px 64 2500000"), ("stage last 64 1600000", "stage last 64 2600000")])
+    assert images(longer["warm"]) == images(Path(last["out"], "prior")) == 1_600_000 and images(again["warm"]) == 2_500_000
+
+
+def test_an_unknown_prior_to_start_from_is_told_before_anything_is_made(run, tmp_path):
+    """A typo would train for days from nothing."""
+    with pytest.raises(subprocess.CalledProcessError) as failed:
+        run(FROM="pbc46")
+    assert failed.value.stderr.startswith("FROM=pbc46: unknown prior 'pbc46': did you mean 'pbc64'?")
+    assert not (tmp_path / "a run").exists()

@@ -103,10 +103,13 @@ def _by_platform(ways: dict[str, Callable], a: jax.Array, b: jax.Array, padding:
 
 def turned(kernel: jax.Array, padding: Padding) -> tuple[jax.Array, Padding]:
     """Kernel [..., kh, kw, d, c] and padding of the convolution that is the transpose, in x, of that with `kernel` [..., kh, kw, c, d]."""
-    kh, kw = kernel.shape[-4:-2]
+    return jnp.flip(kernel, (-4, -3)).swapaxes(-2, -1), _mirrored(padding, kernel.shape[-4:-2])
+
+
+def _mirrored(padding: Padding, sides: tuple[int, ...]) -> Padding:
+    """The padding of the transpose, in x, of a convolution with a kernel of these sides."""
     (top, bottom), (left, right) = padding
-    mirrored = ((kh - 1 - top, kh - 1 - bottom), (kw - 1 - left, kw - 1 - right))
-    return jnp.flip(kernel, (-4, -3)).swapaxes(-2, -1), mirrored
+    return (sides[0] - 1 - top, sides[0] - 1 - bottom), (sides[1] - 1 - left, sides[1] - 1 - right)
 
 
 def by_turned_kernel(cotangent: jax.Array, kernel: jax.Array, padding: Padding) -> jax.Array:
@@ -117,7 +120,7 @@ def by_turned_kernel(cotangent: jax.Array, kernel: jax.Array, padding: Padding) 
 
 def by_turned_maps(cotangent: jax.Array, kernel: jax.Array, padding: Padding) -> jax.Array:
     """The same, but the maps are flipped instead: XLA's CPU backend exchanges channels twice as fast as it exchanges and flips."""
-    (top, bottom), (left, right) = turned(kernel, padding)[1]
+    (top, bottom), (left, right) = _mirrored(padding, kernel.shape[:2])
     y = _plain(cotangent[:, ::-1, ::-1], kernel.swapaxes(2, 3), padding=((bottom, top), (right, left)))
     return y[:, ::-1, ::-1]
 
@@ -170,9 +173,9 @@ def patch_products(x: jax.Array, cotangent: jax.Array, shape: tuple[int, int, in
     def some(total: jax.Array, samples: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, None]:
         return total + few(*samples, shape, padding, wide), None
 
-    pairs = [a.reshape(n // group, group, *a.shape[1:]) for a in (x, cotangent)]
+    maps, outs = (a.reshape(n // group, group, *a.shape[1:]) for a in (x, cotangent))
     total = jnp.zeros(shape, wide)
-    total = some(total, (pairs[0][0], pairs[1][0]))[0] if group == n else lax.scan(some, total, tuple(pairs))[0]
+    total = some(total, (maps[0], outs[0]))[0] if group == n else lax.scan(some, total, (maps, outs))[0]
     return total.astype(x.dtype)
 
 
@@ -187,8 +190,7 @@ def _map_patches(x: jax.Array, cotangent: jax.Array, shape: tuple[int, ...], pad
 def _cotangent_patches(x: jax.Array, cotangent: jax.Array, shape: tuple[int, ...], padding: Padding, wide: Any) -> jax.Array:
     kh, kw, c, d = shape
     height, width = x.shape[1:3]
-    (top, bottom), (left, right) = turned(jnp.empty(shape), padding)[1]
-    padded = jnp.pad(cotangent, ((0, 0), (top, bottom), (left, right), (0, 0)))
+    padded = jnp.pad(cotangent, ((0, 0), *_mirrored(padding, (kh, kw)), (0, 0)))
     taps = [padded[:, i : i + height, j : j + width] for i in reversed(range(kh)) for j in reversed(range(kw))]
     return _summed(x, taps, wide).reshape(c, kh, kw, d).transpose(1, 2, 0, 3)
 

@@ -44,8 +44,8 @@ SAMPLES_BY, TAPS_BY, BACK_BY = transforms()
 
 
 def pays(x: jax.Array, shape: tuple[int, ...]) -> bool:
-    """Whether it is faster than the direct convolution of x [n, h, w, c] with a kernel of `shape` [kh, kw, c, d], as measured on 2 cores;
-    its gradients too."""
+    """Whether this way is faster for x [n, h, w, c], or cotangents, and a kernel of `shape` [kh, kw, c, d], as measured on 2 cores: the
+    convolution and its gradients, than the direct ones."""
     n, height, width = x.shape[:3]
     enough = n * height * width >= 1024 and min(shape[2:]) >= 32
     return enough and shape[:2] == (TAPS, TAPS) and x.dtype == jnp.float32
