@@ -225,8 +225,7 @@ def one_device_a_core() -> None:
 
     How XLA splits sums, and so their rounding, depends on its number of threads (NPROC) and on whether there are several devices; a search
     carries that on to visible differences. So machines of up to 8 cores have 8 threads and at least 2 devices, and CPUs of one kind one
-    result. Fewer threads make a training step up to an eighth faster, but two threads on two devices were seen to wait for each other for
-    good, each holding what the other's exchange of gradients needed.
+    result. Fewer threads make a training step up to an eighth faster, but with two, two devices were seen to wait for each other for good.
 
     Devices that share a training step wait for each other however busy the machine is: after 40 s XLA would end the process.
     """

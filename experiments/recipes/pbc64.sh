@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes the bundled prior pbc64 on CPU cores, in days: a StyleGAN2 of 64 px photos of blood cells, and a discriminator that suits it.
+# Makes the next bundled prior pbc64 on CPU cores, in days: a StyleGAN2 of 64 px photos of blood cells, and a discriminator that suits it.
 #
 #   bash experiments/recipes/pbc64.sh DATA OUT      DATA: a folder or a .tar of photos; Linux; PYTHON, if given, is the interpreter
 #
