@@ -219,13 +219,13 @@ def compute_in(precision: Precision) -> str | None:
     return None
 
 
-def one_device_a_core() -> None:
+def one_device_a_core(*, alike: bool = True) -> None:
     """Makes each CPU core a device, so that photos are restored side by side: a step of one photo keeps hardly more than one core busy.
     Has no effect on accelerators, nor where XLA_FLAGS or JAX_NUM_CPU_DEVICES already say how many there are.
 
     How XLA splits sums, and so their rounding, depends on its number of threads (NPROC) and on whether there are several devices; a search
     carries that on to visible differences. So machines of up to 8 cores have 8 threads and at least 2 devices, and CPUs of one kind one
-    result. Fewer threads make a training step up to an eighth faster, but with two, two devices were seen to wait for each other for good.
+    result. A training has as many steps as chaos needs anyway: not `alike`, it has a thread a core, which is up to a fifth faster.
 
     Devices that share a training step wait for each other however busy the machine is: after 40 s XLA would end the process.
     """
@@ -235,7 +235,7 @@ def one_device_a_core() -> None:
         os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --{WAIT}=3600".strip()
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if cores <= MOST_DEVICES:
-        os.environ.setdefault("NPROC", str(MOST_DEVICES))
+        os.environ.setdefault("NPROC", str(MOST_DEVICES if alike else max(2, cores)))
     if "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", "") and "JAX_NUM_CPU_DEVICES" not in os.environ:
         jax.config.update("jax_num_cpu_devices", max(2, min(cores, MOST_DEVICES)))
 

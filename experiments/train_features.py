@@ -130,5 +130,5 @@ def _write(out: Path, net: nets.Config, config: object, params: Params, table: d
 
 
 if __name__ == "__main__":
-    flags.one_device_a_core()
+    flags.one_device_a_core(alike=False)
     flags.run(main)

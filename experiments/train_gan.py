@@ -28,6 +28,7 @@ NAME = absl_flags.DEFINE_string("name", "mine", "Name of the prior.")
 DOMAIN = absl_flags.DEFINE_string("domain", "", "What the photos show, for the prior's card.")
 LICENCE = absl_flags.DEFINE_string("licence", "", "Licence of the photos, for the prior's card.")
 CREDIT = absl_flags.DEFINE_string("credit", "", "Whom to credit for the photos, for the prior's card.")
+SELECT = absl_flags.DEFINE_float("select", 1.0, "Share of the photos to train on, those that lie densest in features.", 0.01, 1.0)
 PRECISION = absl_flags.DEFINE_enum(
     "precision", "float32", list(flags.PRECISIONS), "What convolutions compute in on an accelerator, the faster the coarser."
 )
@@ -51,6 +52,8 @@ def main() -> None:
         raise ValueError("--data is missing: expected a folder of photos, a .tar of photos, or tfds:NAME")
     else:
         photos = data.prepare(DATA.value, net.resolution, f"{OUT.value}/cache")
+    if SELECT.value < 1:
+        photos = gan_loop.typical(photos, SELECT.value)
     warm, seen = _warm(WARM.value) if WARM.value else (None, 0)
     print(f"{len(photos):,} photos at {net.resolution} px")
     about = {"name": NAME.value, "domain": DOMAIN.value, "licence": LICENCE.value, "credit": CREDIT.value, "images": seen}
@@ -70,5 +73,5 @@ def _warm(source: str) -> tuple[Params, int]:
 
 
 if __name__ == "__main__":
-    flags.one_device_a_core()
+    flags.one_device_a_core(alike=False)
     flags.run(main)

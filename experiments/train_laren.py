@@ -138,5 +138,5 @@ def _spaced(photos: int, count: int) -> np.ndarray:
 
 
 if __name__ == "__main__":
-    flags.one_device_a_core()
+    flags.one_device_a_core(alike=False)
     flags.run(main)

@@ -53,6 +53,15 @@ def test_r1_is_the_squared_gradient_at_the_photos():
     np.testing.assert_allclose(penalty(randomised(TINY)["discriminator"], jnp.float32(batch), jnp.float32(0)), expected, rtol=1e-3)
 
 
+@pytest.mark.parametrize("count", [2, 4, 6, 8])
+def test_one_pass_judges_fakes_and_photos_as_two_passes(count):
+    """Breaks when a minibatch statistic mixes fakes and photos: it would tell them apart by itself."""
+    fakes, real = (jax.random.normal(jax.random.key(i), (count, 4, 4, 3)) for i in range(2))
+    params = randomised(TINY)["discriminator"]
+    for got, alone in zip(gan._judge_both(TINY, params, fakes, real), (fakes, real), strict=True):
+        np.testing.assert_allclose(got, stylegan2.discriminator(TINY, params, alone)[0], rtol=2e-5, atol=1e-5)
+
+
 def test_path_length_is_the_norm_of_the_jacobian_transposed_noise():
     params = randomised(TINY)["synthesis"]
     w_plus = jax.random.normal(jax.random.key(3), (2, TINY.num_layers, TINY.w_dim))
@@ -107,10 +116,12 @@ def test_a_batch_split_over_devices_follows_their_mean_gradient():
     step = jax.vmap(gan.make_step(TINY, config, axis="batch"), (None, 0), axis_name="batch")
     after, log = jax.jit(step)(state, photos(TINY, 8).reshape(2, 4, 4, 4, 3))
 
+    real = jnp.float32(photos(TINY)) / 127.5 - 1
+
     def member(index):
         key = jax.random.split(jax.random.fold_in(jax.random.fold_in(state.key, 1), index), 4)[0]
         generator = {k: state.params[k] for k in ("mapping", "synthesis")}
-        return jax.value_and_grad(lambda g: gan.generator_loss(key, TINY, CONFIG, state, g))(generator)
+        return jax.value_and_grad(lambda g: gan.generator_loss(key, TINY, CONFIG, state, g, real)[0])(generator)
 
     values, grads = jax.jit(jax.vmap(member))(jnp.arange(2))
     np.testing.assert_allclose(log["loss_generator"], [values.mean()] * 2, rtol=1e-5)
@@ -183,7 +194,8 @@ def test_a_narrower_prior_goes_on_in_a_wider_network():
     x = jax.random.normal(jax.random.key(5), (4, 8, 8, 3))
     before, after = (stylegan2.discriminator(n, p["discriminator"], x)[1][0] for n, p in ((NET, narrow), (WIDE, state.params)))
     np.testing.assert_allclose(after[..., :4], before, atol=1e-5)
-    grads = jax.grad(lambda g: gan.generator_loss(jax.random.key(6), WIDE, CONFIG, state, g))(gan._generator(state.params))
+    real = jnp.float32(photos(WIDE)) / 127.5 - 1
+    grads = jax.grad(lambda g: gan.generator_loss(jax.random.key(6), WIDE, CONFIG, state, g, real)[0])(gan._generator(state.params))
     assert (np.abs(grads["synthesis"]["b8"]["conv1"]["kernel"][:, :, 3:, :3]) > 0).all()
 
 

@@ -149,10 +149,16 @@ class Dense(nn.Module):
         return x @ (kernel * (self.gain / np.sqrt(x.shape[-1]))) + bias
 
 
+def group_size(n: int, most: int) -> int:
+    """Samples of a batch of n that share a minibatch statistic: as many as divide n, at most `most`. Group i holds samples i, i + n /
+    group_size, ..."""
+    return next(size for size in range(min(most, n), 0, -1) if n % size == 0)
+
+
 def minibatch_std(x: jax.Array, group: int, channels: int = 1) -> jax.Array:
     """Appends the standard deviation over groups of samples (strided as in the original) to [n, r, r, c]."""
     n, h, w, c = x.shape
-    group = next(g for g in range(min(group, n), 0, -1) if n % g == 0)
+    group = group_size(n, group)
     y = x.reshape(group, n // group, h, w, channels, c // channels).astype(jnp.float32)
     y = jnp.sqrt(jnp.mean((y - y.mean(0)) ** 2, 0) + 1e-8).mean((1, 2, 4))
     y = jnp.tile(y[:, None, None, :], (group, h, w, 1))

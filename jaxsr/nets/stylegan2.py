@@ -26,14 +26,18 @@ class Config(style_based.Config):
     """Sizes of a StyleGAN2: the fields of `style_based.Config`.
 
     clamp: largest size of a convolution's output, as networks have that were trained in half precision. Default: any.
+    emphasis: how much finer detail is amplified before the discriminator sees it (`emphasised`); 0: not at all, as in the original.
     """
 
     clamp: float | None = None
+    emphasis: float = 0.0
 
     def __post_init__(self):
         super().__post_init__()
         if self.clamp is not None and not self.clamp > 0:
             raise ValueError(f"clamp must be above 0, got {self.clamp}")
+        if not self.emphasis >= 0:
+            raise ValueError(f"emphasis must be at least 0, got {self.emphasis}")
 
     @property
     def noise_shapes(self) -> tuple[tuple[int, int], ...]:
@@ -56,6 +60,24 @@ def downsample(x: jax.Array) -> jax.Array:
         (even, odd), n = deinterleave(pad(x, axis, 1, 1), axis), x.shape[axis] // 2
         x = 0.125 * (cut(even, axis, 0, n) + cut(odd, axis, 1, n)) + 0.375 * (cut(odd, axis, 0, n) + cut(even, axis, 1, n))
     return x
+
+
+def emphasised(images: jax.Array, emphasis: float) -> jax.Array:
+    """images [n, H, W, 3] + emphasis times what the filter [1, 2, 1] / 4 takes away from them: means stay, and the finest checks become
+    1 + emphasis times as large.
+
+    Photos have thousands of times less power in their finest octave than in the coarsest, and a discriminator struggles with frequencies
+    of low magnitude (arXiv:2111.02447): it lets them pass whether they are there or not. 4 makes photos of 64 px about equally strong from
+    8 cycles a picture on.
+    """
+    if not emphasis:
+        return images
+    smooth = images
+    for axis in (1, 2):
+        n, edges = smooth.shape[axis], [(int(i == axis),) * 2 for i in range(4)]
+        padded = jnp.pad(smooth, edges, mode="edge")
+        smooth = 0.25 * (cut(padded, axis, 0, n) + cut(padded, axis, 2, n)) + 0.5 * smooth
+    return images + emphasis * (images - smooth)
 
 
 def _filter_phases(even: jax.Array, odd: jax.Array, axis: int) -> jax.Array:
@@ -223,6 +245,7 @@ class Discriminator(nn.Module):
     @nn.compact
     def __call__(self, images: jax.Array) -> tuple[jax.Array, list[jax.Array]]:
         config, features = self.config, []
+        images = emphasised(images, config.emphasis)
         x = Conv(config.width(config.resolution), 1, clamp=config.clamp, name="fromrgb")(images.astype(config.dtype))
         for resolution in config.resolutions[:0:-1]:
             x = DiscriminatorBlock(config, resolution, name=f"b{resolution}")(x)

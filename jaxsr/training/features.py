@@ -14,7 +14,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jaxsr import data
 from jaxsr.nets import features
-from jaxsr.training import checkpoints
+from jaxsr.training import checkpoints, members
 from jaxsr.training.augment import symmetric
 from jaxsr.types import Params, Scalar
 
@@ -98,7 +98,7 @@ def make_step(net: features.Features, config: Config, tx: optax.GradientTransfor
 
     def step(state: State, photos: jax.Array, labels: jax.Array) -> tuple[State, Scalar]:
         value, grads = jax.value_and_grad(lambda p: loss(net, config, p, photos / 255.0, labels))(state.params)
-        value, grads = jax.lax.pmean((value, grads), "batch")
+        value, grads = members.mean((value, grads), "batch")
         updates, opt = tx.update(grads, state.opt, state.params)
         return State(optax.apply_updates(state.params, updates), opt), value
 

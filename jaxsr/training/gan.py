@@ -13,6 +13,8 @@ import optax
 from jax.nn import softplus
 
 from jaxsr.nets import style_based, stylegan2
+from jaxsr.nets.progressive import group_size
+from jaxsr.training import guidance, members
 from jaxsr.training.augment import adapt, augment
 from jaxsr.training.ema import averaged
 from jaxsr.training.warm import transfer
@@ -33,6 +35,8 @@ RANGES = {
     "ema_rampup": (0, MOST),
     "noise_bound": (0, MOST),
     "noise_layers": (0, MOST),
+    "lecam_weight": (0, MOST),
+    "features_weight": (0, MOST),
 }
 
 
@@ -55,6 +59,10 @@ class Config:
     ada_images: images in which the probability of augmentation can go from 0 to 1.
     noise_bound: largest size of a noise input's strength; 0 holds them all at zero, so that w has to draw the texture. Default: any.
     noise_layers: how many of the finest layers have a noise input; the others' strengths are held at zero. Default: all.
+    loss: "logistic", StyleGAN2's, or "relativistic", of pairs of a photo and a picture, with R1 at both (R3GAN, arXiv:2501.05441).
+    redraw: whether the discriminator's step draws pictures of its own; else it sees those of the generator's step.
+    lecam_weight: of the pull of each kind's logits to the running mean of the other's (LeCam, arXiv:2104.03310), 0 for none.
+    features_weight: of each head on frozen features that helps the discriminator (arXiv:2112.09130), 0 for none.
     """
 
     batch: int = 32
@@ -72,10 +80,16 @@ class Config:
     ada_images: float = 500_000
     noise_bound: float | None = None
     noise_layers: int | None = None
+    loss: str = "logistic"
+    redraw: bool = True
+    lecam_weight: float = 0.0
+    features_weight: float = 0.0
 
     def __post_init__(self):
         if self.augment not in ("ada", "none"):
             raise ValueError(f'augment must be "ada" or "none", got {self.augment!r}')
+        if self.loss not in ("logistic", "relativistic"):
+            raise ValueError(f'loss must be "logistic" or "relativistic", got {self.loss!r}')
         if self.batch < 2:
             raise ValueError(f"batch must be at least 2, got {self.batch}")
         for name, (least, most) in RANGES.items():
@@ -95,6 +109,7 @@ class State(NamedTuple):
     discriminator_opt: optax.OptState
     path_mean: jax.Array
     ada_p: jax.Array
+    logits: jax.Array
 
 
 def _generator(params: Params) -> Params:
@@ -117,11 +132,13 @@ def begin(key: PRNGKey, net: stylegan2.Config, config: Config, *, warm: Params |
     if warm is not None:
         params = transfer(params, warm)
     params = params | bound_noise(net, config, _generator(params))
+    if config.features_weight:
+        params["discriminator"] = params["discriminator"] | {"heads": guidance.init(key_init)}
     optimizer = _optimizer(config, 0)
     opt = optimizer.init(_generator(params)), optimizer.init(params["discriminator"])
     # EMA starts as a copy: donated buffers of a jitted step must not alias.
     ema = jax.tree.map(jnp.copy, _generator(params))
-    return State(jnp.int32(0), key, params, ema, *opt, path_mean=jnp.float32(0), ada_p=jnp.float32(0))
+    return State(jnp.int32(0), key, params, ema, *opt, path_mean=jnp.float32(0), ada_p=jnp.float32(0), logits=jnp.zeros(2))
 
 
 def bound_noise(net: stylegan2.Config, config: Config, generator: Params) -> Params:
@@ -176,31 +193,71 @@ def _fakes(key: PRNGKey, net: stylegan2.Config, config: Config, generator: Param
 
 def _judge(key: PRNGKey, net: stylegan2.Config, config: Config, params: Params, images: jax.Array, p: jax.Array) -> jax.Array:
     """Logits [n] of images [n, H, W, 3] in [-1, 1], augmented with probability p."""
-    return stylegan2.discriminator(net, params, _augmented(key, images, p, config))[0]
+    return _judge_emphasised(key, net, config, params, stylegan2.emphasised(images, net.emphasis), p)
 
 
-def generator_loss(key: PRNGKey, net: stylegan2.Config, config: Config, state: State, generator: Params) -> jax.Array:
-    """Mean of softplus(-D(G(z))): the non-saturating loss."""
+def _judge_emphasised(key: PRNGKey, net: stylegan2.Config, config: Config, params: Params, images: jax.Array, p: jax.Array) -> jax.Array:
+    """The same of images whose finer detail is amplified already: augmentations commute with that, but for mirrored borders."""
+    plain = dataclasses.replace(net, emphasis=0.0)
+    return stylegan2.discriminator(plain, params, _augmented(key, images, p, config))[0]
+
+
+def _judge_both(net: stylegan2.Config, params: Params, fakes: jax.Array, photos: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Logits [n] of fakes and of photos [n, H, W, 3] in one pass, which is faster than two; no minibatch statistic is of both."""
+    n = len(fakes)
+    size = group_size(n, net.mbstd_group)
+    pairs = jnp.concatenate([x.reshape(size, n // size, *x.shape[1:]) for x in (fakes, photos)], 1)
+    grouped = dataclasses.replace(net, mbstd_group=size)
+    logits = stylegan2.discriminator(grouped, params, pairs.reshape(2 * n, *fakes.shape[1:]))[0].reshape(size, 2, n // size)
+    return logits[:, 0].reshape(n), logits[:, 1].reshape(n)
+
+
+def generator_loss(
+    key: PRNGKey, net: stylegan2.Config, config: Config, state: State, generator: Params, photos: jax.Array, frozen: Params | None = None
+) -> tuple[jax.Array, jax.Array]:
+    """Mean of softplus(-D(G(z))), the non-saturating loss, or of softplus(D(photo) - D(G(z))), the relativistic one; and the pictures."""
     key_fake, key_augment = jax.random.split(key)
+    discriminator = state.params["discriminator"]
     fakes = _fakes(key_fake, net, config, generator)
-    return softplus(-_judge(key_augment, net, config, state.params["discriminator"], fakes, state.ada_p)).mean()
+    fake = _judge(key_augment, net, config, discriminator, fakes, state.ada_p)
+    real = 0.0
+    if config.loss == "relativistic":
+        real = _judge(key_augment, net, config, discriminator, photos, state.ada_p)
+    loss = softplus(real - fake).mean()
+    if config.features_weight:
+        loss += config.features_weight * softplus(-guidance.logits(key_augment, frozen, discriminator["heads"], fakes)).mean(0).sum()
+    return loss, fakes
 
 
 def discriminator_loss(
-    key: PRNGKey, net: stylegan2.Config, config: Config, state: State, discriminator: Params, photos: jax.Array
-) -> tuple[jax.Array, jax.Array]:
-    """Mean of softplus(D(G(z))) + softplus(-D(photo)), and the mean sign of the photos' logits."""
-    key_fake, key_augment, key_real = jax.random.split(key, 3)
-    fakes = jax.lax.stop_gradient(_fakes(key_fake, net, config, state.params))
-    fake = _judge(key_augment, net, config, discriminator, fakes, state.ada_p)
-    real = _judge(key_real, net, config, discriminator, photos, state.ada_p)
-    return softplus(fake).mean() + softplus(-real).mean(), jnp.sign(real).mean()
+    key: PRNGKey,
+    net: stylegan2.Config,
+    config: Config,
+    state: State,
+    discriminator: Params,
+    photos: jax.Array,
+    fakes: jax.Array,
+    frozen: Params | None = None,
+) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
+    """Mean of softplus(D(G(z))) + softplus(-D(photo)), or of softplus(D(G(z)) - D(photo)), with what helps it; the mean sign of the
+    photos' logits, and the mean logits of photos and pictures."""
+    _, key_augment, key_real = jax.random.split(key, 3)
+    fakes, photos = (_augmented(key, x, state.ada_p, config) for key, x in ((key_augment, fakes), (key_real, photos)))
+    fake, real = _judge_both(net, discriminator, fakes, photos)
+    loss = softplus(fake - real).mean() if config.loss == "relativistic" else softplus(fake).mean() + softplus(-real).mean()
+    if config.lecam_weight:
+        loss += config.lecam_weight * (((real - state.logits[1]) ** 2).mean() + ((fake - state.logits[0]) ** 2).mean())
+    if config.features_weight:
+        helped = [guidance.logits(key, frozen, discriminator["heads"], x) for x in (fakes, photos)]
+        loss += config.features_weight * (softplus(helped[0]).mean(0).sum() + softplus(-helped[1]).mean(0).sum())
+    return loss, (jnp.sign(real).mean(), jnp.stack([real.mean(), fake.mean()]))
 
 
 def r1_penalty(key: PRNGKey, net: stylegan2.Config, config: Config, params: Params, photos: jax.Array, p: jax.Array) -> jax.Array:
     """Mean over photos of |d logit / d photo|^2 (Mescheder et al., arXiv:1801.04406), the logit being of the augmented photo as in
-    StyleGAN2-ADA; photos [n, H, W, 3] in [-1, 1]."""
-    grads = jax.grad(lambda x: _judge(key, net, config, params, x, p).sum())(photos)
+    StyleGAN2-ADA; photos [n, H, W, 3] in [-1, 1]. With `emphasis` the photo is the amplified one, or detail would be penalised for it."""
+    seen = stylegan2.emphasised(photos, net.emphasis)
+    grads = jax.grad(lambda x: _judge_emphasised(key, net, config, params, x, p).sum())(seen)
     return jnp.sum(grads**2, (1, 2, 3)).mean()
 
 
@@ -231,16 +288,18 @@ def make_step(net: stylegan2.Config, config: Config, *, axis: str | None = None)
     As in the original each member draws its own numbers and has minibatch statistics of its own, and gradients are averaged.
     """
 
-    def step(state: State, photos: jax.Array) -> tuple[State, dict]:
+    def step(state: State, photos: jax.Array, frozen: Params | None = None) -> tuple[State, dict]:
         share = _Share(net, dataclasses.replace(config, batch=len(photos), r1_gamma=_r1_gamma(net, config)), axis)
         key = jax.random.fold_in(state.key, state.step)
         keys = jax.random.split(key if axis is None else jax.random.fold_in(key, jax.lax.axis_index(axis)), 4)
         photos = photos.astype(jnp.float32) / 127.5 - 1
-        state, loss_generator = _generator_step(keys[0], share, state)
+        state, loss_generator, fakes = _generator_step(keys[0], share, state, photos, frozen)
         if config.path_weight:
             state = _path_step(keys[1], share, state)
-        state, loss_discriminator, sign_real = _discriminator_step(keys[2], share, state, photos)
-        state, r1 = _r1_step(keys[3], share, state, photos)
+        if config.redraw:
+            fakes = _fakes(jax.random.split(keys[2], 3)[0], net, share.config, state.params)
+        state, loss_discriminator, sign_real = _discriminator_step(keys[2], share, state, photos, fakes, frozen)
+        state, r1 = _r1_step(keys[3], share, state, photos, fakes)
         if config.augment == "ada":
             p = adapt(state.ada_p, sign_real, images=config.batch, target=config.ada_target, ramp=config.ada_images)
             state = state._replace(ada_p=p)
@@ -259,17 +318,21 @@ class _Share(NamedTuple):
     axis: str | None
 
     def mean(self, tree: Any) -> Any:
-        return tree if self.axis is None else jax.lax.pmean(tree, self.axis)
+        return members.mean(tree, self.axis)
 
 
 def _r1_gamma(net: stylegan2.Config, config: Config) -> float:
     return 2e-4 * net.resolution**2 / config.batch if config.r1_gamma is None else config.r1_gamma
 
 
-def _generator_step(key: PRNGKey, share: _Share, state: State) -> tuple[State, jax.Array]:
+def _generator_step(
+    key: PRNGKey, share: _Share, state: State, photos: jax.Array, frozen: Params | None
+) -> tuple[State, jax.Array, jax.Array]:
     net, config, _ = share
-    loss, grads = share.mean(jax.value_and_grad(lambda g: generator_loss(key, net, config, state, g))(_generator(state.params)))
-    return _update_generator(share, config.path_interval if config.path_weight else 0, state, grads), loss
+    objective = jax.value_and_grad(lambda g: generator_loss(key, net, config, state, g, photos, frozen), has_aux=True)
+    (loss, fakes), grads = objective(_generator(state.params))
+    loss, grads = share.mean((loss, grads))
+    return _update_generator(share, config.path_interval if config.path_weight else 0, state, grads), loss, fakes
 
 
 def _path_step(key: PRNGKey, share: _Share, state: State) -> State:
@@ -283,15 +346,18 @@ def _path_step(key: PRNGKey, share: _Share, state: State) -> State:
     return jax.lax.cond(state.step % config.path_interval == 0, run, lambda state: state, state)
 
 
-def _discriminator_step(key: PRNGKey, share: _Share, state: State, photos: jax.Array) -> tuple[State, jax.Array, jax.Array]:
+def _discriminator_step(
+    key: PRNGKey, share: _Share, state: State, photos: jax.Array, fakes: jax.Array, frozen: Params | None
+) -> tuple[State, jax.Array, jax.Array]:
     net, config, _ = share
-    loss = jax.value_and_grad(lambda d: discriminator_loss(key, net, config, state, d, photos), has_aux=True)
-    (value, sign_real), grads = share.mean(loss(state.params["discriminator"]))
+    loss = jax.value_and_grad(lambda d: discriminator_loss(key, net, config, state, d, photos, fakes, frozen), has_aux=True)
+    (value, (sign_real, logits)), grads = share.mean(loss(state.params["discriminator"]))
     interval = 0 if config.r1_gamma == 0 else config.r1_interval
+    state = state._replace(logits=state.logits + 0.01 * (logits - state.logits))
     return _update_discriminator(_optimizer(config, interval), state, grads), value, sign_real
 
 
-def _r1_step(key: PRNGKey, share: _Share, state: State, photos: jax.Array) -> tuple[State, jax.Array]:
+def _r1_step(key: PRNGKey, share: _Share, state: State, photos: jax.Array, fakes: jax.Array) -> tuple[State, jax.Array]:
     """Also returns R1, NaN on the steps that it does not run on and when its weight is 0."""
     net, config, _ = share
     gamma = config.r1_gamma
@@ -299,8 +365,12 @@ def _r1_step(key: PRNGKey, share: _Share, state: State, photos: jax.Array) -> tu
         return state, jnp.float32(jnp.nan)
 
     def run(state: State) -> tuple[State, jax.Array]:
-        penalty = functools.partial(r1_penalty, key, net, config, photos=photos, p=state.ada_p)
-        value, grads = share.mean(jax.value_and_grad(lambda d: penalty(params=d))(state.params["discriminator"]))
+        def penalty(params: Params) -> tuple[jax.Array, jax.Array]:
+            at = functools.partial(r1_penalty, key, net, config, params, p=state.ada_p)
+            value = at(photos)
+            return value + (at(fakes) if config.loss == "relativistic" else 0), value
+
+        (_, value), grads = share.mean(jax.value_and_grad(penalty, has_aux=True)(state.params["discriminator"]))
         grads = jax.tree.map(lambda g: 0.5 * gamma * config.r1_interval * g, grads)
         return _update_discriminator(_optimizer(config, config.r1_interval), state, grads), value
 

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxsr import images, plots, priors, weights
+from jaxsr.metrics import networks
 from jaxsr.metrics.features import load_features
 from jaxsr.metrics.frechet import frechet_distance
 from jaxsr.nets import stylegan2
@@ -64,11 +65,11 @@ def fit(
     before = about.get("images", 0)
     task = loop.Task(
         state=gan.begin(jax.random.key(run.seed), net, config, warm=warm),
-        make_step=lambda axis: _without_given(gan.make_step(net, config, axis=axis)),
-        given=(),
+        make_step=lambda axis: _given_frozen(gan.make_step(net, config, axis=axis)),
+        given=networks.load("efficientnet_lite0") if config.features_weight else (),
         batch=config.batch,
         settings={"net": dataclasses.asdict(net), "config": loop.fixed(config), "warm": warm and weights.digest(warm)},
-        defaults={"config": loop.fixed(gan.Config())},
+        defaults={"config": loop.fixed(gan.Config()), "net": dataclasses.asdict(stylegan2.Config())},
         finite=lambda state: (state.params, state.ema),
         publish=lambda state, row: _publish(net, run, state, photos, Path(folder), about | {"images": before + int(row["images"])}, row),
         columns=COLUMNS,
@@ -78,8 +79,8 @@ def fit(
     return Path(folder) / "prior"
 
 
-def _without_given(step: Callable) -> Callable:
-    return lambda state, given, photos: step(state, photos)
+def _given_frozen(step: Callable) -> Callable:
+    return lambda state, frozen, photos: step(state, photos, frozen)
 
 
 def _told(row: loop.Row) -> str:
@@ -92,6 +93,7 @@ def _told(row: loop.Row) -> str:
 def _publish(net: stylegan2.Config, run: Run, state: gan.State, photos: np.ndarray, folder: Path, about: dict, row: loop.Row) -> loop.Row:
     """Writes the prior and a grid of its samples; returns the row with its Frechet distance."""
     params = jax.device_get(state.params | state.ema)
+    params["discriminator"] = {name: layer for name, layer in params["discriminator"].items() if name != "heads"}
     params["statistics"] = _statistics(net)(params)
     config = {"architecture": "stylegan2", "net": dataclasses.asdict(net) | {"dtype": "float32"}, **about}
     weights.save(folder / "prior", params, config)
@@ -133,3 +135,14 @@ def _feature_vectors() -> Callable[[np.ndarray], jax.Array]:
 
 def _features(stack: np.ndarray) -> np.ndarray:
     return np.concatenate([np.asarray(_feature_vectors()(stack[i : i + 64])) for i in range(0, len(stack), 64)])
+
+
+def typical(photos: np.ndarray, share: float) -> np.ndarray:
+    """The `share` of photos [n, r, r, 3] that lie where photos are dense (instance selection, arXiv:2007.15255): by the likelihood of
+    their features under one Gaussian."""
+    features = _features(photos / np.float32(255)).astype(np.float64)
+    centred = features - features.mean(0)
+    values, axes = np.linalg.eigh(centred.T @ centred / len(centred))
+    kept = values > 1e-6 * values[-1]
+    distance = np.square(centred @ axes[:, kept] / np.sqrt(values[kept])).sum(1)
+    return photos[np.sort(np.argsort(distance)[: round(share * len(photos))])]

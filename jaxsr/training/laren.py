@@ -20,6 +20,7 @@ from jaxsr.learned import Model
 from jaxsr.methods._perceptual import deep_l2
 from jaxsr.operators import Operator
 from jaxsr.priors import Prior
+from jaxsr.training import members
 from jaxsr.training.ema import averaged
 from jaxsr.types import Images, Params, PRNGKey
 
@@ -146,8 +147,7 @@ def make_step(bound: Bound, config: Config, axis: str | None = None) -> Callable
         axis: the mapped axis that splits a batch of config.batch photos into n a member; None: n is config.batch. Gradients are averaged.
     """
 
-    def mean(tree: Any) -> Any:
-        return tree if axis is None else jax.lax.pmean(tree, axis)
+    mean = functools.partial(members.mean, axis=axis)
 
     def step(state: State, given: Params, photos: jax.Array) -> tuple[State, dict]:
         key = jax.random.fold_in(state.key, state.step)
