@@ -1,5 +1,6 @@
 """training/gan: each term against its definition, and the loop's promise to resume exactly."""
 
+import dataclasses
 import functools
 import math
 
@@ -51,6 +52,15 @@ def test_r1_is_the_squared_gradient_at_the_photos():
     expected = np.sum(grad**2, (1, 2, 3)).mean()
     penalty = jax.jit(functools.partial(gan.r1_penalty, jax.random.key(0), TINY, CONFIG))
     np.testing.assert_allclose(penalty(randomised(TINY)["discriminator"], jnp.float32(batch), jnp.float32(0)), expected, rtol=1e-3)
+
+
+def test_r1_is_taken_at_what_the_discriminator_sees():
+    """Taken at the photo itself it would hold down just the detail that `emphasis` brings out."""
+    params, batch = randomised(TINY)["discriminator"], jax.random.normal(jax.random.key(2), (4, 4, 4, 3))
+    sharp = dataclasses.replace(TINY, emphasis=3.0)
+    penalty = functools.partial(gan.r1_penalty, jax.random.key(0), config=CONFIG, params=params, p=jnp.float32(0))
+    expected = penalty(net=TINY, photos=stylegan2.emphasised(batch, 3.0))
+    np.testing.assert_allclose(penalty(net=sharp, photos=batch), expected, rtol=1e-5)
 
 
 @pytest.mark.parametrize("count", [2, 4, 6, 8])

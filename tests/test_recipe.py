@@ -111,3 +111,23 @@ def test_an_unknown_prior_to_start_from_is_told_before_anything_is_made(run, tmp
         run(FROM="pbc46")
     assert failed.value.stderr.startswith("FROM=pbc46: unknown prior 'pbc46': did you mean 'pbc64'?")
     assert not (tmp_path / "a run").exists()
+
+
+def test_candidates_differ_in_their_own_flags_alone(tmp_path):
+    """One that starts from another prior, or sees another number of images, is compared with nothing. All are judged beside the start."""
+    recipes, calls = tmp_path / "experiments" / "recipes", tmp_path / "calls"
+    shutil.copytree(RECIPE.parent, recipes)
+    (recipes.parent / "train_gan.py").write_text(TRAIN)
+    for name in ("plot_curves", "judge_prior"):
+        (recipes.parent / f"{name}.py").write_text(f"import sys; open({str(tmp_path / name)!r}, 'w').write(' '.join(sys.argv[1:]))")
+    start = priors.prior_folder("pbc64")
+    given = ["bash", str(recipes / "candidates.sh"), "photos.tar", "val.tar", str(start), str(tmp_path / "out")]
+    env = os.environ | {"CALLS": str(calls), "SEEDS": "0 1", "PYTHON": sys.executable}
+    subprocess.run([*given, "recipe", "batch8"], env=env, capture_output=True, check=True)
+    runs = [json.loads(line) for line in calls.read_text().splitlines()]
+    assert [Path(run.pop("out")).name for run in runs] == ["recipe-0", "recipe-1", "batch8-0", "batch8-1"]
+    assert {run.pop("batch") for run in runs[:2]} == {"16"} and {run.pop("batch") for run in runs[2:]} == {"8"}
+    assert [run.pop("seed") for run in runs] == ["0", "1", "0", "1"] and runs == [runs[0]] * 4 and runs[0]["warm"] == str(start)
+    judged = (tmp_path / "judge_prior").read_text()
+    assert judged.count("--prior=") == 1 + len(runs) and f"--prior={start}" in judged and "batch8-1/prior" in judged
+    assert (tmp_path / "plot_curves").read_text().count("--run=") == len(runs)

@@ -1,32 +1,48 @@
 #!/usr/bin/env bash
 # Compares settings of pbc64.sh: each goes on from one prior for as many images, and all are judged beside each other.
 #
-#   bash experiments/recipes/candidates.sh DATA VALIDATION PRIOR OUT
+#   bash experiments/recipes/candidates.sh DATA VALIDATION PRIOR OUT [NAME...]      NAME: candidates of those below; default: all
 #
-# IMAGES (12000), SEEDS ("0", or "0 1") and PYTHON may be set in the environment. DATA and VALIDATION: folders or .tars of photos. PRIOR: what all start from. OUT gets a folder for each candidate and seed, with curve.csv
-# (over images and seconds), and judged/table.md, PRIOR's row among it. Killed at any time it goes on with the same command. Seconds count the
-# machine's other work too, so nothing else should run.
+# DATA and VALIDATION: folders or .tars of photos. PRIOR: what all start from. In the environment: IMAGES (12000), SEEDS ("0", or "0 1"),
+# FEATURES, a second network to judge in (judge_prior.py), and PYTHON. OUT gets a folder for each candidate and seed, NAME-SEED, with
+# curve.csv; curves.png, Frechet distances over images and over minutes; judged/table.md, PRIOR's row among it. Killed at any time it goes
+# on with the same command. Minutes count the machine's other work too, so nothing else should run.
 set -euo pipefail
-if [[ $# != 4 ]]; then sed -n '2,8s/^# \{0,1\}//p' "$0"; exit 2; fi
+if [[ $# -lt 4 ]]; then sed -n '2,9s/^# \{0,1\}//p' "$0"; exit 2; fi
 data=$1 validation=$2 prior=$3 out=$4 python=${PYTHON:-python}
+shift 4
+wanted=" $* "
 experiments=$(cd "$(dirname "$0")/.." && pwd)
 . "$experiments/recipes/settings.sh"
-judged=("--prior=$prior")
+judged=("--prior=$prior") runs=()
 
-# candidate NAME FLAG...
+# candidate NAME FLAG...: trains and judges, if it is wanted.
 candidate() {
   local name=$1 seed run
   shift
+  if [[ $wanted != "  " && $wanted != *" $name "* ]]; then return; fi
   for seed in ${SEEDS:-0}; do
     run=$out/$name-$seed
     echo "candidate $run"
     "$python" "$experiments/train_gan.py" "--data=$data" "--out=$run" "--warm=$prior" --resolution=64 "--channels=$large" "--seed=$seed" \
-      "--total_images=${IMAGES:-12000}" "--tick_images=6000" --ema_images=2000 --ema_rampup=1 "${common[@]}" "${about[@]}" "$@"
-    judged+=("--prior=$run/prior")
+      "--total_images=${IMAGES:-12000}" --tick_images=3000 --ema_images=2000 --ema_rampup=1 --batch=16 --learning_rate=0.002 \
+      --r1_gamma=0.03 "${common[@]}" "${about[@]}" "$@"
+    judged+=("--prior=$run/prior") runs+=("--run=$run")
   done
+  "$python" "$experiments/plot_curves.py" "--out=$out/curves.png" "${runs[@]}"
+  "$python" "$experiments/judge_prior.py" "--data=$validation" --num=1000 --invert=32 "--out=$out/judged" "${judged[@]}" \
+    ${FEATURES:+"--features=$FEATURES"}
 }
 
-candidate batch32 --batch=32 --r1_gamma=0.03
-candidate batch16 --batch=16 --r1_gamma=0.03
-candidate batch8 --batch=8 --r1_gamma=0.03
-"$python" "$experiments/judge_prior.py" "--data=$validation" --num=1000 --invert=32 "--out=$out/judged" "${judged[@]}"
+candidate recipe
+candidate no_emphasis --emphasis=0
+candidate reuse --noredraw
+candidate batch8 --batch=8
+candidate batch32 --batch=32
+candidate relativistic --loss=relativistic
+candidate select --select=0.8
+candidate lecam --lecam_weight=0.01
+candidate features --features_weight=0.02
+candidate encoder --encoder_weight=1
+candidate slow --learning_rate=0.001
+candidate noise --noise_bound=0.01 --noise_layers=2

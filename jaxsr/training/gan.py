@@ -14,7 +14,7 @@ from jax.nn import softplus
 
 from jaxsr.nets import style_based, stylegan2
 from jaxsr.nets.progressive import group_size
-from jaxsr.training import guidance, members
+from jaxsr.training import encoder, guidance, members
 from jaxsr.training.augment import adapt, augment
 from jaxsr.training.ema import averaged
 from jaxsr.training.warm import transfer
@@ -37,6 +37,7 @@ RANGES = {
     "noise_layers": (0, MOST),
     "lecam_weight": (0, MOST),
     "features_weight": (0, MOST),
+    "encoder_weight": (0, MOST),
 }
 
 
@@ -63,6 +64,7 @@ class Config:
     redraw: whether the discriminator's step draws pictures of its own; else it sees those of the generator's step.
     lecam_weight: of the pull of each kind's logits to the running mean of the other's (LeCam, arXiv:2104.03310), 0 for none.
     features_weight: of each head on frozen features that helps the discriminator (arXiv:2112.09130), 0 for none.
+    encoder_weight: of the mean absolute difference of photos and what an encoder trained along makes of them, 0 for none.
     """
 
     batch: int = 32
@@ -84,6 +86,7 @@ class Config:
     redraw: bool = True
     lecam_weight: float = 0.0
     features_weight: float = 0.0
+    encoder_weight: float = 0.0
 
     def __post_init__(self):
         if self.augment not in ("ada", "none"):
@@ -113,7 +116,7 @@ class State(NamedTuple):
 
 
 def _generator(params: Params) -> Params:
-    return {"mapping": params["mapping"], "synthesis": params["synthesis"]}
+    return {name: params[name] for name in ("mapping", "synthesis", "encoder") if name in params}
 
 
 def _optimizer(config: Config, interval: int) -> optax.GradientTransformation:
@@ -132,6 +135,8 @@ def begin(key: PRNGKey, net: stylegan2.Config, config: Config, *, warm: Params |
     if warm is not None:
         params = transfer(params, warm)
     params = params | bound_noise(net, config, _generator(params))
+    if config.encoder_weight:
+        params["encoder"] = encoder.begin(net, jax.tree.map(jnp.copy, params["discriminator"]))
     if config.features_weight:
         params["discriminator"] = params["discriminator"] | {"heads": guidance.init(key_init)}
     optimizer = _optimizer(config, 0)
@@ -226,6 +231,9 @@ def generator_loss(
     loss = softplus(real - fake).mean()
     if config.features_weight:
         loss += config.features_weight * softplus(-guidance.logits(key_augment, frozen, discriminator["heads"], fakes)).mean(0).sum()
+    if config.encoder_weight:
+        made = _synthesize(net, generator["synthesis"], encoder.encode(net, generator["encoder"], photos), key_fake)
+        loss += config.encoder_weight * jnp.abs(made - photos).mean()
     return loss, fakes
 
 

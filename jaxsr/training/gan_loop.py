@@ -93,6 +93,7 @@ def _told(row: loop.Row) -> str:
 def _publish(net: stylegan2.Config, run: Run, state: gan.State, photos: np.ndarray, folder: Path, about: dict, row: loop.Row) -> loop.Row:
     """Writes the prior and a grid of its samples; returns the row with its Frechet distance."""
     params = jax.device_get(state.params | state.ema)
+    params.pop("encoder", None)
     params["discriminator"] = {name: layer for name, layer in params["discriminator"].items() if name != "heads"}
     params["statistics"] = _statistics(net)(params)
     config = {"architecture": "stylegan2", "net": dataclasses.asdict(net) | {"dtype": "float32"}, **about}

@@ -1,0 +1,74 @@
+"""Plots the Frechet distance of training runs beside each other, over images and over minutes. Needs matplotlib.
+
+    python experiments/plot_curves.py --run=runs/a --run=runs/b --out=curves.png
+
+A run is a folder with the curve.csv of train_gan.py. Its line ends where the run stands; a new plot replaces the old one.
+"""
+
+import dataclasses
+import io
+from importlib.util import find_spec
+from pathlib import Path
+
+import flags
+
+from jaxsr import report
+from jaxsr.training import loop
+
+PANELS = (("images", "images of the run", 1.0), ("seconds", "minutes", 60.0))
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What to plot.
+
+    Attributes:
+        run: A folder of train_gan.py; may be repeated.
+        out: The picture, a PNG.
+    """
+
+    run: tuple[str, ...] = ()
+    out: str = "curves.png"
+
+
+def read(folder: Path) -> dict[str, list[float]]:
+    """The columns of a run's curve, as numbers. Raises ValueError where it has none, or no Frechet distances."""
+    rows = loop.curve(folder)
+    needed = ("frechet", *(name for name, _, _ in PANELS))
+    if not rows or not all(row.get(name) for row in rows for name in needed):
+        raise ValueError(f"--run={folder}: expected a folder with a curve.csv of train_gan.py and rows in it, got none")
+    return {name: [float(row[name]) for row in rows] for name in needed}
+
+
+def main(settings: Settings) -> None:
+    if not settings.run:
+        raise ValueError("--run is missing: expected one or more folders of train_gan.py")
+    if not find_spec("matplotlib"):
+        raise ValueError("plots need matplotlib: pip install matplotlib")
+    found = {Path(run).name: read(Path(run)) for run in settings.run}
+    report.write_bytes(settings.out, _png(found))
+    print(settings.out)
+
+
+def _png(found: dict[str, dict[str, list[float]]]) -> bytes:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(11, 4.2), layout="constrained")
+    FigureCanvasAgg(figure)
+    panels = figure.subplots(1, len(PANELS), sharey=True)
+    for axes, (column, label, unit) in zip(panels, PANELS, strict=True):
+        for name, curve in found.items():
+            axes.plot([x / unit for x in curve[column]], curve["frechet"], "o-", markersize=3, label=name)
+        axes.set_xlabel(label)
+        axes.grid(alpha=0.3)
+    panels[0].set_ylabel("Frechet distance (bundled features)")
+    panels[-1].legend(fontsize=8)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, dpi=110, format="png")
+    return buffer.getvalue()
+
+
+if __name__ == "__main__":
+    read_settings = flags.define(Settings())
+    flags.run(lambda: main(read_settings()))

@@ -1,0 +1,89 @@
+"""training/gan: what may take the place of the non-saturating losses, or stand beside them, each against its definition in float64."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from test_gan import NET, TINY, photos, randomised
+
+from jaxsr.nets import stylegan2
+from jaxsr.training import encoder, gan, gan_loop
+
+PLAIN = gan.Config(batch=4, augment="none", path_weight=0.0, r1_gamma=0.0)
+REAL = jnp.float32(photos(TINY)) / 127.5 - 1
+
+
+def started(config):
+    return gan.begin(jax.random.key(0), TINY, config)._replace(params=randomised(TINY), step=jnp.int32(1), logits=jnp.array([0.7, -0.4]))
+
+
+def judged(images):
+    """Logits in float64 of images that the start's discriminator sees."""
+    return np.asarray(stylegan2.discriminator(TINY, randomised(TINY)["discriminator"], images)[0], np.float64)
+
+
+def losses(config):
+    """Of the generator and the discriminator at the start, with the pictures that either saw."""
+    state, key = started(config), jax.random.key(5)
+    generator = gan._generator(state.params)
+    of_generator, fakes = gan.generator_loss(key, TINY, config, state, generator, REAL)
+    of_discriminator, _ = gan.discriminator_loss(key, TINY, config, state, state.params["discriminator"], REAL, fakes)
+    return float(of_generator), float(of_discriminator), judged(fakes), judged(REAL)
+
+
+def softplus(x):
+    return np.logaddexp(0, x)
+
+
+def test_the_relativistic_losses_compare_pairs():
+    """R3GAN's (arXiv:2501.05441): breaks when a sign is turned or means are compared in the place of pairs."""
+    generator, discriminator, fake, real = losses(dataclasses.replace(PLAIN, loss="relativistic"))
+    np.testing.assert_allclose(generator, softplus(real - fake).mean(), rtol=1e-5)
+    np.testing.assert_allclose(discriminator, softplus(fake - real).mean(), rtol=1e-5)
+
+
+def test_lecam_pulls_each_logit_to_the_other_kinds_mean():
+    """LeCam's (arXiv:2104.03310): with the means changed over it would do nothing."""
+    _, without, fake, real = losses(PLAIN)
+    _, held, _, _ = losses(dataclasses.replace(PLAIN, lecam_weight=0.5))
+    np.testing.assert_allclose(held - without, 0.5 * (((real + 0.4) ** 2).mean() + ((fake - 0.7) ** 2).mean()), rtol=1e-4)
+
+
+@pytest.mark.parametrize("redraw", [True, False])
+def test_the_discriminator_sees_the_generators_pictures_unless_it_redraws(redraw):
+    config = dataclasses.replace(PLAIN, redraw=redraw)
+    state = started(config)
+    after, log = jax.jit(gan.make_step(TINY, config))(state, photos(TINY))
+    keys = jax.random.split(jax.random.fold_in(state.key, 1), 4)
+    own = gan._fakes(jax.random.split(keys[2], 3)[0], TINY, config, after.params)
+    shared = gan._fakes(jax.random.split(keys[0])[0], TINY, config, state.params)
+    expected = [softplus(judged(x)).mean() + softplus(-judged(REAL)).mean() for x in (own, shared)]
+    np.testing.assert_allclose(log["loss_discriminator"], expected[not redraw], rtol=1e-5)
+    assert abs(expected[0] - expected[1]) > 1e-3
+
+
+def test_instance_selection_leaves_out_the_photos_far_from_the_others():
+    """Instance selection (arXiv:2007.15255): noise among flat colours must go first, and the order of the rest stay."""
+    rng = np.random.default_rng(0)
+    flat = np.broadcast_to(rng.integers(120, 140, (60, 1, 1, 3)), (60, 32, 32, 3)).astype(np.uint8)
+    odd = rng.integers(0, 256, (3, 32, 32, 3)).astype(np.uint8)
+    kept = gan_loop.typical(np.concatenate([flat[:30], odd, flat[30:]]), 60 / 63)
+    np.testing.assert_array_equal(kept, flat)
+
+
+def test_the_encoder_is_trained_to_bring_photos_back():
+    """An encoder that only ever sees its start, one code for all, must end nearer to the photos (VAE/GAN, arXiv:1512.09300)."""
+    config = dataclasses.replace(PLAIN, encoder_weight=10.0)
+    state, step = gan.begin(jax.random.key(0), NET, config), jax.jit(gan.make_step(NET, config))
+
+    real = jnp.float32(photos(NET)) / 127.5 - 1
+
+    def missed(state):
+        codes = encoder.encode(NET, state.params["encoder"], real)
+        return float(jnp.abs(gan._synthesize(NET, state.params["synthesis"], codes, jax.random.key(1)) - real).mean())
+
+    for _ in range(200):
+        state, _ = step(state, photos(NET))
+    assert missed(state) < 0.48  # one code for all is 0.5 off noise, at best
