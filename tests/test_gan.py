@@ -209,6 +209,15 @@ def test_a_narrower_prior_goes_on_in_a_wider_network():
     assert (np.abs(grads["synthesis"]["b8"]["conv1"]["kernel"][:, :, 3:, :3]) > 0).all()
 
 
+def test_a_prior_of_half_the_side_and_fewer_channels_draws_the_same_below_the_new_blocks():
+    """The recipe's 32 px stage would be thrown away where the 64 px one is wider too."""
+    half = dataclasses.replace(TINY, channels=(3,))
+    narrow, wide = randomised(half), gan.begin(jax.random.key(0), WIDE, CONFIG, warm=randomised(half)).params
+    w_plus, noise = jax.random.normal(jax.random.key(3), (WIDE.num_layers, WIDE.w_dim)), style_based.random_noise(jax.random.key(4), WIDE)
+    before, after = (stylegan2.synthesis(n, p["synthesis"], w_plus, noise, stop=1)[1] for n, p in ((half, narrow), (WIDE, wide)))
+    np.testing.assert_allclose(after, before, atol=1e-5)
+
+
 def test_a_widened_discriminator_reads_the_same_statistic():
     """Its last map's statistic would be taken for a channel, and the first steps would be of a discriminator that knows nothing."""
     flat = jnp.broadcast_to(jax.random.normal(jax.random.key(5), (1, 8, 8, 3)), (4, 8, 8, 3))  # equal pictures have no statistic
@@ -245,6 +254,12 @@ def test_noise_stays_within_its_bounds(settings, sizes):
         strengths = [layers[block][conv]["noise_strength"] for block, conv in (("b4", "conv1"), ("b8", "conv0"), ("b8", "conv1"))]
         least, most = (np.array([size + move if size else 0 for size in sizes]) for move in (-step, 0 if config.noise_bound else step))
         assert (np.abs(strengths) >= least - 1e-7).all() and (np.abs(strengths) <= most + 1e-7).all()
+
+
+def test_more_layers_of_noise_than_there_are_is_refused():
+    """A typo would let noise into every layer."""
+    with pytest.raises(ValueError, match="noise_layers must be at most 3, all of this network's, got 4"):
+        gan.begin(jax.random.key(0), NET, gan.Config(noise_layers=4))
 
 
 RUN = gan_loop.Run(total_images=24, tick_images=8, frechet_samples=0, symmetry="dihedral")

@@ -16,7 +16,8 @@ REAL = jnp.float32(photos(TINY)) / 127.5 - 1
 
 
 def started(config):
-    return gan.begin(jax.random.key(0), TINY, config)._replace(params=randomised(TINY), step=jnp.int32(1), logits=jnp.array([0.7, -0.4]))
+    state = gan.begin(jax.random.key(0), TINY, config)._replace(params=randomised(TINY), step=jnp.int32(1))
+    return state._replace(logits=jnp.array([0.7, -0.4])) if config.lecam_weight else state
 
 
 def judged(images):

@@ -84,7 +84,7 @@ def test_killed_it_goes_on_in_the_same_stage(run):
 def test_a_changed_recipe_goes_on_from_the_newest_weights(run):
     """It must not start anew, nor go on in a folder that holds a run with other settings, which train_gan.py refuses."""
     (killed,) = run(KILLED_AFTER="1000")
-    changed, _ = run(edits=[("--r1_gamma=0.03", "--r1_gamma=0.03 --beta2=0.9")])
+    changed, _ = run(edits=[("--r1_gamma=0.1", "--r1_gamma=0.1 --beta2=0.9")])
     assert changed["out"] != killed["out"] and changed["beta2"] == "0.9"
     assert images(changed["warm"]) == images(killed["warm"]) + 1000
     assert int(changed["total_images"]) == int(killed["total_images"]) - 1000
@@ -93,8 +93,8 @@ def test_a_changed_recipe_goes_on_from_the_newest_weights(run):
 def test_settings_that_come_back_go_on_from_the_newest_weights_too(run):
     """Their old folder's checkpoints are older: what another stage trained since would be lost without a word."""
     run(KILLED_AFTER="1000")
-    run(edits=[("--r1_gamma=0.03", "--r1_gamma=0.03 --beta2=0.9")], KILLED_AFTER="2000")
-    back, _ = run(edits=[("--r1_gamma=0.03 --beta2=0.9", "--r1_gamma=0.03")])
+    run(edits=[("--r1_gamma=0.1", "--r1_gamma=0.1 --beta2=0.9")], KILLED_AFTER="2000")
+    back, _ = run(edits=[("--r1_gamma=0.1 --beta2=0.9", "--r1_gamma=0.1")])
     assert images(back["warm"]) == images(priors.prior_folder("pbc64")) + 3000
 
 

@@ -4,9 +4,9 @@
 #   bash experiments/recipes/candidates.sh DATA VALIDATION PRIOR OUT [NAME...]      NAME: candidates of those below; default: all
 #
 # DATA and VALIDATION: folders or .tars of photos. PRIOR: what all start from. In the environment: IMAGES (12000), SEEDS ("0", or "0 1"),
-# FEATURES, a second network to judge in (judge_prior.py), and PYTHON. OUT gets a folder for each candidate and seed, NAME-SEED, with
-# curve.csv; curves.png, Frechet distances over images and over minutes; judged/table.md, PRIOR's row among it. Killed at any time it goes
-# on with the same command. Minutes count the machine's other work too, so nothing else should run.
+# INVERT, photos to search for (64), FEATURES, a second network to judge in (judge_prior.py), and PYTHON. OUT gets a folder for each
+# candidate and seed, NAME-SEED, with curve.csv; curves.png, Frechet distances over images and over minutes; judged/table.md, PRIOR's row
+# among it. Killed at any time it goes on with the same command. Minutes count the machine's other work too, so nothing else should run.
 set -euo pipefail
 if [[ $# -lt 4 ]]; then sed -n '2,9s/^# \{0,1\}//p' "$0"; exit 2; fi
 data=$1 validation=$2 prior=$3 out=$4 python=${PYTHON:-python}
@@ -26,16 +26,15 @@ candidate() {
     echo "candidate $run"
     "$python" "$experiments/train_gan.py" "--data=$data" "--out=$run" "--warm=$prior" --resolution=64 "--channels=$large" "--seed=$seed" \
       "--total_images=${IMAGES:-12000}" --tick_images=3000 --ema_images=2000 --ema_rampup=1 --batch=16 --learning_rate=0.002 \
-      --r1_gamma=0.03 "${common[@]}" "${about[@]}" "$@"
+      --r1_gamma=0.1 "${common[@]}" "${about[@]}" "$@"
     judged+=("--prior=$run/prior") runs+=("--run=$run")
   done
   "$python" "$experiments/plot_curves.py" "--out=$out/curves.png" "${runs[@]}"
-  "$python" "$experiments/judge_prior.py" "--data=$validation" --num=1000 --invert=32 "--out=$out/judged" "${judged[@]}" \
+  "$python" "$experiments/judge_prior.py" "--data=$validation" --num=1000 "--invert=${INVERT:-64}" "--out=$out/judged" "${judged[@]}" \
     ${FEATURES:+"--features=$FEATURES"}
 }
 
 candidate recipe
-candidate no_emphasis --emphasis=0
 candidate reuse --noredraw
 candidate batch8 --batch=8
 candidate batch32 --batch=32
@@ -45,4 +44,9 @@ candidate lecam --lecam_weight=0.01
 candidate features --features_weight=0.02
 candidate encoder --encoder_weight=1
 candidate slow --learning_rate=0.001
-candidate noise --noise_bound=0.01 --noise_layers=2
+candidate noise --noise_bound=0.003 --noise_layers=2
+candidate ada --augment=ada --ada_images=20000
+candidate no_emphasis --emphasis=0
+candidate loose --r1_gamma=0.03
+candidate loose_emphasis2 --r1_gamma=0.03 --emphasis=2
+candidate loose_noise --r1_gamma=0.03 --noise_bound=0.01 --noise_layers=2

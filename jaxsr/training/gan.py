@@ -17,92 +17,16 @@ from jaxsr.nets.progressive import group_size
 from jaxsr.training import encoder, guidance, members
 from jaxsr.training.augment import adapt, augment
 from jaxsr.training.ema import averaged
+from jaxsr.training.gan_config import Config
 from jaxsr.training.warm import transfer
 from jaxsr.types import Params, PRNGKey
 
-MOST = 1e38  # that float32 holds
-RANGES = {
-    "learning_rate": (0, MOST),
-    "beta2": (0, 1),
-    "r1_gamma": (0, MOST),
-    "r1_interval": (1, MOST),
-    "path_weight": (0, MOST),
-    "path_interval": (1, MOST),
-    "style_mixing": (0, 1),
-    "ada_target": (-1, 1),
-    "ada_images": (1, MOST),
-    "ema_images": (0, MOST),
-    "ema_rampup": (0, MOST),
-    "noise_bound": (0, MOST),
-    "noise_layers": (0, MOST),
-    "lecam_weight": (0, MOST),
-    "features_weight": (0, MOST),
-    "encoder_weight": (0, MOST),
-}
-
-
-@dataclasses.dataclass(frozen=True)
-class Config:
-    """How to train. Weights and intervals are StyleGAN2's.
-
-    batch: photos a step; split over the devices.
-    learning_rate: of both Adams.
-    beta2: of both Adams; beta1 is 0.
-    r1_gamma: weight of R1, the penalty on the discriminator's gradient at photos, 0 for none. Default: 2e-4 resolution^2 / batch.
-    r1_interval: steps from one R1 to the next.
-    path_weight: weight of the path length regularisation, 0 for none.
-    path_interval: steps from one path length regularisation to the next.
-    style_mixing: share of the generated images whose styles change from one w to another at a random layer.
-    ema_images: half-life of the generator's moving average, in images, at most `ema_rampup` of what was seen.
-    ema_rampup: share of the images seen, beyond which the average's half-life does not go.
-    augment: "ada" (probability adapted to keep the discriminator's sign on reals at `ada_target`) or "none".
-    ada_target: mean sign of the discriminator's logits of photos that the probability of augmentation is steered to.
-    ada_images: images in which the probability of augmentation can go from 0 to 1.
-    noise_bound: largest size of a noise input's strength; 0 holds them all at zero, so that w has to draw the texture. Default: any.
-    noise_layers: how many of the finest layers have a noise input; the others' strengths are held at zero. Default: all.
-    loss: "logistic", StyleGAN2's, or "relativistic", of pairs of a photo and a picture, with R1 at both (R3GAN, arXiv:2501.05441).
-    redraw: whether the discriminator's step draws pictures of its own; else it sees those of the generator's step.
-    lecam_weight: of the pull of each kind's logits to the running mean of the other's (LeCam, arXiv:2104.03310), 0 for none.
-    features_weight: of each head on frozen features that helps the discriminator (arXiv:2112.09130), 0 for none.
-    encoder_weight: of the mean absolute difference of photos and what an encoder trained along makes of them, 0 for none.
-    """
-
-    batch: int = 32
-    learning_rate: float = 2e-3
-    beta2: float = 0.99
-    r1_gamma: float | None = None
-    r1_interval: int = 16
-    path_weight: float = 2.0
-    path_interval: int = 4
-    style_mixing: float = 0.9
-    ema_images: float = 10_000
-    ema_rampup: float = 0.05
-    augment: str = "ada"
-    ada_target: float = 0.6
-    ada_images: float = 500_000
-    noise_bound: float | None = None
-    noise_layers: int | None = None
-    loss: str = "logistic"
-    redraw: bool = True
-    lecam_weight: float = 0.0
-    features_weight: float = 0.0
-    encoder_weight: float = 0.0
-
-    def __post_init__(self):
-        if self.augment not in ("ada", "none"):
-            raise ValueError(f'augment must be "ada" or "none", got {self.augment!r}')
-        if self.loss not in ("logistic", "relativistic"):
-            raise ValueError(f'loss must be "logistic" or "relativistic", got {self.loss!r}')
-        if self.batch < 2:
-            raise ValueError(f"batch must be at least 2, got {self.batch}")
-        for name, (least, most) in RANGES.items():
-            value = getattr(self, name)
-            if value is not None and not least <= value <= most:
-                raise ValueError(f"{name} must be from {least} to {most:g}, got {value}")
-
 
 class State(NamedTuple):
-    """All that training carries from step to step; saved whole, so that a resumed run continues as if never stopped."""
+    """All that training carries from step to step; saved whole, so that a resumed run continues as if never stopped.
+
+    logits: running means of the logits of photos and of pictures; None without `lecam_weight`.
+    """
 
     step: jax.Array
     key: jax.Array
@@ -112,7 +36,7 @@ class State(NamedTuple):
     discriminator_opt: optax.OptState
     path_mean: jax.Array
     ada_p: jax.Array
-    logits: jax.Array
+    logits: jax.Array | None
 
 
 def _generator(params: Params) -> Params:
@@ -129,7 +53,12 @@ def begin(key: PRNGKey, net: stylegan2.Config, config: Config, *, warm: Params |
     """Fresh state, or one that starts from `warm`, the params of another prior (`warm.transfer`).
 
     A prior of half the resolution is such a start: its blocks fit, and only the new finest ones are fresh. So is a narrower one.
+
+    Raises:
+        ValueError: `warm` does not fit; `noise_layers` are more than the network has.
     """
+    if (config.noise_layers or 0) > len(net.noise_shapes):
+        raise ValueError(f"noise_layers must be at most {len(net.noise_shapes)}, all of this network's, got {config.noise_layers}")
     key_init, key = jax.random.split(key)
     params = jax.jit(stylegan2.init, static_argnums=1)(key_init, net)
     if warm is not None:
@@ -143,7 +72,16 @@ def begin(key: PRNGKey, net: stylegan2.Config, config: Config, *, warm: Params |
     opt = optimizer.init(_generator(params)), optimizer.init(params["discriminator"])
     # EMA starts as a copy: donated buffers of a jitted step must not alias.
     ema = jax.tree.map(jnp.copy, _generator(params))
-    return State(jnp.int32(0), key, params, ema, *opt, path_mean=jnp.float32(0), ada_p=jnp.float32(0), logits=jnp.zeros(2))
+    return State(
+        jnp.int32(0),
+        key,
+        params,
+        ema,
+        *opt,
+        path_mean=jnp.float32(0),
+        ada_p=jnp.float32(0),
+        logits=jnp.zeros(2) if config.lecam_weight else None,
+    )
 
 
 def bound_noise(net: stylegan2.Config, config: Config, generator: Params) -> Params:
@@ -253,7 +191,7 @@ def discriminator_loss(
     fakes, photos = (_augmented(key, x, state.ada_p, config) for key, x in ((key_augment, fakes), (key_real, photos)))
     fake, real = _judge_both(net, discriminator, fakes, photos)
     loss = softplus(fake - real).mean() if config.loss == "relativistic" else softplus(fake).mean() + softplus(-real).mean()
-    if config.lecam_weight:
+    if state.logits is not None:
         loss += config.lecam_weight * (((real - state.logits[1]) ** 2).mean() + ((fake - state.logits[0]) ** 2).mean())
     if config.features_weight:
         helped = [guidance.logits(key, frozen, discriminator["heads"], x) for x in (fakes, photos)]
@@ -361,7 +299,8 @@ def _discriminator_step(
     loss = jax.value_and_grad(lambda d: discriminator_loss(key, net, config, state, d, photos, fakes, frozen), has_aux=True)
     (value, (sign_real, logits)), grads = share.mean(loss(state.params["discriminator"]))
     interval = 0 if config.r1_gamma == 0 else config.r1_interval
-    state = state._replace(logits=state.logits + 0.01 * (logits - state.logits))
+    if state.logits is not None:
+        state = state._replace(logits=state.logits + 0.01 * (logits - state.logits))
     return _update_discriminator(_optimizer(config, interval), state, grads), value, sign_real
 
 
