@@ -2,7 +2,7 @@
 
     python experiments/train_gan.py --data=PHOTOS --resolution=64 --out=runs/mine
 
-On 2 CPU cores a 64 px prior with --channels=128,128,96,64,32 sees 30 images a second, and needs 150,000 or more. A killed run continues
+On 2 CPU cores a 64 px prior with --channels=128,128,96,64,32 sees 31 images a second, and needs 150,000 or more. A killed run continues
 with the same command. Then: python experiments/train_flow.py --prior=runs/mine/prior, and every experiment takes --prior=runs/mine/prior.
 --smoke trains for a few steps on generated pictures.
 """

@@ -131,7 +131,7 @@ def test_a_batch_split_over_devices_follows_their_mean_gradient():
     def member(index):
         key = jax.random.split(jax.random.fold_in(jax.random.fold_in(state.key, 1), index), 4)[0]
         generator = {k: state.params[k] for k in ("mapping", "synthesis")}
-        return jax.value_and_grad(lambda g: gan.generator_loss(key, TINY, CONFIG, state, g, real)[0])(generator)
+        return jax.value_and_grad(lambda g: gan.generator_loss(key, TINY, CONFIG, state, g, real))(generator)
 
     values, grads = jax.jit(jax.vmap(member))(jnp.arange(2))
     np.testing.assert_allclose(log["loss_generator"], [values.mean()] * 2, rtol=1e-5)
@@ -205,7 +205,7 @@ def test_a_narrower_prior_goes_on_in_a_wider_network():
     before, after = (stylegan2.discriminator(n, p["discriminator"], x)[1][0] for n, p in ((NET, narrow), (WIDE, state.params)))
     np.testing.assert_allclose(after[..., :4], before, atol=1e-5)
     real = jnp.float32(photos(WIDE)) / 127.5 - 1
-    grads = jax.grad(lambda g: gan.generator_loss(jax.random.key(6), WIDE, CONFIG, state, g, real)[0])(gan._generator(state.params))
+    grads = jax.grad(lambda g: gan.generator_loss(jax.random.key(6), WIDE, CONFIG, state, g, real))(gan._generator(state.params))
     assert (np.abs(grads["synthesis"]["b8"]["conv1"]["kernel"][:, :, 3:, :3]) > 0).all()
 
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Compares settings of pbc64.sh: each goes on from one prior for as many images, and all are judged beside each other.
+# Compares settings of pbc64.sh (measured so far: candidates.md): each goes on from one prior for as many images, and all are judged beside each other.
 #
 #   bash experiments/recipes/candidates.sh DATA VALIDATION PRIOR OUT [NAME...]      NAME: candidates of those below; default: all
 #
@@ -35,7 +35,6 @@ candidate() {
 }
 
 candidate recipe
-candidate reuse --noredraw
 candidate batch8 --batch=8
 candidate batch32 --batch=32
 candidate relativistic --loss=relativistic

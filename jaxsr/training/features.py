@@ -146,7 +146,9 @@ def _epoch(step: Callable, state: State, config: Config, photos: np.ndarray, lab
     order, values = data.Order(len(photos), seed=config.seed, batch=config.batch), []
     for i in indices:
         rows, rng = order.indices(i), np.random.default_rng((config.seed, i))
-        state, value = step(state, shifted(rng, symmetric(rng, photos[rows], config.symmetry)), labels[rows])
+        batch = shifted(rng, symmetric(rng, photos[rows], config.symmetry))
+        jax.block_until_ready(values[-1:])  # at most one step ahead, as in `loop.fit`
+        state, value = step(state, batch, labels[rows])
         values.append(value)
     return state, float(np.mean(jax.device_get(values)))
 

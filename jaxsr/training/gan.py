@@ -157,8 +157,8 @@ def _judge_both(net: stylegan2.Config, params: Params, fakes: jax.Array, photos:
 
 def generator_loss(
     key: PRNGKey, net: stylegan2.Config, config: Config, state: State, generator: Params, photos: jax.Array, frozen: Params | None = None
-) -> tuple[jax.Array, jax.Array]:
-    """Mean of softplus(-D(G(z))), the non-saturating loss, or of softplus(D(photo) - D(G(z))), the relativistic one; and the pictures."""
+) -> jax.Array:
+    """Mean of softplus(-D(G(z))), the non-saturating loss, or of softplus(D(photo) - D(G(z))), the relativistic one, with what helps it."""
     key_fake, key_augment = jax.random.split(key)
     discriminator = state.params["discriminator"]
     fakes = _fakes(key_fake, net, config, generator)
@@ -172,7 +172,7 @@ def generator_loss(
     if config.encoder_weight:
         made = _synthesize(net, generator["synthesis"], encoder.encode(net, generator["encoder"], photos), key_fake)
         loss += config.encoder_weight * jnp.abs(made - photos).mean()
-    return loss, fakes
+    return loss
 
 
 def discriminator_loss(
@@ -188,8 +188,8 @@ def discriminator_loss(
     """Mean of softplus(D(G(z))) + softplus(-D(photo)), or of softplus(D(G(z)) - D(photo)), with what helps it; the mean sign of the
     photos' logits, and the mean logits of photos and pictures."""
     _, key_augment, key_real = jax.random.split(key, 3)
-    fakes, photos = (_augmented(key, x, state.ada_p, config) for key, x in ((key_augment, fakes), (key_real, photos)))
-    fake, real = _judge_both(net, discriminator, fakes, photos)
+    augmented = (_augmented(key, x, state.ada_p, config) for key, x in ((key_augment, fakes), (key_real, photos)))
+    fake, real = _judge_both(net, discriminator, *augmented)
     loss = softplus(fake - real).mean() if config.loss == "relativistic" else softplus(fake).mean() + softplus(-real).mean()
     if state.logits is not None:
         loss += config.lecam_weight * (((real - state.logits[1]) ** 2).mean() + ((fake - state.logits[0]) ** 2).mean())
@@ -239,11 +239,10 @@ def make_step(net: stylegan2.Config, config: Config, *, axis: str | None = None)
         key = jax.random.fold_in(state.key, state.step)
         keys = jax.random.split(key if axis is None else jax.random.fold_in(key, jax.lax.axis_index(axis)), 4)
         photos = photos.astype(jnp.float32) / 127.5 - 1
-        state, loss_generator, fakes = _generator_step(keys[0], share, state, photos, frozen)
+        state, loss_generator = _generator_step(keys[0], share, state, photos, frozen)
         if config.path_weight:
             state = _path_step(keys[1], share, state)
-        if config.redraw:
-            fakes = _fakes(jax.random.split(keys[2], 3)[0], net, share.config, state.params)
+        fakes = _fakes(jax.random.split(keys[2], 3)[0], net, share.config, state.params)
         state, loss_discriminator, sign_real = _discriminator_step(keys[2], share, state, photos, fakes, frozen)
         state, r1 = _r1_step(keys[3], share, state, photos, fakes)
         if config.augment == "ada":
@@ -271,14 +270,11 @@ def _r1_gamma(net: stylegan2.Config, config: Config) -> float:
     return 2e-4 * net.resolution**2 / config.batch if config.r1_gamma is None else config.r1_gamma
 
 
-def _generator_step(
-    key: PRNGKey, share: _Share, state: State, photos: jax.Array, frozen: Params | None
-) -> tuple[State, jax.Array, jax.Array]:
+def _generator_step(key: PRNGKey, share: _Share, state: State, photos: jax.Array, frozen: Params | None) -> tuple[State, jax.Array]:
     net, config, _ = share
-    objective = jax.value_and_grad(lambda g: generator_loss(key, net, config, state, g, photos, frozen), has_aux=True)
-    (loss, fakes), grads = objective(_generator(state.params))
-    loss, grads = share.mean((loss, grads))
-    return _update_generator(share, config.path_interval if config.path_weight else 0, state, grads), loss, fakes
+    objective = jax.value_and_grad(lambda g: generator_loss(key, net, config, state, g, photos, frozen))
+    loss, grads = share.mean(objective(_generator(state.params)))
+    return _update_generator(share, config.path_interval if config.path_weight else 0, state, grads), loss
 
 
 def _path_step(key: PRNGKey, share: _Share, state: State) -> State:

@@ -43,7 +43,6 @@ class Config:
     noise_bound: largest size of a noise input's strength; 0 holds them all at zero, so that w has to draw the texture. Default: any.
     noise_layers: how many of the finest layers have a noise input; the others' strengths are held at zero. Default: all.
     loss: "logistic", StyleGAN2's, or "relativistic", of pairs of a photo and a picture, with R1 at both (R3GAN, arXiv:2501.05441).
-    redraw: whether the discriminator's step draws pictures of its own; else it sees those of the generator's step.
     lecam_weight: of the pull of each kind's logits to the running mean of the other's (LeCam, arXiv:2104.03310), 0 for none.
     features_weight: of each head on frozen features that helps the discriminator (arXiv:2112.09130), 0 for none.
     encoder_weight: of the mean absolute difference of photos and what an encoder trained along makes of them, 0 for none.
@@ -65,7 +64,6 @@ class Config:
     noise_bound: float | None = None
     noise_layers: int | None = None
     loss: str = "logistic"
-    redraw: bool = True
     lecam_weight: float = 0.0
     features_weight: float = 0.0
     encoder_weight: float = 0.0

@@ -112,6 +112,8 @@ def _fit(task: Task, run: Run, photos: np.ndarray, folder: Path, say: Callable[[
     logs, started = [], time.monotonic() - spent
     for i in tqdm(range(first, last), unit_scale=task.batch, unit=" images", mininterval=2, delay=2, leave=False, dynamic_ncols=True):
         batch = symmetric(np.random.default_rng((run.seed, i)), photos[order.indices(i)], run.symmetry)
+        # At most one step ahead: on a CPU those that wait for a place among 32 hold the threads that the first needs, and all stand still.
+        jax.block_until_ready(logs[-1:])
         state, log = step(state, place(batch))
         logs.append(log)
         if (i + 1) % every == 0 or i + 1 == last:
