@@ -14,7 +14,7 @@ shift 4
 wanted=" $* "
 experiments=$(cd "$(dirname "$0")/.." && pwd)
 . "$experiments/recipes/settings.sh"
-judged=("--prior=$prior") runs=()
+judged=("--prior=$prior")
 
 # candidate NAME FLAG...: trains and judges, if it is wanted.
 candidate() {
@@ -27,9 +27,11 @@ candidate() {
     "$python" "$experiments/train_gan.py" "--data=$data" "--out=$run" "--warm=$prior" --resolution=64 "--channels=$large" "--seed=$seed" \
       "--total_images=${IMAGES:-12000}" --tick_images=3000 --ema_images=2000 --ema_rampup=1 --batch=16 --learning_rate=0.002 \
       --r1_gamma=0.1 "${common[@]}" "${about[@]}" "$@"
-    judged+=("--prior=$run/prior") runs+=("--run=$run")
+    judged+=("--prior=$run/prior")
   done
-  "$python" "$experiments/plot_curves.py" "--out=$out/curves.png" "${runs[@]}"
+  local runs=("$out"/*/curve.csv)
+  runs=("${runs[@]/#/--run=}")
+  "$python" "$experiments/plot_curves.py" "--out=$out/curves.png" "${runs[@]%/curve.csv}"
   "$python" "$experiments/judge_prior.py" "--data=$validation" --num=1000 "--invert=${INVERT:-64}" "--out=$out/judged" "${judged[@]}" \
     ${FEATURES:+"--features=$FEATURES"}
 }
