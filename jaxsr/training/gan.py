@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import optax
 from jax.nn import softplus
 
-from jaxsr.nets import style_based, stylegan2
+from jaxsr.nets import efficientnet, style_based, stylegan2
 from jaxsr.nets.progressive import group_size
 from jaxsr.training import encoder, guidance, members
 from jaxsr.training.augment import adapt, augment
@@ -55,8 +55,10 @@ def begin(key: PRNGKey, net: stylegan2.Config, config: Config, *, warm: Params |
     A prior of half the resolution is such a start: its blocks fit, and only the new finest ones are fresh. So is a narrower one.
 
     Raises:
-        ValueError: `warm` does not fit; `noise_layers` are more than the network has.
+        ValueError: `warm` does not fit; `noise_layers` are more than the network has; pictures too small for `features_weight`.
     """
+    if config.features_weight and net.resolution < efficientnet.SMALLEST:
+        raise ValueError(f"features_weight needs pictures of at least {efficientnet.SMALLEST} px, got {net.resolution}")
     if (config.noise_layers or 0) > len(net.noise_shapes):
         raise ValueError(f"noise_layers must be at most {len(net.noise_shapes)}, all of this network's, got {config.noise_layers}")
     key_init, key = jax.random.split(key)
