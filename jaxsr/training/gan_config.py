@@ -1,4 +1,4 @@
-"""How a GAN is trained: StyleGAN2's weights and intervals, and what may take the place of its parts."""
+"""How a GAN is trained: StyleGAN2's weights and intervals, and what may take the place of its parts or stand beside them."""
 
 import dataclasses
 
@@ -73,6 +73,8 @@ class Config:
             raise ValueError(f'augment must be "ada" or "none", got {self.augment!r}')
         if self.loss not in ("logistic", "relativistic"):
             raise ValueError(f'loss must be "logistic" or "relativistic", got {self.loss!r}')
+        if self.loss == "relativistic" and self.augment == "ada":
+            raise ValueError('a relativistic loss needs augment "none": its logits have no zero for "ada" to steer by')
         if self.batch < 2:
             raise ValueError(f"batch must be at least 2, got {self.batch}")
         for name, (least, most) in RANGES.items():
