@@ -225,7 +225,8 @@ def one_device_a_core(*, alike: bool = True) -> None:
 
     How XLA splits sums, and so their rounding, depends on its number of threads (NPROC) and on whether there are several devices; a search
     carries that on to visible differences. So machines of up to 8 cores have 8 threads and at least 2 devices, and CPUs of one kind one
-    result. A training has as many steps as chaos needs anyway: not `alike`, it has a thread a core, which is up to a fifth faster.
+    result. A training depends on its devices anyway, as each draws its own numbers: not `alike`, it has a thread a core, and is up to
+    a fifth faster.
 
     Devices that share a training step wait for each other however busy the machine is: after 40 s XLA would end the process.
     """

@@ -37,7 +37,10 @@ def read(folder: Path) -> dict[str, list[float]]:
     needed = ("frechet", *(name for name, _, _ in PANELS))
     if not rows or not all(row.get(name) for row in rows for name in needed):
         raise ValueError(f"--run={folder}: expected a folder with a curve.csv of train_gan.py and rows in it, got none")
-    return {name: [float(row[name]) for row in rows] for name in needed}
+    try:
+        return {name: [float(row[name]) for row in rows] for name in needed}
+    except ValueError as error:
+        raise ValueError(f"--run={folder}: expected numbers in its curve.csv, got {error}") from None
 
 
 def main(settings: Settings) -> None:
@@ -45,7 +48,9 @@ def main(settings: Settings) -> None:
         raise ValueError("--run is missing: expected one or more folders of train_gan.py")
     if not find_spec("matplotlib"):
         raise ValueError("plots need matplotlib: pip install matplotlib")
-    found = {Path(run).name: read(Path(run)) for run in settings.run}
+    found = {Path(run).resolve().name: read(Path(run)) for run in settings.run}
+    if len(found) < len(settings.run):
+        raise ValueError(f"expected runs of different names, got {', '.join(settings.run)}: rename a folder")
     report.write_bytes(settings.out, _png(found))
     print(settings.out)
 

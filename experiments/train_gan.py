@@ -54,14 +54,14 @@ def main() -> None:
         photos = data.prepare(DATA.value, net.resolution, f"{OUT.value}/cache")
     if SELECT.value < 1:
         photos = gan_loop.typical(photos, SELECT.value)
-    warm, seen = _warm(WARM.value) if WARM.value else (None, 0)
+    warm, seen = _warm(WARM.value, net) if WARM.value else (None, 0)
     print(f"{len(photos):,} photos at {net.resolution} px")
     about = {"name": NAME.value, "domain": DOMAIN.value, "licence": LICENCE.value, "credit": CREDIT.value, "images": seen}
     prior = gan_loop.fit(net, config, run, photos, OUT.value, about=about, warm=warm)
     print(f"prior: {prior}")
 
 
-def _warm(source: str) -> tuple[Params, int]:
+def _warm(source: str, net: stylegan2.Config) -> tuple[Params, int]:
     """The params to start from, and the images that they were trained on, as far as it is known."""
     config = weights.read_config(priors.prior_folder(source))
     if config.get("architecture") != "stylegan2":
@@ -69,6 +69,9 @@ def _warm(source: str) -> tuple[Params, int]:
     images = config.get("images", 0)
     if not isinstance(images, int) or images < 0:
         raise ValueError(f'--warm={source}: expected a number of "images" in its config.json, got {images!r}')
+    emphasis = config["net"].get("emphasis", 0.0)
+    if emphasis != net.emphasis:
+        print(f"--warm={source}: its discriminator saw --emphasis={emphasis}, this one sees {net.emphasis} and has to learn anew")
     return priors.load_prior(source)[1], images
 
 

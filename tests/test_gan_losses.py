@@ -1,14 +1,16 @@
 """training/gan: what may take the place of the non-saturating losses, or stand beside them, each against its definition in float64."""
 
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from test_gan import NET, TINY, photos, randomised
 
-from jaxsr.nets import stylegan2
-from jaxsr.training import encoder, gan, gan_loop
+from jaxsr.nets import efficientnet, stylegan2
+from jaxsr.training import encoder, gan, gan_loop, guidance
 
 PLAIN = gan.Config(batch=4, augment="none", path_weight=0.0, r1_gamma=0.0)
 REAL = jnp.float32(photos(TINY)) / 127.5 - 1
@@ -45,6 +47,39 @@ def test_the_relativistic_losses_compare_pairs():
     np.testing.assert_allclose(discriminator, softplus(fake - real).mean(), rtol=1e-5)
 
 
+def test_the_relativistic_losses_have_r1_at_photos_and_pictures():
+    """R3GAN's second penalty: without it nothing holds the discriminator down where the generator is."""
+    config = dataclasses.replace(PLAIN, loss="relativistic", r1_gamma=0.3, r1_interval=1)
+    state = started(config)
+    after, _ = jax.jit(gan.make_step(TINY, config))(state, photos(TINY))
+    keys = jax.random.split(jax.random.fold_in(state.key, 1), 4)
+    fakes = gan._fakes(jax.random.split(keys[2], 3)[0], TINY, config, after.params)
+    between = gan._discriminator_step(keys[2], gan._Share(TINY, config, None), state, REAL, fakes, None)[0].params["discriminator"]
+
+    def penalty(params):
+        at = functools.partial(gan.r1_penalty, keys[3], TINY, config, params, p=jnp.float32(0))
+        return 0.15 * (at(REAL) + at(fakes))
+
+    # Adam's first moment is the last gradient itself, because beta1 is 0.
+    grads = jax.jit(jax.grad(penalty))(between)
+    for moment, grad in zip(jax.tree.leaves(after.discriminator_opt[0].mu), jax.tree.leaves(grads), strict=True):
+        np.testing.assert_allclose(moment, grad, rtol=1e-2, atol=1e-4 * float(np.abs(grad).max()) + 1e-7)
+
+
+def test_frozen_heads_are_two_layers_on_each_pixel_of_a_map():
+    """Written out in float64, for flat pictures, which turns and shifts leave alone."""
+    frozen, heads = efficientnet.init(jax.random.key(0)), guidance.init(jax.random.key(1))
+    flat = jnp.broadcast_to(jnp.array([-0.5, 0.3])[:, None, None, None], (2, 32, 32, 3))
+    got = jax.jit(guidance.logits)(jax.random.key(2), frozen, heads, flat)
+    for i, picture in enumerate(flat):
+        maps = efficientnet.maps(frozen, 0.5 * picture + 0.5)
+        for k, (x, deviation, head) in enumerate(zip(maps[:3], guidance.DEVIATIONS, heads, strict=True)):
+            first, second = (np.asarray(head[name], np.float64) for name in ("first", "second"))
+            y = np.asarray(x, np.float64) / deviation @ first / len(first) ** 0.5
+            y = np.where(y > 0, y, 0.2 * y) * 2**0.5
+            np.testing.assert_allclose(got[i, k], (y @ second / len(second) ** 0.5).mean(), rtol=1e-3, atol=1e-5)
+
+
 def test_lecam_pulls_each_logit_to_the_other_kinds_mean():
     """LeCam's (arXiv:2104.03310): with the means changed over it would do nothing."""
     _, without, fake, real = losses(PLAIN)
@@ -59,6 +94,12 @@ def test_instance_selection_leaves_out_the_photos_far_from_the_others():
     odd = rng.integers(0, 256, (3, 32, 32, 3)).astype(np.uint8)
     kept = gan_loop.typical(np.concatenate([flat[:30], odd, flat[30:]]), 60 / 63)
     np.testing.assert_array_equal(kept, flat)
+
+
+def test_instance_selection_of_too_few_photos_is_refused():
+    """Each is then as far as any other, and what is left out would be chance."""
+    with pytest.raises(ValueError, match="select: expected more photos than"):
+        gan_loop.typical(np.random.default_rng(0).integers(0, 256, (20, 32, 32, 3)).astype(np.uint8), 0.5)
 
 
 def test_the_encoder_is_trained_to_bring_photos_back():

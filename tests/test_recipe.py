@@ -132,3 +132,5 @@ def test_candidates_differ_in_their_own_flags_alone(tmp_path):
     judged = (tmp_path / "judge_prior").read_text()
     assert judged.count("--prior=") == 1 + len(runs) and f"--prior={start}" in judged and "batch8-1/prior" in judged
     assert (tmp_path / "plot_curves").read_text().count("--run=") == len(runs)
+    unknown = subprocess.run([*given, "recipee"], env=env, capture_output=True, text=True)
+    assert unknown.returncode == 2 and unknown.stderr.startswith("unknown candidate recipee: expected one of recipe batch8")

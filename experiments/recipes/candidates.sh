@@ -12,6 +12,10 @@ if [[ $# -lt 4 ]]; then sed -n '2,9s/^# \{0,1\}//p' "$0"; exit 2; fi
 data=$1 validation=$2 prior=$3 out=$4 python=${PYTHON:-python}
 shift 4
 wanted=" $* "
+known=$(sed -n 's/^candidate \([a-z_0-9]*\).*/\1/p' "$0")
+for name in "$@"; do
+  grep -qx -- "$name" <<<"$known" || { echo "unknown candidate $name: expected one of" $known >&2; exit 2; }
+done
 experiments=$(cd "$(dirname "$0")/.." && pwd)
 . "$experiments/recipes/settings.sh"
 judged=("--prior=$prior")

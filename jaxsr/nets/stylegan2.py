@@ -36,8 +36,8 @@ class Config(style_based.Config):
         super().__post_init__()
         if self.clamp is not None and not self.clamp > 0:
             raise ValueError(f"clamp must be above 0, got {self.clamp}")
-        if not self.emphasis >= 0:
-            raise ValueError(f"emphasis must be at least 0, got {self.emphasis}")
+        if not 0 <= self.emphasis < np.inf:
+            raise ValueError(f"emphasis must be finite and at least 0, got {self.emphasis}")
 
     @property
     def noise_shapes(self) -> tuple[tuple[int, int], ...]:
@@ -67,8 +67,8 @@ def emphasised(images: jax.Array, emphasis: float) -> jax.Array:
     1 + emphasis times as large.
 
     Photos have thousands of times less power in their finest octave than in the coarsest, and a discriminator struggles with frequencies
-    of low magnitude (arXiv:2111.02447): it lets them pass whether they are there or not. 4 makes photos of 64 px about equally strong from
-    8 cycles a picture on.
+    of low magnitude (arXiv:2111.02447): it lets them pass whether they are there or not. 4 brings the power of blood
+    cells at 64 px from 8 cycles a picture on within a factor of 2 along rows and columns, of 4 in the corners.
     """
     if not emphasis:
         return images

@@ -34,10 +34,11 @@ def augment(key: PRNGKey, image: jax.Array, p: jax.Array) -> jax.Array:
     resamples, is left out. Differentiable.
     """
     key_blit, key_colour = jax.random.split(key)
-    return _recoloured(key_colour, _moved(key_blit, image, p), p)
+    return _recoloured(key_colour, moved(key_blit, image, p), p)
 
 
-def _moved(key: PRNGKey, image: jax.Array, p: jax.Array) -> jax.Array:
+def moved(key: PRNGKey, image: jax.Array, p: jax.Array | float) -> jax.Array:
+    """The "blit" group of `augment` alone: flip, quarter turns and shifts, each with probability p."""
     key_choice, key_flip, key_turn, key_shift = jax.random.split(key, 4)
     flips, turns, shifts = jax.random.uniform(key_choice, (3,)) < p
     turn = jnp.where(turns, jax.random.randint(key_turn, (), 0, 4), 0)

@@ -55,10 +55,13 @@ def begin(key: PRNGKey, net: stylegan2.Config, config: Config, *, warm: Params |
     A prior of half the resolution is such a start: its blocks fit, and only the new finest ones are fresh. So is a narrower one.
 
     Raises:
-        ValueError: `warm` does not fit; `noise_layers` are more than the network has; pictures too small for `features_weight`.
+        ValueError: `warm` does not fit; `noise_layers` are more than the network has; pictures too small for `features_weight` or
+            `encoder_weight`.
     """
     if config.features_weight and net.resolution < efficientnet.SMALLEST:
         raise ValueError(f"features_weight needs pictures of at least {efficientnet.SMALLEST} px, got {net.resolution}")
+    if config.encoder_weight and net.resolution < 8:
+        raise ValueError(f"encoder_weight needs pictures of at least 8 px, got {net.resolution}")
     if (config.noise_layers or 0) > len(net.noise_shapes):
         raise ValueError(f"noise_layers must be at most {len(net.noise_shapes)}, all of this network's, got {config.noise_layers}")
     key_init, key = jax.random.split(key)
@@ -148,11 +151,12 @@ def _judge_emphasised(key: PRNGKey, net: stylegan2.Config, config: Config, param
 
 
 def _judge_both(net: stylegan2.Config, params: Params, fakes: jax.Array, photos: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Logits [n] of fakes and of photos [n, H, W, 3] in one pass, which is faster than two; no minibatch statistic is of both."""
+    """Logits [n] of fakes and of photos [n, H, W, 3], amplified and augmented already, in one pass, which is faster than two; no minibatch
+    statistic is of both."""
     n = len(fakes)
     size = group_size(n, net.mbstd_group)
     pairs = jnp.concatenate([x.reshape(size, n // size, *x.shape[1:]) for x in (fakes, photos)], 1)
-    grouped = dataclasses.replace(net, mbstd_group=size)
+    grouped = dataclasses.replace(net, mbstd_group=size, emphasis=0.0)
     logits = stylegan2.discriminator(grouped, params, pairs.reshape(2 * n, *fakes.shape[1:]))[0].reshape(size, 2, n // size)
     return logits[:, 0].reshape(n), logits[:, 1].reshape(n)
 
@@ -190,8 +194,9 @@ def discriminator_loss(
     """Mean of softplus(D(G(z))) + softplus(-D(photo)), or of softplus(D(G(z)) - D(photo)), with what helps it; the mean sign of the
     photos' logits, and the mean logits of photos and pictures."""
     _, key_augment, key_real = jax.random.split(key, 3)
-    augmented = (_augmented(key, x, state.ada_p, config) for key, x in ((key_augment, fakes), (key_real, photos)))
-    fake, real = _judge_both(net, discriminator, *augmented)
+    drawn = ((key_augment, fakes), (key_real, photos))
+    seen = (_augmented(key, stylegan2.emphasised(x, net.emphasis), state.ada_p, config) for key, x in drawn)
+    fake, real = _judge_both(net, discriminator, *seen)
     loss = softplus(fake - real).mean() if config.loss == "relativistic" else softplus(fake).mean() + softplus(-real).mean()
     if state.logits is not None:
         loss += config.lecam_weight * (((real - state.logits[1]) ** 2).mean() + ((fake - state.logits[0]) ** 2).mean())

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 
 from jaxsr.nets import efficientnet
 from jaxsr.nets.style_based import lrelu
-from jaxsr.training.augment import dihedral
+from jaxsr.training.augment import moved
 from jaxsr.types import Params, PRNGKey
 
 CHANNELS = (24, 40, 112)  # of the maps of stride 4, 8, 16
@@ -24,19 +24,10 @@ def init(key: PRNGKey) -> list[Params]:
 
 def logits(key: PRNGKey, frozen: Params, heads: list[Params], images: jax.Array) -> jax.Array:
     """Logits [n, heads] of images [n, H, W, 3] in [-1, 1], shifted and turned at random: the mean over a head's pixels."""
-    maps = jax.vmap(lambda key, x: efficientnet.maps(frozen, 0.5 * _moved(key, x) + 0.5))(jax.random.split(key, len(images)), images)
+    maps = jax.vmap(lambda key, x: efficientnet.maps(frozen, 0.5 * moved(key, x, 1.0) + 0.5))(jax.random.split(key, len(images)), images)
     found = []
-    for x, deviation, head in zip(maps, DEVIATIONS, heads, strict=False):
+    for x, deviation, head in zip(maps, DEVIATIONS, heads, strict=False):  # the last map is of one pixel or few
         x = x / deviation
         x = lrelu(x @ head["first"] / head["first"].shape[0] ** 0.5)
         found.append((x @ head["second"] / WIDTH**0.5).mean((1, 2, 3)))
     return jnp.stack(found, 1)
-
-
-def _moved(key: PRNGKey, image: jax.Array) -> jax.Array:
-    """A flip or quarter turn, and a shift by up to an eighth (mirrored at the border)."""
-    key_turn, key_shift = jax.random.split(key)
-    margin = image.shape[0] // 8
-    padded = jnp.pad(dihedral(image, jax.random.randint(key_turn, (), 0, 8)), ((margin, margin), (margin, margin), (0, 0)), mode="reflect")
-    shift = jax.random.randint(key_shift, (2,), 0, 2 * margin + 1)
-    return jax.lax.dynamic_slice(padded, (shift[0], shift[1], 0), image.shape)
