@@ -13,7 +13,7 @@ import reference_stylegan2 as reference
 from jaxsr import images, locks, weights
 from jaxsr.nets import style_based, stylegan2
 from jaxsr.priors import load_prior
-from jaxsr.training import checkpoints, gan, gan_loop, loop, members
+from jaxsr.training import checkpoints, gan, gan_loop, loop
 
 NET = stylegan2.Config(resolution=8, z_dim=4, w_dim=4, mapping_layers=2, channels=(4, 3))
 TINY = stylegan2.Config(resolution=4, z_dim=4, w_dim=4, mapping_layers=2, channels=(3,))
@@ -70,30 +70,6 @@ def test_one_pass_judges_fakes_and_photos_as_two_passes(count):
     params = randomised(TINY)["discriminator"]
     for got, alone in zip(gan._judge_both(TINY, params, fakes, real), (fakes, real), strict=True):
         np.testing.assert_allclose(got, stylegan2.discriminator(TINY, params, alone)[0], rtol=2e-5, atol=1e-5)
-
-
-def test_both_players_see_pictures_amplified_before_they_are_augmented():
-    """The discriminator would be trained on seams at mirrored borders that the generator's gradient and R1 never see."""
-    sharp, config = dataclasses.replace(NET, emphasis=3.0), gan.Config(batch=4, augment="ada")
-    state = gan.begin(jax.random.key(0), sharp, config)._replace(params=randomised(NET), ada_p=jnp.float32(1))
-    fakes, real = (jax.random.normal(jax.random.key(i), (4, 8, 8, 3)) for i in range(2))
-    params, key = state.params["discriminator"], jax.random.key(3)
-    _, *keys = jax.random.split(key, 3)
-    fake, photo = (gan._judge(k, sharp, config, params, x, state.ada_p) for k, x in zip(keys, (fakes, real), strict=True))
-    value, _ = gan.discriminator_loss(key, sharp, config, state, params, real, fakes)
-    np.testing.assert_allclose(value, np.logaddexp(0, fake).mean() + np.logaddexp(0, -photo).mean(), rtol=1e-4)
-
-
-def test_members_mean_in_one_exchange():
-    """With one for each leaf two devices could wait in different ones."""
-    tree = {"a": jnp.arange(6.0).reshape(2, 3), "b": (jnp.array([1.0, 4.0]),)}
-    mean = jax.vmap(functools.partial(members.mean, axis="batch"), axis_name="batch")
-    got = mean(tree)
-    jax.tree.map(lambda x, y: np.testing.assert_allclose(x, np.broadcast_to(y.mean(0), x.shape)), got, tree)
-    shared = jax.shard_map(
-        lambda x: members.mean(x, "batch"), mesh=jax.make_mesh((1,), ("batch",)), in_specs=jax.P(), out_specs=jax.P(), check_vma=False
-    )
-    assert str(jax.make_jaxpr(shared)(tree)).count("psum") == 1
 
 
 def test_path_length_is_the_norm_of_the_jacobian_transposed_noise():

@@ -1,4 +1,4 @@
-"""training/gan: what may take the place of the non-saturating losses, or stand beside them, each against its definition in float64."""
+"""training/gan: what may take the place of the non-saturating losses, or stand beside them, and what both players share."""
 
 import dataclasses
 import functools
@@ -10,7 +10,7 @@ import pytest
 from test_gan import NET, TINY, photos, randomised
 
 from jaxsr.nets import efficientnet, stylegan2
-from jaxsr.training import encoder, gan, gan_loop, guidance
+from jaxsr.training import encoder, gan, gan_loop, guidance, members
 
 PLAIN = gan.Config(batch=4, augment="none", path_weight=0.0, r1_gamma=0.0)
 REAL = jnp.float32(photos(TINY)) / 127.5 - 1
@@ -116,3 +116,27 @@ def test_the_encoder_is_trained_to_bring_photos_back():
     for _ in range(200):
         state, _ = step(state, photos(NET))
     assert missed(state) < 0.48  # one code for all is 0.5 off noise, at best
+
+
+def test_both_players_see_pictures_amplified_before_they_are_augmented():
+    """The discriminator would be trained on seams at mirrored borders that the generator's gradient and R1 never see."""
+    sharp, config = dataclasses.replace(NET, emphasis=3.0), gan.Config(batch=4, augment="ada")
+    state = gan.begin(jax.random.key(0), sharp, config)._replace(params=randomised(NET), ada_p=jnp.float32(1))
+    fakes, real = (jax.random.normal(jax.random.key(i), (4, 8, 8, 3)) for i in range(2))
+    params, key = state.params["discriminator"], jax.random.key(3)
+    _, *keys = jax.random.split(key, 3)
+    fake, photo = (gan._judge(k, sharp, config, params, x, state.ada_p) for k, x in zip(keys, (fakes, real), strict=True))
+    value, _ = gan.discriminator_loss(key, sharp, config, state, params, real, fakes)
+    np.testing.assert_allclose(value, np.logaddexp(0, fake).mean() + np.logaddexp(0, -photo).mean(), rtol=1e-4)
+
+
+def test_members_mean_in_one_exchange():
+    """With one for each leaf two devices could wait in different ones."""
+    tree = {"a": jnp.arange(6.0).reshape(2, 3), "b": (jnp.array([1.0, 4.0]),)}
+    mean = jax.vmap(functools.partial(members.mean, axis="batch"), axis_name="batch")
+    got = mean(tree)
+    jax.tree.map(lambda x, y: np.testing.assert_allclose(x, np.broadcast_to(y.mean(0), x.shape)), got, tree)
+    shared = jax.shard_map(
+        lambda x: members.mean(x, "batch"), mesh=jax.make_mesh((1,), ("batch",)), in_specs=jax.P(), out_specs=jax.P(), check_vma=False
+    )
+    assert str(jax.make_jaxpr(shared)(tree)).count("psum") == 1
