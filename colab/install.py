@@ -18,7 +18,7 @@ if found is None or found.origin is None:  # a folder of that name is no package
     subprocess.run([sys.executable, "-m", "pip", "install", "-q", f"./jaxsr[{extras}]"], check=True)
     importlib.invalidate_caches()
 places = [place.resolve() for place in (Path("jaxsr"), Path.cwd(), *Path.cwd().parents)]
-ROOT = next((place for place in places if (place / "experiments" / "toy_prior.py").is_file()), None)
+ROOT = next((place for place in places if (place / "experiments" / "super_resolve.py").is_file()), None)
 if ROOT is None:
     raise FileNotFoundError("expected a checkout of jaxsr around this notebook: open it in the folder colab of one")
 sys.path.append(str(ROOT / "experiments"))
@@ -37,9 +37,9 @@ def script(name, *flags, quiet=False):
 
 
 import jax
-from toy_prior import toy_prior
+from jaxsr.loading import toy_prior
 
 import jaxsr
 
-PRIOR, FACTOR = (str(toy_prior(Path("toy"))), 2) if SMOKE else (jaxsr.priors.default_source(), 8)
+PRIOR, FACTOR = (str(toy_prior(Path("toy"))), 2) if SMOKE else (jaxsr.loading.default_source(), 8)
 print(f"jaxsr {jaxsr.__version__}, jax {jax.__version__}")

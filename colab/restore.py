@@ -32,7 +32,7 @@ if COLAB and not PHOTO:
     from google.colab import files
 
     PHOTO = next(iter(files.upload()), "")
-examples = sorted((jaxsr.priors.prior_folder(source) / "examples").glob("*.png"))
+examples = sorted((jaxsr.loading.prior_folder(source) / "examples").glob("*.png"))
 if not PHOTO and not examples:
     raise ValueError("this prior has no examples: give PHOTO")
 

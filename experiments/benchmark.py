@@ -58,10 +58,10 @@ import weights_benchmark
 from clock import Limits, compiled, limits, measured
 from jax.experimental.compilation_cache import compilation_cache
 from setups import Setup, make_solve
-from toy_prior import toy_prior
 
 import jaxsr
-from jaxsr import operators, priors, report, search
+from jaxsr import loading, operators, priors, report, search
+from jaxsr.loading import toy_prior
 from jaxsr.methods import METHODS
 from jaxsr.restore import mesh_of, rows_at_once
 
@@ -139,7 +139,7 @@ def restoration(job: Restoration) -> dict:
     flags.one_device_a_core()
     flags.keep_freed_memory()
     cache_in(job.cache)
-    prior, params = priors.load_prior(job.source)
+    prior, params = loading.load_prior(job.source)
     operator = operators.downsample(job.factor, image_shape=(prior.info.resolution, prior.info.resolution, 3))
     solve, params = make_solve(prior, params, operator, bundled_networks(job.method, RESTORE_STEPS))
     draw = jax.jit(lambda key, params: operator(prior.decode(params, prior.sample(key, params))))
@@ -257,7 +257,7 @@ def checked(settings: Settings) -> Settings:
     report.check_writable(str(settings.out))
     if settings.smoke and settings.prior is None:
         return dataclasses.replace(settings, prior=str(toy_prior(Path(str(settings.out)) / "toy")), factor=2)
-    return dataclasses.replace(settings, prior=str(priors.prior_folder(settings.prior or priors.default_source())))
+    return dataclasses.replace(settings, prior=str(loading.prior_folder(settings.prior or loading.default_source())))
 
 
 def read_record(file: str | None) -> dict[str, Any]:
@@ -292,7 +292,7 @@ def measurements(settings: Settings, source: str) -> Iterator[tuple[str, Any]]:
     if "memory" in settings.tables:
         with tempfile.TemporaryDirectory() as cache:
             yield from (("memory", row) for row in memory_table(settings, source, cache))
-    prior, params = priors.load_prior(source, dtype=flags.compute_in(settings.precision))
+    prior, params = loading.load_prior(source, dtype=flags.compute_in(settings.precision))
     operator = operators.downsample(settings.factor, image_shape=(prior.info.resolution, prior.info.resolution, 3))
     dtype = "bfloat16" if settings.precision == "bfloat16" else "float32"
     rates = limits(512 if settings.smoke else 2048, dtype, extent(settings)[1])

@@ -16,9 +16,9 @@ import jax.numpy as jnp
 import numpy as np
 import spectra
 from absl import flags as absl_flags
-from toy_prior import toy_prior
 
-from jaxsr import data, images, operators, plots, priors, report, weights
+from jaxsr import data, images, loading, operators, plots, priors, report, weights
+from jaxsr.loading import toy_prior
 
 PRIOR = absl_flags.DEFINE_string("prior", None, "The prior: a folder.")
 DATA = absl_flags.DEFINE_string("data", None, "Photos that the prior was not trained on, for spectrum.md. Default: none is written.")
@@ -35,12 +35,12 @@ def main() -> int:
     source = toy_prior(out.with_name(out.name + "_toy")) if SMOKE.value else PRIOR.value
     if source is None:
         raise ValueError("--prior is missing: expected the folder of a prior")
-    prior, params = priors.load_prior(source)
+    prior, params = loading.load_prior(source)
     photos = read_photos(DATA.value, prior) if DATA.value else None
     half = jax.tree.map(lambda x: x.astype(jnp.float16), params)
     if not all(bool(jnp.isfinite(x).all()) for x in jax.tree.leaves(half)):
         raise ValueError(f"{source}: expected weights that fit float16, got some above 65,504")
-    weights.save(out, half, weights.read_config(priors.prior_folder(source)))
+    weights.save(out, half, weights.read_config(loading.prior_folder(source)))
     params = jax.tree.map(lambda x: x.astype(jnp.float32), half)
     keys = jax.random.split(jax.random.key(SEED.value), max(EXAMPLES.value, 64))
     drawn = np.asarray(jax.jit(jax.vmap(lambda key: prior.decode(params, prior.sample(key, params))))(keys))

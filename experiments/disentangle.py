@@ -29,10 +29,11 @@ import jax
 import numpy as np
 import printed
 from setups import OPERATORS
-from toy_prior import TOY_SIZES, toy_prior
 
-from jaxsr import data, images, learned, metrics, operators, plots, priors, report, resample, weights
+from jaxsr import data, images, learned, loading, metrics, operators, plots, report, resample, weights
+from jaxsr.learned import TOY_SIZES
 from jaxsr.ledger import Ledger
+from jaxsr.loading import toy_prior
 from jaxsr.metrics import features
 from jaxsr.nets import encoder, laren
 from jaxsr.types import Params
@@ -109,7 +110,7 @@ def run(settings: Settings) -> None:
     report.check_writable(out)
     if settings.smoke:
         settings = smoke(settings, out)
-    prior, params = priors.load_prior(settings.prior or priors.default_source())
+    prior, params = loading.load_prior(settings.prior or loading.default_source())
     operator = OPERATORS[settings.operator](prior.info.resolution, settings.factor, settings.kernel)
     folder = learned.find("laren", prior, operator, settings.model or "")
     params |= learned.load("laren", prior, params, operator, str(folder))
@@ -140,7 +141,7 @@ def out_folder(settings: Settings) -> Path:
 def smoke(settings: Settings, out: Path) -> Settings:
     """A toy prior and a random model of it."""
     toy = toy_prior(out / "toy")
-    prior, params = priors.load_prior(toy)
+    prior, params = loading.load_prior(toy)
     operator: operators.Operator = OPERATORS["downsample"](prior.info.resolution, 2, settings.kernel)
     model = learned.bind(learned.sized("laren", prior, params, operator, TOY_SIZES), prior, operator)
     learned.save(out / "model", model, model.init(jax.random.key(0), params), prior, params, operator, {})

@@ -44,7 +44,7 @@ from setups import OPERATORS
 from suites import Suite, Variant
 from tqdm import tqdm
 
-from jaxsr import data, degradations, images, priors, report, resample, weights
+from jaxsr import data, degradations, images, loading, priors, report, resample, weights
 from jaxsr.ledger import Ledger
 from jaxsr.methods import METHODS, Learned
 
@@ -328,7 +328,7 @@ def main() -> int:
 def run(settings: Settings) -> int:
     """The whole evaluation; the exit status is 1 when no photo has a result. Raises ValueError before any long work."""
     check(settings)
-    prior, params = priors.load_prior(settings.prior or priors.default_source(), dtype=flags.compute_in(settings.precision))
+    prior, params = loading.load_prior(settings.prior or loading.default_source(), dtype=flags.compute_in(settings.precision))
     suite, found = plan(settings, prior.info.resolution)
     out = Path(settings.out or f"evaluation/{'smoke' if settings.smoke else settings.suite or 'comparison'}")
     if settings.suite == "rls_figure3":

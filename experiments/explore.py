@@ -31,10 +31,10 @@ import kept
 import numpy as np
 import setups
 from setups import OPERATORS, Setup
-from toy_prior import toy_prior
 
-from jaxsr import degradations, explore, images, locks, metrics, operators, priors, report, resample, weights
+from jaxsr import degradations, explore, images, loading, locks, metrics, operators, report, resample, weights
 from jaxsr.explore import Candidate, Config, Problem
+from jaxsr.loading import toy_prior
 from jaxsr.methods import METHODS
 from jaxsr.priors import Prior
 from jaxsr.search import Solve
@@ -260,9 +260,9 @@ def run(folder: Path, prior: Prior, params: Params, photo: Photo, problem: Probl
 
 def main(settings: Settings) -> int:
     check(settings)
-    source = settings.prior or (str(toy_prior(out_folder(settings) / "toy")) if settings.smoke else priors.default_source())
+    source = settings.prior or (str(toy_prior(out_folder(settings) / "toy")) if settings.smoke else loading.default_source())
     flags.cache_compilations()
-    prior, params = priors.load_prior(source)
+    prior, params = loading.load_prior(source)
     photo = load(settings, source, prior.info.resolution)
     setup = Setup(settings.method, settings.preset, smoke=settings.smoke)
     solve, params = setups.make_solve(prior, params, photo.operator, setup)

@@ -30,12 +30,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from setups import OPERATORS, Setup, make_solve
-from toy_prior import toy_prior
 from tqdm import tqdm
 
-from jaxsr import data, degradations, explore, images, metrics, operators, priors, report, weights
+from jaxsr import data, degradations, explore, images, loading, metrics, operators, report, weights
 from jaxsr.explore import Config, Problem, Start
 from jaxsr.ledger import Ledger
+from jaxsr.loading import toy_prior
 from jaxsr.methods import METHODS
 from jaxsr.priors import Prior
 from jaxsr.restore import restore, restore_tuned, rows_at_once
@@ -303,13 +303,13 @@ def check(settings: Settings) -> Settings:
     if settings.smoke and settings.prior is None:
         changed = {"conditions": ("x2",), "num_solutions": 2, "distances": (0.1,), "directions": 1}
         return dataclasses.replace(settings, prior=str(toy_prior(Path(settings.out) / "toy")), **changed)
-    return dataclasses.replace(settings, prior=settings.prior or priors.default_source())
+    return dataclasses.replace(settings, prior=settings.prior or loading.default_source())
 
 
 def main(settings: Settings) -> int:
     settings = check(settings)
     flags.cache_compilations()
-    prior, params = priors.load_prior(str(settings.prior))
+    prior, params = loading.load_prior(str(settings.prior))
     for name in settings.conditions:
         operator_of(name, prior.info.resolution)
     facts = fixed(settings, prior, params)

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
-from jaxsr import degradations, images, operators, priors, resample, weights
+from jaxsr import degradations, images, loading, operators, resample, weights
 
 REFERENCE_FACTOR = 8  # of a reference, when none is asked for
 LONGEST_STEM = 200  # bytes; file systems allow names of 255
@@ -36,7 +36,7 @@ class Fitter(NamedTuple):
 
 def example_folder(source: str) -> str:
     """The folder of a prior's examples. Raises ValueError for what is no prior, or one without."""
-    folder = priors.prior_folder(source)
+    folder = loading.prior_folder(source)
     weights.read_config(folder)
     if not (folder / "examples").is_dir():
         raise ValueError(f"the prior {folder.name} has no examples: give --input or --reference")

@@ -31,10 +31,10 @@ import jax
 import judged
 import numpy as np
 import spectra
-from toy_prior import toy_prior
 
-from jaxsr import data, locks, metrics, priors, report, weights
+from jaxsr import data, loading, locks, metrics, priors, report, weights
 from jaxsr.ledger import Ledger
+from jaxsr.loading import toy_prior
 from jaxsr.metrics import features
 from jaxsr.priors import Prior
 from jaxsr.types import Params
@@ -96,7 +96,7 @@ def run(settings: Settings) -> None:
         settings = dataclasses.replace(settings, prior=(str(toy_prior(out / "toy")),), num=16, invert=2)
     elif settings.data is None:
         raise ValueError("--data is missing: expected validation photos, a folder, a .tar, or tfds:NAME")
-    subjects = load(flags.names("prior", settings.prior) or [priors.default_source()])
+    subjects = load(flags.names("prior", settings.prior) or [loading.default_source()])
     readers = [judged.reader(source) for source in (features.DEFAULT, settings.features) if source is not None]
     require_readable(subjects, readers)
     with locks.only_here(out):
@@ -117,7 +117,7 @@ def load(sources: list[str]) -> dict[str, tuple[Prior, Params]]:
         name = name_of(source)
         if name in found:
             raise ValueError(f"--prior={source}: another prior is called {name} too: rename a folder, or use another --out")
-        prior, params = priors.load_prior(source)
+        prior, params = loading.load_prior(source)
         priors.require_w("judge_prior.py", prior)
         if "statistics" not in params:
             raise ValueError(f"--prior={source}: expected a prior with statistics of w, from whose mean the searches start, got none")
@@ -138,7 +138,7 @@ def require_readable(subjects: Mapping[str, tuple[Prior, Params]], readers: list
 
 def name_of(source: str) -> str:
     """The name of a prior's folder, or of that above where train_gan.py called it "prior"."""
-    folder = priors.prior_folder(source).resolve()
+    folder = loading.prior_folder(source).resolve()
     return folder.parent.name if folder.name == "prior" else folder.name
 
 

@@ -39,7 +39,7 @@ from inputs import Job
 from setups import Setup
 from tqdm import tqdm
 
-from jaxsr import images, locks, metrics, operators, priors, report, resample, weights
+from jaxsr import images, loading, locks, metrics, operators, report, resample, weights
 from jaxsr.methods import METHODS, Learned
 from jaxsr.priors import Prior
 from jaxsr.restore import restore_batches
@@ -310,7 +310,7 @@ def main(settings: Settings) -> int:
     part = hosts.part(settings.part)
     if part is not None:
         settings = dataclasses.replace(settings, out=str(out_folder(settings) / part.name))
-    source = settings.prior or priors.default_source()
+    source = settings.prior or loading.default_source()
     patterns = settings.input or (() if settings.reference else (inputs.example_folder(source),))
     files = inputs.find_files(patterns, settings.reference)[: SMOKE_PHOTOS if settings.smoke else None]
     names = inputs.output_names(files, settings.num_solutions)
@@ -321,7 +321,7 @@ def main(settings: Settings) -> int:
             return 0
     check(settings)
     flags.cache_compilations()
-    prior, params = priors.load_prior(source, dtype=flags.compute_in(settings.precision))
+    prior, params = loading.load_prior(source, dtype=flags.compute_in(settings.precision))
     fitter = inputs.make_fitter(
         prior.info.resolution, settings.kernel, settings.factor, settings.fit, references=any(file.is_reference for file in files)
     )

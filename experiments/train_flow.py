@@ -19,10 +19,10 @@ import gaussianisation
 import jax
 import jax.numpy as jnp
 from absl import flags as absl_flags
-from toy_prior import toy_prior
 from tqdm import tqdm
 
-from jaxsr import locks, priors, report, weights
+from jaxsr import loading, locks, priors, report, weights
+from jaxsr.loading import toy_prior
 from jaxsr.training import flow
 from jaxsr.types import Params
 
@@ -46,9 +46,9 @@ def main() -> None:
         source = toy_prior(out / "prior")
     elif source is None:
         raise ValueError("--prior is missing: expected the folder of a prior, or a bundled name")
-    prior, params = priors.load_prior(source)
+    prior, params = loading.load_prior(source)
     priors.require_w("a flow of w", prior)
-    to = Path(TO.value or (source if str(source) not in priors.bundled() else out / "prior"))
+    to = Path(TO.value or (source if str(source) not in loading.bundled() else out / "prior"))
     with locks.only_here(out):
         make_flow(source, to, out, prior, params, config)
 
@@ -60,7 +60,7 @@ def make_flow(source: str | Path, to: Path, out: Path, prior: priors.Prior, para
         f"{prior.info.name}: w of {prior.info.w_dim} dimensions, {config.num_train:,} samples to train on, checkpoints in {out}/checkpoints"
     )
     trained = train(prior, params, key, config, out / "checkpoints")
-    stored = add_flow(priors.prior_folder(source), to, params, trained)
+    stored = add_flow(loading.prior_folder(source), to, params, trained)
     drawn = flow.samples(prior, params, key, config)
     norms = flow.squared_norms(params["statistics"], stored, drawn.test)
     summary = flow.assess(stored, drawn, norms)

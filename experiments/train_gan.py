@@ -14,7 +14,7 @@ import flags
 import numpy as np
 from absl import flags as absl_flags
 
-from jaxsr import data, priors, weights
+from jaxsr import data, loading, weights
 from jaxsr.nets import stylegan2
 from jaxsr.training import gan, gan_loop
 from jaxsr.types import Params
@@ -63,7 +63,7 @@ def main() -> None:
 
 def _warm(source: str, net: stylegan2.Config) -> tuple[Params, int]:
     """The params to start from, and the images that they were trained on, as far as it is known."""
-    config = weights.read_config(priors.prior_folder(source))
+    config = weights.read_config(loading.prior_folder(source))
     if config.get("architecture") != "stylegan2":
         raise ValueError(f"--warm={source}: expected a stylegan2 prior to start from, got {config.get('architecture')}")
     images = config.get("images", 0)
@@ -72,7 +72,7 @@ def _warm(source: str, net: stylegan2.Config) -> tuple[Params, int]:
     emphasis = config["net"].get("emphasis", 0.0)
     if emphasis != net.emphasis:
         print(f"--warm={source}: its discriminator saw --emphasis={emphasis}, this one sees {net.emphasis} and has to learn anew")
-    return priors.load_prior(source)[1], images
+    return loading.load_prior(source)[1], images
 
 
 if __name__ == "__main__":

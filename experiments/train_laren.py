@@ -18,9 +18,10 @@ from typing import Literal
 import flags
 import numpy as np
 from setups import OPERATORS
-from toy_prior import TOY_SIZES, toy_prior
 
-from jaxsr import data, learned, operators, priors, report, resample
+from jaxsr import data, learned, loading, operators, priors, report, resample
+from jaxsr.learned import TOY_SIZES
+from jaxsr.loading import toy_prior
 from jaxsr.methods import _perceptual
 from jaxsr.training import laren, laren_loop, loop
 from jaxsr.types import Params
@@ -77,7 +78,7 @@ def main() -> None:
         settings = dataclasses.replace(settings, **changed)
         sizes = dataclasses.replace(TOY_SIZES, literal=sizes.literal)
         config, run = dataclasses.replace(config, batch=4, warmup_images=8), dataclasses.replace(run, total_images=16, tick_images=8)
-    prior, params = priors.load_prior(settings.prior or priors.default_source(), dtype=flags.compute_in(settings.precision))
+    prior, params = loading.load_prior(settings.prior or loading.default_source(), dtype=flags.compute_in(settings.precision))
     bound, network = bind(settings, prior, params, sizes)
     sets = photos(settings, prior.info.resolution, out)
     size = prior.info.resolution

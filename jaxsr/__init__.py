@@ -4,7 +4,7 @@ import importlib
 from typing import Any
 
 from jaxsr import degradations, explore, images, methods, metrics, operators, priors
-from jaxsr.priors import load_prior
+from jaxsr.loading import load_prior
 from jaxsr.restore import restore
 
 __version__ = "0.1.0"

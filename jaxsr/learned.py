@@ -13,10 +13,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxsr import weights
+from jaxsr.loading import ASSETS
 from jaxsr.methods._common import as_image, check_prior
 from jaxsr.nets import encoder, glean, laren
 from jaxsr.operators import Operator
-from jaxsr.priors import ASSETS, Prior, synthesize_styles, tile
+from jaxsr.priors import Prior, synthesize_styles, tile
 from jaxsr.types import Image, Latent, Measurement, Params, PRNGKey
 
 MODELS = ASSETS / "learned"
@@ -90,6 +91,9 @@ class Sizes:
     map_side: int = 64
     capped: bool = False
     literal: bool = False
+
+
+TOY_SIZES = Sizes(blocks=1, width=4, growth=2, nodes=4, node_width=2, code_width=4, map_side=4)  # of a toy prior's restorer
 
 
 # Table IV of LAREN: what the network is, beside its sizes

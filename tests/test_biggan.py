@@ -17,7 +17,7 @@ import ports_files as files
 import pytest
 import reference_biggan as reference
 
-from jaxsr import load_prior, operators, priors, weights
+from jaxsr import load_prior, loading, operators, priors, weights
 from jaxsr.methods import METHODS
 from jaxsr.nets import biggan
 from ports import spectral
@@ -396,4 +396,4 @@ def test_networks_without_classes_take_no_choice(setting, value, tmp_path):
         with pytest.raises(ValueError, match=rf"expected no --{setting} for a network without classes, got {value}$"):
             convert(*write(tmp_path, [content]), choice=Choice(**{setting: value}))
     with pytest.raises(ValueError, match=f"expected no {setting} for a stylegan2 prior, got .*{value}"):
-        load_prior(priors.default_source(), **{setting: value})
+        load_prior(loading.default_source(), **{setting: value})

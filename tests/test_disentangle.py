@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxsr import learned, operators, priors
+from jaxsr import learned, loading, operators
 from jaxsr.nets import features
 
 CONFIG = features.Config((("kind", ("a", "b", "c")), ("size", ("big", "small"))), resolution=8, widths=(4, 4))
@@ -60,7 +60,7 @@ def test_rare_and_repeated_factors_are_left_out():
 def test_samples_of_the_spaces_are_of_one_image(run):
     """W, W+ and S draw the same image by the generator's own way from either; G is what the restorer decodes from its measurement."""
     out, settings = run
-    prior, params = priors.load_prior(out / "toy")
+    prior, params = loading.load_prior(out / "toy")
     operator = operators.downsample(2, image_shape=(8, 8, 3))
     params |= learned.load("laren", prior, params, operator, str(out / "model"))
     subject = codes.Subject(prior, operator, learned.read_net(out / "model"))
@@ -116,7 +116,7 @@ def test_settings_are_checked(changes, message):
 
 def test_other_networks_are_refused(run):
     """Base (W) has no G; its codes would be called G's."""
-    prior, params = priors.load_prior(run[0] / "toy")
+    prior, params = loading.load_prior(run[0] / "toy")
     operator = operators.downsample(2, image_shape=(8, 8, 3))
     subject = codes.Subject(prior, operator, learned.sized("base", prior, params, operator))
     with pytest.raises(ValueError, match="expected a network with GDM, got one that makes w"):

@@ -21,10 +21,10 @@ from evaluate import Settings
 from scores import COLUMNS
 from setups import Setup, make_config
 from suites import Suite, Variant
-from toy_prior import TOY_SIZES
 
 from jaxsr import images, operators, report
 from jaxsr.intervals import Interval
+from jaxsr.learned import TOY_SIZES
 from jaxsr.methods import METHODS, resolve
 
 ROOT = Path(__file__).parents[1]
@@ -301,9 +301,9 @@ def test_a_suite_without_trained_methods_says_so(name, tmp_path, capsys):
 
 def test_trained_models_have_their_rows(world, tmp_path):
     """A row is restored by another row's model, or a model that was trained again goes on with the old one's rows."""
-    from jaxsr import learned, operators, priors
+    from jaxsr import learned, loading, operators
 
-    prior, params = priors.load_prior(str(world / "toy"))
+    prior, params = loading.load_prior(str(world / "toy"))
     side = prior.info.resolution
     x2 = operators.downsample(2, image_shape=(side, side, 3))
     for name in ("base", "glean"):

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 import toy
 from explore_benchmark import Settings
-from toy_prior import toy_prior
 
 from jaxsr import explore
+from jaxsr.loading import toy_prior
 
 
 @pytest.fixture(scope="module")

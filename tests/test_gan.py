@@ -11,8 +11,8 @@ import pytest
 import reference_stylegan2 as reference
 
 from jaxsr import images, locks, weights
+from jaxsr.loading import load_prior
 from jaxsr.nets import style_based, stylegan2
-from jaxsr.priors import load_prior
 from jaxsr.training import checkpoints, gan, gan_loop, loop
 
 NET = stylegan2.Config(resolution=8, z_dim=4, w_dim=4, mapping_layers=2, channels=(4, 3))

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import jaxsr
-from jaxsr import degradations, learned, metrics, operators, priors, weights
+from jaxsr import degradations, learned, loading, metrics, operators, priors, weights
 from jaxsr.methods import Learned, _perceptual
 from jaxsr.nets import stylegan1, stylegan2
 from jaxsr.training import checkpoints, laren, laren_loop, loop
@@ -329,8 +329,8 @@ def test_learns_to_restore_flat_photos():
 
 def test_bundled_laren_restores_the_examples():
     """`--method=laren` without a model: weights of another prior or a damaged file restore to something that does not explain the photo."""
-    prior, given = priors.load_prior("pbc64")
-    folder = priors.prior_folder("pbc64") / "examples"
+    prior, given = loading.load_prior("pbc64")
+    folder = loading.prior_folder("pbc64") / "examples"
     ys = np.stack([jaxsr.images.read(path) for path in sorted(folder.glob("*.png"))])
     operator = operators.downsample(8, image_shape=(64, 64, 3))
     params = given | learned.load("laren", prior, given, operator)

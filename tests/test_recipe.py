@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from jaxsr import priors
+from jaxsr import loading
 
 RECIPE = Path(__file__).parent.parent / "experiments" / "recipes" / "pbc64.sh"
 TRAIN = """
@@ -66,7 +66,7 @@ def test_from_nothing_it_takes_every_stage_from_the_one_before(run):
 def test_it_goes_on_from_the_bundled_prior(run):
     """On a new machine the hours in the bundled prior would be trained again, at 32 px."""
     first, _ = run()
-    bundled = priors.prior_folder("pbc64")
+    bundled = loading.prior_folder("pbc64")
     assert first["resolution"] == "64" and images(first["warm"]) == images(bundled)
     assert weights_of(first["warm"]) == weights_of(bundled)
 
@@ -96,7 +96,7 @@ def test_settings_that_come_back_go_on_from_the_newest_weights_too(run):
     run(KILLED_AFTER="1000")
     run(edits=[("--r1_gamma=0.1", "--r1_gamma=0.1 --beta2=0.9")], KILLED_AFTER="2000")
     back, _ = run(edits=[("--r1_gamma=0.1 --beta2=0.9", "--r1_gamma=0.1")])
-    assert images(back["warm"]) == images(priors.prior_folder("pbc64")) + 3000
+    assert images(back["warm"]) == images(loading.prior_folder("pbc64")) + 3000
 
 
 def test_a_longer_stage_is_followed_by_the_last_one_from_its_weights(run):
@@ -121,7 +121,7 @@ def test_candidates_differ_in_their_own_flags_alone(tmp_path):
     (recipes.parent / "train_gan.py").write_text(TRAIN)
     for name in ("plot_curves", "judge_prior"):
         (recipes.parent / f"{name}.py").write_text(f"import sys; open({str(tmp_path / name)!r}, 'w').write(' '.join(sys.argv[1:]))")
-    start = priors.prior_folder("pbc64")
+    start = loading.prior_folder("pbc64")
     given = ["bash", str(recipes / "candidates.sh"), "photos.tar", "val.tar", str(start), str(tmp_path / "out")]
     env = os.environ | {"CALLS": str(calls), "SEEDS": "0 1", "PYTHON": sys.executable}
     subprocess.run([*given, "recipe", "batch8"], env=env, capture_output=True, check=True)

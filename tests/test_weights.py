@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxsr import priors, weights
+from jaxsr import loading, priors, weights
 from jaxsr.nets import ARCHITECTURES, stylegan2
 
 NET = {"resolution": 8, "z_dim": 4, "w_dim": 4, "mapping_layers": 2, "channels": [4, 3]}
@@ -52,7 +52,7 @@ def test_a_foreign_folder_is_not_overwritten(tmp_path):
 
 def test_load_prior(tmp_path):
     weights.save(tmp_path / "w", params(), CONFIG)
-    prior, loaded = priors.load_prior(tmp_path / "w")
+    prior, loaded = loading.load_prior(tmp_path / "w")
     assert prior.info == priors.Info("tiny", 8, 4, 4, 4, ((4, 4), (8, 8), (8, 8)), "noise", "CC0")
     assert prior.decode(loaded, jnp.ones(4)).shape == (8, 8, 3)
 
@@ -67,7 +67,7 @@ def test_bfloat16_draws_nearly_the_same_images(architecture, tmp_path):
     weights.save(tmp_path / "w", drawn, {"architecture": architecture, "net": net, "name": "tiny"})
     images = {}
     for dtype in ("float32", "bfloat16"):
-        prior, params = priors.load_prior(tmp_path / "w", dtype=dtype)
+        prior, params = loading.load_prior(tmp_path / "w", dtype=dtype)
         assert {x.dtype for x in jax.tree.leaves(params)} == {jnp.dtype("float32")}
         images[dtype] = prior.decode(params, prior.sample(jax.random.key(1), params))
     exact, coarse = images["float32"], images["bfloat16"]
@@ -77,7 +77,7 @@ def test_bfloat16_draws_nearly_the_same_images(architecture, tmp_path):
 
 def test_a_dtype_that_is_none_is_refused():
     with pytest.raises(ValueError, match="dtype must be one of float32, bfloat16, got 'float16'"):
-        priors.load_prior(priors.default_source(), dtype="float16")
+        loading.load_prior(loading.default_source(), dtype="float16")
 
 
 CONFIG_TEXTS = {
@@ -119,5 +119,5 @@ def broken(tmp_path, case):
 )
 def test_what_is_not_a_prior_is_refused_in_one_line(tmp_path, case, words):
     with pytest.raises(ValueError, match=words) as error:
-        priors.load_prior(broken(tmp_path, case))
+        loading.load_prior(broken(tmp_path, case))
     assert "\n" not in str(error.value)

@@ -13,8 +13,8 @@ set -euo pipefail
 if [[ $# != 2 ]]; then sed -n '2,12s/^# \{0,1\}//p' "$0"; exit 2; fi
 data=$1 out=$2 from=${FROM:-pbc64} python=${PYTHON:-python}
 experiments=$(cd "$(dirname "$0")/.." && pwd)
-if [[ $from != none ]]; then from=$("$python" -c 'import sys; from jaxsr import priors
-try: print(priors.prior_folder(sys.argv[1]))
+if [[ $from != none ]]; then from=$("$python" -c 'import sys; from jaxsr import loading
+try: print(loading.prior_folder(sys.argv[1]))
 except ValueError as error: sys.exit(f"FROM={sys.argv[1]}: {error}")' "$from"); fi
 mkdir -p "$out"
 exec 9>"$out/.lock"
