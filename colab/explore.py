@@ -20,7 +20,7 @@ from IPython.display import display
 from PIL import Image
 
 from jaxsr import explore, images, metrics, plots
-from jaxsr.restore import restore_tuned
+from jaxsr.search import restore_tuned
 
 PHOTO = ""  # @param {type:"string"}
 prior, params = jaxsr.load_prior(PRIOR)

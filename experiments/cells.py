@@ -19,8 +19,7 @@ from jaxsr import data, degradations, images, learned, operators, resample
 from jaxsr.degradations import Degradation
 from jaxsr.methods import METHODS, Interpolation, Learned
 from jaxsr.priors import Prior
-from jaxsr.restore import restore_batches
-from jaxsr.search import Solve
+from jaxsr.search import Solve, restore_batches
 from jaxsr.types import Params, Result
 
 FEASIBLE = 2e-3  # PULSE's bound on the mean squared residual, for what has none of its own

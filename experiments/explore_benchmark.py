@@ -38,8 +38,7 @@ from jaxsr.ledger import Ledger
 from jaxsr.loading import toy_prior
 from jaxsr.methods import METHODS
 from jaxsr.priors import Prior
-from jaxsr.restore import restore, restore_tuned, rows_at_once
-from jaxsr.search import Solve
+from jaxsr.search import Solve, restore, restore_tuned, rows_at_once
 from jaxsr.types import Params
 
 TABLES = ("ways", "restarts", "cost")

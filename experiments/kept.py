@@ -13,8 +13,7 @@ import numpy as np
 from jaxsr import operators, report, weights
 from jaxsr.explore import Geometry, Scale
 from jaxsr.geometry import Spectrum
-from jaxsr.restore import restore_tuned
-from jaxsr.search import Solve
+from jaxsr.search import Solve, restore_tuned
 from jaxsr.types import Params
 
 START, METRICS = "start", "metrics.npz"

@@ -8,8 +8,7 @@ import numpy as np
 from inputs import Job
 
 from jaxsr import images, plots, report, resample
-from jaxsr.restore import trajectory
-from jaxsr.search import Solve
+from jaxsr.search import Solve, trajectory
 from jaxsr.types import Params
 
 GRID, GRID_ROWS = "grid.png", 64

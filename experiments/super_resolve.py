@@ -42,8 +42,7 @@ from tqdm import tqdm
 from jaxsr import images, loading, locks, metrics, operators, report, resample, weights
 from jaxsr.methods import METHODS, Learned
 from jaxsr.priors import Prior
-from jaxsr.restore import restore_batches
-from jaxsr.search import Solve
+from jaxsr.search import Solve, restore_batches
 from jaxsr.types import Params, Result
 
 KERNELS = get_args(resample.Kernel)

@@ -1,18 +1,38 @@
-"""jaxsr: restores images with the prior held in a pre-trained GAN."""
+"""jaxsr: restores images with the prior held in a pre-trained GAN. A part is imported when it is asked for."""
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from jaxsr import degradations, explore, images, methods, metrics, operators, priors
-from jaxsr.loading import load_prior
-from jaxsr.restore import restore
+if TYPE_CHECKING:
+    from jaxsr import degradations, explore, images, learned, loading, methods, metrics, operators, priors, search
+    from jaxsr.loading import load_prior
+    from jaxsr.search import restore
 
 __version__ = "0.1.0"
-__all__ = ["degradations", "explore", "images", "load_prior", "methods", "metrics", "operators", "priors", "restore"]
+__all__ = [
+    "degradations",
+    "explore",
+    "images",
+    "learned",
+    "load_prior",
+    "loading",
+    "methods",
+    "metrics",
+    "operators",
+    "priors",
+    "restore",
+    "search",
+]
+FUNCTIONS = {"load_prior": "jaxsr.loading", "restore": "jaxsr.search"}  # and where they are defined
 
 
 def __getattr__(name: str) -> Any:
-    """jaxsr.learned, when it is asked for: it brings Flax with it."""
-    if name == "learned":
-        return importlib.import_module("jaxsr.learned")
+    if name in FUNCTIONS:
+        return getattr(importlib.import_module(FUNCTIONS[name]), name)
+    if name in __all__:
+        return importlib.import_module(f"jaxsr.{name}")
     raise AttributeError(f"module 'jaxsr' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -54,9 +54,14 @@ def test_methods_lists_every_module():
         assert "paper" in config.PRESETS
 
 
-def test_import_is_light():
-    """`import jaxsr` pulls in nothing that only some users need, and flax only through nets."""
-    code = f"import sys, jaxsr; print([m for m in {(*HEAVY, 'flax')} if m in sys.modules])"
+@pytest.mark.parametrize(
+    "code, absent",
+    [("import jaxsr", (*HEAVY, "flax", "jax")), ("import jaxsr; [getattr(jaxsr, name) for name in jaxsr.__all__]", HEAVY)],
+    ids=["import", "everything"],
+)
+def test_import_is_light(code, absent):
+    """A script that fetches a file must not wait for JAX, nor a restoration for what only some users need."""
+    code = f"import sys; {code}; print([m for m in {absent} if m in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
 
 

@@ -9,7 +9,7 @@ from test_explore import params
 from jaxsr import explore, priors
 from jaxsr.explore import Config, Start
 from jaxsr.methods import IAGAN, METHODS, RLSE, RLSPlus
-from jaxsr.restore import restore, restore_tuned
+from jaxsr.search import restore, restore_tuned
 
 LATENTS = [
     ("z", {"w_plus": np.zeros((6, 8))}, "space z starts from z, but the method returned w_plus"),

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxsr import objectives
+from jaxsr.search import objectives
 
 
 def pairs(w):

@@ -12,7 +12,7 @@ import pytest
 import toy
 
 from jaxsr import methods, operators, search
-from jaxsr.restore import mesh_of, photo_keys, programs, restore, restore_batches, restore_tuned, rows_at_once
+from jaxsr.search import batches, mesh_of, restore, restore_batches, restore_tuned, rows_at_once
 
 PARAMS = toy.params(jax.random.key(0))
 OPERATOR = toy.operator(4)
@@ -46,7 +46,7 @@ SOLVE = small_rls_plus()
 def batched():
     """Batches as on an accelerator: on a CPU photos go one by one."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys.modules["jaxsr.restore"], "rows_at_once", lambda batch_size: batch_size)
+        patch.setattr(batches, "rows_at_once", lambda batch_size: batch_size)
         yield
 
 
@@ -62,7 +62,7 @@ def all_eight(batched):
 
 def test_equals_the_method_applied_to_one_photo(all_eight):
     """Fails when the chunks, the phases or the keys differ from solve(key, params, y)."""
-    keys = jax.random.wrap_key_data(photo_keys(photos(8), np.zeros(8)))
+    keys = jax.random.wrap_key_data(batches.photo_keys(photos(8), np.zeros(8)))
     for i in (0, 5):
         one = jax.jit(SOLVE)(keys[i], PARAMS, photos(8)[i])
         np.testing.assert_allclose(all_eight.image[i], one.image, atol=1e-4)
@@ -87,7 +87,7 @@ def test_neighbours_and_order_do_not_change_a_result(all_eight):
 
 def test_keys_depend_on_pixels_and_seed_alone():
     ys = photos(3)
-    keys = photo_keys(ys[[0, 1, 0, 0]], np.array([0, 0, 0, 1]))
+    keys = batches.photo_keys(ys[[0, 1, 0, 0]], np.array([0, 0, 0, 1]))
     assert (keys[0] == keys[2]).all()
     assert (keys[0] != keys[1]).any()
     assert (keys[0] != keys[3]).any()
@@ -110,7 +110,7 @@ def test_second_call_and_other_params_compile_nothing():
     before = len(traced)
     restore(solve, toy.params(jax.random.key(9)), photos(5), batch_size=2, progress=False)
     assert len(traced) == before
-    phases = programs(solve, mesh_of(2)).phases
+    phases = batches.programs(solve, mesh_of(2)).phases
     begins = [begin._cache_size() for begin, _, _ in phases]
     assert [advance._cache_size() for _, advance, _ in phases] == begins == [1, 1]
 
@@ -222,7 +222,7 @@ for batch_size, used in ((8, 2), (2, 2), (1, 1)):
     images.append(t.restore(t.SOLVE, t.PARAMS, t.photos(8), batch_size=batch_size, progress=False).image)
     assert t.mesh_of(batch_size).size == used
     np.testing.assert_array_equal(images[-1], images[0])  # each device runs the program of one photo
-(begin, _, _), (refine, advance, _) = t.programs(t.SOLVE, t.mesh_of(2)).phases
+(begin, _, _), (refine, advance, _) = t.batches.programs(t.SOLVE, t.mesh_of(2)).phases
 keys, ys = jax.random.split(jax.random.key(0), 2), t.photos(2)
 state = begin(keys, t.PARAMS, ys, None)
 state = refine(keys, t.PARAMS, ys, (state.best, state.context))

@@ -6,7 +6,7 @@ import numpy as np
 import optax
 import pytest
 
-from jaxsr import transforms
+from jaxsr.search import transforms
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@ problems with GAN latent geometry", ICASSP 2023).
 
     told = jaxsr.explore.problem(prior, operator, jaxsr.explore.Config(num_solutions=10))
     params = params | jaxsr.metrics.load_embedding(told.network)
-    result, tuned = jaxsr.restore.restore_tuned(solve, params, y)
+    result, tuned = jaxsr.search.restore_tuned(solve, params, y)
     found = jaxsr.explore.explore(told, tuned, jaxsr.explore.start(prior, told.config.space, tuned, result.latent), y)
 
 At the first solution z0 two metrics of the latent space are taken: how fast the measurement changes (H_Y) and how fast the picture does

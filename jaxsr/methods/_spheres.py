@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxsr import transforms
 from jaxsr.priors import Prior, tile
+from jaxsr.search import transforms
 from jaxsr.types import Params, PRNGKey
 
 SETTINGS = {

@@ -8,11 +8,10 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxsr import objectives
 from jaxsr.methods import _common
 from jaxsr.methods._perceptual import check_side, perceptual
 from jaxsr.priors import Prior, tile
-from jaxsr.search import Phase, Solve
+from jaxsr.search import Phase, Solve, objectives
 from jaxsr.types import Measurement, Params, Scalar
 
 FEATURES_AT_256 = 64 * 256**2 + 128 * 128**2 + 256 * 64**2 + 512 * 32**2 + 512 * 16**2  # numbers in LPIPS-VGG's five maps

@@ -8,11 +8,10 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxsr import objectives
 from jaxsr.methods import _common
 from jaxsr.methods.brgm import CODE, check_fidelity, fidelity, log_prior, weighted
 from jaxsr.priors import Prior, tile
-from jaxsr.search import Phase, Solve
+from jaxsr.search import Phase, Solve, objectives
 from jaxsr.types import Image, Latent, Params, PRNGKey, Scalar
 
 CONCENTRATION, RATE = 0.1, 0.95  # of the inverse gamma prior of half a standard deviation

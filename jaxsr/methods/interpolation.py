@@ -5,10 +5,9 @@ from typing import Any, ClassVar, Literal
 
 import optax
 
-from jaxsr import objectives
 from jaxsr.methods import _common
 from jaxsr.priors import Prior
-from jaxsr.search import Phase, Solve
+from jaxsr.search import Phase, Solve, objectives
 
 PAPER = {"eps": 2e-3}
 

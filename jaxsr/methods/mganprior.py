@@ -7,11 +7,10 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxsr import objectives
 from jaxsr.methods import _common
 from jaxsr.methods._perceptual import perceptual
 from jaxsr.priors import Prior
-from jaxsr.search import Phase, Solve
+from jaxsr.search import Phase, Solve, objectives
 
 PAPER = {
     "steps": 2000,

@@ -8,11 +8,10 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxsr import objectives, transforms
 from jaxsr.methods import _common
 from jaxsr.methods._perceptual import check_side, perceptual
 from jaxsr.priors import MODULATIONS, Prior, start_in_w, tile, with_layers
-from jaxsr.search import Phase, Solve
+from jaxsr.search import Phase, Solve, objectives, transforms
 from jaxsr.types import Image, Params
 
 SMALLEST = 16  # px

@@ -5,10 +5,9 @@ from typing import Any, ClassVar, Literal
 
 import jax.numpy as jnp
 
-from jaxsr import objectives
 from jaxsr.methods import _common, _spheres
 from jaxsr.priors import Prior
-from jaxsr.search import Phase, Solve
+from jaxsr.search import Phase, Solve, objectives
 
 PAPER = {**_spheres.SETTINGS, "fit": "l2", "fit_weight": 100.0, "geocross_weight": 0.05, "radius": "sqrt_d"}
 CODE = {**PAPER, "radius": "draw"}

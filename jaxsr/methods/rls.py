@@ -6,10 +6,9 @@ from typing import Any, ClassVar, Literal
 import jax
 import optax
 
-from jaxsr import objectives, transforms
 from jaxsr.methods import _common
 from jaxsr.priors import Prior, start_in_w, tile
-from jaxsr.search import Phase, Solve
+from jaxsr.search import Phase, Solve, objectives, transforms
 
 PAPER = {
     "steps": 200,

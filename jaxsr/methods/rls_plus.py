@@ -6,11 +6,10 @@ from typing import Any, ClassVar
 
 import optax
 
-from jaxsr import objectives, transforms
 from jaxsr.methods import _common
 from jaxsr.methods.rls import RLS, search_phase
 from jaxsr.priors import Prior, tile
-from jaxsr.search import Phase, Solve
+from jaxsr.search import Phase, Solve, objectives, transforms
 
 
 def _code_refine_steps(config: Any, operator: Any) -> int:

@@ -7,10 +7,9 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxsr import objectives
 from jaxsr.methods import _common, _spheres
 from jaxsr.priors import Prior
-from jaxsr.search import Phase, Solve
+from jaxsr.search import Phase, Solve, objectives
 from jaxsr.types import Image, Measurement, Params
 
 

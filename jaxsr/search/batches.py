@@ -13,7 +13,8 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from tqdm import tqdm
 
-from jaxsr import search
+from jaxsr.search import solve as solver
+from jaxsr.search.solve import Phase, Solve, State, Trace, chunk_length
 from jaxsr.types import Params, Result
 
 FRAME = 4  # steps between two images of a trajectory, at most
@@ -21,7 +22,14 @@ MOST = 16.0  # times what the operator makes of white: no noise or kernel takes 
 
 
 def restore(
-    solve: search.Solve, params: Params, ys: np.ndarray, *, seed: int | Sequence[int] = 0, batch_size: int = 8, progress: bool = True
+    solve: Solve,
+    params: Params,
+    ys: np.ndarray,
+    *,
+    seed: int | Sequence[int] = 0,
+    batch_size: int = 8,
+    rows: int | None = None,
+    progress: bool = True,
 ) -> Result:
     """Restores n measurements with any method: `restore_batches`, collected in the order of `ys`.
 
@@ -30,12 +38,20 @@ def restore(
     Returns:
         Result of numpy arrays with a leading axis n in every field.
     """
-    results = [result for _, result in restore_batches(solve, params, ys, seed=seed, batch_size=batch_size, progress=progress)]
+    batches = restore_batches(solve, params, ys, seed=seed, batch_size=batch_size, rows=rows, progress=progress)
+    results = [result for _, result in batches]
     return jax.tree.map(lambda *leaves: np.concatenate(leaves), *results)
 
 
 def restore_batches(
-    solve: search.Solve, params: Params, ys: np.ndarray, *, seed: int | Sequence[int] = 0, batch_size: int = 8, progress: bool = True
+    solve: Solve,
+    params: Params,
+    ys: np.ndarray,
+    *,
+    seed: int | Sequence[int] = 0,
+    batch_size: int = 8,
+    rows: int | None = None,
+    progress: bool = True,
 ) -> Iterator[tuple[np.ndarray, Result]]:
     """Restores n measurements batch by batch, so that each can be written as soon as it is done.
 
@@ -50,6 +66,7 @@ def restore_batches(
         ys: [n, *solve.operator.measurement_shape], finite, of images in [0, 1]. What a mask hides may hold anything.
         seed: another seed gives other random starts; a number for all, or one for each measurement (several solutions of one photo).
         batch_size: photos at once, at most; bounds the memory.
+        rows: photos at once, whatever the device, to measure what that costs. Default: `rows_at_once(batch_size)`.
         progress: a bar on stderr.
 
     Yields:
@@ -60,10 +77,10 @@ def restore_batches(
             measurement, one of values far from those of images in [0, 1], or a measurement that is not finite (its index is named).
     """
     ys, seeds = _checked(solve, params, ys, seed, batch_size)
-    return _batches(solve, params, ys, photo_keys(ys, seeds), rows_at_once(batch_size), progress)
+    return _batches(solve, params, ys, photo_keys(ys, seeds), rows or rows_at_once(batch_size), progress)
 
 
-def restore_tuned(solve: search.Solve, params: Params, y: np.ndarray, *, seed: int = 0, progress: bool = True) -> tuple[Result, Params]:
+def restore_tuned(solve: Solve, params: Params, y: np.ndarray, *, seed: int = 0, progress: bool = True) -> tuple[Result, Params]:
     """Restores one measurement, as `restore` does; returns the Result and the params with the weights that the method tuned for it.
 
     Raises:
@@ -78,7 +95,7 @@ def restore_tuned(solve: search.Solve, params: Params, y: np.ndarray, *, seed: i
     return jax.tree.map(np.asarray, result), params | solve.tuned(best)
 
 
-def trajectory(solve: search.Solve, params: Params, y: np.ndarray, *, seed: int = 0, progress: bool = True) -> np.ndarray:
+def trajectory(solve: Solve, params: Params, y: np.ndarray, *, seed: int = 0, progress: bool = True) -> np.ndarray:
     """What the search of one measurement holds for best as it goes, images [n, H, W, 3]: where each phase begins and every few steps after.
 
     The steps are those of `restore`, in other programs: roundings differ, and with them, slightly, the last image.
@@ -105,11 +122,9 @@ def rows_at_once(batch_size: int) -> int:
     return batch_size if jax.default_backend() != "cpu" else min(batch_size, jax.local_device_count())
 
 
-def _checked(
-    solve: search.Solve, params: Params, ys: np.ndarray, seed: int | Sequence[int], batch_size: int
-) -> tuple[np.ndarray, np.ndarray]:
+def _checked(solve: Solve, params: Params, ys: np.ndarray, seed: int | Sequence[int], batch_size: int) -> tuple[np.ndarray, np.ndarray]:
     """Measurements as float32 and a seed for each. Raises ValueError for what `restore_batches` refuses."""
-    if not isinstance(solve, search.Solve):
+    if not isinstance(solve, Solve):
         raise ValueError(f"expected a method bound to a prior and an operator, such as methods.pulse(prior, operator), got {solve!r}")
     if not isinstance(params, Mapping):
         raise ValueError(f"expected the prior's params, the second of what jaxsr.load_prior returns, got {type(params).__name__}")
@@ -175,7 +190,7 @@ def _fold(seed: jax.Array, digest: jax.Array) -> jax.Array:
 
 
 def _batches(
-    solve: search.Solve, params: Params, ys: np.ndarray, keys: np.ndarray, batch_size: int, progress: bool
+    solve: Solve, params: Params, ys: np.ndarray, keys: np.ndarray, batch_size: int, progress: bool
 ) -> Iterator[tuple[np.ndarray, Result]]:
     mesh = mesh_of(batch_size)
     rows, whole = NamedSharding(mesh, PartitionSpec("batch")), NamedSharding(mesh, PartitionSpec())
@@ -204,7 +219,7 @@ class Programs(NamedTuple):
 
 
 @functools.lru_cache(maxsize=8)
-def programs(solve: search.Solve, mesh: Mesh, longest: int = 25) -> Programs:
+def programs(solve: Solve, mesh: Mesh, longest: int = 25) -> Programs:
     """Pieces whose chunks have at most `longest` steps. Compiles nothing yet; kept for the last few methods, because jit finds what it
     compiled by the identity of these functions.
 
@@ -217,21 +232,21 @@ def programs(solve: search.Solve, mesh: Mesh, longest: int = 25) -> Programs:
         each = jax.vmap(function, in_axes)
         return jax.shard_map(each, mesh=mesh, in_specs=specs, out_specs=PartitionSpec("batch"), check_vma=False)
 
-    def pieces(phase: search.Phase) -> tuple[Callable, Callable, int]:
-        length = search.chunk_length(phase.steps, limit=longest)
+    def pieces(phase: Phase) -> tuple[Callable, Callable, int]:
+        length = chunk_length(phase.steps, limit=longest)
 
         def begin(keys, params, ys, previous):
-            states = mapped(functools.partial(search.begin, phase), (0, None, 0, 0))(keys, params, ys, previous)
+            states = mapped(functools.partial(solver.begin, phase), (0, None, 0, 0))(keys, params, ys, previous)
             # Fresh buffers: an output that merely is an input would be that input's buffer, which `advance` then gives away.
             return jax.lax.optimization_barrier(states)
 
-        advance = mapped(functools.partial(search.advance, phase, length=length), (None, 0, 0))
+        advance = mapped(functools.partial(solver.advance, phase, length=length), (None, 0, 0))
         return jax.jit(begin), jax.jit(advance, donate_argnums=2), length
 
     return Programs(tuple(map(pieces, solve.phases)), jax.jit(mapped(solve.conclude, (None, 0, 0, 0))))
 
 
-def _solve_batch(solve: search.Solve, compiled: Programs, params: Params, keys: jax.Array, ys: jax.Array, bar: tqdm) -> tuple[Result, Any]:
+def _solve_batch(solve: Solve, compiled: Programs, params: Params, keys: jax.Array, ys: jax.Array, bar: tqdm) -> tuple[Result, Any]:
     """One batch through all phases, in chunks that show on the bar; the results and the last phase's best variables."""
     state: Any = None
     traces = []
@@ -245,10 +260,9 @@ def _solve_batch(solve: search.Solve, compiled: Programs, params: Params, keys: 
     return result, state.best
 
 
-def _chunks(
-    solve: search.Solve, compiled: Programs, params: Params, keys: jax.Array, ys: jax.Array
-) -> Iterator[tuple[int, search.State, search.Trace | None]]:
-    """(number of the phase, state, trace) where each phase begins, without a trace, and after each chunk; the next chunk eats the state."""
+def _chunks(solve: Solve, compiled: Programs, params: Params, keys: jax.Array, ys: jax.Array) -> Iterator[tuple[int, State, Trace | None]]:
+    """(number of the phase, state, trace) where each phase begins, without a trace, and after each chunk;
+    the next chunk takes over the memory of the state."""
     state: Any = None
     for number, (phase, (begin, advance, length)) in enumerate(zip(solve.phases, compiled.phases, strict=True)):
         state = begin(keys, params, ys, None if state is None else (state.best, state.context))
