@@ -89,7 +89,7 @@ if METHOD == "laren":
 make, Settings = jaxsr.methods.METHODS[METHOD]
 few = {name: 2 for name in ("steps", "refine_steps") if name in Settings.__dataclass_fields__} if SMOKE else {}
 solve = make(prior, operator, Settings(**few))
-params = params | jaxsr.methods.networks(jaxsr.methods.resolve(Settings(**few), operator))
+params = params | jaxsr.methods.networks(jaxsr.settings.resolve(Settings(**few), operator))
 if METHOD == "laren":
     solve, SOLUTIONS = jaxsr.methods.exact(solve), 1
 results = jaxsr.restore(solve, params, np.stack([y] * SOLUTIONS), seed=range(SOLUTIONS))

@@ -12,12 +12,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from scores import Scorer
-from setups import OPERATORS, Setup, make_solve, values_of
+from setups import Setup, make_solve, values_of
 from suites import Variant
 
 from jaxsr import data, degradations, images, learned, operators, resample
 from jaxsr.degradations import Degradation
 from jaxsr.methods import METHODS, Interpolation, Learned
+from jaxsr.operators import OPERATORS
 from jaxsr.priors import Prior
 from jaxsr.search import Solve, restore_batches
 from jaxsr.types import Params, Result

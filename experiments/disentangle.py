@@ -28,7 +28,6 @@ import flags
 import jax
 import numpy as np
 import printed
-from setups import OPERATORS
 
 from jaxsr import data, images, learned, loading, metrics, operators, plots, report, resample, weights
 from jaxsr.learned import TOY_SIZES
@@ -36,6 +35,7 @@ from jaxsr.ledger import Ledger
 from jaxsr.loading import toy_prior
 from jaxsr.metrics import features
 from jaxsr.nets import encoder, laren
+from jaxsr.operators import OPERATORS
 from jaxsr.types import Params
 
 TABLES = ("dci", "correlations", "sizes")

@@ -40,13 +40,13 @@ import suites
 import tables
 from cells import KEY, REFERENCE, Bench, Cell
 from scores import Scorer
-from setups import OPERATORS
 from suites import Suite, Variant
 from tqdm import tqdm
 
 from jaxsr import data, degradations, images, loading, priors, report, resample, weights
 from jaxsr.ledger import Ledger
 from jaxsr.methods import METHODS, Learned
+from jaxsr.operators import OPERATORS
 
 WAIT = 1.0  # seconds between looks at what another process does
 SMOKE_PHOTOS = 4

@@ -30,12 +30,13 @@ import jax.numpy as jnp
 import kept
 import numpy as np
 import setups
-from setups import OPERATORS, Setup
+from setups import Setup
 
 from jaxsr import degradations, explore, images, loading, locks, metrics, operators, report, resample, weights
 from jaxsr.explore import Candidate, Config, Problem
 from jaxsr.loading import toy_prior
 from jaxsr.methods import METHODS
+from jaxsr.operators import OPERATORS
 from jaxsr.priors import Prior
 from jaxsr.search import Solve
 from jaxsr.types import Params

@@ -29,7 +29,7 @@ import flags
 import jax
 import jax.numpy as jnp
 import numpy as np
-from setups import OPERATORS, Setup, make_solve
+from setups import Setup, make_solve
 from tqdm import tqdm
 
 from jaxsr import data, degradations, explore, images, loading, metrics, operators, report, weights
@@ -37,6 +37,7 @@ from jaxsr.explore import Config, Problem, Start
 from jaxsr.ledger import Ledger
 from jaxsr.loading import toy_prior
 from jaxsr.methods import METHODS
+from jaxsr.operators import OPERATORS
 from jaxsr.priors import Prior
 from jaxsr.search import Solve, restore, restore_tuned, rows_at_once
 from jaxsr.types import Params

@@ -12,7 +12,7 @@ import numpy as np
 
 from jaxsr import images, plots, report
 from jaxsr.explore import Candidate, Directions, Geometry, Problem
-from jaxsr.methods import as_image
+from jaxsr.operators import as_image
 
 ROUNDING = 1e-9  # of the largest eigenvalue: below, a spectrum is rounding
 ANIMATIONS = 16  # directions that get one, at most

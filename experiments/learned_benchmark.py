@@ -13,7 +13,7 @@ import numpy as np
 from clock import Limits, measured
 
 from jaxsr import learned
-from jaxsr.methods import _perceptual
+from jaxsr.metrics import perceptual
 from jaxsr.nets import laren as net
 from jaxsr.operators import Operator
 from jaxsr.priors import Prior
@@ -69,7 +69,7 @@ def passes(name: str, prior: Prior, params: Params, operator: Operator, sizes: t
 def steps(name: str, prior: Prior, params: Params, operator: Operator, sizes: list[int]) -> Iterator[Case]:
     """Training steps with every term of the loss, the perceptual one in the bundled network."""
     model = learned.bind(learned.sized(name, prior, params, operator, SIZES), prior, operator)
-    bound, given = laren.Bound(model, prior, operator, "features"), params | _perceptual.load("features")
+    bound, given = laren.Bound(model, prior, operator, "features"), params | perceptual.load("features")
     for batch in sizes:
         config = laren.Config(batch=batch, warmup_images=0)
         state = laren.begin(jax.random.key(0), bound, given, config)

@@ -3,42 +3,21 @@
 import dataclasses
 import functools
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import jax
 import numpy as np
 
-from jaxsr import operators, resample
-from jaxsr.methods import METHODS, Learned, exact, networks, resolve
+from jaxsr import operators
+from jaxsr.methods import METHODS, Learned, exact, networks
 from jaxsr.priors import Prior
 from jaxsr.search import Solve
+from jaxsr.settings import resolve
 from jaxsr.types import Params
 
 SMOKE_STEPS = 4
 INIT_SPREAD = 0.2  # of the starts of several solutions by methods that start at the mean of w, as in the release of RLS
-MOTION_ANGLE = 45.0
-
-
-def _square(side: int) -> tuple[int, int, int]:
-    return (side, side, 3)
-
-
-def _missing_centre(side: int) -> np.ndarray:
-    """A mask [side, side] that hides the centre square of half the side, a quarter of the picture."""
-    seen = np.ones((side, side), np.float32)
-    seen[side // 4 : side // 4 + side // 2, side // 4 : side // 4 + side // 2] = 0.0
-    return seen
-
-
-# name -> (the prior's resolution, factor, kernel) -> operator; only "downsample" reads the last two.
-OPERATORS: dict[str, Callable[[int, int, resample.Kernel], operators.Operator]] = {
-    "downsample": lambda side, factor, kernel: operators.downsample(factor, image_shape=_square(side), kernel=kernel),
-    "inpainting": lambda side, factor, kernel: operators.mask(_missing_centre(side), _square(side)),
-    "motion_blur": lambda side, factor, kernel: operators.motion_blur(max(3, side // 8 | 1), MOTION_ANGLE, image_shape=_square(side)),
-    "gaussian_blur": lambda side, factor, kernel: operators.gaussian_blur(side / 32, image_shape=_square(side)),
-    "grey": lambda side, factor, kernel: operators.grey(_square(side)),
-}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -17,12 +17,12 @@ from typing import Literal
 
 import flags
 import numpy as np
-from setups import OPERATORS
 
 from jaxsr import data, learned, loading, operators, priors, report, resample
 from jaxsr.learned import TOY_SIZES
 from jaxsr.loading import toy_prior
-from jaxsr.methods import _perceptual
+from jaxsr.metrics import perceptual
+from jaxsr.operators import OPERATORS
 from jaxsr.training import laren, laren_loop, loop
 from jaxsr.types import Params
 
@@ -108,14 +108,14 @@ def bind(settings: Settings, prior: priors.Prior, params: Params, sizes: learned
 def _perceptual_weights(settings: Settings, side: int) -> tuple[str, Params]:
     if settings.perceptual is not None:
         try:
-            return settings.perceptual, _perceptual.load(settings.perceptual)
+            return settings.perceptual, perceptual.load(settings.perceptual)
         except ValueError as error:
             raise ValueError(str(error).replace("--network=", "--perceptual=")) from error
     try:
-        _perceptual.check_side("laren", "vgg", side)
-        return "vgg", _perceptual.load("vgg")
+        perceptual.check_side("laren", "vgg", side)
+        return "vgg", perceptual.load("vgg")
     except ValueError:
-        return "features", _perceptual.load("features")
+        return "features", perceptual.load("features")
 
 
 def photos(settings: Settings, side: int, out: Path) -> tuple[np.ndarray, np.ndarray]:

@@ -14,10 +14,9 @@ import numpy as np
 
 from jaxsr import weights
 from jaxsr.loading import ASSETS
-from jaxsr.methods._common import as_image, check_prior
 from jaxsr.nets import encoder, glean, laren
-from jaxsr.operators import Operator
-from jaxsr.priors import Prior, synthesize_styles, tile
+from jaxsr.operators import Operator, as_image
+from jaxsr.priors import Prior, check_prior, synthesize_styles, tile
 from jaxsr.types import Image, Latent, Measurement, Params, PRNGKey
 
 MODELS = ASSETS / "learned"

@@ -196,3 +196,20 @@ def latent_statistics(prior: Prior, params: Params, key: PRNGKey, *, num_samples
     std = jnp.sqrt(jnp.maximum(square - mean**2, 0))
     white_std = jnp.sqrt(jnp.maximum(white_square - white_mean**2, 0))
     return {"w_mean": mean, "w_std": std, "white_mean": white_mean, "white_std": white_std}
+
+
+def check_prior(method: str, prior: Prior, operator: Any) -> None:
+    """Raises ValueError unless the prior has a w space and makes the images that the operator takes."""
+    check_images(prior, operator)
+    require_w(f"method {method}", prior)
+
+
+def check_images(prior: Prior, operator: Any) -> None:
+    """Raises ValueError unless the prior is one, and makes the images that the operator takes."""
+    if not isinstance(prior, Prior):
+        raise ValueError(f"expected a Prior, the first of what jaxsr.load_prior returns, got {type(prior).__name__}")
+    if not hasattr(operator, "image_shape"):
+        raise ValueError(f"expected an operator, such as operators.downsample(8, image_shape=...), got {operator!r}")
+    made = (prior.info.resolution, prior.info.resolution, 3)
+    if tuple(operator.image_shape) != made:
+        raise ValueError(f"the operator takes images {tuple(operator.image_shape)}, but prior {prior.info.name!r} makes {made}")

@@ -25,7 +25,8 @@ from suites import Suite, Variant
 from jaxsr import images, operators, report
 from jaxsr.intervals import Interval
 from jaxsr.learned import TOY_SIZES
-from jaxsr.methods import METHODS, resolve
+from jaxsr.methods import METHODS
+from jaxsr.settings import resolve
 
 ROOT = Path(__file__).parents[1]
 FIELDS = {name: {f.name for f in dataclasses.fields(config)} for name, (_, config) in METHODS.items()}

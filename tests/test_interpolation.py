@@ -63,4 +63,4 @@ def test_mismatches_are_one_line(name):
     with pytest.raises(ValueError, match=r"y has shape \(3,\), but the operator measures \(4, 4, 3\)"):
         METHODS[name][0](toy.prior(), toy.operator())(jax.random.key(0), {}, np.zeros(3, np.float32))
     with pytest.raises(ValueError, match="preset must be one of paper"):
-        jaxsr.methods.resolve(Interpolation(preset="code"), toy.operator())  # pyright: ignore[reportArgumentType]
+        jaxsr.settings.resolve(Interpolation(preset="code"), toy.operator())  # pyright: ignore[reportArgumentType]

@@ -11,7 +11,8 @@ import pytest
 
 import jaxsr
 from jaxsr import degradations, learned, loading, metrics, operators, priors, weights
-from jaxsr.methods import Learned, _perceptual
+from jaxsr.methods import Learned
+from jaxsr.metrics import perceptual
 from jaxsr.nets import stylegan1, stylegan2
 from jaxsr.training import checkpoints, laren, laren_loop, loop
 
@@ -30,7 +31,7 @@ def prior_of(name="stylegan2"):
     prior, params = getattr(module, name)(net, name="tiny"), jax.jit(module.init, static_argnums=1)(jax.random.key(0), net)
     params["synthesis"] = jax.tree.map(lambda x: x + 0.1, params["synthesis"])
     params["statistics"] = jax.jit(lambda p: priors.latent_statistics(prior, p, jax.random.key(0), num_samples=1000))(params)
-    return prior, params | _perceptual.load("features")
+    return prior, params | perceptual.load("features")
 
 
 @functools.cache

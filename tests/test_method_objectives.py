@@ -11,7 +11,7 @@ from test_methods import begin, case, two_params
 
 import jaxsr.methods
 from jaxsr.methods import BRGM, BRGMVI, IAGAN, PULSE, RLS, RLSE, MGANPrior, Phased, RLSPlus
-from jaxsr.methods._perceptual import perceptual
+from jaxsr.metrics.perceptual import perceptual
 
 
 def slow_measurement(params, w_plus, noise):
@@ -251,7 +251,7 @@ def test_objective_equals_float64_numpy(what):
     }
     statistics = {k: {**v, "mean": perturbed(v["mean"], jax.random.key(6), 0.3)} for k, v in params["flow"]["statistics"].items()}
     params["flow"] = {"blocks": blocks, "statistics": statistics}
-    loss, resolved = jax.jit(phase.loss), jaxsr.methods.resolve(config, toy.operator())
+    loss, resolved = jax.jit(phase.loss), jaxsr.settings.resolve(config, toy.operator())
     for step in range(3):
         context = state.context if phase.redraw is None else phase.redraw(state.context, step)
         variables = perturbed(state.variables, jax.random.key(7 + step), 0.3)
@@ -262,6 +262,6 @@ def test_objective_equals_float64_numpy(what):
 
 def test_both_presets_of_rls_have_proportional_objectives():
     """The release's weights are ten times the paper's: the same minimum."""
-    paper, code = (jaxsr.methods.resolve(RLS(preset=preset), toy.operator()) for preset in ("paper", "code"))
+    paper, code = (jaxsr.settings.resolve(RLS(preset=preset), toy.operator()) for preset in ("paper", "code"))
     for weight in ("fit_weight", "flow_weight", "gaussian_weight", "cross_weight"):
         assert getattr(code, weight) == pytest.approx(10 * getattr(paper, weight))

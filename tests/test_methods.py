@@ -277,15 +277,15 @@ def test_refinement_takes_every_noise_map_of_a_small_prior():
 def test_presets_have_the_published_values():
     """A preset differs from the papers' and the releases' published values."""
     x8 = toy.operator(8)
-    pulse = jaxsr.methods.resolve(PULSE(), x8)
+    pulse = jaxsr.settings.resolve(PULSE(), x8)
     assert (pulse.steps, pulse.learning_rate, pulse.fit_weight, pulse.geocross_weight, pulse.eps) == (100, 0.4, 100, 0.05, 2e-3)
     assert (pulse.num_noise, pulse.bad_noise_layer, pulse.radius) == (5, 17, "sqrt_d")
-    assert jaxsr.methods.resolve(PULSE(preset="code"), x8) == dataclasses.replace(pulse, preset="code", radius="draw")
-    paper, code = (jaxsr.methods.resolve(RLSPlus(preset=preset), x8) for preset in ("paper", "code"))
-    for config in (paper, jaxsr.methods.resolve(RLS(), x8)):
+    assert jaxsr.settings.resolve(PULSE(preset="code"), x8) == dataclasses.replace(pulse, preset="code", radius="draw")
+    paper, code = (jaxsr.settings.resolve(RLSPlus(preset=preset), x8) for preset in ("paper", "code"))
+    for config in (paper, jaxsr.settings.resolve(RLS(), x8)):
         assert (config.flow_weight, config.gaussian_weight, config.cross_weight) == (0.0002, 0.0004, 0.05)
         assert (config.fit_weight, config.learning_rate, config.steps, config.cross, config.init_spread) == (1, 0.5, 200, "mean_l2", 0)
-    for config in (code, jaxsr.methods.resolve(RLS(preset="code"), x8)):
+    for config in (code, jaxsr.settings.resolve(RLS(preset="code"), x8)):
         assert (config.fit_weight, config.flow_weight, config.gaussian_weight, config.cross_weight) == (10, 0.002, 0.004, 0.5)
         assert (config.learning_rate, config.steps, config.cross, config.init_spread) == (0.5, 500, "mean_l2", 0)
     for config, steps in ((paper, 50), (code, 80)):
@@ -297,18 +297,18 @@ def test_presets_have_the_published_values():
 def test_code_refines_by_the_factor(factor, steps):
     """The figure script's 80, 70, 30, 20 iterations at 8, 16, 32, 64 times."""
     operator = operators.downsample(factor, image_shape=(384, 384, 3), kernel="box")
-    assert jaxsr.methods.resolve(RLSPlus(preset="code"), operator).refine_steps == steps
+    assert jaxsr.settings.resolve(RLSPlus(preset="code"), operator).refine_steps == steps
 
 
 @each_method
 def test_given_values_win_over_the_preset(name):
     """A setting is ignored, zero is taken for missing, or a value stays None in the resolved config."""
     config = METHODS[name][1](**{STEPS[name]: 3}, eps=0.0)
-    resolved = jaxsr.methods.resolve(config, toy.operator())
+    resolved = jaxsr.settings.resolve(config, toy.operator())
     assert getattr(resolved, STEPS[name]) == 3
     assert resolved.eps == 0.0
     assert None not in dataclasses.asdict(resolved).values()
-    assert jaxsr.methods.resolve(resolved, toy.operator()) == resolved
+    assert jaxsr.settings.resolve(resolved, toy.operator()) == resolved
 
 
 # Errors: one line that says what was expected

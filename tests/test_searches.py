@@ -51,8 +51,8 @@ def test_rlse_compares_as_many_blocks_as_asked():
 def test_phased_asks_for_a_network_only_where_it_looks():
     """Small photos need published weights that nothing looks at, or large ones are compared without any."""
     x4, x2 = (operators.downsample(f, image_shape=(64, 64, 3)) for f in (4, 2))
-    assert [jaxsr.methods.resolve(Phased(), operator).network for operator in (x4, x2)] == ["features", "vgg"]
-    assert jaxsr.methods.resolve(Phased(smallest=15), x4).network == "vgg"
+    assert [jaxsr.settings.resolve(Phased(), operator).network for operator in (x4, x2)] == ["features", "vgg"]
+    assert jaxsr.settings.resolve(Phased(smallest=15), x4).network == "vgg"
     with pytest.raises(ValueError, match=r"take jaxsr\.methods\.resolve"):
         jaxsr.methods.networks(Phased())
 
@@ -213,21 +213,21 @@ def test_mganprior_composes_behind_whole_resolutions(layer):
 def test_published_values():
     """A preset differs from METHODS' facts of the papers and releases."""
     x8, x32 = (operators.downsample(f, image_shape=(64, 64, 3)) for f in (8, 32))
-    rlse, scaled = (jaxsr.methods.resolve(RLSE(preset=p), x8) for p in ("paper", "scaled"))
+    rlse, scaled = (jaxsr.settings.resolve(RLSE(preset=p), x8) for p in ("paper", "scaled"))
     assert (rlse.pixel_weight, rlse.semantic_weight, rlse.geocross_weight, rlse.blocks) == (100, 0.5, 500, 3)
     assert (rlse.steps, rlse.learning_rate, rlse.generator_learning_rate, rlse.reduction) == (100, 0.4, 5e-5, "norm")
     assert (scaled.geocross_weight, scaled.reduction) == (0.05, "mean")
-    brgm, code = (jaxsr.methods.resolve(BRGM(preset=p), x8) for p in ("paper", "code"))
+    brgm, code = (jaxsr.settings.resolve(BRGM(preset=p), x8) for p in ("paper", "code"))
     assert (brgm.steps, brgm.learning_rate, brgm.prior_weight, brgm.cosine_weight) == (5000, 0.1, 100, 3)
-    assert (code.steps, code.cosine_weight, jaxsr.methods.resolve(BRGM(preset="code"), x32).cosine_weight) == (501, 0.1, 1)
-    vi = jaxsr.methods.resolve(BRGMVI(), x8)
+    assert (code.steps, code.cosine_weight, jaxsr.settings.resolve(BRGM(preset="code"), x32).cosine_weight) == (501, 0.1, 1)
+    vi = jaxsr.settings.resolve(BRGMVI(), x8)
     assert (vi.samples, vi.steps, vi.prior_weight, vi.cosine_weight, vi.side) == (6, 501, 100, 0.1, "256")
-    mgan = jaxsr.methods.resolve(MGANPrior(), x8)
+    mgan = jaxsr.settings.resolve(MGANPrior(), x8)
     assert (mgan.steps, mgan.learning_rate, mgan.codes, mgan.composing_layer) == (2000, 1, 30, 6)
-    iagan = jaxsr.methods.resolve(IAGAN(), x8)
+    iagan = jaxsr.settings.resolve(IAGAN(), x8)
     assert (iagan.steps, iagan.learning_rate, iagan.starts, iagan.refine_steps) == (1800, 0.1, 5, 300)
     assert (iagan.refine_learning_rate, iagan.generator_learning_rate) == (1e-4, 1e-3)
-    phased = jaxsr.methods.resolve(Phased(), x8)
+    phased = jaxsr.settings.resolve(Phased(), x8)
     assert (phased.w_steps, phased.w_plus_steps, phased.style_steps, phased.l1_weight) == (150, 150, 150, 0.1)
     assert (phased.w_learning_rate, phased.w_plus_learning_rate, phased.style_learning_rate) == (0.08, 0.02, 0.005)
     assert set(FIT) == set(SEARCHES)

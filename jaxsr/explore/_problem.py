@@ -10,9 +10,9 @@ import jax
 import jax.numpy as jnp
 
 from jaxsr import metrics
-from jaxsr.methods._common import check_choices, check_images, check_types
 from jaxsr.operators import Operator
-from jaxsr.priors import Prior, in_styles, in_w, in_w_plus, in_w_plus_noise, require_w, tile
+from jaxsr.priors import Prior, check_images, in_styles, in_w, in_w_plus, in_w_plus_noise, require_w, tile
+from jaxsr.settings import check_choices, check_types
 from jaxsr.types import Image, Latent, Measurement, Noise, Params, Scalar
 
 # name of a latent space -> the prior in that space

@@ -1,10 +1,9 @@
 """Restoration methods: each a factory (prior, operator, config) -> solve, with solve(key, params, y) -> Result for one image.
 
-A new method is one file here and one line in `METHODS`. `resolve(config, operator)` gives the config with all values explicit.
+A new method is one file here and one line in `METHODS`. `jaxsr.settings.resolve(config, operator)` makes all values of a config explicit.
 """
 
-from jaxsr.methods._common import as_image, consistent, exact, resolve
-from jaxsr.methods._perceptual import networks
+from jaxsr.methods._common import consistent, exact
 from jaxsr.methods.brgm import BRGM, brgm
 from jaxsr.methods.brgm_vi import BRGMVI, brgm_vi, draw
 from jaxsr.methods.iagan import IAGAN, iagan
@@ -16,6 +15,7 @@ from jaxsr.methods.pulse import PULSE, pulse
 from jaxsr.methods.rls import RLS, rls
 from jaxsr.methods.rls_plus import RLSPlus, rls_plus
 from jaxsr.methods.rlse import RLSE, rlse
+from jaxsr.metrics.perceptual import networks
 
 METHODS = {
     "nearest": (nearest, Interpolation),
@@ -47,7 +47,6 @@ __all__ = [
     "MGANPrior",
     "Phased",
     "RLSPlus",
-    "as_image",
     "bicubic",
     "bilinear",
     "brgm",
@@ -63,7 +62,6 @@ __all__ = [
     "networks",
     "phased",
     "pulse",
-    "resolve",
     "rls",
     "rls_plus",
     "rlse",

@@ -8,10 +8,12 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from jaxsr import operators
 from jaxsr.methods import _common
-from jaxsr.methods._perceptual import check_side, perceptual
-from jaxsr.priors import Prior, tile
+from jaxsr.metrics.perceptual import check_side, perceptual
+from jaxsr.priors import Prior, check_prior, tile
 from jaxsr.search import Phase, Solve, objectives
+from jaxsr.settings import resolve
 from jaxsr.types import Measurement, Params, Scalar
 
 FEATURES_AT_256 = 64 * 256**2 + 128 * 128**2 + 256 * 64**2 + 512 * 32**2 + 512 * 16**2  # numbers in LPIPS-VGG's five maps
@@ -93,8 +95,8 @@ def brgm(prior: Prior, operator: Any, config: BRGM = BRGM()) -> Solve:
         ValueError: the prior has no w space, or its images are not the operator's, or measurements are too small for VGG-16 as they are
             (16 px; side "256" enlarges them); at solve time also if params has no "statistics" or "perceptual", or y has the wrong shape.
     """
-    _common.check_prior("brgm", prior, operator)
-    settings = _common.resolve(config, operator, BRGM)
+    check_prior("brgm", prior, operator)
+    settings = resolve(config, operator, BRGM)
     check_fidelity("brgm", settings, operator)
 
     def start(key, params, y, previous):
@@ -128,7 +130,7 @@ def gaussian(params: Params) -> tuple[jax.Array, jax.Array]:
 
 def fidelity(settings: Any, operator: Any, params: Params, measured: Measurement, y: Measurement) -> dict[str, Scalar]:
     """How far a measurement is from y: {"l2", "perceptual"}."""
-    seen = [_seen(_common.as_image(operator, m), settings.side) for m in (measured, y)]
+    seen = [_seen(operators.as_image(operator, m), settings.side) for m in (measured, y)]
     compare = perceptual(settings.network).distance
     return {"l2": objectives.l2(measured, y), "perceptual": compare(params["perceptual"], *seen)}
 
@@ -136,7 +138,7 @@ def fidelity(settings: Any, operator: Any, params: Params, measured: Measurement
 def check_fidelity(method: str, settings: Any, operator: Any) -> None:
     """Raises ValueError if the network cannot see measurements of this size."""
     if settings.side == "as_is":
-        check_side(method, settings.network, _common.image_side(operator))
+        check_side(method, settings.network, operators.image_side(operator))
 
 
 def log_prior(params: Params, w_plus: jax.Array) -> Scalar:

@@ -10,8 +10,9 @@ import optax
 
 from jaxsr.methods import _common
 from jaxsr.methods.brgm import CODE, check_fidelity, fidelity, log_prior, weighted
-from jaxsr.priors import Prior, tile
+from jaxsr.priors import Prior, check_prior, tile
 from jaxsr.search import Phase, Solve, objectives
+from jaxsr.settings import resolve
 from jaxsr.types import Image, Latent, Params, PRNGKey, Scalar
 
 CONCENTRATION, RATE = 0.1, 0.95  # of the inverse gamma prior of half a standard deviation
@@ -59,8 +60,8 @@ def brgm_vi(prior: Prior, operator: Any, config: BRGMVI = BRGMVI()) -> Solve:
         ValueError: the prior has no w space, or its images are not the operator's; at solve time also if params has no "statistics" or no
             "perceptual", or y has the wrong shape.
     """
-    _common.check_prior("brgm_vi", prior, operator)
-    settings = _common.resolve(config, operator, BRGMVI)
+    check_prior("brgm_vi", prior, operator)
+    settings = resolve(config, operator, BRGMVI)
     check_fidelity("brgm_vi", settings, operator)
     shape = (settings.samples - 1, prior.info.num_layers, prior.info.w_dim)
 

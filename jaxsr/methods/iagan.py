@@ -8,8 +8,9 @@ import jax.numpy as jnp
 import optax
 
 from jaxsr.methods import _common
-from jaxsr.priors import GENERATOR, Prior
+from jaxsr.priors import GENERATOR, Prior, check_images
 from jaxsr.search import Phase, Solve, objectives
+from jaxsr.settings import resolve
 from jaxsr.types import Image, Measurement, Params
 
 PAPER = {
@@ -65,8 +66,8 @@ def iagan(prior: Prior, operator: Any, config: IAGAN = IAGAN()) -> Solve:
     Raises:
         ValueError: the prior's images are not the operator's; at solve time also if y has the wrong shape.
     """
-    _common.check_images(prior, operator)
-    settings = _common.resolve(config, operator, IAGAN)
+    check_images(prior, operator)
+    settings = resolve(config, operator, IAGAN)
 
     def finish(params, y, variables, context):
         image = _decode(prior, params, variables)

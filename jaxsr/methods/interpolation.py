@@ -5,9 +5,11 @@ from typing import Any, ClassVar, Literal
 
 import optax
 
+from jaxsr import operators
 from jaxsr.methods import _common
-from jaxsr.priors import Prior
+from jaxsr.priors import Prior, check_images
 from jaxsr.search import Phase, Solve, objectives
+from jaxsr.settings import resolve
 
 PAPER = {"eps": 2e-3}
 
@@ -50,18 +52,18 @@ def nearest(prior: Prior, operator: Any, config: Interpolation = Interpolation()
 
 def _interpolation(kernel: str, prior: Prior, operator: Any, config: Interpolation) -> Solve:
     """A search of one step that searches nothing, so that it runs, and is judged, like every method."""
-    _common.check_images(prior, operator)
-    settings = _common.resolve(config, operator, Interpolation)
+    check_images(prior, operator)
+    settings = resolve(config, operator, Interpolation)
 
     def start(key, params, y, previous):
         _common.check_inputs(kernel, operator, params, y, needs=())
         return {}, {}
 
     def loss(params, y, context, variables):
-        fit = objectives.l2(operator(_common.enlarged(operator, y, kernel)), y)
+        fit = objectives.l2(operator(operators.enlarged(operator, y, kernel)), y)
         return fit, {"l2": fit}
 
     def finish(params, y, variables, context):
-        return _common.enlarged(operator, y, kernel), {}
+        return operators.enlarged(operator, y, kernel), {}
 
     return Solve((Phase(1, start, loss, optax.identity()),), finish, operator, settings.eps)

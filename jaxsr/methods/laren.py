@@ -6,8 +6,9 @@ from typing import Any, ClassVar, Literal
 import optax
 
 from jaxsr.methods import _common
-from jaxsr.priors import Prior
+from jaxsr.priors import Prior, check_prior
 from jaxsr.search import Phase, Solve, objectives
+from jaxsr.settings import resolve
 
 PAPER = {"eps": 2e-3}
 
@@ -51,8 +52,8 @@ def _learned(architecture: str, prior: Prior, operator: Any, config: Learned) ->
     """A search of one step that searches nothing: its start is the result."""
     from jaxsr import learned  # flax comes with it, which `import jaxsr` must not load
 
-    _common.check_prior(architecture, prior, operator)
-    settings = _common.resolve(config, operator, Learned)
+    check_prior(architecture, prior, operator)
+    settings = resolve(config, operator, Learned)
     model = learned.bind(learned.read_net(learned.find(architecture, prior, operator, settings.model)), prior, operator)
 
     def start(key, params, y, previous):

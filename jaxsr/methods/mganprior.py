@@ -7,10 +7,12 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from jaxsr import operators
 from jaxsr.methods import _common
-from jaxsr.methods._perceptual import perceptual
-from jaxsr.priors import Prior
+from jaxsr.metrics.perceptual import perceptual
+from jaxsr.priors import Prior, check_images
 from jaxsr.search import Phase, Solve, objectives
+from jaxsr.settings import resolve
 
 PAPER = {
     "steps": 2000,
@@ -68,8 +70,8 @@ def mganprior(prior: Prior, operator: Any, config: MGANPrior = MGANPrior()) -> S
         ValueError: the prior cannot be cut at the composing layer, or its images are not the operator's; at solve time also if params has
             no "perceptual", or y has the wrong shape.
     """
-    _common.check_images(prior, operator)
-    settings = _common.resolve(config, operator, MGANPrior)
+    check_images(prior, operator)
+    settings = resolve(config, operator, MGANPrior)
     head, tail = _split(prior, settings.composing_layer)
     compare = perceptual(settings.network).l1
 
@@ -86,7 +88,7 @@ def mganprior(prior: Prior, operator: Any, config: MGANPrior = MGANPrior()) -> S
 
     def loss(params, y, context, variables):
         measured = operator(decode(params, variables))
-        enlarged = [_enlarged(_common.as_image(operator, m)) for m in (measured, y)]
+        enlarged = [_enlarged(operators.as_image(operator, m)) for m in (measured, y)]
         terms = {"l2": objectives.l2(measured, y), "perceptual": compare(params["perceptual"], *enlarged)}
         return settings.fit_weight * terms["l2"] + settings.perceptual_weight * terms["perceptual"], terms
 

@@ -8,10 +8,12 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from jaxsr import operators
 from jaxsr.methods import _common
-from jaxsr.methods._perceptual import check_side, perceptual
-from jaxsr.priors import MODULATIONS, Prior, start_in_w, tile, with_layers
+from jaxsr.metrics.perceptual import check_side, perceptual
+from jaxsr.priors import MODULATIONS, Prior, check_prior, start_in_w, tile, with_layers
 from jaxsr.search import Phase, Solve, objectives, transforms
+from jaxsr.settings import resolve
 from jaxsr.types import Image, Params
 
 SMALLEST = 16  # px
@@ -25,7 +27,7 @@ PAPER = {
     "l1_weight": 0.1,
     "smallest": SMALLEST,
     "init_spread": 0.0,
-    "network": lambda config, operator: "vgg" if _common.image_side(operator) > config.smallest else "features",
+    "network": lambda config, operator: "vgg" if operators.image_side(operator) > config.smallest else "features",
     "eps": 2e-3,
 }
 
@@ -77,14 +79,14 @@ def phased(prior: Prior, operator: Any, config: Phased = Phased()) -> Solve:
         ValueError: the prior has no w space, or its images are not the operator's; at solve time also if params has no "statistics", no
             "perceptual" or no modulations, or y has the wrong shape.
     """
-    _common.check_prior("phased", prior, operator)
-    settings = _common.resolve(config, operator, Phased)
+    check_prior("phased", prior, operator)
+    settings = resolve(config, operator, Phased)
     compare = perceptual(settings.network).distance
-    _check_scales(settings, _common.image_side(operator))
+    _check_scales(settings, operators.image_side(operator))
 
     def loss(params, y, context, variables):
         measured = operator(_decode(prior, params, {**context, **variables}))
-        return _multiscale(settings, compare, params, *(_common.as_image(operator, m) for m in (measured, y)))
+        return _multiscale(settings, compare, params, *(operators.as_image(operator, m) for m in (measured, y)))
 
     def first(key, params, y, previous):
         _common.check_inputs("phased", operator, params, y, needs=("statistics", "perceptual"))

@@ -6,8 +6,9 @@ from typing import Any, ClassVar, Literal
 import jax.numpy as jnp
 
 from jaxsr.methods import _common, _spheres
-from jaxsr.priors import Prior
+from jaxsr.priors import Prior, check_prior
 from jaxsr.search import Phase, Solve, objectives
+from jaxsr.settings import resolve
 
 PAPER = {**_spheres.SETTINGS, "fit": "l2", "fit_weight": 100.0, "geocross_weight": 0.05, "radius": "sqrt_d"}
 CODE = {**PAPER, "radius": "draw"}
@@ -66,8 +67,8 @@ def pulse(prior: Prior, operator: Any, config: PULSE = PULSE()) -> Solve:
         ValueError: the prior has no w space, or its images are not the operator's; at solve time also if params has no "statistics" or y
             has the wrong shape.
     """
-    _common.check_prior("pulse", prior, operator)
-    settings = _common.resolve(config, operator, PULSE)
+    check_prior("pulse", prior, operator)
+    settings = resolve(config, operator, PULSE)
 
     def start(key, params, y, previous):
         _common.check_inputs("pulse", operator, params, y, needs=("statistics",))

@@ -7,8 +7,9 @@ import jax
 import optax
 
 from jaxsr.methods import _common
-from jaxsr.priors import Prior, start_in_w, tile
+from jaxsr.priors import Prior, check_prior, start_in_w, tile
 from jaxsr.search import Phase, Solve, objectives, transforms
+from jaxsr.settings import resolve
 
 PAPER = {
     "steps": 200,
@@ -84,8 +85,8 @@ def rls(prior: Prior, operator: Any, config: RLS = RLS()) -> Solve:
         ValueError: the prior has no w space, or its images are not the operator's; at solve time also if params has no "statistics" or
             no "flow", or y has the wrong shape.
     """
-    _common.check_prior("rls", prior, operator)
-    settings = _common.resolve(config, operator, RLS)
+    check_prior("rls", prior, operator)
+    settings = resolve(config, operator, RLS)
 
     def finish(params, y, variables, context):
         w_plus = tile(prior, variables["w_plus"])

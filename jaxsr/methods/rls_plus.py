@@ -6,10 +6,10 @@ from typing import Any, ClassVar
 
 import optax
 
-from jaxsr.methods import _common
 from jaxsr.methods.rls import RLS, search_phase
-from jaxsr.priors import Prior, tile
+from jaxsr.priors import Prior, check_prior, tile
 from jaxsr.search import Phase, Solve, objectives, transforms
+from jaxsr.settings import resolve
 
 
 def _code_refine_steps(config: Any, operator: Any) -> int:
@@ -62,8 +62,8 @@ def rls_plus(prior: Prior, operator: Any, config: RLSPlus = RLSPlus()) -> Solve:
     Raises:
         ValueError: as `rls`.
     """
-    _common.check_prior("rls_plus", prior, operator)
-    settings = _common.resolve(config, operator, RLSPlus)
+    check_prior("rls_plus", prior, operator)
+    settings = resolve(config, operator, RLSPlus)
 
     def finish(params, y, variables, context):
         noise = variables["noise"] + context["noise"]

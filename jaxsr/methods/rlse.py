@@ -7,14 +7,16 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from jaxsr import operators
 from jaxsr.methods import _common, _spheres
-from jaxsr.priors import Prior
+from jaxsr.priors import Prior, check_prior
 from jaxsr.search import Phase, Solve, objectives
+from jaxsr.settings import resolve
 from jaxsr.types import Image, Measurement, Params
 
 
 def _entry(config: Any, operator: Any) -> str:
-    return "resize" if _common.is_image(operator.measurement_shape) else "pinv"
+    return "resize" if operators.is_image(operator.measurement_shape) else "pinv"
 
 
 PAPER = {
@@ -88,9 +90,9 @@ def rlse(prior: Prior, operator: Any, config: RLSE = RLSE()) -> Solve:
         ValueError: the prior has no w space, its images are not the operator's, or measurements are no images and entry is "resize"; at
             solve time also if params has no "statistics" or no "discriminator", or y has the wrong shape.
     """
-    _common.check_prior("rlse", prior, operator)
-    settings = _common.resolve(config, operator, RLSE)
-    if settings.entry == "resize" and not _common.is_image(operator.measurement_shape):
+    check_prior("rlse", prior, operator)
+    settings = resolve(config, operator, RLSE)
+    if settings.entry == "resize" and not operators.is_image(operator.measurement_shape):
         raise ValueError(f'rlse with entry="resize" needs measurements [h, w, 1 or 3], got {operator.measurement_shape}: use entry="pinv"')
 
     def start(key, params, y, previous):
@@ -125,7 +127,7 @@ def rlse(prior: Prior, operator: Any, config: RLSE = RLSE()) -> Solve:
 
 def as_image(operator: Any, y: Measurement, entry: str) -> Image:
     """A measurement as an image [H, W, 3] of the prior's size that a discriminator can take."""
-    return operator.pinv(y) if entry == "pinv" else _common.enlarged(operator, y, "bicubic")
+    return operator.pinv(y) if entry == "pinv" else operators.enlarged(operator, y, "bicubic")
 
 
 def _features(prior: Prior, params: Params, image: Image, blocks: int) -> list[jax.Array]:

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from jaxsr.metrics._checks import require_images
-from jaxsr.operators import LUMA
+from jaxsr.operators.sampling import LUMA
 from jaxsr.types import Scalar
 
 AnyImage = Float[Array, "h w 3"] | Float[np.ndarray, "h w 3"]

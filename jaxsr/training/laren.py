@@ -17,7 +17,7 @@ from jax.nn import softplus
 
 from jaxsr import degradations
 from jaxsr.learned import Model
-from jaxsr.methods._perceptual import deep_l2
+from jaxsr.metrics.perceptual import deep_l2
 from jaxsr.operators import Operator
 from jaxsr.priors import Prior
 from jaxsr.training import members

@@ -99,7 +99,7 @@ def networks(config: Any) -> Params:
 def load(network: str | None) -> Params:
     """{"perceptual": the tree of that network}. Raises ValueError as `networks`."""
     if network is None:
-        raise ValueError("expected a resolved config, got one without a network: take jaxsr.methods.resolve(config, operator)")
+        raise ValueError("expected a resolved config, got one without a network: take jaxsr.settings.resolve(config, operator)")
     if network == "features":
         return {"perceptual": metrics.load_features()[1]}
     try:
