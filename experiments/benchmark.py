@@ -46,22 +46,18 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import compared
-import flags
-import generator_benchmark
-import hot_benchmark
 import jax
-import learned_benchmark
 import numpy as np
-import weights_benchmark
-from clock import Limits, compiled, limits, measured
+from benchmarks import compared, generator, hot, learned, weights
+from benchmarks.clock import Limits, compiled, limits, measured
 from jax.experimental.compilation_cache import compilation_cache
-from setups import Setup, make_solve
 
 import jaxsr
-from jaxsr import loading, operators, priors, report, search
+from jaxsr import flags, loading, operators, priors, search
 from jaxsr.loading import toy_prior
 from jaxsr.methods import METHODS
+from jaxsr.methods.setups import Setup, make_solve
+from jaxsr.records import files, report
 from jaxsr.search import mesh_of, rows_at_once
 
 REPEATS = 15
@@ -115,8 +111,8 @@ def bundled_networks(method: str, steps: int | None = None) -> Setup:
 def step_rows(solve: search.Solve, params: dict, batch: int, rates: Limits, repeats: int) -> list[dict]:
     """A row for each phase: one step of it, for `batch` photos at once."""
     rows = []
-    for number, (phase, ys, state) in enumerate(weights_benchmark.starts(solve, params, batch), 1):
-        step, args = weights_benchmark.one_step(phase, weights_benchmark.at_once), (params, ys, state)
+    for number, (phase, ys, state) in enumerate(weights.starts(solve, params, batch), 1):
+        step, args = weights.one_step(phase, weights.at_once), (params, ys, state)
         row, _ = measured(step, args, rates, repeats)
         rows.append({"phase": number, "photos": batch, **row, "compile_again_s": compiled(step, *args)[1]})
     return rows
@@ -211,25 +207,25 @@ def step_table(settings: Settings, prior: priors.Prior, params: dict, operator: 
 
 def weights_table(settings: Settings, prior: priors.Prior, params: dict, operator: operators.Operator) -> Iterator[dict]:
     """Rows of table 2."""
-    methods = tuple(name for name in weights_benchmark.TUNING if name in settings.methods)
-    strategies = tuple(weights_benchmark.STRATEGIES)
+    methods = tuple(name for name in weights.TUNING if name in settings.methods)
+    strategies = tuple(weights.STRATEGIES)
     if settings.smoke:
-        methods, strategies = methods[:1], (weights_benchmark.chosen(),)
+        methods, strategies = methods[:1], (weights.chosen(),)
     sizes, repeats = extent(settings)
-    return weights_benchmark.table(prior, params, operator, methods=methods, strategies=strategies, sizes=sizes, repeats=repeats)
+    return weights.table(prior, params, operator, methods=methods, strategies=strategies, sizes=sizes, repeats=repeats)
 
 
 def learned_table(settings: Settings, prior: priors.Prior, params: dict, operator: operators.Operator, rates: Limits) -> Iterator[dict]:
     """Rows of table 4."""
     sizes, repeats = extent(settings)
-    return learned_benchmark.table(prior, params, operator, sizes=sizes, rates=rates, repeats=repeats, smoke=settings.smoke)
+    return learned.table(prior, params, operator, sizes=sizes, rates=rates, repeats=repeats, smoke=settings.smoke)
 
 
 def hot_table(settings: Settings, prior: priors.Prior, params: dict, operator: operators.Operator, rates: Limits) -> Iterator[dict]:
     """Rows of table 5."""
     sizes, repeats = extent(settings)
     source = str(settings.prior)
-    return hot_benchmark.table(source, prior, params, operator, sizes=sizes, rates=rates, repeats=repeats, smoke=settings.smoke)
+    return hot.table(source, prior, params, operator, sizes=sizes, rates=rates, repeats=repeats, smoke=settings.smoke)
 
 
 def extent(settings: Settings) -> tuple[tuple[int, ...], int]:
@@ -251,7 +247,7 @@ def checked(settings: Settings) -> Settings:
     for name in settings.tables:
         flags.choose(name, TABLES, "table")
     if settings.official is not None:
-        generator_benchmark.official_modules(Path(settings.official))
+        generator.official_modules(Path(settings.official))
     report.check_writable(str(settings.out))
     if settings.smoke and settings.prior is None:
         return dataclasses.replace(settings, prior=str(toy_prior(Path(str(settings.out)) / "toy")), factor=2)
@@ -282,7 +278,7 @@ def generator_table(settings: Settings, rates: Limits) -> Iterator[dict]:
     resolutions = (8,) if settings.smoke else settings.resolutions
     official = None if settings.official is None else Path(settings.official)
     dtype = "bfloat16" if settings.precision == "bfloat16" else "float32"
-    return generator_benchmark.table(resolutions, sizes, limits=rates, dtype=dtype, official=official, repeats=repeats)
+    return generator.table(resolutions, sizes, limits=rates, dtype=dtype, official=official, repeats=repeats)
 
 
 def measurements(settings: Settings, source: str) -> Iterator[tuple[str, Any]]:
@@ -317,9 +313,9 @@ def main(settings: Settings) -> int:
     with jax.profiler.trace(str(out / "trace")) if settings.trace else contextlib.nullcontext():
         for name, value in measurements(settings, str(settings.prior)):
             record[name] = [*record[name], value] if name in TABLES else value
-            report.write_text(out / "benchmark.json", json.dumps(record, indent=1) + "\n")  # a run of an hour may be cut off
+            files.write_text(out / "benchmark.json", json.dumps(record, indent=1) + "\n")  # a run of an hour may be cut off
     told = compared.markdown(record, before)
-    report.write_text(out / "benchmark.md", told)
+    files.write_text(out / "benchmark.md", told)
     print(told, end="")
     return 0
 

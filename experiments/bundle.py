@@ -10,15 +10,15 @@ do. --smoke bundles a toy prior.
 import tempfile
 from pathlib import Path
 
-import flags
 import jax
 import jax.numpy as jnp
 import numpy as np
-import spectra
 from absl import flags as absl_flags
+from evaluation import spectra
 
-from jaxsr import data, images, loading, operators, plots, priors, report, weights
+from jaxsr import data, flags, images, loading, operators, plots, priors, weights
 from jaxsr.loading import toy_prior
+from jaxsr.records import files
 
 PRIOR = absl_flags.DEFINE_string("prior", None, "The prior: a folder.")
 DATA = absl_flags.DEFINE_string("data", None, "Photos that the prior was not trained on, for spectrum.md. Default: none is written.")
@@ -52,7 +52,7 @@ def main() -> int:
     (out / "spectrum.md").unlink(missing_ok=True)  # of the weights that were there before
     if photos is not None:
         found = spectra.noise_spectrum(prior, params, photos, len(photos), seed=SEED.value)
-        report.write_text(out / "spectrum.md", spectra.markdown(found))
+        files.write_text(out / "spectrum.md", spectra.markdown(found))
     size = sum(p.stat().st_size for p in out.rglob("*") if p.is_file())
     print(f"{out}: {size / 1e6:.1f} MB with {EXAMPLES.value} examples")
     return 0

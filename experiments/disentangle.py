@@ -23,19 +23,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-import codes
-import flags
 import jax
 import numpy as np
-import printed
+from evaluation import codes, printed
 
-from jaxsr import data, images, learned, loading, metrics, operators, plots, report, resample, weights
+from jaxsr import data, flags, images, learned, loading, metrics, operators, plots, resample, weights
 from jaxsr.learned import TOY_SIZES
-from jaxsr.ledger import Ledger
 from jaxsr.loading import toy_prior
 from jaxsr.metrics import features
 from jaxsr.nets import encoder, laren
 from jaxsr.operators import OPERATORS
+from jaxsr.records import files, report
+from jaxsr.records.ledger import Ledger
 from jaxsr.types import Params
 
 TABLES = ("dci", "correlations", "sizes")
@@ -130,7 +129,7 @@ def run(settings: Settings) -> None:
     for table, make in made.items():
         if table in settings.tables:
             text = f"{make()}\n{folder}, {prior.info.name}, {operator.name}\n"
-            report.write_text(out / f"{table}.md", text)
+            files.write_text(out / f"{table}.md", text)
             print(text)
 
 

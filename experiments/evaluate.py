@@ -28,25 +28,19 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Literal, get_args
 
-import cells
-import curves
-import flags
-import gaussianisation
-import grids
 import jax
 import numpy as np
-import page
-import suites
-import tables
-from cells import KEY, REFERENCE, Bench, Cell
-from scores import Scorer
-from suites import Suite, Variant
+from evaluation import cells, curves, gaussianisation, grids, page, suites, tables
+from evaluation.cells import KEY, REFERENCE, Bench, Cell
+from evaluation.scores import Scorer
+from evaluation.suites import Suite, Variant
 from tqdm import tqdm
 
-from jaxsr import data, degradations, images, loading, priors, report, resample, weights
-from jaxsr.ledger import Ledger
+from jaxsr import data, degradations, flags, images, loading, priors, resample, weights
 from jaxsr.methods import METHODS, Learned
 from jaxsr.operators import OPERATORS
+from jaxsr.records import files, report
+from jaxsr.records.ledger import Ledger
 
 WAIT = 1.0  # seconds between looks at what another process does
 SMOKE_PHOTOS = 4
@@ -77,7 +71,7 @@ class Settings:
         models: Folder of trained networks for laren and glean, NAME/model each, as `train_laren.py --out=MODELS/NAME` leaves them. Default:
             those that come with the package; models/ for LAREN's ablations.
         baseline: The method that differences are taken from. Default: the suite's; the first.
-        out: Folder for everything. Default: evaluation/NAME of the suite.
+        out: Folder for everything. Default: evaluations/NAME of the suite.
         seed: Another seed gives other starts and other noise.
         batch_size: Photos at once; bounds the memory.
         precision: What convolutions compute in on an accelerator: float32, tf32 or bfloat16, the faster the coarser.
@@ -310,7 +304,7 @@ def publish(bench: Bench, suite: Suite, found: Sequence[Cell], lacking: dict[str
     head.append(f"Feature distances and types ({net.config.heads[0][0]}) are of the network {net.name}: not LPIPS, FID, KID or identity.")
     head += ["A --smoke run: a few steps; the figures mean nothing."] if bench.smoke else []
     text = tables.markdown(suite, lines, bench.scorer.missing, head)
-    report.write_text(bench.folder / "table.md", text)
+    files.write_text(bench.folder / "table.md", text)
     plots = curves.draw(bench.folder, lines, suite.columns)
     mine = [row for row in rows.values() if row["cell"] in {cell.name for cell in found}]
     order = {name: i for i, name in enumerate(names)}
@@ -330,7 +324,7 @@ def run(settings: Settings) -> int:
     check(settings)
     prior, params = loading.load_prior(settings.prior or loading.default_source(), dtype=flags.compute_in(settings.precision))
     suite, found = plan(settings, prior.info.resolution)
-    out = Path(settings.out or f"evaluation/{'smoke' if settings.smoke else settings.suite or 'comparison'}")
+    out = Path(settings.out or f"evaluations/{'smoke' if settings.smoke else settings.suite or 'comparison'}")
     if settings.suite == "rls_figure3":
         return _gaussianisation(prior, params, settings, out)
     lacking = cells.lacking(prior, params, found, settings.kernel, settings.models)
@@ -358,7 +352,7 @@ def _nothing(suite: Suite, found: Sequence[Cell], lacking: dict[str, str], out: 
     report.check_writable(out)
     lines, head = tables.lines_lacking(found, lacking), ["No method of it can be run here: nothing was."]
     text = tables.markdown(suite, lines, {}, head)
-    report.write_text(out / "table.md", text)
+    files.write_text(out / "table.md", text)
     tables.write_rows(out / "results.csv", {}, found, [])
     page.write(out, suite, lines, [], {}, head, [])
     print(text)

@@ -22,22 +22,20 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal, NamedTuple, get_args
 
-import explored
-import flags
-import inputs
 import jax
 import jax.numpy as jnp
-import kept
 import numpy as np
-import setups
-from setups import Setup
+from exploration import gallery, saved
+from restoration import inputs
 
-from jaxsr import degradations, explore, images, loading, locks, metrics, operators, report, resample, weights
+from jaxsr import degradations, explore, flags, images, loading, metrics, operators, resample, weights
 from jaxsr.explore import Candidate, Config, Problem
 from jaxsr.loading import toy_prior
-from jaxsr.methods import METHODS
+from jaxsr.methods import METHODS, setups
+from jaxsr.methods.setups import Setup
 from jaxsr.operators import OPERATORS
 from jaxsr.priors import Prior
+from jaxsr.records import files, report
 from jaxsr.search import Solve
 from jaxsr.types import Params
 
@@ -133,8 +131,8 @@ def check(settings: Settings) -> None:
         raise ValueError(f"--operator={settings.operator} needs --input or --reference: the prior's examples are small photos")
     if settings.operator != "downsample" and settings.kernel != "bicubic":
         raise ValueError(f"--kernel is for --operator=downsample, not {settings.operator}")
-    if settings.start is not None and not (Path(settings.start) / kept.START).is_dir():
-        raise ValueError(f"--start={settings.start}: expected the folder of an exploration, got none with {kept.START}/")
+    if settings.start is not None and not (Path(settings.start) / saved.START).is_dir():
+        raise ValueError(f"--start={settings.start}: expected the folder of an exploration, got none with {saved.START}/")
     report.check_writable(out_folder(settings))
 
 
@@ -239,7 +237,7 @@ def written(folder: Path, problem: Problem, made: Iterator[Candidate]) -> list[C
 
 def run(folder: Path, prior: Prior, params: Params, photo: Photo, problem: Problem, solve: Solve, settings: Settings) -> None:
     """First solution, spectra, walks, pictures."""
-    params, latent, inversion = kept.first_solution(folder, solve, params, photo.y, photo.reference, settings)
+    params, latent, inversion = saved.first_solution(folder, solve, params, photo.y, photo.reference, settings)
     start = explore.start(prior, problem.config.space, params, latent)
     y = jnp.asarray(photo.y)
     first = np.asarray(problem.draw(params, start, start.latent))
@@ -248,14 +246,14 @@ def run(folder: Path, prior: Prior, params: Params, photo: Photo, problem: Probl
     worse = f"; --force: solutions have at most {bound:.2g}" if bound > settings.eps else ""
     print(f"start.png: residual {float(explore.residual(problem, params, start, y)):.2g}, {inversion:.3g} s with {settings.method}{worse}")
     begun = time.perf_counter()
-    geometry = kept.geometry(folder, lambda: explore.geometry(problem, params, start, seed=settings.seed))
+    geometry = saved.geometry(folder, lambda: explore.geometry(problem, params, start, seed=settings.seed))
     ways = explore.directions(problem, geometry)
-    print(explored.told(geometry, ways, problem, time.perf_counter() - begun))
+    print(gallery.told(geometry, ways, problem, time.perf_counter() - begun))
     begun = time.perf_counter()
     made = written(folder, problem, explore.candidates(problem, params, start, y, geometry, ways, bound=bound))
     print(explore.shortage(problem, made, bound) or f"{problem.config.num_solutions} solutions, {time.perf_counter() - begun:.3g} s")
-    found = explored.Found(folder, problem, geometry, ways, made, first, photo.y, photo.reference)
-    for line in explored.draw(found, lambda path: np.asarray(explore.frames(problem, params, start, jnp.asarray(path)))):
+    found = gallery.Found(folder, problem, geometry, ways, made, first, photo.y, photo.reference)
+    for line in gallery.draw(found, lambda path: np.asarray(explore.frames(problem, params, start, jnp.asarray(path)))):
         print(line)
 
 
@@ -271,8 +269,8 @@ def main(settings: Settings) -> int:
     params = params | metrics.load_embedding(problem.network)
     values = dataclasses.asdict(setups.make_config(setup, photo.operator))
     folder = out_folder(settings)
-    kept.check_start(folder, solve, params, photo.y, photo.reference, settings)
-    with locks.only_here(folder):
+    saved.check_start(folder, solve, params, photo.y, photo.reference, settings)
+    with files.only_here(folder):
         report.begin_record(folder, describe(prior, params, photo, problem, values, settings))
         facts = (
             f"{settings.method}, {photo.operator.name}, space {problem.config.space}, way {settings.way}, metric {problem.embedding.name}"

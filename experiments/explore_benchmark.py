@@ -23,22 +23,21 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
-import explore_cost
-import explore_tables
-import flags
 import jax
 import jax.numpy as jnp
 import numpy as np
-from setups import Setup, make_solve
+from exploration import cost, tables
 from tqdm import tqdm
 
-from jaxsr import data, degradations, explore, images, loading, metrics, operators, report, weights
+from jaxsr import data, degradations, explore, flags, images, loading, metrics, operators, weights
 from jaxsr.explore import Config, Problem, Start
-from jaxsr.ledger import Ledger
 from jaxsr.loading import toy_prior
 from jaxsr.methods import METHODS
+from jaxsr.methods.setups import Setup, make_solve
 from jaxsr.operators import OPERATORS
 from jaxsr.priors import Prior
+from jaxsr.records import files, report
+from jaxsr.records.ledger import Ledger
 from jaxsr.search import Solve, restore, restore_tuned, rows_at_once
 from jaxsr.types import Params
 
@@ -110,7 +109,7 @@ class Around(NamedTuple):
 
 
 def operator_of(name: str, resolution: int) -> operators.Operator:
-    """ "x8" or a name in `setups.OPERATORS`. Raises ValueError for anything else."""
+    """ "x8" or a name in `jaxsr.operators.OPERATORS`. Raises ValueError for anything else."""
     factor = re.fullmatch(r"x(\d+)", name)
     if factor:
         return OPERATORS["downsample"](resolution, int(factor[1]), "bicubic")
@@ -315,12 +314,10 @@ def main(settings: Settings) -> int:
     facts = fixed(settings, prior, params)
     ledger = Ledger(settings.out, facts, key=KEY, about={"jax": jax.__version__})
     if "cost" in settings.tables:
-        explore_cost.measure(ledger, smoke=settings.smoke)
+        cost.measure(ledger, smoke=settings.smoke)
     measure(settings, ledger, prior, params)
-    text = explore_tables.markdown(
-        list(ledger.rows().values()), f"{facts['device']}, prior {prior.info.name}, {settings.method}, {settings.space}"
-    )
-    report.write_text(Path(settings.out) / "table.md", text)
+    text = tables.markdown(list(ledger.rows().values()), f"{facts['device']}, prior {prior.info.name}, {settings.method}, {settings.space}")
+    files.write_text(Path(settings.out) / "table.md", text)
     print(text)
     return 0
 

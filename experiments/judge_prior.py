@@ -26,17 +26,16 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import flags
 import jax
-import judged
 import numpy as np
-import spectra
+from evaluation import judged, spectra
 
-from jaxsr import data, loading, locks, metrics, priors, report, weights
-from jaxsr.ledger import Ledger
+from jaxsr import data, flags, loading, metrics, priors, weights
 from jaxsr.loading import toy_prior
 from jaxsr.metrics import features
 from jaxsr.priors import Prior
+from jaxsr.records import files, report
+from jaxsr.records.ledger import Ledger
 from jaxsr.types import Params
 
 STEPS, SMOKE_STEPS = 200, 3  # of a search
@@ -99,7 +98,7 @@ def run(settings: Settings) -> None:
     subjects = load(flags.names("prior", settings.prior) or [loading.default_source()])
     readers = [judged.reader(source) for source in (features.DEFAULT, settings.features) if source is not None]
     require_readable(subjects, readers)
-    with locks.only_here(out):
+    with files.only_here(out):
         chosen = {name: photos(settings, prior, out / "cache") for name, (prior, _) in subjects.items()}
         fixed = {name: getattr(settings, name) for name in ("data", "num", "invert", "seed", "smoke")}
         fixed |= {"features": [f"{reader.name} {weights.digest(reader.params)[:8]}" for reader in readers]}
@@ -205,7 +204,7 @@ def write_tables(bench: Bench) -> None:
         seconds = row["seconds"] + part["seconds"]
         row |= {column: part[column] for column in COLUMNS if column in part} | {"seconds": seconds}
     report.write_csv(bench.ledger.folder / "results.csv", found.values(), COLUMNS)
-    report.write_text(bench.ledger.folder / "table.md", markdown(bench, list(found.values())))
+    files.write_text(bench.ledger.folder / "table.md", markdown(bench, list(found.values())))
 
 
 def markdown(bench: Bench, rows: list[dict[str, Any]]) -> str:

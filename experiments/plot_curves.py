@@ -10,9 +10,8 @@ import io
 from importlib.util import find_spec
 from pathlib import Path
 
-import flags
-
-from jaxsr import report
+from jaxsr import flags
+from jaxsr.records import files
 from jaxsr.training import loop
 
 PANELS = (("images", "images of the run", 1.0), ("seconds", "minutes", 60.0))
@@ -51,7 +50,7 @@ def main(settings: Settings) -> None:
     found = {Path(run).resolve().name: read(Path(run)) for run in settings.run}
     if len(found) < len(settings.run):
         raise ValueError(f"expected runs of different names, got {', '.join(settings.run)}: rename a folder")
-    report.write_bytes(settings.out, _png(found))
+    files.write_bytes(settings.out, _png(found))
     print(settings.out)
 
 

@@ -28,20 +28,18 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal, get_args
 
-import flags
-import hosts
-import inputs
 import jax
 import numpy as np
-import pictures
-import setups
-from inputs import Job
-from setups import Setup
+from restoration import hosts, inputs, pictures
+from restoration.inputs import Job
 from tqdm import tqdm
 
-from jaxsr import images, loading, locks, metrics, operators, report, resample, weights
-from jaxsr.methods import METHODS, Learned
+from jaxsr import flags, images, loading, metrics, operators, resample, weights
+from jaxsr.methods import METHODS, Learned, setups
+from jaxsr.methods.setups import Setup
 from jaxsr.priors import Prior
+from jaxsr.records import report
+from jaxsr.records.files import only_here
 from jaxsr.search import Solve, restore_batches
 from jaxsr.types import Params, Result
 
@@ -328,7 +326,7 @@ def main(settings: Settings) -> int:
     solves, jobs, refused = make_solves(prior, params, fitter, jobs, settings)
     unusable += refused
     config = describe(source, prior, params, {factor: values for factor, (_, _, values) in solves.items()}, jobs, settings)
-    with locks.only_here(out_folder(settings)):
+    with only_here(out_folder(settings)):
         run = start_run(config, jobs, [name for group in names for name in group], settings)
         bad = [row | {"method": settings.method} for row in unusable if not run.is_there(row["output"])]
         run.add(bad)

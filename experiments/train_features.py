@@ -16,14 +16,14 @@ import dataclasses
 import json
 from pathlib import Path
 
-import flags
 import jax
 import numpy as np
 from absl import flags as absl_flags
 from tqdm import tqdm
 
-from jaxsr import data, images, locks, report, weights
+from jaxsr import data, flags, images, weights
 from jaxsr.nets import features as nets
+from jaxsr.records import files, report
 from jaxsr.training import features
 from jaxsr.types import Params
 
@@ -51,7 +51,7 @@ def main() -> None:
         sets = _read_sets()
         net = nets.Config(features.heads_of(sets[0][1], _columns(sets[0][1])), RESOLUTION.value, tuple(int(w) for w in WIDTHS.value))
     (photos, rows), (val_photos, val_rows) = sets
-    with locks.only_here(out):
+    with files.only_here(out):
         network = nets.features(net)
         params = features.fit(network, config, photos, features.encode(rows, net.heads), out)
         params = _half(params)
@@ -126,7 +126,7 @@ def _write(out: Path, net: nets.Config, config: object, params: Params, table: d
     record = {"architecture": "features", "name": NAME.value, "net": dataclasses.asdict(net), "trained_on": count}
     record |= {"training": dataclasses.asdict(config), "accuracies": table}  # type: ignore[call-overload]
     weights.save(out / "features", jax.tree.map(lambda x: x.astype(np.float16), params), record)
-    report.write_text(out / "accuracies.json", json.dumps(table, indent=2) + "\n")
+    files.write_text(out / "accuracies.json", json.dumps(table, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -14,15 +14,15 @@ import dataclasses
 import json
 from pathlib import Path
 
-import flags
-import gaussianisation
 import jax
 import jax.numpy as jnp
 from absl import flags as absl_flags
+from evaluation import gaussianisation
 from tqdm import tqdm
 
-from jaxsr import loading, locks, priors, report, weights
+from jaxsr import flags, loading, priors, weights
 from jaxsr.loading import toy_prior
+from jaxsr.records import files
 from jaxsr.training import flow
 from jaxsr.types import Params
 
@@ -49,7 +49,7 @@ def main() -> None:
     prior, params = loading.load_prior(source)
     priors.require_w("a flow of w", prior)
     to = Path(TO.value or (source if str(source) not in loading.bundled() else out / "prior"))
-    with locks.only_here(out):
+    with files.only_here(out):
         make_flow(source, to, out, prior, params, config)
 
 
@@ -65,7 +65,7 @@ def make_flow(source: str | Path, to: Path, out: Path, prior: priors.Prior, para
     norms = flow.squared_norms(params["statistics"], stored, drawn.test)
     summary = flow.assess(stored, drawn, norms)
     record = {"prior": prior.info.name, "seed": SEED.value, "config": dataclasses.asdict(config), **summary}
-    report.write_text(out / "flow.json", json.dumps(record, indent=2) + "\n")
+    files.write_text(out / "flow.json", json.dumps(record, indent=2) + "\n")
     gaussianisation.show(out, summary, norms, prior.info.w_dim)
     print(f"the flow is in {to}; flow.json in {out}")
 

@@ -10,11 +10,10 @@ with the same command. Then: python experiments/train_flow.py --prior=runs/mine/
 import dataclasses
 from typing import cast
 
-import flags
 import numpy as np
 from absl import flags as absl_flags
 
-from jaxsr import data, loading, weights
+from jaxsr import data, flags, loading, weights
 from jaxsr.nets import stylegan2
 from jaxsr.training import gan, gan_loop
 from jaxsr.types import Params

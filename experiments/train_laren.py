@@ -15,14 +15,14 @@ import dataclasses
 from pathlib import Path
 from typing import Literal
 
-import flags
 import numpy as np
 
-from jaxsr import data, learned, loading, operators, priors, report, resample
+from jaxsr import data, flags, learned, loading, operators, priors, resample
 from jaxsr.learned import TOY_SIZES
 from jaxsr.loading import toy_prior
 from jaxsr.metrics import perceptual
 from jaxsr.operators import OPERATORS
+from jaxsr.records import report
 from jaxsr.training import laren, laren_loop, loop
 from jaxsr.types import Params
 

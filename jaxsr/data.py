@@ -17,6 +17,7 @@ from filelock import FileLock
 
 from jaxsr import images
 from jaxsr.images import ImageError
+from jaxsr.records import files
 
 
 @dataclasses.dataclass(frozen=True)
@@ -168,8 +169,8 @@ def prepare(source: str, resolution: int, cache: str | Path, *, warn: Callable[[
 
 def _write(photos: Photos, resolution: int, path: Path, warn: Callable[[str], None]) -> None:
     """Photo after photo into a temporary file, which then takes the name; memory holds a few at a time."""
-    temporary, count, unread = path.with_name(f".{path.name}.tmp"), 0, []
-    try:
+    count, unread = 0, []
+    with files.replacing(path) as temporary:
         with open(temporary, "wb") as file:
             _write_header(file, (0, resolution, resolution, 3))
             for photo in _ahead(lambda i: _square(photos, i, resolution), range(len(photos)), os.cpu_count() or 1):
@@ -184,9 +185,6 @@ def _write(photos: Photos, resolution: int, path: Path, warn: Callable[[str], No
             warn(f"{photos.source}: {len(unread)} of {len(photos)} photos could not be read and are left out, the first: {unread[0]}")
         if not count:
             raise ValueError(f"{photos.source}: expected photos, got {len(photos)} files of which none could be read")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _write_header(file: BinaryIO, shape: tuple[int, ...]) -> None:

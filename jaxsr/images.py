@@ -1,7 +1,6 @@
 """Image files: the only place that reads or writes them. An image is float32 [h, w, 3] in [0, 1]."""
 
 import glob
-import hashlib
 import io
 import os
 import re
@@ -15,6 +14,8 @@ import numpy as np
 from jaxtyping import Array, Float
 from PIL import Image, UnidentifiedImageError
 from PIL.ImageFile import ImageFile
+
+from jaxsr.records import files
 
 SUFFIXES = frozenset(
     ["apng", "avif", "bmp", "gif", "j2k", "jfif", "jp2", "jpe", "jpeg", "jpg", "pbm", "pgm", "png", "pnm", "ppm", "tif", "tiff", "webp"]
@@ -208,7 +209,7 @@ def write(path: str | os.PathLike, image: Pixels) -> None:
         raise ImageError(f"{path}: expected a name that ends in .png")
     data = io.BytesIO()
     Image.fromarray(to_uint8(image)).save(data, "PNG")
-    _replace(path, data)
+    files.write_bytes(path, data.getvalue())
 
 
 def write_animation(path: str | os.PathLike, images: Sequence[Pixels], *, milliseconds: int = 80) -> None:
@@ -224,18 +225,7 @@ def write_animation(path: str | os.PathLike, images: Sequence[Pixels], *, millis
     first, *others = [Image.fromarray(to_uint8(image)) for image in images]
     data = io.BytesIO()
     first.save(data, "WEBP", save_all=True, append_images=others, duration=milliseconds, loop=0, lossless=True)
-    _replace(path, data)
-
-
-def _replace(path: Path, data: io.BytesIO) -> None:
-    """Writes a file at once."""
-    temporary = path.with_name(f".{hashlib.sha256(path.name.encode()).hexdigest()[:16]}.tmp")
-    try:
-        temporary.write_bytes(data.getbuffer())
-        os.replace(temporary, path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise OSError(error.errno, f"cannot write {path}: {error.strerror}") from error
+    files.write_bytes(path, data.getvalue())
 
 
 def find(patterns: str | os.PathLike | Sequence[str | os.PathLike]) -> list[Path]:

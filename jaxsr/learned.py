@@ -13,10 +13,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxsr import weights
-from jaxsr.loading import ASSETS
 from jaxsr.nets import encoder, glean, laren
 from jaxsr.operators import Operator, as_image
 from jaxsr.priors import Prior, check_prior, synthesize_styles, tile
+from jaxsr.records.files import ASSETS
 from jaxsr.types import Image, Latent, Measurement, Params, PRNGKey
 
 MODELS = ASSETS / "learned"

@@ -12,9 +12,9 @@ import numpy as np
 from jaxsr import images, weights
 from jaxsr.nets import ARCHITECTURES, stylegan2
 from jaxsr.priors import Prior, latent_statistics
+from jaxsr.records.files import ASSETS
 from jaxsr.types import Params
 
-ASSETS = Path(__file__).parent / "assets"
 DTYPES = ("float32", "bfloat16")
 
 

@@ -17,14 +17,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
-sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[1] / "experiments")]
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
-import flags  # noqa: E402
-
-from jaxsr import weights  # noqa: E402
-from jaxsr.metrics.niqe import SHAPES  # noqa: E402
-from jaxsr.types import Params  # noqa: E402
-from ports import biggan, metric_networks, niqe, pggan, priors, stylegan1, stylegan2, torch_files  # noqa: E402
+from jaxsr import flags, weights
+from jaxsr.metrics.niqe import SHAPES
+from jaxsr.types import Params
+from ports import biggan, metric_networks, niqe, pggan, priors, stylegan1, stylegan2, torch_files
 
 
 @dataclasses.dataclass(frozen=True)

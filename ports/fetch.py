@@ -26,9 +26,9 @@ from typing import NamedTuple, NoReturn
 from filelock import FileLock, Timeout
 from tqdm import tqdm
 
-sys.path[:0] = [str(Path(__file__).parents[1] / "experiments")]
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
-import flags  # noqa: E402
+from jaxsr import flags
 
 MANIFEST = Path(__file__).with_name("manifest.toml")
 TIMEOUT = 30.0  # seconds without a byte

@@ -1,6 +1,6 @@
 """compared: two runs of the benchmark side by side."""
 
-import compared
+from benchmarks import compared
 
 STEP = {"method": "pulse", "phase": 1, "photos": 8, "compile_s": 3.0, "ms": 20.0, "spread_ms": 1.0}
 RECORD = {

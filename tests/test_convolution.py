@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import weights_benchmark
+from benchmarks import weights
 from jax import lax
 
 from jaxsr.nets import convolution
@@ -88,7 +88,7 @@ def test_both_kernel_gradients_agree(name):
     close(convolution.patch_products(jnp.asarray(x), cotangent, kernel.shape, padding), expected)
 
 
-RULES = {"grouped": convolution.GROUPED, "one by one": convolution.ONE_BY_ONE, "patches": weights_benchmark.PATCHES}
+RULES = {"grouped": convolution.GROUPED, "one by one": convolution.ONE_BY_ONE, "patches": weights.PATCHES}
 
 
 @pytest.mark.parametrize("name", RULES)

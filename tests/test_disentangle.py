@@ -2,12 +2,12 @@
 
 import dataclasses
 
-import codes
 import disentangle
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from evaluation import codes
 
 from jaxsr import learned, loading, operators
 from jaxsr.nets import features

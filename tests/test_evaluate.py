@@ -14,18 +14,18 @@ import evaluate
 import jax
 import numpy as np
 import pytest
-import suites
-import tables
-from cells import Bench, Cell
 from evaluate import Settings
-from scores import COLUMNS
-from setups import Setup, make_config
-from suites import Suite, Variant
+from evaluation import suites, tables
+from evaluation.cells import Bench, Cell
+from evaluation.intervals import Interval
+from evaluation.scores import COLUMNS
+from evaluation.suites import Suite, Variant
 
-from jaxsr import images, operators, report
-from jaxsr.intervals import Interval
+from jaxsr import images, operators
 from jaxsr.learned import TOY_SIZES
 from jaxsr.methods import METHODS
+from jaxsr.methods.setups import Setup, make_config
+from jaxsr.records import report
 from jaxsr.settings import resolve
 
 ROOT = Path(__file__).parents[1]

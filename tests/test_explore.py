@@ -13,7 +13,7 @@ import toy
 
 from jaxsr import explore, metrics, operators
 from jaxsr.explore import Config, Scale
-from jaxsr.geometry import Spectrum
+from jaxsr.explore.pullback import Spectrum
 from jaxsr.nets import biggan, pggan, stylegan1, stylegan2
 
 SHAPE = (toy.RESOLUTION, toy.RESOLUTION, 3)

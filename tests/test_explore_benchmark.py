@@ -5,12 +5,11 @@ import functools
 import json
 
 import explore_benchmark
-import explore_cost
-import explore_tables
 import jax
 import numpy as np
 import pytest
 import toy
+from exploration import cost, tables
 from explore_benchmark import Settings
 
 from jaxsr import explore
@@ -79,14 +78,14 @@ def test_ratios_are_of_the_same_photo():
         return {**shared, "name": f"{way} at 0.1", "way": way, "distance": 0.1, "change": change, "residual": change}
 
     made = [row("a", "vk", 8.0), row("b", "vk", 1.0), row("a", "curved", 1.0), row("b", "curved", 0.5), row("c", "curved", None)]
-    line = next(line for line in explore_tables.markdown(made, "").splitlines() if "curved at" in line)
+    line = next(line for line in tables.markdown(made, "").splitlines() if "curved at" in line)
     assert line.split(" | ")[6].startswith("5 [")
 
 
-@pytest.mark.parametrize("solver", explore_cost.SOLVERS)
+@pytest.mark.parametrize("solver", cost.SOLVERS)
 def test_cost_counts_both_metrics(solver):
-    case = explore_cost.Case("w", 8, 8, solver)
-    found = explore_cost.cost(case)
+    case = cost.Case("w", 8, 8, solver)
+    found = cost.cost(case)
     assert (found["dimensions"], found["k"]) == (8, 8)
     blocks = {"dense": 2 * 8, "matrix-free": 2 * 2 * 8}[solver]  # matrix-free: a block of all 8 and one for the trace
     assert found["products"] == blocks and found["seconds"] > 0

@@ -6,9 +6,9 @@ import json
 
 import explore
 import jax
-import kept
 import numpy as np
 import pytest
+from exploration import saved
 from explore import Settings
 from PIL import Image
 
@@ -60,7 +60,7 @@ def test_everything_promised_is_written(prior, tmp_path, monkeypatch):
     deviation = np.load(tmp_path / "variation.npy")
     shown = [images.read(tmp_path / name) for name in ("start.png", "solution_1.png", "solution_2.png")]
     np.testing.assert_allclose(deviation, np.std(shown, 0).mean(-1), atol=2 / 255)
-    monkeypatch.setattr(kept, "restore_tuned", None)
+    monkeypatch.setattr(saved, "restore_tuned", None)
     monkeypatch.setattr(explore.explore, "geometry", None)
     explore.main(quick(prior=prior, out=str(tmp_path)))
     np.testing.assert_array_equal([images.read(tmp_path / row["output"]) for row in done], before)
@@ -72,7 +72,7 @@ def test_another_exploration_starts_from_the_same_solution(prior, tmp_path, monk
     """Breaks when minutes of inversion are made again for another way, or another photo's solution is taken."""
     first = quick(prior=prior, out=str(tmp_path / "first"), num_solutions=1)
     explore.main(first)
-    monkeypatch.setattr(kept, "restore_tuned", None)
+    monkeypatch.setattr(saved, "restore_tuned", None)
     again = dataclasses.replace(first, out=str(tmp_path / "again"), way="vk", space="w_plus", start=str(tmp_path / "first"))
     explore.main(again)
     starts = [(tmp_path / name / "start.png").read_bytes() for name in ("first", "again")]

@@ -9,9 +9,10 @@ import sys
 from pathlib import Path
 from typing import Literal
 
-import flags
 import pytest
 from absl import flags as absl_flags
+
+from jaxsr import flags
 
 ROOT = Path(__file__).parents[1]
 

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 import reference_stylegan2 as reference
 
-from jaxsr import images, locks, weights
+from jaxsr import images, weights
 from jaxsr.loading import load_prior
 from jaxsr.nets import style_based, stylegan2
+from jaxsr.records import files
 from jaxsr.training import checkpoints, gan, gan_loop, loop
 
 NET = stylegan2.Config(resolution=8, z_dim=4, w_dim=4, mapping_layers=2, channels=(4, 3))
@@ -340,7 +341,7 @@ def test_another_run_in_the_same_folder_is_refused(seed, stock, warm, words, tmp
 
 def test_two_processes_in_one_folder_are_refused(tmp_path):
     """Two trainings would delete each other's checkpoints."""
-    with locks.only_here(tmp_path), pytest.raises(ValueError, match="another process is writing there"):
+    with files.only_here(tmp_path), pytest.raises(ValueError, match="another process is writing there"):
         gan_loop.fit(TINY, CONFIG, RUN, photos(TINY), tmp_path, about=ABOUT)
 
 

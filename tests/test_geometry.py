@@ -9,7 +9,8 @@ import pytest
 import toy
 from jax.flatten_util import ravel_pytree
 
-from jaxsr import geometry, metrics
+from jaxsr import metrics
+from jaxsr.explore import pullback
 
 FEATURES, _ = metrics.load_features()
 
@@ -46,7 +47,7 @@ def toy_params():
 def test_metric_is_half_the_hessian(name, space, whole, monkeypatch):
     """A factor, a transpose or the order of a raveled tree is wrong, a second derivative is missing at the solution, maps that share their
     work are mixed up, or a Jacobian that is not held whole is another."""
-    monkeypatch.setattr(geometry, "GRAM_BYTES", 2**29 if whole else 0)
+    monkeypatch.setattr(pullback, "GRAM_BYTES", 2**29 if whole else 0)
     params, latent = toy_params(), LATENTS[space](toy_params(), jax.random.key(1))
     with jax.enable_x64(True):
         params, latent = jax.tree.map(lambda x: jnp.asarray(x, jnp.float64), (params, latent))
@@ -60,7 +61,7 @@ def test_metric_is_half_the_hessian(name, space, whole, monkeypatch):
             here = ravel_pytree(phi(unravel(v)))[0]
             hessian = jax.hessian(lambda u: 0.5 * jnp.sum((ravel_pytree(phi(unravel(u)))[0] - here) ** 2))(v)
             maps = lambda latent: (phi(latent), jax.tree.map(lambda x: 2 * x, phi(latent)))  # noqa: E731
-            return hessian, geometry.metrics(maps, unravel(v), chunk=3)
+            return hessian, pullback.metrics(maps, unravel(v), chunk=3)
 
         hessian, (found, fourfold) = both(flat)
         assert found.dtype == jnp.float64
@@ -71,7 +72,7 @@ def test_metric_is_half_the_hessian(name, space, whole, monkeypatch):
 def test_linearised_map_is_its_value_and_both_derivatives():
     """J and J^T are not each other's transpose, or the value is of another point."""
     phi = lambda z: {"a": jnp.sin(z), "b": z[:2] * z[2]}  # noqa: E731
-    at, z = geometry.linearise(phi, jnp.arange(3.0)), jnp.arange(3.0)
+    at, z = pullback.linearise(phi, jnp.arange(3.0)), jnp.arange(3.0)
     jacobian = jnp.concatenate([jnp.diag(jnp.cos(z)), jnp.array([[2.0, 0, 0], [0, 2.0, 1.0]])])
     np.testing.assert_allclose(at.value, jnp.concatenate([jnp.sin(z), z[:2] * 2.0]), rtol=1e-6)
     np.testing.assert_allclose(jax.vmap(at.jvp)(jnp.eye(3)).T, jacobian, rtol=1e-6)
@@ -93,7 +94,7 @@ def test_matrix_free_pairs_are_the_dense_ones(decay):
     """The Krylov method stops early, returns the wrong end of the spectrum, or its vectors are not orthonormal."""
     h, k = matrix(decay), 12
     values, vectors = np.linalg.eigh(h)
-    found = geometry.top_eigen(products(h), len(h), k, jax.random.key(0))
+    found = pullback.top_eigen(products(h), len(h), k, jax.random.key(0))
     np.testing.assert_allclose(found.values, values[::-1][:k], rtol=1e-4)
     np.testing.assert_allclose(np.abs(np.sum(found.vectors * vectors[:, ::-1][:, :k], 0)), 1.0, atol=1e-4)
     np.testing.assert_allclose(found.vectors.T @ found.vectors, np.eye(k), atol=1e-10)
@@ -102,7 +103,7 @@ def test_matrix_free_pairs_are_the_dense_ones(decay):
 
 def test_dense_pairs_are_sorted_and_rebuild_the_matrix():
     h = matrix(0.9)
-    found = geometry.eigen(h.astype(np.float32))
+    found = pullback.eigen(h.astype(np.float32))
     assert found.vectors.dtype == np.float64
     assert (np.diff(found.values) <= 0).all()
     np.testing.assert_allclose(found.vectors * found.values @ found.vectors.T, h, atol=1e-7)
@@ -112,7 +113,7 @@ def test_dense_pairs_are_sorted_and_rebuild_the_matrix():
 def test_every_direction_of_a_small_space_can_be_asked_for():
     """k near d, where blocks no longer fit into the space."""
     h = matrix(0.9, 20)
-    found = geometry.top_eigen(products(h), 20, 20, jax.random.key(1))
+    found = pullback.top_eigen(products(h), 20, 20, jax.random.key(1))
     np.testing.assert_allclose(found.values, np.linalg.eigvalsh(h)[::-1], rtol=1e-3)
     np.testing.assert_allclose(found.vectors.T @ found.vectors, np.eye(20), atol=1e-10)
 
@@ -120,7 +121,7 @@ def test_every_direction_of_a_small_space_can_be_asked_for():
 def test_all_products_of_a_spectrum_are_one_program():
     """A call has another number of rows than the first, and is compiled again."""
     h = products(matrix(0.9))
-    geometry.top_eigen(h, 96, 12, jax.random.key(0))
+    pullback.top_eigen(h, 96, 12, jax.random.key(0))
     assert h._cache_size() == 1
 
 
@@ -135,7 +136,7 @@ BAD = [
 def test_bad_hessians_are_one_line(h, message):
     """A Hessian that means nothing becomes directions that mean nothing."""
     rank = 3 if "rank 3" in message else 1
-    for find in (lambda: geometry.eigen(h, rank=rank), lambda: geometry.top_eigen(products(h), 4, 4, jax.random.key(0), rank=rank)):
+    for find in (lambda: pullback.eigen(h, rank=rank), lambda: pullback.top_eigen(products(h), 4, 4, jax.random.key(0), rank=rank)):
         with pytest.raises(ValueError, match=message) as raised:
             find()
         assert "\n" not in str(raised.value)

@@ -8,13 +8,14 @@ import sys
 import time
 from pathlib import Path
 
-import hosts
 import numpy as np
 import pytest
 import super_resolve
+from restoration import hosts
 from super_resolve import Settings
 
-from jaxsr import images, report
+from jaxsr import images
+from jaxsr.records import report
 
 ROOT = Path(__file__).parents[1]
 

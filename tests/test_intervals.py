@@ -2,8 +2,7 @@
 
 import numpy as np
 import pytest
-
-from jaxsr.intervals import difference_interval, mean_interval
+from evaluation.intervals import difference_interval, mean_interval
 
 
 def test_covers_the_true_mean_as_often_as_it_says():

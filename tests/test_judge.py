@@ -8,11 +8,10 @@ import shutil
 import jax
 import jax.numpy as jnp
 import judge_prior
-import judged
 import numpy as np
 import pytest
-import spectra
 import toy
+from evaluation import judged, spectra
 
 from jaxsr import images, metrics, weights
 from jaxsr.metrics import networks

@@ -7,7 +7,7 @@ import textwrap
 
 import pytest
 
-from jaxsr.ledger import Ledger
+from jaxsr.records.ledger import Ledger
 
 SETTINGS = {"seed": 0, "prior": "toy"}
 
@@ -55,7 +55,7 @@ def test_a_claim_excludes_others_and_ends_with_its_process(tmp_path):
     book = ledger(tmp_path)
     code = f"""
         import os
-        from jaxsr.ledger import Ledger
+        from jaxsr.records.ledger import Ledger
         book = Ledger({str(tmp_path)!r}, {SETTINGS!r}, key=("cell", "photo"), about={{}})
         with book.claim("a") as mine:
             print(mine, flush=True)
@@ -76,7 +76,7 @@ def test_processes_that_write_at_once_lose_nothing(tmp_path):
     ledger(tmp_path)
     code = f"""
         import sys
-        from jaxsr.ledger import Ledger
+        from jaxsr.records.ledger import Ledger
         book = Ledger({str(tmp_path)!r}, {SETTINGS!r}, key=("cell", "photo"), about={{}})
         for i in range(60):
             book.add([{{"cell": sys.argv[1], "photo": str(i), "status": "ok", "text": "x" * 5000}}])

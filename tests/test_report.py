@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from jaxsr import report
+from jaxsr.records import files, report
 
 COLUMNS = ("output", "digest", "status", "residual", "feasible")
 CONFIG = {"settings": {"method": "rls", "seed": 0}}
@@ -45,14 +45,14 @@ def test_unknown_column_is_refused(tmp_path):
 
 def test_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
     """Fails when the table is written in place, so that a full disk would cost all rows."""
-    report.write_text(tmp_path / "t.csv", "old")
+    files.write_text(tmp_path / "t.csv", "old")
 
     def no_space(*_):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "replace", no_space)
     with pytest.raises(OSError, match=r"t\.csv: No space left on device"):
-        report.write_text(tmp_path / "t.csv", "new")
+        files.write_text(tmp_path / "t.csv", "new")
     assert (tmp_path / "t.csv").read_text() == "old"
     assert [p.name for p in tmp_path.iterdir()] == ["t.csv"]
 

@@ -17,8 +17,9 @@ import super_resolve
 from PIL import Image
 from super_resolve import Settings
 
-from jaxsr import flows, images, locks, priors, weights
+from jaxsr import flows, images, priors, weights
 from jaxsr.nets import stylegan2
+from jaxsr.records import files
 
 ROOT = Path(__file__).parents[1]
 NET = stylegan2.Config(resolution=16, z_dim=8, w_dim=8, mapping_layers=2, channels=(8, 8, 8))
@@ -172,7 +173,7 @@ def test_other_settings_in_the_same_folder_are_refused(prior, tmp_path):
 
 def test_two_processes_in_one_folder_are_refused(prior, tmp_path):
     """Each would write the table without the other's rows."""
-    with locks.only_here(tmp_path), pytest.raises(ValueError, match="another process is writing there"):
+    with files.only_here(tmp_path), pytest.raises(ValueError, match="another process is writing there"):
         super_resolve.main(quick(prior=prior, out=str(tmp_path)))
 
 

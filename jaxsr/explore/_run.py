@@ -16,7 +16,7 @@ from jaxsr.explore._directions import Directions, directions
 from jaxsr.explore._problem import SPACES, Config, Problem, Start, residual
 from jaxsr.explore._spectra import Geometry, geometry, most_pairs
 from jaxsr.explore._walks import Ends, Rays, Walk, ends
-from jaxsr.geometry import uncommitted
+from jaxsr.explore.pullback import uncommitted
 from jaxsr.metrics.embedding import squared_distance
 from jaxsr.types import Image, Latent, Measurement, Params, Scalar
 

@@ -10,7 +10,7 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 
 from jaxsr.explore._problem import SPACES, Config, Problem, Start
-from jaxsr.geometry import Spectrum, eigen, metrics, over_devices, product, top_eigen, uncommitted
+from jaxsr.explore.pullback import Spectrum, eigen, metrics, over_devices, product, top_eigen, uncommitted
 from jaxsr.types import Params, PRNGKey
 
 GROWTH = 4  # times Config.rank, eigenpairs of H_Y where its trace needs as many
@@ -52,7 +52,7 @@ class Geometry(NamedTuple):
 
 
 def geometry(problem: Problem, params: Params, start: Start, *, seed: int = 0) -> Geometry:
-    """Both metrics at z0 as Gauss-Newton products (`jaxsr.geometry`): all eigenpairs up to `Config.dense_limit` dimensions, else the top
+    """Both metrics at z0 as Gauss-Newton products (`jaxsr.explore.pullback`): all eigenpairs up to `Config.dense_limit` dimensions, else the top
     `Config.rank` by a block Krylov method.
 
     Args:

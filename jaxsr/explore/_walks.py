@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
-from jaxsr import geometry
+from jaxsr.explore import pullback
 from jaxsr.explore._problem import Problem, Start
 from jaxsr.metrics.embedding import squared_distance
 from jaxsr.types import Measurement, Params
@@ -63,7 +63,7 @@ def ends(problem: Problem, params: Params, start: Start, y: Measurement, walk: W
         image = problem.draw(params, start, unravel(path[-1]))
         return Ends(path, step, jnp.mean((problem.operator(image) - y) ** 2), image)
 
-    return geometry.over_devices(one, rays, batch_size=problem.config.chunk)
+    return pullback.over_devices(one, rays, batch_size=problem.config.chunk)
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -88,7 +88,7 @@ def at_distance(problem: Problem, params: Params, start: Start, y: Measurement, 
 
         return jax.lax.map(end, distances)
 
-    return geometry.over_devices(one, rays, batch_size=problem.config.chunk)
+    return pullback.over_devices(one, rays, batch_size=problem.config.chunk)
 
 
 def _whole(problem: Problem, params: Params, start: Start, y: Measurement, walk: Walk, ray: Rays) -> jax.Array:
@@ -192,7 +192,7 @@ def _curved(
 
     def step(state: tuple, _) -> tuple[tuple, jax.Array]:
         point, tangent, walked, alive = state
-        at, gradient = geometry.linearise(measure, point), own(jax.grad(distance)(point))
+        at, gradient = pullback.linearise(measure, point), own(jax.grad(distance)(point))
         turned = own(_solve(problem.config, walk, at, gradient / _length(gradient))) * walk.damping
         tangent = jnp.where(walked > 0, turned / _length(turned), tangent)
         ahead = _corrected(problem.config, walk, measure, y, point + length * tangent)
@@ -211,11 +211,11 @@ def _length(v: jax.Array) -> jax.Array:
 
 
 def _corrected(config: Any, walk: Walk, measure: Measure, y: Measurement, point: jax.Array) -> jax.Array:
-    at = geometry.linearise(measure, point)
+    at = pullback.linearise(measure, point)
     return point - _solve(config, walk, at, at.vjp(at.value - y.ravel()))
 
 
-def _solve(config: Any, walk: Walk, at: geometry.Linearised, b: jax.Array) -> jax.Array:
+def _solve(config: Any, walk: Walk, at: pullback.Linearised, b: jax.Array) -> jax.Array:
     """(J^T J + damping I)^-1 b by conjugate gradients, preconditioned by the same with H_Y at the start, which is near J^T J."""
 
     def precondition(v: jax.Array) -> jax.Array:

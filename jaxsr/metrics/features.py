@@ -15,12 +15,13 @@ from jaxtyping import Array, Bool, Float
 
 from jaxsr import weights
 from jaxsr.metrics._checks import require_pair
+from jaxsr.records import files
 from jaxsr.types import Params, Scalar
 
 if TYPE_CHECKING:
     from jaxsr.nets.features import Features
 
-ASSETS = Path(__file__).parents[1] / "assets" / "features"
+FOLDER = files.ASSETS / "features"
 DEFAULT = "pbc64"
 AnyImage = Float[Array, "..."] | Float[np.ndarray, "..."]
 
@@ -33,9 +34,9 @@ def load_features(source: str | Path = DEFAULT) -> tuple["Features", Params]:
     """
     from jaxsr.nets import features
 
-    folder = ASSETS / str(source) if (ASSETS / str(source) / "config.json").is_file() else Path(source)
+    folder = FOLDER / str(source) if (FOLDER / str(source) / "config.json").is_file() else Path(source)
     if not folder.is_dir():
-        known = sorted(path.parent.name for path in ASSETS.glob("*/config.json"))
+        known = sorted(path.parent.name for path in FOLDER.glob("*/config.json"))
         near = difflib.get_close_matches(str(source), known, n=1, cutoff=0.4)
         hint = f"did you mean {near[0]!r}? " if near else ""
         raise ValueError(f"unknown feature network {str(source)!r}: {hint}expected one of {', '.join(known)}, or a folder")

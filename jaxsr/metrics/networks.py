@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxsr import weights
-from jaxsr.folders import cache_folder
+from jaxsr.records.files import cache_folder
 from jaxsr.types import Params, PRNGKey
 
 

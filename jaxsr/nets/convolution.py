@@ -290,6 +290,6 @@ ad.defbilinear(
 GROUPED = Rule(_at_once(_plain), _at_once(_plain_by_input), _at_once(_plain_by_kernel))  # XLA's grouped convolution
 ONE_BY_ONE = Rule(_in_turn(_conv_p), _in_turn(_input_p), _in_turn(_kernel_p))  # inside each layer one photo after the other
 
-# By platform, as experiments/weights_benchmark.py measured it: XLA's CPU backend runs the grouped convolution of 8 photos at a third of the
+# By platform, as `benchmark.py --tables=weights` measured it: XLA's CPU backend runs the grouped convolution of 8 photos at a third of the
 # rate at which it runs the photos' own.
 RULES: dict[str, Rule] = {"cpu": ONE_BY_ONE, "default": GROUPED}

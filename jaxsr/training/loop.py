@@ -13,7 +13,8 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from tqdm import tqdm
 
-from jaxsr import data, locks, report
+from jaxsr import data
+from jaxsr.records import files, report
 from jaxsr.training import checkpoints
 from jaxsr.training.augment import SYMMETRIES, symmetric
 from jaxsr.types import Params
@@ -94,7 +95,7 @@ def fit(task: Task, run: Run, photos: np.ndarray, folder: str | Path, *, say: Ca
     """
     if len(photos) < 2:
         raise ValueError(f"expected at least 2 photos to train on, got {len(photos)}")
-    with locks.only_here(folder):
+    with files.only_here(folder):
         _fit(task, run, photos, Path(folder), say)
 
 

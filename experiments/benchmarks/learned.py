@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from clock import Limits, measured
 
+from benchmarks.clock import Limits, measured
 from jaxsr import learned
 from jaxsr.metrics import perceptual
 from jaxsr.nets import laren as net

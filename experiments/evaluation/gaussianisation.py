@@ -7,8 +7,8 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from jaxsr import report
 from jaxsr.priors import Prior
+from jaxsr.records import files
 from jaxsr.training import flow
 from jaxsr.types import Params
 
@@ -27,7 +27,7 @@ def run(prior: Prior, params: Params, out: Path, *, seed: int) -> None:
     drawn = flow.samples(prior, params, jax.random.key(seed), flow.Config(num_train=FITTED, num_valid=SAMPLES))
     norms = flow.squared_norms(params["statistics"], params["flow"], drawn.test)
     summary = flow.assess(params["flow"], drawn, norms)
-    report.write_text(out / "gaussianisation.json", json.dumps({"prior": prior.info.name, "seed": seed, **summary}, indent=2) + "\n")
+    files.write_text(out / "gaussianisation.json", json.dumps({"prior": prior.info.name, "seed": seed, **summary}, indent=2) + "\n")
     show(out, summary, norms, prior.info.w_dim)
 
 

@@ -9,8 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
-from jaxsr import metrics, report
+from jaxsr import metrics
 from jaxsr.priors import Prior, require_w, tile
+from jaxsr.records import report
 from jaxsr.types import Noise, Params
 
 KINDS = {"off": "none", "constant": "const", "fresh": "random"}  # noise inputs as the tables call them -> as `Prior.noise` does

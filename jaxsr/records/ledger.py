@@ -14,7 +14,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from jaxsr import report
+from jaxsr.records import report
 
 Key = tuple[str, ...]
 

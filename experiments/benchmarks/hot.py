@@ -10,9 +10,10 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from clock import Limits, measured
 
-from jaxsr import explore, geometry, metrics, weights
+from benchmarks.clock import Limits, measured
+from jaxsr import explore, metrics, weights
+from jaxsr.explore import pullback
 from jaxsr.nets import stylegan2
 from jaxsr.operators import Operator
 from jaxsr.priors import Prior
@@ -67,7 +68,7 @@ def explored(prior: Prior, params: Params, operator: Operator) -> Iterator[Case]
     start = explore.start(prior, "z", params, {"z": prior.sample(jax.random.key(0), params)})
 
     def both(params: Params, start: explore.Start) -> tuple[jax.Array, ...]:
-        return geometry.metrics(lambda latent: told.both(params, start, latent), start.latent, chunk=CHUNK)
+        return pullback.metrics(lambda latent: told.both(params, start, latent), start.latent, chunk=CHUNK)
 
     yield Case(f"e-GLASS, both metrics of {prior.info.z_dim} latents", prior.info.resolution, 1, both, (params, start))
 

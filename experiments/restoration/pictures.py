@@ -5,11 +5,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from inputs import Job
 
-from jaxsr import images, plots, report, resample
+from jaxsr import images, plots, resample
+from jaxsr.records import report
 from jaxsr.search import Solve, trajectory
 from jaxsr.types import Params
+from restoration.inputs import Job
 
 GRID, GRID_ROWS = "grid.png", 64
 TRAJECTORY, HELD = "trajectory.webp", 12  # times that the last image is shown

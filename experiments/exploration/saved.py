@@ -6,13 +6,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import inputs
 import jax
 import numpy as np
+from restoration import inputs
 
-from jaxsr import operators, report, weights
+from jaxsr import operators, weights
 from jaxsr.explore import Geometry, Scale
-from jaxsr.geometry import Spectrum
+from jaxsr.explore.pullback import Spectrum
+from jaxsr.records import files
 from jaxsr.search import Solve, restore_tuned
 from jaxsr.types import Params
 
@@ -83,5 +84,5 @@ def geometry(folder: Path, find: Callable[[], Geometry]) -> Geometry:
     found = find()
     file = io.BytesIO()
     np.savez(file, *jax.tree.leaves(found))
-    report.write_bytes(path, file.getvalue())
+    files.write_bytes(path, file.getvalue())
     return found

@@ -10,9 +10,10 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-from jaxsr import images, plots, report
+from jaxsr import images, plots
 from jaxsr.explore import Candidate, Directions, Geometry, Problem
 from jaxsr.operators import as_image
+from jaxsr.records import files
 
 ROUNDING = 1e-9  # of the largest eigenvalue: below, a spectrum is rounding
 ANIMATIONS = 16  # directions that get one, at most
@@ -100,7 +101,7 @@ def _variation(found: Found) -> str:
     deviation = shown.std(0).mean(-1).astype(np.float32)
     file = io.BytesIO()
     np.save(file, deviation)
-    report.write_bytes(found.folder / "variation.npy", file.getvalue())
+    files.write_bytes(found.folder / "variation.npy", file.getvalue())
     most = float(deviation.max())
     picture = np.repeat((deviation / max(most, 1e-12))[..., None], 3, 2)
     images.write(found.folder / "variation.png", plots.grid([[picture]], columns=[""], captions=[f"white: {most:.3f}"], cell=_cell(found)))

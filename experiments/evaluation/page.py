@@ -5,12 +5,11 @@ import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import tables
-from suites import Suite
-from tables import Line
-
-from jaxsr import report
-from jaxsr.intervals import Interval
+from evaluation import tables
+from evaluation.intervals import Interval
+from evaluation.suites import Suite
+from evaluation.tables import Line
+from jaxsr.records import files
 
 SHOWN = 60  # photos with pictures; the others are in results.csv
 STYLE = """
@@ -57,7 +56,7 @@ def write(
     parts += [_pictures(tables.heading(suite, group[0].cell), group, rows) for group in tables.groups(found)]
     title = _text(suite.title)
     document = f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title><style>{STYLE}</style>'
-    report.write_text(folder / "index.html", f"{document}{''.join(parts)}<script>{SCRIPT}</script></html>\n")
+    files.write_text(folder / "index.html", f"{document}{''.join(parts)}<script>{SCRIPT}</script></html>\n")
 
 
 def _text(text: str) -> str:

@@ -6,14 +6,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from cells import Bench, Cell
-from printed import Table
-from scores import COLUMNS, SETS
-from suites import Suite
 
-from jaxsr import images, report
-from jaxsr.intervals import Interval, difference_interval, mean_interval
+from evaluation.cells import Bench, Cell
+from evaluation.intervals import Interval, difference_interval, mean_interval
+from evaluation.printed import Table
+from evaluation.scores import COLUMNS, SETS
+from evaluation.suites import Suite
+from jaxsr import images
 from jaxsr.methods import METHODS, Interpolation
+from jaxsr.records import report
 
 Rows = Sequence[Mapping]
 SHOWN_ERRORS = 3

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
-import printed
+from evaluation import printed
 
-from jaxsr import report
+from jaxsr.records import report
 
 Row = Mapping
 RATHER = 0.5

@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-import tables
-from cells import REFERENCE
-from tables import Line
 
+from evaluation import tables
+from evaluation.cells import REFERENCE
+from evaluation.tables import Line
 from jaxsr import images, plots
 
 PHOTOS, LEAST_CELL = 12, 128  # rows of a grid; side of a picture in it, unless the photos are larger

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from jaxsr import report
+from jaxsr.records import report
 
 TITLES = {
     "generator": "Generator",

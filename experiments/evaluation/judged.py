@@ -10,8 +10,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-import spectra
 
+from evaluation import spectra
 from jaxsr import images, metrics, plots, search, weights
 from jaxsr.metrics import networks
 from jaxsr.nets.features import Features

@@ -194,7 +194,7 @@ def cache_compilations() -> None:
     written or where JAX_COMPILATION_CACHE_DIR already names one."""
     import jax
 
-    from jaxsr.folders import cache_folder
+    from jaxsr.records.files import cache_folder
 
     if jax.config.jax_compilation_cache_dir is None:  # pyright: ignore[reportAttributeAccessIssue]
         try:

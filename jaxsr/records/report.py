@@ -11,28 +11,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from jaxsr.records.files import write_text
+
 SHOWN_DIFFERENCES, LONGEST_VALUE = 4, 80  # of settings, in an error; letters of one
 
 Row = Mapping[str, object]
-
-
-def write_text(path: str | os.PathLike, text: str) -> None:
-    """`write_bytes` of a text in UTF-8."""
-    write_bytes(path, text.encode())
-
-
-def write_bytes(path: str | os.PathLike, content: bytes) -> None:
-    """Writes a file at once: whoever reads `path`, whenever, sees the old content or all of the new. Raises OSError.
-
-    The name of the temporary file depends on the target's alone, so that a run repeated after a kill overwrites what the killed one left.
-    """
-    temporary = Path(path).with_name(f".{Path(path).name}.tmp")
-    try:
-        temporary.write_bytes(content)
-        os.replace(temporary, path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise OSError(error.errno, f"cannot write {path}: {error.strerror}") from error
 
 
 def write_csv(path: str | os.PathLike, rows: Iterable[Row], columns: Sequence[str]) -> None:

@@ -14,13 +14,13 @@ from typing import Any, Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 from benchmark import peak_mb
-from flags import keep_freed_memory
 from tqdm import tqdm
 
-from jaxsr import explore, geometry, operators
-from jaxsr.explore import Config, Problem, Start
-from jaxsr.ledger import Ledger
+from jaxsr import explore, operators
+from jaxsr.explore import Config, Problem, Start, pullback
+from jaxsr.flags import keep_freed_memory
 from jaxsr.nets import stylegan2
+from jaxsr.records.ledger import Ledger
 from jaxsr.types import Params
 
 RANK, FEW, MOST_DENSE = 64, 16, 4096  # pairs of each metric; columns that stand for all above MOST_DENSE dimensions
@@ -100,17 +100,17 @@ def _dense(problem: Problem, params: Params, start: Start) -> dict[str, Any]:
 
         @jax.jit
         def few(params, latent, rows):
-            return jax.lax.map(geometry.products(lambda z: problem.both(params, start, z), latent), rows, batch_size=FEW)
+            return jax.lax.map(pullback.products(lambda z: problem.both(params, start, z), latent), rows, batch_size=FEW)
 
         first, again = (_timed(lambda: few(params, start.latent, jnp.eye(FEW, size)))[0] for _ in range(2))
         of = f"{FEW} columns, scaled, without eigh"
         return {"compile_s": first - again, "seconds": again * size / FEW, "of": of, "k": size, "products": 2 * size}
 
     def whole(params, latent):
-        return geometry.metrics(lambda z: problem.both(params, start, z), latent, chunk=problem.config.chunk)
+        return pullback.metrics(lambda z: problem.both(params, start, z), latent, chunk=problem.config.chunk)
 
     compile_s, program = _timed(lambda: jax.jit(whole).lower(params, start.latent).compile())
-    seconds, found = _timed(lambda: [geometry.eigen(h) for h in program(params, start.latent)])
+    seconds, found = _timed(lambda: [pullback.eigen(h) for h in program(params, start.latent)])
     return {"compile_s": compile_s, "seconds": seconds, "of": "all", "k": len(found[0].values), "products": 2 * size}
 
 
@@ -119,7 +119,7 @@ def _matrix_free(problem: Problem, params: Params, start: Start) -> dict[str, An
     size, calls = start.latent.size, 0
     compile_s, seconds = 0.0, 0.0
     for products in _products(problem, params, start):
-        rows = jnp.eye(min(geometry.BLOCK, size), size)
+        rows = jnp.eye(min(pullback.BLOCK, size), size)
         first, again = (_timed(lambda products=products, rows=rows: products(rows))[0] for _ in range(2))
 
         def counted(rows: jax.Array, products: Callable = products) -> jax.Array:
@@ -127,9 +127,9 @@ def _matrix_free(problem: Problem, params: Params, start: Start) -> dict[str, An
             calls += 1
             return products(rows)
 
-        taken, _ = _timed(lambda counted=counted: geometry.top_eigen(counted, size, min(RANK, size), jax.random.key(2)).values)
+        taken, _ = _timed(lambda counted=counted: pullback.top_eigen(counted, size, min(RANK, size), jax.random.key(2)).values)
         compile_s, seconds = compile_s + first - again, seconds + taken
-    return {"compile_s": compile_s, "seconds": seconds, "of": "all", "k": min(RANK, size), "products": calls * min(geometry.BLOCK, size)}
+    return {"compile_s": compile_s, "seconds": seconds, "of": "all", "k": min(RANK, size), "products": calls * min(pullback.BLOCK, size)}
 
 
 def _products(problem: Problem, params: Params, start: Start) -> Iterator[Callable[[jax.Array], jax.Array]]:
@@ -137,7 +137,7 @@ def _products(problem: Problem, params: Params, start: Start) -> Iterator[Callab
     for phi in (problem.measure, problem.embed):
 
         def products(params, latent, rows, phi=phi):
-            return jax.lax.map(geometry.product(lambda z: phi(params, start, z), latent), rows, batch_size=len(rows))
+            return jax.lax.map(pullback.product(lambda z: phi(params, start, z), latent), rows, batch_size=len(rows))
 
         compiled = jax.jit(products)
         yield lambda rows, compiled=compiled: compiled(params, start.latent, rows)

@@ -2,7 +2,6 @@
 
 import functools
 import importlib.util
-import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, cast
@@ -13,11 +12,12 @@ import numpy as np
 from tqdm import tqdm
 
 from jaxsr import degradations, learned, metrics
-from jaxsr.ledger import Ledger
 from jaxsr.nets import laren
 from jaxsr.nets.features import Features
 from jaxsr.operators import Operator
 from jaxsr.priors import Prior, tile
+from jaxsr.records import files
+from jaxsr.records.ledger import Ledger
 from jaxsr.types import Image, Params
 
 REGRESSORS = {"trees": metrics.boosted_tree_importance, "logistic": metrics.logistic_importance}
@@ -118,9 +118,8 @@ def log_odds(path: Path, space: Space, network: Network, params: Params, count: 
     reader, reading = network
     shape = (count, len(factor_names(reader)))
     if not path.exists():
-        temporary = path.with_name(f".{path.name}")  # ends in .npy too, or NumPy would add it
-        np.save(temporary, np.full(shape, np.nan, np.float32))  # all of it: a disk that is full says so now
-        os.replace(temporary, path)
+        with files.replacing(path) as temporary, open(temporary, "wb") as file:
+            np.save(file, np.full(shape, np.nan, np.float32))  # all of it: a disk that is full says so now
     held = np.load(path, mmap_mode="r+")
     if held.shape != shape:
         raise ValueError(f"{path}: expected a table of {shape[0]} x {shape[1]}, got {list(held.shape)}: choose another --out")

@@ -6,9 +6,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import tables
-from scores import COLUMNS
-from tables import Line
+from evaluation import tables
+from evaluation.scores import COLUMNS
+from evaluation.tables import Line
 
 PER_ROW = 4
 

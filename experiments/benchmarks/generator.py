@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from clock import Limits, measured
 
+from benchmarks.clock import Limits, measured
 from jaxsr.nets import stylegan2
 from jaxsr.types import Params
 

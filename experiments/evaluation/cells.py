@@ -11,13 +11,13 @@ from typing import Any, NamedTuple, cast
 import jax
 import jax.numpy as jnp
 import numpy as np
-from scores import Scorer
-from setups import Setup, make_solve, values_of
-from suites import Variant
 
+from evaluation.scores import Scorer
+from evaluation.suites import Variant
 from jaxsr import data, degradations, images, learned, operators, resample
 from jaxsr.degradations import Degradation
 from jaxsr.methods import METHODS, Interpolation, Learned
+from jaxsr.methods.setups import Setup, make_solve, values_of
 from jaxsr.operators import OPERATORS
 from jaxsr.priors import Prior
 from jaxsr.search import Solve, restore_batches

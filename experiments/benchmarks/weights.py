@@ -14,10 +14,10 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from clock import compiled, timed
-from setups import Setup, make_solve
 
+from benchmarks.clock import compiled, timed
 from jaxsr import search
+from jaxsr.methods.setups import Setup, make_solve
 from jaxsr.nets import convolution
 from jaxsr.operators import Operator
 from jaxsr.priors import Prior

@@ -9,7 +9,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-import printed
+from evaluation import printed
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Suite:
         stands_for: factor -> the paper's, where it is another one.
         baseline: the label that paired differences are taken from.
         columns: what the paper judges by, in our columns.
-        operators: names in `setups.OPERATORS`.
+        operators: names in `jaxsr.operators.OPERATORS`.
         degradations: names in `jaxsr.degradations.ROBUSTNESS`.
         solutions: how many results for each photo.
         as_printed: the paper's tables.

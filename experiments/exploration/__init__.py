@@ -1,0 +1,1 @@
+"""What `explore.py` and `explore_benchmark.py` are made of."""

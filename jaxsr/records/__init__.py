@@ -1,0 +1,1 @@
+"""What runs leave behind: files written whole, rows that several processes add to, and reports made of them."""
