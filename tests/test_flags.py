@@ -153,7 +153,7 @@ def test_choose_names_the_nearest():
 PROGRAM = """
 import sys
 sys.path[:0] = {paths!r}
-import flags
+from jaxsr import flags
 def main():
     {body}
 flags.run(main)
@@ -177,7 +177,7 @@ FLAG = "flags.absl_flags.DEFINE_integer('train.batch', 8, ''); "
 )
 def test_how_a_program_ends(body, arguments, status, words):
     """One line and a status that scripts can tell apart; a traceback is for our own mistakes alone."""
-    code = PROGRAM.format(paths=[str(ROOT), str(ROOT / "experiments")], body=body)
+    code = PROGRAM.format(paths=[str(ROOT)], body=body)
     done = subprocess.run([sys.executable, "-c", code, *arguments], env=os.environ, capture_output=True, text=True, timeout=100)
     assert done.returncode == status, done.stderr
     assert words in done.stderr
@@ -185,7 +185,7 @@ def test_how_a_program_ends(body, arguments, status, words):
 
 
 def test_our_own_mistakes_keep_their_traceback():
-    code = PROGRAM.format(paths=[str(ROOT), str(ROOT / "experiments")], body="raise RuntimeError('a bug')")
+    code = PROGRAM.format(paths=[str(ROOT)], body="raise RuntimeError('a bug')")
     done = subprocess.run([sys.executable, "-c", code], env=os.environ, capture_output=True, text=True, timeout=100)
     assert done.returncode == 1
     assert "Traceback" in done.stderr and "a bug" in done.stderr
@@ -208,9 +208,9 @@ def test_cpu_cores_become_devices_unless_told_otherwise(monkeypatch):
 
 CORES = """
 import os, sys; sys.path[:0] = {paths!r}; os.sched_setaffinity(0, {cores})
-import flags; flags.one_device_a_core()
+from jaxsr import flags; flags.one_device_a_core()
 import jax, numpy as np, jaxsr
-from jaxsr.restore import restore
+from jaxsr.search import restore
 prior, params = jaxsr.load_prior("pbc64")
 A = jaxsr.operators.downsample(8, image_shape=(64, 64, 3))
 solve = jaxsr.methods.pulse(prior, A, jaxsr.methods.PULSE(steps=2))
@@ -221,7 +221,7 @@ print(restore(solve, params, np.full((1, 8, 8, 3), 0.4, np.float32), progress=Fa
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="Linux alone can take cores away")
 def test_the_number_of_cores_does_not_change_a_result():
     """A container with fewer cores would restore another picture from the same seed."""
-    paths, made = [str(ROOT), str(ROOT / "experiments")], []
+    paths, made = [str(ROOT)], []
     every = {name: value for name, value in os.environ.items() if name not in ("XLA_FLAGS", "JAX_NUM_CPU_DEVICES", "NPROC")}
     for cores in (set(sorted(os.sched_getaffinity(0))[:1]), os.sched_getaffinity(0)):
         code = CORES.format(paths=paths, cores=cores)
@@ -252,7 +252,7 @@ def test_the_compilation_cache_is_in_the_users_cache_folder(writable, tmp_path, 
 FAULTS = """
 import resource
 import numpy as np
-import flags
+from jaxsr import flags
 
 def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
@@ -267,7 +267,7 @@ print(faults(), faults())
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc hands freed memory back in a way that can be told not to")
 def test_freed_memory_is_used_again_without_page_faults():
     """Every call of a compiled program would pay for fresh pages: up to four times the time where memory is the limit."""
-    env = {**os.environ, "PYTHONPATH": str(ROOT / "experiments")}
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run([sys.executable, "-c", FAULTS], env=env, capture_output=True, text=True, timeout=100, check=True)
     first, again = map(int, done.stdout.split())
     assert first > 100

@@ -52,7 +52,7 @@ class Geometry(NamedTuple):
 
 
 def geometry(problem: Problem, params: Params, start: Start, *, seed: int = 0) -> Geometry:
-    """Both metrics at z0 as Gauss-Newton products (`jaxsr.explore.pullback`): all eigenpairs up to `Config.dense_limit` dimensions, else the top
+    """Both metrics at z0 as Gauss-Newton products (`pullback`): all eigenpairs up to `Config.dense_limit` dimensions, else the top
     `Config.rank` by a block Krylov method.
 
     Args:

@@ -1,6 +1,7 @@
 """Perceptual distances as embeddings: arrays of an image whose squared Euclidean distance is the metric.
 
-Half the Hessian of |f(x) - f(x0)|^2 at x0 is J_f^T J_f exactly, so a metric in this form needs no second derivative (see `jaxsr.explore.pullback`).
+Half the Hessian of |f(x) - f(x0)|^2 at x0 is J_f^T J_f exactly. So a metric in this form needs no second derivative (see
+`jaxsr.explore.pullback`).
 """
 
 from collections.abc import Callable
