@@ -58,9 +58,9 @@ side = prior.info.resolution
 operator = jaxsr.operators.downsample(FACTOR, image_shape=(side, side, 3))
 y = np.asarray(jaxsr.degradations.quantise(operator(drawn[3])))
 name = "pulse" if prior.map else "iagan"  # PGGAN and BigGAN have no w space
-make, Settings = jaxsr.methods.METHODS[name]
-few = {field: 2 for field in ("steps", "refine_steps") if field in Settings.__dataclass_fields__} if SMOKE else {}
-solve = make(prior, operator, Settings(**few))
+method = jaxsr.methods.METHODS[name]
+few = dict.fromkeys(jaxsr.settings.iterates_of(method.Config), 2) if SMOKE else {}
+solve = method.make(prior, operator, method.Config(**few))
 result = jaxsr.restore(solve, params, y[None])
 cells = {"small": y, "bicubic": np.clip(jax.image.resize(y, drawn[3].shape, "bicubic"), 0, 1), name: result.image[0], "before": drawn[3]}
 picture = plots.grid([list(cells.values())], columns=list(cells), captions=[f"residual {result.residual[0]:.2g}"], cell=192)

@@ -86,10 +86,10 @@ if METHOD == "laren":
     except ValueError as error:
         METHOD = "pulse"
         print(f"{error}: PULSE instead")
-make, Settings = jaxsr.methods.METHODS[METHOD]
-few = {name: 2 for name in ("steps", "refine_steps") if name in Settings.__dataclass_fields__} if SMOKE else {}
-solve = make(prior, operator, Settings(**few))
-params = params | jaxsr.methods.networks(jaxsr.settings.resolve(Settings(**few), operator))
+method = jaxsr.methods.METHODS[METHOD]
+few = dict.fromkeys(jaxsr.settings.iterates_of(method.Config), 2) if SMOKE else {}
+solve = method.make(prior, operator, method.Config(**few))
+params = params | jaxsr.methods.networks(jaxsr.settings.resolve(method.Config(**few), operator))
 if METHOD == "laren":
     solve, SOLUTIONS = jaxsr.methods.exact(solve), 1
 results = jaxsr.restore(solve, params, np.stack([y] * SOLUTIONS), seed=range(SOLUTIONS))

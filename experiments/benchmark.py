@@ -59,6 +59,7 @@ from jaxsr.methods import METHODS
 from jaxsr.methods.setups import Setup, make_solve
 from jaxsr.records import files, report
 from jaxsr.search import mesh_of, rows_at_once
+from jaxsr.settings import iterates_of
 
 REPEATS = 15
 SEARCHES = ("pulse", "brgm", "brgm_vi", "mganprior", "iagan", "phased", "rlse", "rls", "rls_plus")
@@ -103,8 +104,7 @@ class Settings:
 
 def bundled_networks(method: str, steps: int | None = None) -> Setup:
     """The method with the feature network that comes with the package, BRGM as its code sets it; each phase of `steps` if given."""
-    fields = () if steps is None else dataclasses.fields(METHODS[method][1])
-    settings = {f.name: steps for f in fields if f.name.endswith("steps")}
+    settings = {} if steps is None else dict.fromkeys(iterates_of(METHODS[method].Config), steps)
     return Setup(method, "code" if method == "brgm" else "paper", "features", settings=settings)
 
 

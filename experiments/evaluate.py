@@ -37,7 +37,7 @@ from evaluation.suites import Suite, Variant
 from tqdm import tqdm
 
 from jaxsr import data, degradations, flags, images, loading, priors, resample, weights
-from jaxsr.methods import METHODS, Learned
+from jaxsr.methods import METHODS
 from jaxsr.operators import OPERATORS
 from jaxsr.records import files, report
 from jaxsr.records.ledger import Ledger
@@ -131,7 +131,7 @@ def plan(settings: Settings, resolution: int) -> tuple[Suite, list[Cell]]:
 
 def _check_preset(suite: Suite, preset: str) -> None:
     """Raises ValueError for a preset that none of the suite's methods has."""
-    kinds = [METHODS[variant.method][1] for variant in suite.variants if variant.method in METHODS]
+    kinds = [METHODS[variant.method].Config for variant in suite.variants if variant.method in METHODS]
     if kinds and not any(preset in kind.PRESETS for kind in kinds):
         known = sorted({name for kind in kinds for name in kind.PRESETS})
         raise ValueError(f"--preset={preset}: none of the methods has it, expected {' or '.join(known)}")
@@ -139,10 +139,10 @@ def _check_preset(suite: Suite, preset: str) -> None:
 
 def _check_used(suite: Suite, settings: Settings) -> None:
     """Raises ValueError for a flag that nothing in the suite reads."""
-    kinds = [METHODS[variant.method][1] for variant in suite.variants if variant.method in METHODS]
+    methods = [METHODS[variant.method] for variant in suite.variants if variant.method in METHODS]
     unused = {
-        "network": not any(hasattr(kind, "network") for kind in kinds) and "a method with a perceptual term",
-        "models": Learned not in kinds and "laren or glean",
+        "network": not any(hasattr(method.Config, "network") for method in methods) and "a method with a perceptual term",
+        "models": not any(method.kind == "learned" for method in methods) and "laren or glean",
         "factors": "downsample" not in suite.operators and "the operator downsample",
     }
     for name, reader in unused.items():
@@ -170,7 +170,7 @@ def _overridden(suite: Suite, settings: Settings, resolution: int) -> Suite:
 def check(settings: Settings) -> None:
     """Raises ValueError for a setting that cannot be used, before anything is loaded."""
     flags.choose(settings.kernel, get_args(resample.Kernel), "kernel")
-    flags.choose(settings.preset, {preset for _, kind in METHODS.values() for preset in kind.PRESETS}, "preset")
+    flags.choose(settings.preset, {preset for method in METHODS.values() for preset in method.Config.PRESETS}, "preset")
     flags.require(
         settings,
         {"num_photos": 1, "seed": 0, "batch_size": 1, "num_solutions": 1},

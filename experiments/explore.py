@@ -118,7 +118,7 @@ class Photo(NamedTuple):
 def check(settings: Settings) -> None:
     """Raises ValueError for a name or a number that makes no sense, or an output folder that cannot be written."""
     flags.choose(settings.method, METHODS, "method")
-    flags.choose(settings.preset, METHODS[settings.method][1].PRESETS, f"preset of {settings.method}")
+    flags.choose(settings.preset, METHODS[settings.method].Config.PRESETS, f"preset of {settings.method}")
     flags.choose(settings.kernel, KERNELS, "kernel")
     flags.require(settings, {"factor": 1, "seed": 0, "num_solutions": 1, "chunk": 1}, ("input", "reference", "prior", "start", "out"))
     if settings.input is not None and settings.reference is not None:

@@ -39,6 +39,7 @@ from jaxsr.priors import Prior
 from jaxsr.records import files, report
 from jaxsr.records.ledger import Ledger
 from jaxsr.search import Solve, restore, restore_tuned, rows_at_once
+from jaxsr.settings import iterates_of
 from jaxsr.types import Params
 
 TABLES = ("ways", "restarts", "cost")
@@ -135,8 +136,8 @@ def condition_of(settings: Settings, name: str, prior: Prior, params: Params) ->
 
 
 def steps_of(settings: Settings) -> dict[str, int]:
-    fields = dataclasses.fields(METHODS[flags.choose(settings.method, METHODS, "method")][1])
-    return {} if settings.steps is None else {f.name: settings.steps for f in fields if f.name.endswith("steps")}
+    kind = METHODS[flags.choose(settings.method, METHODS, "method")].Config
+    return {} if settings.steps is None else dict.fromkeys(iterates_of(kind), settings.steps)
 
 
 def references(settings: Settings, prior: Prior, params: Params) -> Iterator[tuple[str, np.ndarray]]:

@@ -35,7 +35,7 @@ from restoration.inputs import Job
 from tqdm import tqdm
 
 from jaxsr import flags, images, loading, metrics, operators, resample, weights
-from jaxsr.methods import METHODS, Learned, setups
+from jaxsr.methods import METHODS, setups
 from jaxsr.methods.setups import Setup
 from jaxsr.priors import Prior
 from jaxsr.records import report
@@ -111,13 +111,13 @@ class Settings:
 def check(settings: Settings) -> None:
     """Raises ValueError for a name or a number that makes no sense, or an output folder that cannot be written."""
     flags.choose(settings.method, METHODS, "method")
-    flags.choose(settings.preset, METHODS[settings.method][1].PRESETS, f"preset of {settings.method}")
+    flags.choose(settings.preset, METHODS[settings.method].Config.PRESETS, f"preset of {settings.method}")
     flags.choose(settings.kernel, KERNELS, "kernel")
-    if settings.network is not None and not hasattr(METHODS[settings.method][1], "network"):
+    if settings.network is not None and not hasattr(METHODS[settings.method].Config, "network"):
         raise ValueError(
             f"--network={settings.network} is for methods with a perceptual term, and {settings.method} has none: leave it out"
         )
-    if settings.model is not None and METHODS[settings.method][1] is not Learned:
+    if settings.model is not None and METHODS[settings.method].kind != "learned":
         raise ValueError(f"--model={settings.model} is for laren and glean, not for {settings.method}: leave it out")
     flags.require(settings, {"factor": 2, "seed": 0, "batch_size": 1, "num_solutions": 1}, ("input", "reference", "prior", "model", "out"))
     report.check_writable(out_folder(settings))

@@ -4,7 +4,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from jaxsr import degradations, explore, images, learned, loading, methods, metrics, operators, priors, search
+    from jaxsr import degradations, explore, images, learned, loading, methods, metrics, operators, priors, search, settings
     from jaxsr.loading import load_prior
     from jaxsr.search import restore
 
@@ -22,6 +22,7 @@ __all__ = [
     "priors",
     "restore",
     "search",
+    "settings",
 ]
 FUNCTIONS = {"load_prior": "jaxsr.loading", "restore": "jaxsr.search"}  # and where they are defined
 

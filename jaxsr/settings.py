@@ -31,16 +31,33 @@ def resolve(config: Any, operator: Any, kind: type | None = None) -> Any:
     open_values = {name: value for name, value in config.PRESETS[config.preset].items() if getattr(config, name) is None}
     config = dataclasses.replace(config, **{name: value for name, value in open_values.items() if not callable(value)})
     config = dataclasses.replace(config, **{name: value(config, operator) for name, value in open_values.items() if callable(value)})
-    for name, value in dataclasses.asdict(config).items():
-        least = 1 if name.endswith("steps") or name in COUNTS else 0
+    for field in dataclasses.fields(config):
+        value, least = getattr(config, field.name), field.metadata.get("least", 0)
         if not isinstance(value, str) and not value >= least:
-            raise ValueError(f"{name} must be at least {least}, got {value}")
-        if name != "radius" and value == math.inf:
-            raise ValueError(f"{name} must be finite, got {value}")
+            raise ValueError(f"{field.name} must be at least {least}, got {value}")
+        if value == math.inf and not field.metadata.get("unbounded"):
+            raise ValueError(f"{field.name} must be finite, got {value}")
     return config
 
 
-COUNTS = ("samples", "starts", "codes", "smallest")  # settings of which there must be one at least
+def count() -> Any:
+    """A setting, open to the preset, of which there must be one at least. Other settings must be at least 0."""
+    return dataclasses.field(default=None, metadata={"least": 1})
+
+
+def iterates() -> Any:
+    """A setting, open to the preset, that counts iterates of a search: a trial makes few of them."""
+    return dataclasses.field(default=None, metadata={"least": 1, "iterates": True})
+
+
+def unbounded() -> Any:
+    """A setting, open to the preset, that may be infinite. Others must be finite."""
+    return dataclasses.field(default=None, metadata={"unbounded": True})
+
+
+def iterates_of(kind: type) -> tuple[str, ...]:
+    """Names of a config's settings that count iterates."""
+    return tuple(field.name for field in dataclasses.fields(kind) if field.metadata.get("iterates"))
 
 
 def check_types(config: Any) -> None:

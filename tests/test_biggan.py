@@ -282,7 +282,7 @@ def test_the_prior_has_no_w_space(name, z_dim, blocks, side, loaded):
     free = {"iagan", "mganprior", "bicubic", "bilinear", "nearest"}  # these search z and the network's weights or feature maps, or nothing
     for method in sorted(METHODS.keys() - free):
         with pytest.raises(ValueError, match=rf"^method {method} needs a prior with a w space: '{name}' has none$"):
-            METHODS[method][0](prior, operator)
+            METHODS[method].make(prior, operator)
 
 
 @pytest.mark.parametrize(("name", "label", "words"), [(SMALL[0], None, "label, got none$"), (SMALL[1], LABEL, "no discriminator")])

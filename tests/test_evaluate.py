@@ -29,7 +29,7 @@ from jaxsr.records import report
 from jaxsr.settings import resolve
 
 ROOT = Path(__file__).parents[1]
-FIELDS = {name: {f.name for f in dataclasses.fields(config)} for name, (_, config) in METHODS.items()}
+FIELDS = {name: {f.name for f in dataclasses.fields(config)} for name, (_, config, *_) in METHODS.items()}
 
 
 @pytest.fixture(scope="module")
@@ -186,7 +186,7 @@ def test_every_suite_can_be_planned(name, resolution):
     for variant in suite.variants:
         if variant.method in METHODS:
             assert set(variant.settings) <= FIELDS[variant.method]
-            resolve(METHODS[variant.method][1](**{"preset": "paper", **variant.settings}), operators.identity((8, 8, 3)))
+            resolve(METHODS[variant.method].Config(**{"preset": "paper", **variant.settings}), operators.identity((8, 8, 3)))
 
 
 @pytest.mark.parametrize(

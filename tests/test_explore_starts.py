@@ -67,7 +67,7 @@ def drawn(tuned, latent):
 def test_tuned_weights_draw_the_methods_image(name):
     """`Solve.tuned` leaves out weights that `finish` draws with; params get other ones at the start of the last phase."""
     given, y, previous = params() | {"flow": None}, toy.operator()(toy.image(jax.random.key(1), params())), None
-    solve = METHODS[name][0](toy.prior(), toy.operator(), TUNED[name])
+    solve = METHODS[name].make(toy.prior(), toy.operator(), TUNED[name])
     for phase in solve.phases:
         previous = phase.start(jax.random.key(4), given, y, previous)
     variables, context = previous
@@ -80,7 +80,7 @@ def test_tuned_weights_draw_the_methods_image(name):
 def test_one_photo_with_its_weights_is_that_photo_among_others():
     """`restore_tuned` restores another image than `restore`, or its weights are not those of the best iterate."""
     y = np.asarray(toy.operator()(toy.image(jax.random.key(1), params())))
-    solve = METHODS["iagan"][0](toy.prior(), toy.operator(), IAGAN(steps=2, starts=2, refine_steps=3, back_projection=False))
+    solve = METHODS["iagan"].make(toy.prior(), toy.operator(), IAGAN(steps=2, starts=2, refine_steps=3, back_projection=False))
     result, tuned = restore_tuned(solve, params(), y, seed=4, progress=False)
     np.testing.assert_array_equal(result.image, restore(solve, params(), y[None], seed=4, progress=False).image[0])
     np.testing.assert_allclose(drawn(tuned, result.latent), result.image, atol=1e-5)

@@ -16,7 +16,7 @@ each_kernel = pytest.mark.parametrize("name", KERNELS)
 
 
 def restored(name, operator, ys):
-    return jaxsr.restore(METHODS[name][0](toy.prior(), operator), toy.params(jax.random.key(0)), ys, progress=False)
+    return jaxsr.restore(METHODS[name].make(toy.prior(), operator), toy.params(jax.random.key(0)), ys, progress=False)
 
 
 @each_kernel
@@ -59,8 +59,8 @@ def test_takes_every_linear_operator(name, what):
 @each_kernel
 def test_mismatches_are_one_line(name):
     with pytest.raises(ValueError, match=r"takes images \(32, 32, 3\), but prior 'toy' makes \(16, 16, 3\)"):
-        METHODS[name][0](toy.prior(), operators.downsample(4, image_shape=(32, 32, 3)))
+        METHODS[name].make(toy.prior(), operators.downsample(4, image_shape=(32, 32, 3)))
     with pytest.raises(ValueError, match=r"y has shape \(3,\), but the operator measures \(4, 4, 3\)"):
-        METHODS[name][0](toy.prior(), toy.operator())(jax.random.key(0), {}, np.zeros(3, np.float32))
+        METHODS[name].make(toy.prior(), toy.operator())(jax.random.key(0), {}, np.zeros(3, np.float32))
     with pytest.raises(ValueError, match="preset must be one of paper"):
         jaxsr.settings.resolve(Interpolation(preset="code"), toy.operator())  # pyright: ignore[reportArgumentType]

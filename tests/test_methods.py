@@ -17,6 +17,7 @@ import toy
 import jaxsr.methods
 from jaxsr import operators, search
 from jaxsr.methods import BRGM, BRGMVI, IAGAN, METHODS, PULSE, RLS, RLSE, Interpolation, Learned, MGANPrior, Phased, RLSPlus
+from jaxsr.settings import iterates_of
 
 SMALL = {
     "pulse": PULSE(steps=40),
@@ -44,8 +45,8 @@ FIT = {"pulse": "l2", "rls": "l1", "rls_plus": "l1", "rlse": "pixel", "brgm": "l
 FIT |= {"mganprior": "l2", "iagan": "l2", "phased": "l1"}
 W_FREE = {"mganprior", "iagan"}  # search z, on any prior
 OTHERS = (Interpolation, Learned)  # tests/test_interpolation.py and tests/test_learned.py have them
-SEARCHES = [name for name, (_, kind) in METHODS.items() if kind not in OTHERS]
-STEPS = {name: next(f.name for f in dataclasses.fields(METHODS[name][1]) if f.name.endswith("steps")) for name in SEARCHES}
+SEARCHES = [name for name, (_, kind, *_) in METHODS.items() if kind not in OTHERS]
+STEPS = {name: iterates_of(METHODS[name].Config)[0] for name in SEARCHES}
 W_PLUS_NOISE = {"w_plus": (3, toy.LAYERS, toy.DIM), "noise": tuple((3, *shape) for shape in toy.NOISE_SHAPES)}
 LATENTS = dict.fromkeys(SEARCHES, W_PLUS_NOISE) | {
     "brgm_vi": W_PLUS_NOISE | dict.fromkeys(("mean", "std"), (3, toy.LAYERS, toy.DIM)),
@@ -77,7 +78,7 @@ def two_params() -> tuple:
 @functools.cache
 def case(name: str) -> Case:
     traces = []
-    solve = METHODS[name][0](toy.prior(), toy.operator(), SMALL[name])
+    solve = METHODS[name].make(toy.prior(), toy.operator(), SMALL[name])
 
     def counted(key, params, y):
         traces.append(name)
@@ -92,7 +93,7 @@ def case(name: str) -> Case:
 def begin(name, config, stage=0) -> tuple[search.Phase, search.State]:
     """A phase of a method with another config and the state at its start, on the first image."""
     this = case(name)
-    phases = METHODS[name][0](toy.prior(), toy.operator(), config).phases
+    phases = METHODS[name].make(toy.prior(), toy.operator(), config).phases
     state = search.begin(phases[0], this.keys[0], this.params[0], this.ys[0], None)
     for phase in phases[1 : stage + 1]:
         state = search.begin(phase, this.keys[0], this.params[0], this.ys[0], (state.best, state.context))
@@ -105,9 +106,9 @@ each_method = pytest.mark.parametrize("name", SEARCHES)
 def test_the_table_lists_every_module():
     """A method's file is not reachable by its name, or the exported name is the module and not the function."""
     folder = pathlib.Path(jaxsr.methods.__file__).parent
-    modules = {factory.__module__.rpartition(".")[2] for factory, _ in METHODS.values()}
-    assert modules == {path.stem for path in folder.glob("*.py") if not path.stem.startswith("_")}
-    for name, (factory, config) in METHODS.items():
+    modules = {factory.__module__.rpartition(".")[2] for factory, *_ in METHODS.values()}
+    assert modules == {path.stem for path in folder.glob("*.py") if not path.stem.startswith("_")} - {"setups", "table"}
+    for name, (factory, config, *_) in METHODS.items():
         assert getattr(jaxsr.methods, name) is factory
         assert callable(factory)
         assert config(preset="paper") == config()
@@ -123,7 +124,7 @@ def test_import_is_light():
 def test_result_keeps_the_contract(name):
     """A field has another shape or meaning than types.Result says."""
     result, config = case(name).results[0], SMALL[name]
-    steps = sum(value for name, value in dataclasses.asdict(config).items() if name.endswith("steps") and value)
+    steps = sum(getattr(config, field) or 0 for field in iterates_of(type(config)))
     assert result.image.shape == (3, 16, 16, 3)
     assert result.image.dtype == jnp.float32
     assert {"loss", FIT[name]} <= set(result.trace)
@@ -184,7 +185,7 @@ def test_generator_passes(name):
         calls.append(1)
         return toy.prior().synthesize(*args)
 
-    solve = METHODS[name][0](toy.prior()._replace(synthesize=synthesize), toy.operator(), SMALL[name])
+    solve = METHODS[name].make(toy.prior()._replace(synthesize=synthesize), toy.operator(), SMALL[name])
     jax.make_jaxpr(solve)(case(name).keys[0], case(name).params[0], case(name).ys[0])
     assert len(calls) == len(solve.phases) + 1
 
@@ -303,7 +304,7 @@ def test_code_refines_by_the_factor(factor, steps):
 @each_method
 def test_given_values_win_over_the_preset(name):
     """A setting is ignored, zero is taken for missing, or a value stays None in the resolved config."""
-    config = METHODS[name][1](**{STEPS[name]: 3}, eps=0.0)
+    config = METHODS[name].Config(**{STEPS[name]: 3}, eps=0.0)
     resolved = jaxsr.settings.resolve(config, toy.operator())
     assert getattr(resolved, STEPS[name]) == 3
     assert resolved.eps == 0.0
@@ -342,7 +343,7 @@ def test_bad_settings(kind, field, value, message):
     """A wrong setting is accepted, or fails far from its cause."""
     config = kind()
     object.__setattr__(config, field, value)  # past the run-time type check of the test session
-    factory = next(factory for factory, known in METHODS.values() if known is kind)
+    factory = next(factory for factory, known, *_ in METHODS.values() if known is kind)
     with pytest.raises(ValueError, match=message):
         factory(toy.prior(), toy.operator(), config)
 
@@ -350,7 +351,7 @@ def test_bad_settings(kind, field, value, message):
 @each_method
 def test_bad_priors_and_inputs(name):
     """A mismatch of prior, operator, parameters or measurement gives a traceback from deep inside, or broadcasts silently."""
-    factory, this = METHODS[name][0], case(name)
+    factory, this = METHODS[name].make, case(name)
     if name not in W_FREE:
         with pytest.raises(ValueError, match="needs a prior with a w space: 'toy' has none"):
             factory(toy.prior()._replace(map=None, synthesize=None), toy.operator())
@@ -361,7 +362,7 @@ def test_bad_priors_and_inputs(name):
     with pytest.raises(ValueError, match=r"expected floating-point measurements in \[0, 1\], got uint8"):
         this.solve(this.keys[0], this.params[0], jnp.zeros((4, 4, 3), jnp.uint8))
     other = RLS() if name == "pulse" else PULSE()
-    with pytest.raises(ValueError, match=rf"expected {METHODS[name][1].__name__}\(\), got {type(other).__name__}"):
+    with pytest.raises(ValueError, match=rf"expected {METHODS[name].Config.__name__}\(\), got {type(other).__name__}"):
         factory(toy.prior(), toy.operator(), other)
     with pytest.raises(ValueError, match=r"expected an operator, such as .*, got 8"):
         factory(toy.prior(), 8)

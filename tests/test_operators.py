@@ -9,6 +9,7 @@ import pytest
 
 from jaxsr import operators, resample
 from jaxsr.operators import Operator
+from jaxsr.operators.blur import Boundary
 
 SHAPE = (12, 8, 3)
 KEY = jax.random.key(0)
@@ -27,7 +28,7 @@ TABLE: dict[str, tuple[Operator, float]] = {
         for kernel in ["bicubic", "bicubic_matlab", "bicubic_pulse", "box", "bilinear"]
         for factor in [2, 4]
     },
-    **{f"blur {boundary}": (operators.blur(KERNEL, SHAPE, cast(operators.Boundary, boundary)), 1e-4)
+    **{f"blur {boundary}": (operators.blur(KERNEL, SHAPE, cast(Boundary, boundary)), 1e-4)
        for boundary in ["reflect", "symmetric", "edge", "wrap", "constant"]},
     "gaussian blur": (operators.gaussian_blur(0.8, image_shape=SHAPE), 2e-3),
     "motion blur": (operators.motion_blur(5, 30.0, image_shape=SHAPE, direction=1.0), 5e-3),

@@ -310,7 +310,7 @@ def test_a_prior_without_w_is_refused_by_methods_of_w(method):
     prior, params = fresh("pggan")
     assert prior.map is None and prior.synthesize is None and prior.info.w_dim == 0 and prior.noise("const", params) == ()
     with pytest.raises(ValueError, match=f"method {method} needs a prior with a w space: 'pggan' has none") as caught:
-        METHODS[method][0](prior, operators.downsample(4, image_shape=(8, 8, 3)))
+        METHODS[method].make(prior, operators.downsample(4, image_shape=(8, 8, 3)))
     assert "\n" not in str(caught.value)
 
 
@@ -320,7 +320,7 @@ def test_methods_run_on_stylegan1(method, config):
     operator = operators.downsample(4, image_shape=(8, 8, 3))
     extra = {"statistics": jax.jit(lambda p: latent_statistics(prior, p, jax.random.key(0), num_samples=1000))(params)}
     extra["flow"] = flows.init(jax.random.key(1), flows.Config(8, hidden=16, num_blocks=2))
-    solve = jax.jit(METHODS[method][0](prior, operator, config))
+    solve = jax.jit(METHODS[method].make(prior, operator, config))
     result = solve(jax.random.key(2), params | extra, operator(drawn(8, 8, 3)))
     assert result.image.shape == (8, 8, 3) and result.latent["w_plus"].shape == (4, 8)
     assert all(np.isfinite(x).all() for x in jax.tree.leaves((result.image, result.latent, result.trace)))

@@ -38,7 +38,9 @@ def test_a_measurement_that_is_no_image_can_be_searched_for(name, what):
     """The gradient of what stands for it as an image does not exist."""
     operator = ODD[what]()
     y = jax.ShapeDtypeStruct(operator.measurement_shape, np.float32)
-    assert jax.eval_shape(METHODS[name][0](toy.prior(), operator, SMALL[name]), jax.random.key(0), two_params()[0], y).image.shape == SHAPE
+    assert (
+        jax.eval_shape(METHODS[name].make(toy.prior(), operator, SMALL[name]), jax.random.key(0), two_params()[0], y).image.shape == SHAPE
+    )
 
 
 def test_rlse_compares_as_many_blocks_as_asked():
@@ -62,7 +64,7 @@ def test_phased_asks_for_a_network_only_where_it_looks():
 def test_every_method_takes_every_linear_operator(name, what):
     """A method assumes that a measurement is a small colour image."""
     operator = OPERATORS[what]()
-    solve = METHODS[name][0](toy.prior(), operator, SMALL[name])
+    solve = METHODS[name].make(toy.prior(), operator, SMALL[name])
     y = jax.ShapeDtypeStruct(operator.measurement_shape, np.float32)
     result = jax.eval_shape(solve, jax.random.key(0), two_params()[0], y)
     assert result.image.shape == SHAPE and result.residual.shape == ()
@@ -70,7 +72,7 @@ def test_every_method_takes_every_linear_operator(name, what):
 
 def test_rlse_says_how_else_a_measurement_enters_the_discriminator():
     with pytest.raises(ValueError, match=r'needs measurements \[h, w, 1 or 3\], got \(96,\): use entry="pinv"'):
-        METHODS["rlse"][0](toy.prior(), OPERATORS["compressed sensing"](), RLSE(entry="resize"))
+        METHODS["rlse"].make(toy.prior(), OPERATORS["compressed sensing"](), RLSE(entry="resize"))
 
 
 def test_the_networks_parameters_must_be_those_of_the_network():
@@ -83,7 +85,7 @@ def test_the_networks_parameters_must_be_those_of_the_network():
 def test_iagan_tells_how_far_it_was_before_its_own_projection():
     """The residual of IAGAN's own answer is lost, or `exact` reports that of the projected image in its place."""
     this = case("iagan")
-    own = METHODS["iagan"][0](toy.prior(), toy.operator(), dataclasses.replace(SMALL["iagan"], back_projection=False))
+    own = METHODS["iagan"].make(toy.prior(), toy.operator(), dataclasses.replace(SMALL["iagan"], back_projection=False))
     plain = jax.jit(own)(this.keys[0], this.params[0], this.ys[0])
     exact = jax.jit(jaxsr.methods.exact(this.solve))(this.keys[0], this.params[0], this.ys[0])
     for result in (jax.tree.map(lambda leaf: leaf[0], this.results[0]), exact):
@@ -97,7 +99,7 @@ def test_exact_explains_the_measurement_and_changes_nothing_else(name, what):
     """--exact leaves a residual, or moves the image where the measurement does not look."""
     operator = toy.operator() if what == "downsample" else OPERATORS[what]()
     config = dataclasses.replace(SMALL[name], **({"back_projection": False} if name == "iagan" else {}))
-    solve = METHODS[name][0](toy.prior(), operator, config)
+    solve = METHODS[name].make(toy.prior(), operator, config)
     params, key = two_params()[0], jax.random.key(3)
     y = operator(toy.image(jax.random.key(4), params))
     plain, exact = jax.jit(solve)(key, params, y), jax.jit(jaxsr.methods.exact(solve))(key, params, y)
@@ -122,7 +124,7 @@ def test_rlse_compares_with_the_photo_itself():
     """The semantic term is not 0 where the measurement is matched: features of y are of something else."""
     this = case("rlse")
     phase, state = begin("rlse", RLSE())
-    image = METHODS["rlse"][0](toy.prior(), toy.operator(), RLSE()).finish(this.params[0], None, state.variables, state.context)[0]
+    image = METHODS["rlse"].make(toy.prior(), toy.operator(), RLSE()).finish(this.params[0], None, state.variables, state.context)[0]
     y = toy.operator()(image)
     begun = search.begin(phase, this.keys[0], this.params[0], y, None)
     _, terms = phase.loss(this.params[0], y, begun.context, begun.variables)
@@ -187,7 +189,7 @@ def test_brgm_vi_gives_any_number_of_solutions_from_one_fit():
 
 def test_phased_needs_modulations():
     params = {**two_params()[0], "synthesis": {"b4": {"weight": jnp.zeros(3)}}}
-    phase = METHODS["phased"][0](toy.prior(), toy.operator(), SMALL["phased"]).phases[2]
+    phase = METHODS["phased"].make(toy.prior(), toy.operator(), SMALL["phased"]).phases[2]
     with pytest.raises(ValueError, match="needs a style-based generator"):
         phase.start(jax.random.key(0), params, case("phased").ys[0], ({"w_plus": jnp.zeros((6, 8))}, {}))
 
@@ -205,9 +207,9 @@ def test_iagan_goes_on_with_the_best_start():
 @pytest.mark.parametrize("layer", [0, 3, 6])
 def test_mganprior_composes_behind_whole_resolutions(layer):
     with pytest.raises(ValueError, match="composing_layer must be an even number from 2 to 4"):
-        METHODS["mganprior"][0](toy.prior(), toy.operator(), MGANPrior(composing_layer=layer, network="features"))
+        METHODS["mganprior"].make(toy.prior(), toy.operator(), MGANPrior(composing_layer=layer, network="features"))
     with pytest.raises(ValueError, match="cannot"):
-        METHODS["mganprior"][0](toy.prior()._replace(split=None), toy.operator(), MGANPrior(network="features"))
+        METHODS["mganprior"].make(toy.prior()._replace(split=None), toy.operator(), MGANPrior(network="features"))
 
 
 def test_published_values():

@@ -16,7 +16,7 @@ from evaluation.scores import Scorer
 from evaluation.suites import Variant
 from jaxsr import data, degradations, images, learned, operators, resample
 from jaxsr.degradations import Degradation
-from jaxsr.methods import METHODS, Interpolation, Learned
+from jaxsr.methods import METHODS
 from jaxsr.methods.setups import Setup, make_solve, values_of
 from jaxsr.operators import OPERATORS
 from jaxsr.priors import Prior
@@ -90,6 +90,11 @@ class Bench:
     smoke: bool
 
 
+def kind_of(method: str) -> str:
+    """The kind of a method in METHODS, or "reference"."""
+    return METHODS[method].kind if method in METHODS else REFERENCE
+
+
 def settings_of(bench: Bench, cell: Cell) -> dict[str, Any]:
     """Every setting of the cell's method; none for the real photo."""
     if cell.variant.method not in METHODS:
@@ -110,7 +115,7 @@ def operator_of(bench: Bench, cell: Cell) -> operators.Operator:
 def model_of(variant: Variant, models: str | None) -> str:
     """The folder of a learned restorer's model, in `models` if given: the one that its row names, or that the method does; "" for the
     bundled one, and for what has no model."""
-    if METHODS.get(variant.method, (None, None))[1] is not Learned or (models is None and "model" not in variant.settings):
+    if kind_of(variant.method) != "learned" or (models is None and "model" not in variant.settings):
         return ""
     return str(Path(models or "models") / variant.settings.get("model", variant.method) / "model")
 
@@ -119,7 +124,7 @@ def lacking(prior: Prior, params: Params, cells: Sequence[Cell], kernel: str, mo
     """Name of a cell -> why it cannot be run: a learned restorer that nobody trained for the prior and the operator, or a damaged one."""
     found = {}
     for cell in cells:
-        if METHODS.get(cell.variant.method, (None, None))[1] is Learned:
+        if kind_of(cell.variant.method) == "learned":
             operator = OPERATORS[cell.operator](prior.info.resolution, cell.factor, cast(resample.Kernel, kernel))
             try:
                 learned.load(cell.variant.method, prior, params, operator, model_of(cell.variant, models))
@@ -243,7 +248,7 @@ def _rows(bench: Bench, cell: Cell, photo: Photo, made: Made) -> list[dict]:
             rows.append(row | {"status": "error", "error": f"{photo.name}: {error}"})
     _write_once(bench.folder / paths.reference, photo.reference)
     _write_once(bench.folder / paths.measurement, np.broadcast_to(photo.y, (*photo.y.shape[:2], 3)))  # grey ones too
-    if len(written) > 1 and METHODS.get(cell.variant.method, (None, None))[1] is not Interpolation:
+    if len(written) > 1 and kind_of(cell.variant.method) != "interpolation":
         spread = bench.scorer.diversity(written)
         rows = [row | {"diversity": spread} for row in rows]
     return [{**row, "reference": str(paths.reference), "measurement": str(paths.measurement)} for row in rows]

@@ -13,7 +13,7 @@ from evaluation.printed import Table
 from evaluation.scores import COLUMNS, SETS
 from evaluation.suites import Suite
 from jaxsr import images
-from jaxsr.methods import METHODS, Interpolation
+from jaxsr.methods import METHODS
 from jaxsr.records import report
 
 Rows = Sequence[Mapping]
@@ -71,14 +71,14 @@ def lines(
 
 def _about(bench: Bench, cell: Cell) -> list[str]:
     """What a cell's numbers do not tell of how they came about."""
-    kind = METHODS.get(cell.variant.method, (None, None))[1]
-    if kind is None:
+    if cell.variant.method not in METHODS:
         return []
-    notes = [] if bench.preset in kind.PRESETS else [f"has no preset {bench.preset} and ran with paper"]
-    if kind is Interpolation and cell.operator != "downsample":
+    method = METHODS[cell.variant.method]
+    notes = [] if bench.preset in method.Config.PRESETS else [f"has no preset {bench.preset} and ran with paper"]
+    if method.kind == "interpolation" and cell.operator != "downsample":
         exact = "shows the image of least norm behind the measurement, projected"
         notes.append(exact if bench.exact else "shows the measurement as it is, which is as large as the photo")
-    if kind is Interpolation and bench.solutions > 1:
+    if method.kind == "interpolation" and bench.solutions > 1:
         notes.append("draws nothing at random: its solutions are one")
     return notes
 

@@ -1,6 +1,12 @@
 """Restoration methods: each a factory (prior, operator, config) -> solve, with solve(key, params, y) -> Result for one image.
 
-A new method is one file here and one line in `METHODS`. `jaxsr.settings.resolve(config, operator)` makes all values of a config explicit.
+A new method takes three steps, `METHODS` and all that derives from it see it then:
+
+    1. its file here, with a frozen config (PRESETS, NEEDS) and the factory, as in pulse.py
+    2. its row in table.py
+    3. its row in the cases of tests/test_methods.py
+
+`jaxsr.settings.resolve(config, operator)` makes all values of a config explicit.
 """
 
 from jaxsr.methods._common import consistent, exact
@@ -15,24 +21,8 @@ from jaxsr.methods.pulse import PULSE, pulse
 from jaxsr.methods.rls import RLS, rls
 from jaxsr.methods.rls_plus import RLSPlus, rls_plus
 from jaxsr.methods.rlse import RLSE, rlse
+from jaxsr.methods.table import METHODS, Method
 from jaxsr.metrics.perceptual import networks
-
-METHODS = {
-    "nearest": (nearest, Interpolation),
-    "bilinear": (bilinear, Interpolation),
-    "bicubic": (bicubic, Interpolation),
-    "pulse": (pulse, PULSE),
-    "brgm": (brgm, BRGM),
-    "brgm_vi": (brgm_vi, BRGMVI),
-    "mganprior": (mganprior, MGANPrior),
-    "iagan": (iagan, IAGAN),
-    "phased": (phased, Phased),
-    "rlse": (rlse, RLSE),
-    "rls": (rls, RLS),
-    "rls_plus": (rls_plus, RLSPlus),
-    "glean": (glean, Learned),
-    "laren": (laren, Learned),
-}
 
 __all__ = [
     "BRGM",
@@ -45,6 +35,7 @@ __all__ = [
     "Interpolation",
     "Learned",
     "MGANPrior",
+    "Method",
     "Phased",
     "RLSPlus",
     "bicubic",

@@ -17,13 +17,13 @@ HINTS = {
 }
 
 
-def check_inputs(method: str, operator: Any, params: Params, y: Measurement, *, needs: tuple[str, ...]) -> None:
+def check_inputs(method: str, config: Any, operator: Any, params: Params, y: Measurement) -> None:
     """Raises ValueError if y is not a floating-point measurement of the operator's, or if params lack what the method needs."""
     if tuple(y.shape) != tuple(operator.measurement_shape):
         raise ValueError(f"y has shape {tuple(y.shape)}, but the operator measures {tuple(operator.measurement_shape)}")
     if not jnp.issubdtype(y.dtype, jnp.floating):
         raise ValueError(f"expected floating-point measurements in [0, 1], got {y.dtype}: divide 8-bit values by 255")
-    for name in needs:
+    for name in config.NEEDS:
         if name not in params:
             what, hint = HINTS[name]
             raise ValueError(f"method {method} needs {what}: params has no {name!r} ({hint})")

@@ -13,7 +13,7 @@ from jaxsr.methods import _common
 from jaxsr.metrics.perceptual import check_side, perceptual
 from jaxsr.priors import Prior, check_prior, tile
 from jaxsr.search import Phase, Solve, objectives
-from jaxsr.settings import resolve
+from jaxsr.settings import iterates, resolve
 from jaxsr.types import Measurement, Params, Scalar
 
 FEATURES_AT_256 = 64 * 256**2 + 128 * 128**2 + 256 * 64**2 + 512 * 32**2 + 512 * 16**2  # numbers in LPIPS-VGG's five maps
@@ -69,7 +69,7 @@ class BRGM:
     """
 
     preset: Literal["paper", "code"] = "paper"
-    steps: int | None = None
+    steps: int | None = iterates()
     learning_rate: float | None = None
     schedule: Literal["projector", "fixed"] | None = None
     fit_weight: float | None = None
@@ -83,6 +83,7 @@ class BRGM:
     eps: float | None = None
 
     PRESETS: ClassVar[dict[str, dict[str, Any]]] = {"paper": PAPER, "code": CODE}
+    NEEDS: ClassVar[tuple[str, ...]] = ("statistics", "perceptual")
 
 
 def brgm(prior: Prior, operator: Any, config: BRGM = BRGM()) -> Solve:
@@ -100,7 +101,7 @@ def brgm(prior: Prior, operator: Any, config: BRGM = BRGM()) -> Solve:
     check_fidelity("brgm", settings, operator)
 
     def start(key, params, y, previous):
-        _common.check_inputs("brgm", operator, params, y, needs=("statistics", "perceptual"))
+        _common.check_inputs("brgm", settings, operator, params, y)
         key_w, key_noise = jax.random.split(key)
         mean, sigma = gaussian(params)
         w = mean + settings.start_spread * sigma * jax.random.normal(key_w)

@@ -12,7 +12,7 @@ from jaxsr.methods import _common
 from jaxsr.methods.brgm import CODE, check_fidelity, fidelity, log_prior, weighted
 from jaxsr.priors import Prior, check_prior, tile
 from jaxsr.search import Phase, Solve, objectives
-from jaxsr.settings import resolve
+from jaxsr.settings import count, iterates, resolve
 from jaxsr.types import Image, Latent, Params, PRNGKey, Scalar
 
 CONCENTRATION, RATE = 0.1, 0.95  # of the inverse gamma prior of half a standard deviation
@@ -34,9 +34,9 @@ class BRGMVI:
     """
 
     preset: Literal["paper"] = "paper"
-    steps: int | None = None
+    steps: int | None = iterates()
     learning_rate: float | None = None
-    samples: int | None = None
+    samples: int | None = count()
     fit_weight: float | None = None
     perceptual_weight: float | None = None
     prior_weight: float | None = None
@@ -47,6 +47,7 @@ class BRGMVI:
     eps: float | None = None
 
     PRESETS: ClassVar[dict[str, dict[str, Any]]] = {"paper": PAPER}
+    NEEDS: ClassVar[tuple[str, ...]] = ("statistics", "perceptual")
 
 
 def brgm_vi(prior: Prior, operator: Any, config: BRGMVI = BRGMVI()) -> Solve:
@@ -66,7 +67,7 @@ def brgm_vi(prior: Prior, operator: Any, config: BRGMVI = BRGMVI()) -> Solve:
     shape = (settings.samples - 1, prior.info.num_layers, prior.info.w_dim)
 
     def start(key, params, y, previous):
-        _common.check_inputs("brgm_vi", operator, params, y, needs=("statistics", "perceptual"))
+        _common.check_inputs("brgm_vi", settings, operator, params, y)
         key_noise, key_draws, key_result = jax.random.split(key, 3)
         rho = _inverse_softplus(params["statistics"]["w_std"])
         keys = {"draws": jax.random.key_data(key_draws), "result": jax.random.key_data(key_result)}

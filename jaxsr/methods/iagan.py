@@ -10,7 +10,7 @@ import optax
 from jaxsr.methods import _common
 from jaxsr.priors import GENERATOR, Prior, check_images
 from jaxsr.search import Phase, Solve, objectives
-from jaxsr.settings import resolve
+from jaxsr.settings import count, iterates, resolve
 from jaxsr.types import Image, Measurement, Params
 
 PAPER = {
@@ -43,10 +43,10 @@ class IAGAN:
     """
 
     preset: Literal["paper"] = "paper"
-    steps: int | None = None
+    steps: int | None = iterates()
     learning_rate: float | None = None
-    starts: int | None = None
-    refine_steps: int | None = None
+    starts: int | None = count()
+    refine_steps: int | None = iterates()
     refine_learning_rate: float | None = None
     generator_learning_rate: float | None = None
     fit_weight: float | None = None
@@ -54,6 +54,7 @@ class IAGAN:
     eps: float | None = None
 
     PRESETS: ClassVar[dict[str, dict[str, Any]]] = {"paper": PAPER}
+    NEEDS: ClassVar[tuple[str, ...]] = ()
 
 
 def iagan(prior: Prior, operator: Any, config: IAGAN = IAGAN()) -> Solve:
@@ -92,7 +93,7 @@ def _search(prior: Prior, operator: Any, config: Any) -> Phase:
     """CSGM from several starts at once: variables {"z": [starts, z_dim]}."""
 
     def start(key, params, y, previous):
-        _common.check_inputs("iagan", operator, params, y, needs=())
+        _common.check_inputs("iagan", config, operator, params, y)
         keys = jax.random.split(key, config.starts)
         return {"z": jax.vmap(prior.sample, (0, None))(keys, params)}, {}
 

@@ -26,6 +26,7 @@ class Interpolation:
     eps: float | None = None
 
     PRESETS: ClassVar[dict[str, dict[str, Any]]] = {"paper": PAPER}
+    NEEDS: ClassVar[tuple[str, ...]] = ()
 
 
 def bicubic(prior: Prior, operator: Any, config: Interpolation = Interpolation()) -> Solve:
@@ -56,7 +57,7 @@ def _interpolation(kernel: str, prior: Prior, operator: Any, config: Interpolati
     settings = resolve(config, operator, Interpolation)
 
     def start(key, params, y, previous):
-        _common.check_inputs(kernel, operator, params, y, needs=())
+        _common.check_inputs(kernel, settings, operator, params, y)
         return {}, {}
 
     def loss(params, y, context, variables):

@@ -28,6 +28,7 @@ class Learned:
     eps: float | None = None
 
     PRESETS: ClassVar[dict[str, dict[str, Any]]] = {"paper": PAPER}
+    NEEDS: ClassVar[tuple[str, ...]] = ("statistics", "learned")
 
 
 def laren(prior: Prior, operator: Any, config: Learned = Learned()) -> Solve:
@@ -57,7 +58,7 @@ def _learned(architecture: str, prior: Prior, operator: Any, config: Learned) ->
     model = learned.bind(learned.read_net(learned.find(architecture, prior, operator, settings.model)), prior, operator)
 
     def start(key, params, y, previous):
-        _common.check_inputs(architecture, operator, params, y, needs=("statistics", "learned"))
+        _common.check_inputs(architecture, settings, operator, params, y)
         return {}, model.restore(key, params, params["learned"], y)
 
     def loss(params, y, context, variables):

@@ -12,7 +12,7 @@ from jaxsr.methods import _common
 from jaxsr.metrics.perceptual import perceptual
 from jaxsr.priors import Prior, check_images
 from jaxsr.search import Phase, Solve, objectives
-from jaxsr.settings import resolve
+from jaxsr.settings import count, iterates, resolve
 
 PAPER = {
     "steps": 2000,
@@ -47,9 +47,9 @@ class MGANPrior:
     """
 
     preset: Literal["paper", "code"] = "paper"
-    steps: int | None = None
+    steps: int | None = iterates()
     learning_rate: float | None = None
-    codes: int | None = None
+    codes: int | None = count()
     composing_layer: int | None = None
     fit_weight: float | None = None
     perceptual_weight: float | None = None
@@ -57,6 +57,7 @@ class MGANPrior:
     eps: float | None = None
 
     PRESETS: ClassVar[dict[str, dict[str, Any]]] = {"paper": PAPER, "code": CODE}
+    NEEDS: ClassVar[tuple[str, ...]] = ("perceptual",)
 
 
 def mganprior(prior: Prior, operator: Any, config: MGANPrior = MGANPrior()) -> Solve:
@@ -76,7 +77,7 @@ def mganprior(prior: Prior, operator: Any, config: MGANPrior = MGANPrior()) -> S
     compare = perceptual(settings.network).l1
 
     def start(key, params, y, previous):
-        _common.check_inputs("mganprior", operator, params, y, needs=("perceptual",))
+        _common.check_inputs("mganprior", settings, operator, params, y)
         z = jax.random.normal(key, (settings.codes, prior.info.z_dim))
         width = jax.eval_shape(head, params, z[0])["x"].shape[-1]
         return {"z": z, "alpha": jnp.full((settings.codes, width), 1 / settings.codes)}, {}

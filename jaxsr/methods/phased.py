@@ -13,7 +13,7 @@ from jaxsr.methods import _common
 from jaxsr.metrics.perceptual import check_side, perceptual
 from jaxsr.priors import MODULATIONS, Prior, check_prior, start_in_w, tile, with_layers
 from jaxsr.search import Phase, Solve, objectives, transforms
-from jaxsr.settings import resolve
+from jaxsr.settings import count, iterates, resolve
 from jaxsr.types import Image, Params
 
 SMALLEST = 16  # px
@@ -52,19 +52,20 @@ class Phased:
     """
 
     preset: Literal["paper"] = "paper"
-    w_steps: int | None = None
-    w_plus_steps: int | None = None
-    style_steps: int | None = None
+    w_steps: int | None = iterates()
+    w_plus_steps: int | None = iterates()
+    style_steps: int | None = iterates()
     w_learning_rate: float | None = None
     w_plus_learning_rate: float | None = None
     style_learning_rate: float | None = None
     l1_weight: float | None = None
-    smallest: int | None = None
+    smallest: int | None = count()
     init_spread: float | None = None
     network: Literal["vgg", "features"] | None = None
     eps: float | None = None
 
     PRESETS: ClassVar[dict[str, dict[str, Any]]] = {"paper": PAPER}
+    NEEDS: ClassVar[tuple[str, ...]] = ("statistics", "perceptual")
 
 
 def phased(prior: Prior, operator: Any, config: Phased = Phased()) -> Solve:
@@ -89,7 +90,7 @@ def phased(prior: Prior, operator: Any, config: Phased = Phased()) -> Solve:
         return _multiscale(settings, compare, params, *(operators.as_image(operator, m) for m in (measured, y)))
 
     def first(key, params, y, previous):
-        _common.check_inputs("phased", operator, params, y, needs=("statistics", "perceptual"))
+        _common.check_inputs("phased", settings, operator, params, y)
         return {"w_plus": start_in_w(prior, settings.init_spread, key, params)[None]}, {}
 
     def second(key, params, y, previous):

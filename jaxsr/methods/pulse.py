@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxsr.methods import _common, _spheres
 from jaxsr.priors import Prior, check_prior
 from jaxsr.search import Phase, Solve, objectives
-from jaxsr.settings import resolve
+from jaxsr.settings import iterates, resolve
 
 PAPER = {**_spheres.SETTINGS, "fit": "l2", "fit_weight": 100.0, "geocross_weight": 0.05, "radius": "sqrt_d"}
 CODE = {**PAPER, "radius": "draw"}
@@ -39,7 +39,7 @@ class PULSE:
     """
 
     preset: Literal["paper", "code"] = "paper"
-    steps: int | None = None
+    steps: int | None = iterates()
     learning_rate: float | None = None
     schedule: Literal["fixed", "linear1cycle", "linear1cycledrop"] | None = None
     fit: Literal["l2", "l1"] | None = None
@@ -53,6 +53,7 @@ class PULSE:
     radius: Literal["sqrt_d", "draw"] | None = None
 
     PRESETS: ClassVar[dict[str, dict[str, Any]]] = {"paper": PAPER, "code": CODE}
+    NEEDS: ClassVar[tuple[str, ...]] = ("statistics",)
 
 
 def pulse(prior: Prior, operator: Any, config: PULSE = PULSE()) -> Solve:
@@ -71,7 +72,7 @@ def pulse(prior: Prior, operator: Any, config: PULSE = PULSE()) -> Solve:
     settings = resolve(config, operator, PULSE)
 
     def start(key, params, y, previous):
-        _common.check_inputs("pulse", operator, params, y, needs=("statistics",))
+        _common.check_inputs("pulse", settings, operator, params, y)
         return _spheres.start(prior, settings, key, params)
 
     def loss(params, y, context, variables):

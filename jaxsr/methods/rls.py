@@ -9,7 +9,7 @@ import optax
 from jaxsr.methods import _common
 from jaxsr.priors import Prior, check_prior, start_in_w, tile
 from jaxsr.search import Phase, Solve, objectives, transforms
-from jaxsr.settings import resolve
+from jaxsr.settings import iterates, resolve
 
 PAPER = {
     "steps": 200,
@@ -57,7 +57,7 @@ class RLS:
     """
 
     preset: Literal["paper", "code"] = "paper"
-    steps: int | None = None
+    steps: int | None = iterates()
     learning_rate: float | None = None
     fit_weight: float | None = None
     flow_weight: float | None = None
@@ -69,6 +69,7 @@ class RLS:
     space: Literal["w_plus", "w"] | None = None
 
     PRESETS: ClassVar[dict[str, dict[str, Any]]] = {"paper": PAPER, "code": CODE}
+    NEEDS: ClassVar[tuple[str, ...]] = ("statistics", "flow")
 
 
 CROSS = {"mean_l2": objectives.pairwise_mean_l2, "sum_sq": objectives.pairwise_sum_sq}
@@ -100,7 +101,7 @@ def search_phase(method: str, prior: Prior, operator: Any, config: Any) -> Phase
     from jaxsr import flows  # distrax comes with it, which `import jaxsr` must not load
 
     def start(key, params, y, previous):
-        _common.check_inputs(method, operator, params, y, needs=("statistics", "flow"))
+        _common.check_inputs(method, config, operator, params, y)
         key_noise, key_w = jax.random.split(key)
         w = start_in_w(prior, config.init_spread, key_w, params)
         noise = transforms.renormalise_noise(prior.noise("random", params, key_noise))

@@ -9,7 +9,7 @@ import optax
 from jaxsr.methods.rls import RLS, search_phase
 from jaxsr.priors import Prior, check_prior, tile
 from jaxsr.search import Phase, Solve, objectives, transforms
-from jaxsr.settings import resolve
+from jaxsr.settings import iterates, resolve, unbounded
 
 
 def _code_refine_steps(config: Any, operator: Any) -> int:
@@ -44,10 +44,10 @@ class RLSPlus(RLS):
         num_noise: how many noise maps, coarsest first, are refined (9: 4 to 64 px); the others stay as they are.
     """
 
-    refine_steps: int | None = None
+    refine_steps: int | None = iterates()
     refine_learning_rate: float | None = None
     generator_learning_rate: float | None = None
-    radius: float | None = None
+    radius: float | None = unbounded()
     num_noise: int | None = None
 
     PRESETS: ClassVar[dict[str, dict[str, Any]]] = {"paper": PAPER, "code": CODE}

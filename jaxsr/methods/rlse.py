@@ -11,7 +11,7 @@ from jaxsr import operators
 from jaxsr.methods import _common, _spheres
 from jaxsr.priors import Prior, check_prior
 from jaxsr.search import Phase, Solve, objectives
-from jaxsr.settings import resolve
+from jaxsr.settings import iterates, resolve
 from jaxsr.types import Image, Measurement, Params
 
 
@@ -60,7 +60,7 @@ class RLSE:
     """
 
     preset: Literal["paper", "scaled"] = "paper"
-    steps: int | None = None
+    steps: int | None = iterates()
     learning_rate: float | None = None
     schedule: Literal["fixed", "linear1cycle", "linear1cycledrop"] | None = None
     generator_learning_rate: float | None = None
@@ -78,6 +78,7 @@ class RLSE:
     radius: Literal["sqrt_d", "draw"] | None = None
 
     PRESETS: ClassVar[dict[str, dict[str, Any]]] = {"paper": PAPER, "scaled": SCALED}
+    NEEDS: ClassVar[tuple[str, ...]] = ("statistics", "discriminator")
 
 
 def rlse(prior: Prior, operator: Any, config: RLSE = RLSE()) -> Solve:
@@ -96,7 +97,7 @@ def rlse(prior: Prior, operator: Any, config: RLSE = RLSE()) -> Solve:
         raise ValueError(f'rlse with entry="resize" needs measurements [h, w, 1 or 3], got {operator.measurement_shape}: use entry="pinv"')
 
     def start(key, params, y, previous):
-        _common.check_inputs("rlse", operator, params, y, needs=("statistics", "discriminator"))
+        _common.check_inputs("rlse", settings, operator, params, y)
         variables, context = _spheres.start(prior, settings, key, params)
         context["features"] = _features(prior, params, as_image(operator, y, settings.entry), settings.blocks)
         return {**variables, "synthesis": params["synthesis"]}, context

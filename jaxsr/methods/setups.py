@@ -13,7 +13,7 @@ from jaxsr import operators
 from jaxsr.methods import METHODS, Learned, exact, networks
 from jaxsr.priors import Prior
 from jaxsr.search import Solve
-from jaxsr.settings import resolve
+from jaxsr.settings import iterates_of, resolve
 from jaxsr.types import Params
 
 SMOKE_STEPS = 4
@@ -49,7 +49,7 @@ def make_config(setup: Setup, operator: operators.Operator) -> Any:
     Raises:
         ValueError: a preset or a value that the method does not have.
     """
-    kind = METHODS[setup.method][1]
+    kind = METHODS[setup.method].Config
     preset = setup.preset if setup.preset in kind.PRESETS else "paper"
     config = resolve(kind(**{"preset": preset, **setup.settings}), operator)
     changed: dict[str, Any] = {}
@@ -58,7 +58,7 @@ def make_config(setup: Setup, operator: operators.Operator) -> Any:
     if setup.solutions > 1 and "init_spread" in config.PRESETS[config.preset]:
         changed["init_spread"] = INIT_SPREAD
     if setup.smoke:
-        changed |= {f.name: SMOKE_STEPS for f in dataclasses.fields(config) if f.name.endswith("steps")}
+        changed |= dict.fromkeys(iterates_of(kind), SMOKE_STEPS)
     return dataclasses.replace(config, **changed)
 
 
@@ -66,7 +66,7 @@ def values_of(setup: Setup, prior: Prior, operator: operators.Operator) -> dict[
     """Every setting that a result depends on, in JSON's types; of a model also the digest of its record, which holds that of its arrays: a
     folder can be trained anew, and another version of the package can bring another model."""
     values = dataclasses.asdict(make_config(setup, operator))
-    if METHODS[setup.method][1] is Learned:
+    if METHODS[setup.method].kind == "learned":
         from jaxsr import learned
 
         folder = learned.find(setup.method, prior, operator, values["model"])
@@ -81,7 +81,7 @@ def make_solve(prior: Prior, params: Params, operator: operators.Operator, setup
         ValueError: the prior lacks what the method needs, or weights are not on this machine; before anything is compiled.
     """
     config = make_config(setup, operator)
-    solve = METHODS[setup.method][0](prior, operator, config)
+    solve = METHODS[setup.method].make(prior, operator, config)
     params = params | networks(config)
     if isinstance(config, Learned):
         from jaxsr import learned

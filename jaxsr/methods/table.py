@@ -1,0 +1,57 @@
+"""METHODS: every method by its name. Command lines, help texts, documentation, benchmarks and tests derive from it."""
+
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple
+
+from jaxsr.methods.brgm import BRGM, brgm
+from jaxsr.methods.brgm_vi import BRGMVI, brgm_vi
+from jaxsr.methods.iagan import IAGAN, iagan
+from jaxsr.methods.interpolation import Interpolation, bicubic, bilinear, nearest
+from jaxsr.methods.laren import Learned, glean, laren
+from jaxsr.methods.mganprior import MGANPrior, mganprior
+from jaxsr.methods.phased import Phased, phased
+from jaxsr.methods.pulse import PULSE, pulse
+from jaxsr.methods.rls import RLS, rls
+from jaxsr.methods.rls_plus import RLSPlus, rls_plus
+from jaxsr.methods.rlse import RLSE, rlse
+from jaxsr.search import Solve
+
+
+class Method(NamedTuple):
+    """A row of METHODS.
+
+    Attributes:
+        make: (prior, operator, config) -> Solve.
+        Config: class of its settings, with PRESETS and NEEDS, the entries of params beside the generator.
+        summary: what it does, in a line.
+        paper: where it is published; "" for common knowledge.
+        kind: "search" iterates on each photo; "learned" takes one pass of a trained network; "interpolation" has no prior, and one result.
+    """
+
+    make: Callable[..., Solve]
+    Config: Any
+    summary: str
+    paper: str
+    kind: Literal["search", "learned", "interpolation"] = "search"
+
+
+METHODS: dict[str, Method] = {
+    "nearest": Method(nearest, Interpolation, "each pixel repeated", "", kind="interpolation"),
+    "bilinear": Method(bilinear, Interpolation, "enlarged by a triangle", "", kind="interpolation"),
+    "bicubic": Method(bicubic, Interpolation, "enlarged by cubic splines", "", kind="interpolation"),
+    "pulse": Method(pulse, PULSE, "search on spheres of w+ and noise", "Menon et al. 2020, arXiv:2003.03808"),
+    "brgm": Method(brgm, BRGM, "maximum a posteriori in w+, under a Gaussian", "Marinescu et al. 2020, arXiv:2012.04567"),
+    "brgm_vi": Method(brgm_vi, BRGMVI, "a Gaussian fitted to BRGM's posterior: many solutions", "Marinescu et al. 2020, arXiv:2012.04567"),
+    "mganprior": Method(mganprior, MGANPrior, "several codes, composed inside the generator", "Gu et al. 2020, arXiv:1912.07116"),
+    "iagan": Method(iagan, IAGAN, "z searched, then refined with the generator", "Hussein et al. 2020, arXiv:1906.05284"),
+    "phased": Method(phased, Phased, "w, then w+, then every style, in equal steps", "Poirier-Ginter and Lalonde 2023, arXiv:2302.06733"),
+    "rlse": Method(rlse, RLSE, "the discriminator guides, the generator is tuned", "Shi et al., ICASSP 2024"),
+    "rls": Method(rls, RLS, "a normalizing flow keeps w+ realistic", "Gheisari and Genovesio 2023, arXiv:2311.16923"),
+    "rls_plus": Method(rls_plus, RLSPlus, "RLS, then refined with the generator", "Gheisari and Genovesio 2023, arXiv:2311.16923"),
+    "glean": Method(
+        glean, Learned, "encoder, generator as a bank of features, decoder", "Chan et al. 2021, arXiv:2012.00739", kind="learned"
+    ),
+    "laren": Method(
+        laren, Learned, "codes disentangled by a graph, image-specific maps", "Zhang et al. 2022, arXiv:2208.02861", kind="learned"
+    ),
+}
