@@ -10,6 +10,7 @@ import pytest
 from jaxsr import operators, resample
 from jaxsr.operators import Operator
 from jaxsr.operators.blur import Boundary
+from jaxsr.operators.linear import Shape
 
 SHAPE = (12, 8, 3)
 KEY = jax.random.key(0)
@@ -213,7 +214,7 @@ BAD = {
     "sigma": (lambda: operators.gaussian_blur(0.0, image_shape=SHAPE), "sigma > 0"),
     "motion": (lambda: operators.motion_kernel(4, 0.0), "odd length"),
     "boundary": (
-        lambda: operators.blur(KERNEL, SHAPE, cast(operators.Boundary, "refl")),
+        lambda: operators.blur(KERNEL, SHAPE, cast(Boundary, "refl")),
         "unknown boundary 'refl': expected one of reflect",
     ),
     "endless sigma": (lambda: operators.gaussian_blur(np.inf, image_shape=SHAPE), "finite sigma > 0"),
@@ -226,7 +227,7 @@ BAD = {
     "square": (lambda: operators.linear(lambda x: x**2, SHAPE), "linear function, got one without a transpose"),
     "clipped": (lambda: operators.linear(lambda x: jnp.maximum(x, 0), SHAPE), "linear function, got one without a transpose"),
     "two arrays": (lambda: operators.linear(lambda x: (x, x), SHAPE), "returns one array, got tuple"),
-    "shape of linear": (lambda: operators.linear(lambda x: x, cast(operators.Shape, 8)), "image_shape such as .*, got 8"),
+    "shape of linear": (lambda: operators.linear(lambda x: x, cast(Shape, 8)), "image_shape such as .*, got 8"),
     "grey of grey": (lambda: operators.grey((8, 8, 1)), "3 channels to make grey, got 1"),
     "shape of grey": (lambda: operators.grey((8, 8)), r"image_shape \(height, width, channels\), got \(8, 8\)"),
     "shape of downsample": (lambda: operators.downsample(2, image_shape=(8, 8)), r"\(height, width, channels\), got \(8, 8\)"),
