@@ -80,7 +80,8 @@ def load_prior(
 def _chosen(source: str | Path, architecture: str | None, asked: dict[str, Any]) -> dict[str, Any]:
     """The settings of a network that were asked for. Raises ValueError for what it does not have."""
     chosen = {name: value for name, value in asked.items() if value is not None}
-    unknown = [name for name in chosen if (name == "dtype") == (architecture == "biggan")]
+    options = ARCHITECTURES[architecture].options if architecture in ARCHITECTURES else tuple(chosen)  # `_build` names an unknown one
+    unknown = [name for name in chosen if name not in options]
     if unknown:
         told = {name: chosen[name] for name in unknown}
         raise ValueError(f"{source}: expected no {' and no '.join(unknown)} for a {architecture} prior, got {told}")
@@ -92,14 +93,15 @@ def _chosen(source: str | Path, architecture: str | None, asked: dict[str, Any])
 def _build(folder: Path, config: dict) -> tuple[Prior, dict]:
     """The prior that a config describes, and the shapes that its parameters must have."""
     try:
-        make_config, make_prior, init = ARCHITECTURES[config["architecture"]]
+        architecture = ARCHITECTURES[config["architecture"]]
         settings: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in config["net"].items()}
-        net = make_config(**settings)
+        net = architecture.Config(**settings)
         about = {name: str(config.get(name, "")) for name in ("name", "domain", "licence")}
     except (KeyError, TypeError) as error:
         expected = f'"architecture" (one of {", ".join(ARCHITECTURES)}) and its "net" settings'
         raise ValueError(f"{folder}/config.json: expected {expected}, got {error}") from error
-    prior, shapes = make_prior(net, **about), jax.eval_shape(lambda: init(jax.random.key(0), net))
+    prior = architecture.prior(net, **about)
+    shapes = jax.eval_shape(lambda: architecture.init(jax.random.key(0), net))
     if config.get("discriminator", True):
         return prior, shapes
     return prior._replace(discriminate=_no_discriminator), {name: shape for name, shape in shapes.items() if name != "discriminator"}

@@ -64,8 +64,8 @@ def prior(found: Found, choice: Choice) -> tuple[Params, dict[str, Any]]:
     except (IndexError, KeyError, TypeError, AttributeError, ZeroDivisionError) as error:  # shapes that no network of the format has
         raise ValueError(f"expected the arrays of a {found.format} network, got some of other shapes ({error})") from error
     given = {path: converted.arrays.pop(path) for path in list(converted.arrays) if path.startswith("statistics/")}
-    _, make_prior, init = ARCHITECTURES[found.architecture]
-    shapes = dict(jax.eval_shape(lambda: init(jax.random.key(0), config)))
+    architecture = ARCHITECTURES[found.architecture]
+    shapes = dict(jax.eval_shape(lambda: architecture.init(jax.random.key(0), config)))
     has_discriminator = any(path.startswith("discriminator/") for path in converted.arrays)
     statistics = shapes.pop("statistics", None)
     if not has_discriminator:
@@ -75,7 +75,7 @@ def prior(found: Found, choice: Choice) -> tuple[Params, dict[str, Any]]:
     check(f"a {found.format} network of {config.resolution} px", converted, expected)
     params = nest(converted.arrays)
     if statistics is not None:
-        params |= {"statistics": _statistics(make_prior(config), config.w_dim, params["mapping"], given)}
+        params |= {"statistics": _statistics(architecture.prior(config), config.w_dim, params["mapping"], given)}
     return params, _describe(found, config, choice, has_discriminator)
 
 

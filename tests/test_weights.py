@@ -60,10 +60,9 @@ def test_load_prior(tmp_path):
 @pytest.mark.parametrize("architecture", ["stylegan2", "stylegan1", "pggan"])
 def test_bfloat16_draws_nearly_the_same_images(architecture, tmp_path):
     """Breaks when a prior ignores the dtype, or rounds more than its convolutions, codes or colours say, to it."""
-    _, _, init = ARCHITECTURES[architecture]
     net = {"resolution": 16, "z_dim": 8, "channels": [8, 8, 8]} | ({} if architecture == "pggan" else {"w_dim": 8, "mapping_layers": 2})
-    make = ARCHITECTURES[architecture][0]
-    drawn = init(jax.random.key(0), make(**{**net, "channels": tuple(net["channels"])}))
+    row = ARCHITECTURES[architecture]
+    drawn = row.init(jax.random.key(0), row.Config(**{**net, "channels": tuple(net["channels"])}))
     weights.save(tmp_path / "w", drawn, {"architecture": architecture, "net": net, "name": "tiny"})
     images = {}
     for dtype in ("float32", "bfloat16"):

@@ -1,11 +1,36 @@
-"""Networks, one a file; each leaves its file as a `Prior` or as pure functions. Flax is imported nowhere else."""
+"""Networks, one a file; each leaves its file as a `Prior` or as pure functions. Flax is imported nowhere else.
+
+A new architecture is its file here, its row in ARCHITECTURES, a port (`ports/__init__.py`) and a row in the tests of both.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 from jaxsr.nets import biggan, pggan, stylegan1, stylegan2
+from jaxsr.priors import Prior
+from jaxsr.types import Params, PRNGKey
 
-# architecture in a prior's config.json -> (config, prior, parameters)
-ARCHITECTURES = {
-    "stylegan2": (stylegan2.Config, stylegan2.stylegan2, stylegan2.init),
-    "stylegan1": (stylegan1.Config, stylegan1.stylegan1, stylegan1.init),
-    "pggan": (pggan.Config, pggan.pggan, pggan.init),
-    "biggan": (biggan.Config, biggan.biggan, biggan.init),
+
+class Architecture(NamedTuple):
+    """A row of ARCHITECTURES.
+
+    Attributes:
+        Config: class of the network's sizes, the "net" of a prior's config.json.
+        prior: (config, name=, domain=, licence=) -> Prior.
+        init: (key, config) -> fresh params, whose shapes a checkpoint's must have.
+        options: fields of Config that `load_prior` may set otherwise.
+    """
+
+    Config: Any
+    prior: Callable[..., Prior]
+    init: Callable[[PRNGKey, Any], Params]
+    options: tuple[str, ...]
+
+
+# "architecture" in a prior's config.json -> what it stands for
+ARCHITECTURES: dict[str, Architecture] = {
+    "stylegan2": Architecture(stylegan2.Config, stylegan2.stylegan2, stylegan2.init, options=("dtype",)),
+    "stylegan1": Architecture(stylegan1.Config, stylegan1.stylegan1, stylegan1.init, options=("dtype",)),
+    "pggan": Architecture(pggan.Config, pggan.pggan, pggan.init, options=("dtype",)),
+    "biggan": Architecture(biggan.Config, biggan.biggan, biggan.init, options=("label", "truncation")),
 }
