@@ -37,6 +37,7 @@ from tqdm import tqdm
 from jaxsr import flags, images, loading, metrics, operators, resample, weights
 from jaxsr.methods import METHODS, setups
 from jaxsr.methods.setups import Setup
+from jaxsr.metrics import features
 from jaxsr.priors import Prior
 from jaxsr.records import report
 from jaxsr.records.files import only_here
@@ -47,7 +48,8 @@ KERNELS = get_args(resample.Kernel)
 SMOKE_PHOTOS = 2
 RECORDS = ("results.csv", "config.json")
 BATCHES_READ = 64  # batches whose photos are held at once
-COLUMNS = ("file", "output", "solution", "method", "factor", "seconds", "residual", "feasible", "psnr", "ssim", "top_octave")
+SCORES = ("psnr", "ssim")  # of metrics.METRICS, against a reference
+COLUMNS = ("file", "output", "solution", "method", "factor", "seconds", "residual", "feasible", *SCORES, "top_octave")
 COLUMNS += ("residual_before", "top_octave_reference", "fit", "status", "error", "digest")
 
 
@@ -208,17 +210,17 @@ def check_targets(folder: Path, jobs: Sequence[Job], *, overwrite: bool) -> None
 
 def score(image: np.ndarray, reference: np.ndarray | None) -> dict[str, float]:
     """Metrics of an image [R, R, 3] as it was written."""
-    scores = {"top_octave": _metric("top_octave_power")(image)}
+    power = _compiled("top_octave_power")
+    scores = {"top_octave": power(image)}
     if reference is not None:
-        scores |= {"psnr": _metric("psnr")(image, reference), "top_octave_reference": _metric("top_octave_power")(reference)}
-        if min(image.shape[:2]) >= 11:  # the window of SSIM
-            scores["ssim"] = _metric("ssim")(image, reference)
+        defined = [name for name in SCORES if min(image.shape[:2]) >= metrics.METRICS[name].least_side]
+        scores |= {name: _compiled(name)(image, reference) for name in defined} | {"top_octave_reference": power(reference)}
     return {name: float(value) for name, value in scores.items()}
 
 
 @functools.cache
-def _metric(name: Literal["psnr", "ssim", "top_octave_power"]) -> Callable:
-    return jax.jit({"psnr": metrics.psnr, "ssim": metrics.ssim, "top_octave_power": metrics.top_octave_power}[name])
+def _compiled(name: str) -> Callable:
+    return metrics.METRICS[name].make(features.DEFAULT) if name in SCORES else jax.jit(metrics.top_octave_power)
 
 
 def save(folder: Path, job: Job, result: Result, seconds: float, method: str) -> dict:

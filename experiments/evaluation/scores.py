@@ -4,50 +4,35 @@ A metric whose weights are not on this machine, or for which the images are too 
 """
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from jaxsr import metrics
-from jaxsr.metrics import networks
-
-Score = Callable[[np.ndarray, np.ndarray], object]
+from jaxsr.metrics import DISTANCES, METRICS, Better
+from jaxsr.metrics.table import VECTORS
 
 
 class Column(NamedTuple):
-    """A column of the tables: its title, and the direction in which it is better ("higher", "lower" or "")."""
+    """A column of the tables: its title, and the direction in which it is better ("" for neither)."""
 
     title: str
-    better: str
+    better: Better
 
 
 COLUMNS = {
-    "psnr": Column("PSNR (RGB), dB", "higher"),
-    "ssim": Column("SSIM (RGB)", "higher"),
-    "ms_ssim": Column("MS-SSIM (RGB)", "higher"),
-    "lpips_alex": Column("LPIPS 0.1 (Alex)", "lower"),
-    "identity": Column("identity (IR-101 cosine)", "higher"),
-    "niqe": Column("NIQE", "lower"),
-    "feature_distance": Column("feature distance (not LPIPS)", "lower"),
+    **{name: Column(metric.title, metric.better) for name, metric in METRICS.items()},
     "type_agrees": Column("type agreement", "higher"),
     "type_right": Column("type as labelled", "higher"),
-    "top_octave_share": Column("top-octave power / reference's", ""),
     "diversity": Column("diversity (feature distance)", "higher"),
     "residual": Column("residual (LR MSE)", "lower"),
     "residual_before": Column("residual before projection", "lower"),
     "feasible": Column("feasible (residual <= eps)", "higher"),
     "seconds": Column("seconds a result (median)", "lower"),
-    "frechet_features": Column("feature Frechet distance (not FID)", "lower"),
-    "kernel_features": Column("feature kernel distance (not KID)", "lower"),
-    "frechet_inception": Column("FID", "lower"),
-    "kernel_inception": Column("KID x 1000 (all rows)", "lower"),
+    **{name: Column(distance.title, "lower") for name, distance in DISTANCES.items()},
 }
-SCALES = {"features": 1.0, "inception": 1000.0}  # of kernel distances, KID being printed in thousandths
-FEW = 100  # photos, below which a kernel distance is told to be noisy
-SETS = ("frechet_features", "kernel_features", "frechet_inception", "kernel_inception")
 
 
 class Scorer:
@@ -62,28 +47,26 @@ class Scorer:
         """`features`: a bundled feature network or the folder of one; ValueError if there is none."""
         self.net, self.params = metrics.load_features(features)
         self.missing: dict[str, str] = {}
-        self._pairs: dict[str, Score] = {}
-        makers = {"psnr": (1, _psnr), "ssim": (11, _ssim), "ms_ssim": (161, _ms_ssim), "niqe": (192, _niqe)}
-        makers |= {"lpips_alex": (32, _lpips), "identity": (1, _identity), "feature_distance": (1, self._feature_distance)}
-        makers |= {"top_octave_share": (4, _top_octave_share)}
-        for name, (least, make) in makers.items():
+        self._pairs: dict[str, metrics.Score] = {}
+        for name, metric in METRICS.items():
             try:
-                if resolution < least:
-                    raise ValueError(f"needs images of at least {least} px a side, these have {resolution}")
-                self._pairs[name] = make()
+                if resolution < metric.least_side:
+                    raise ValueError(f"needs images of at least {metric.least_side} px a side, these have {resolution}")
+                self._pairs[name] = metric.make(features)
             except ValueError as error:
                 self.missing[name] = str(error)
         self._read = jax.jit(self.net.read)
-        self._vectors = {"features": self._feature_vectors()}
-        try:
-            self._vectors["inception"] = _inception_vectors()
-        except ValueError as error:
-            self.missing |= {"frechet_inception": str(error), "kernel_inception": str(error)}
+        self._vectors = {}
+        for network, make in VECTORS.items():
+            try:
+                self._vectors[network] = make(features)
+            except ValueError as error:
+                self.missing |= {name: str(error) for name, distance in DISTANCES.items() if distance.network == network}
 
     @property
     def names(self) -> list[str]:
         """The columns that every result gets here."""
-        return sorted([*self._pairs, "type_agrees", *(f"{kind}_{name}" for name in self._vectors for kind in ("frechet", "kernel"))])
+        return sorted([*self._pairs, "type_agrees", *(name for name in DISTANCES if name not in self.missing)])
 
     def pair(self, image: np.ndarray, reference: np.ndarray) -> dict[str, float]:
         """Scores of an image [h, w, 3] as it was written, against its reference; ValueError for a pair that cannot be compared."""
@@ -105,78 +88,13 @@ class Scorer:
     def sets(self, images: Sequence[np.ndarray], references: Sequence[np.ndarray]) -> tuple[dict[str, float], list[str]]:
         """Distances of two sets of at least two images, and warnings of those that have too few."""
         found, notes = {}, []
-        for name, vectors in self._vectors.items():
-            first, second = vectors(images), vectors(references)
-            with warnings.catch_warnings(record=True) as caught:
-                warnings.simplefilter("always", RuntimeWarning)
-                found[f"frechet_{name}"] = metrics.frechet_distance(first, second)
-            notes += [f"{COLUMNS[f'frechet_{name}'].title}: {warning.message}" for warning in caught]
-            found[f"kernel_{name}"] = metrics.kernel_distance(first, second) * SCALES[name]
-            if len(first) < FEW:
-                notes.append(f"{COLUMNS[f'kernel_{name}'].title}: of {len(first)} photos only, unbiased but noisy")
+        pairs = {network: (vectors(images), vectors(references)) for network, vectors in self._vectors.items()}
+        for name, distance in DISTANCES.items():
+            if distance.network in pairs:
+                with warnings.catch_warnings(record=True) as caught:
+                    warnings.simplefilter("always", RuntimeWarning)
+                    found[name] = distance.measure(*pairs[distance.network]) * distance.scale
+                notes += [f"{distance.title}: {warning.message}" for warning in caught]
+                if distance.few and len(images) < distance.few:
+                    notes.append(f"{distance.title}: of {len(images)} photos only, unbiased but noisy")
         return found, notes
-
-    def _feature_distance(self) -> Score:
-        distance = jax.jit(lambda params, x, ref: metrics.feature_distance(self.net, params, x, ref))
-        return lambda x, ref: distance(self.params, x, ref)
-
-    def _feature_vectors(self) -> Callable[[Sequence[np.ndarray]], np.ndarray]:
-        vector = jax.jit(self.net.vector)
-        return lambda images: np.stack([np.asarray(vector(self.params, jnp.asarray(image))) for image in images])
-
-
-def _psnr() -> Score:
-    return jax.jit(metrics.psnr)
-
-
-def _ssim() -> Score:
-    return jax.jit(metrics.ssim)
-
-
-def _ms_ssim() -> Score:
-    return jax.jit(metrics.ms_ssim)
-
-
-def _top_octave_share() -> Score:
-    power = jax.jit(metrics.top_octave_power)
-    return lambda x, ref: power(x) / power(ref)
-
-
-def _niqe() -> Score:
-    model = metrics.read_niqe_model(networks.find("niqe"))
-    score = jax.jit(metrics.niqe)
-    return lambda x, ref: score(x, model)
-
-
-def _lpips() -> Score:
-    backbone, heads = _all("alexnet", "lpips_alex")
-    params = {"alex": {"backbone": backbone, "heads": heads}}
-    score = jax.jit(metrics.lpips)
-    return lambda x, ref: score(params, x, ref)
-
-
-def _all(*names: str) -> list:
-    """The parameters of several networks. Raises ValueError that tells of all that are missing."""
-    found, problems = [], []
-    for name in names:
-        try:
-            found.append(networks.load(name))
-        except ValueError as error:
-            problems.append(str(error))
-    if problems:
-        raise ValueError("; ".join(problems))
-    return found
-
-
-def _identity() -> Score:
-    params = networks.load("ir101")
-    score = jax.jit(metrics.identity_similarity)
-    return lambda x, ref: score(params, x, ref)
-
-
-def _inception_vectors() -> Callable[[Sequence[np.ndarray]], np.ndarray]:
-    params = networks.load("inception_fid")
-    from jaxsr.nets import inception
-
-    vector = jax.jit(inception.features)
-    return lambda images: np.stack([np.asarray(vector(params, jnp.asarray(image))) for image in images])

@@ -10,18 +10,18 @@ import numpy as np
 from evaluation.cells import Bench, Cell
 from evaluation.intervals import Interval, difference_interval, mean_interval
 from evaluation.printed import Table
-from evaluation.scores import COLUMNS, SETS
+from evaluation.scores import COLUMNS
 from evaluation.suites import Suite
 from jaxsr import images
 from jaxsr.methods import METHODS
+from jaxsr.metrics import DISTANCES, METRICS
 from jaxsr.records import report
 
 Rows = Sequence[Mapping]
 SHOWN_ERRORS = 3
 ROW_COLUMNS = ("cell", "method", "operator", "factor", "degradation", "photo", "solution", "status", "error", "seconds")
 ROW_COLUMNS += ("residual", "residual_before", "feasible")
-ROW_COLUMNS += ("psnr", "ssim", "ms_ssim", "lpips_alex", "identity", "niqe", "feature_distance", "type_agrees", "type_right")
-ROW_COLUMNS += ("top_octave_share", "diversity", "output", "reference", "measurement")
+ROW_COLUMNS += (*METRICS, "type_agrees", "type_right", "diversity", "output", "reference", "measurement")
 
 
 class Line(NamedTuple):
@@ -56,7 +56,7 @@ def lines(
         mine = [row for row in rows.values() if row["cell"] == cell.name]
         done = [row for row in mine if row["status"] == "ok"]
         base = [row for row in rows.values() if row["cell"] == _baseline(suite, cell).name and row["status"] == "ok"]
-        names = [name for name in COLUMNS if name not in SETS and any(row.get(name) is not None for row in done)]
+        names = [name for name in COLUMNS if name not in DISTANCES and any(row.get(name) is not None for row in done)]
         values = {name: _summary(name, done) for name in names}
         sets, notes = _sets(bench, [row for row in done if row["solution"] == 0])
         notes += _about(bench, cell)

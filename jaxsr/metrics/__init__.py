@@ -17,14 +17,21 @@ from jaxsr.metrics.niqe import NIQEModel, fit_niqe_model, niqe, read_niqe_model
 from jaxsr.metrics.psnr import psnr, psnr_y
 from jaxsr.metrics.spectrum import BAND_EDGES, band_powers, top_octave_power
 from jaxsr.metrics.ssim import ssim
+from jaxsr.metrics.table import DISTANCES, METRICS, Better, Distance, Metric, Score
 
 __all__ = [
     "BAND_EDGES",
     "DCI",
+    "DISTANCES",
+    "METRICS",
+    "Better",
     "Consistency",
+    "Distance",
     "Embedding",
+    "Metric",
     "NIQEModel",
     "Network",
+    "Score",
     "available",
     "band_powers",
     "boosted_tree_importance",

@@ -188,6 +188,19 @@ def load(name: str, path: str | Path | None = None) -> Params:
     return params
 
 
+def load_all(*names: str) -> list[Params]:
+    """The parameters of several networks. Raises ValueError that tells of all that are missing."""
+    found, problems = [], []
+    for name in names:
+        try:
+            found.append(load(name))
+        except ValueError as error:
+            problems.append(str(error))
+    if problems:
+        raise ValueError("; ".join(problems))
+    return found
+
+
 def _initializers() -> dict[str, Callable[[PRNGKey], Params]]:
     from jaxsr.nets import alexnet, efficientnet, inception, iresnet, squeezenet, vgg16
 
