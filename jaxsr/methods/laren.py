@@ -5,6 +5,7 @@ from typing import Any, ClassVar, Literal
 
 import optax
 
+from jaxsr import learned
 from jaxsr.methods import _common
 from jaxsr.priors import Prior, check_prior
 from jaxsr.search import Phase, Solve, objectives
@@ -51,8 +52,6 @@ def glean(prior: Prior, operator: Any, config: Learned = Learned()) -> Solve:
 
 def _learned(architecture: str, prior: Prior, operator: Any, config: Learned) -> Solve:
     """A search of one step that searches nothing: its start is the result."""
-    from jaxsr import learned  # flax comes with it, which `import jaxsr` must not load
-
     check_prior(architecture, prior, operator)
     settings = resolve(config, operator, Learned)
     model = learned.bind(learned.read_net(learned.find(architecture, prior, operator, settings.model)), prior, operator)

@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxsr import operators
+from jaxsr import learned, operators
 from jaxsr.methods import METHODS, Learned, exact, networks
 from jaxsr.priors import Prior
 from jaxsr.search import Solve
@@ -67,8 +67,6 @@ def values_of(setup: Setup, prior: Prior, operator: operators.Operator) -> dict[
     folder can be trained anew, and another version of the package can bring another model."""
     values = dataclasses.asdict(make_config(setup, operator))
     if METHODS[setup.method].kind == "learned":
-        from jaxsr import learned
-
         folder = learned.find(setup.method, prior, operator, values["model"])
         values["model_sha256"] = hashlib.sha256((folder / "config.json").read_bytes()).hexdigest()[:16]
     return values
@@ -84,8 +82,6 @@ def make_solve(prior: Prior, params: Params, operator: operators.Operator, setup
     solve = METHODS[setup.method].make(prior, operator, config)
     params = params | networks(config)
     if isinstance(config, Learned):
-        from jaxsr import learned
-
         folder = learned.find(setup.method, prior, operator, config.model)
         if setup.solutions > 1 and learned.is_deterministic(learned.read_net(folder)):
             raise ValueError(f"{folder}: the network draws nothing at random and has one result for a photo, got {setup.solutions} to make")
