@@ -52,7 +52,7 @@ class Settings:
         model: Folder of a trained network with GDM (train_laren.py). Default: the bundled one; with --smoke a random one.
         prior: A bundled prior's name, or a folder. Default: the best bundled one; with --smoke a random toy.
         tables: dci, correlations, sizes.
-        operator: What the model was trained for: downsample, inpainting, motion_blur, gaussian_blur or grey.
+        operator: What the model was trained for: {operators}.
         factor: Enlargement, for downsample.
         kernel: How photos are made small.
         samples: Samples of each space in table dci.
@@ -110,7 +110,7 @@ def run(settings: Settings) -> None:
     if settings.smoke:
         settings = smoke(settings, out)
     prior, params = loading.load_prior(settings.prior or loading.default_source())
-    operator = OPERATORS[settings.operator](prior.info.resolution, settings.factor, settings.kernel)
+    operator = operators.make(settings.operator, prior.info.resolution, factor=settings.factor, kernel=settings.kernel)
     folder = learned.find("laren", prior, operator, settings.model or "")
     params |= learned.load("laren", prior, params, operator, str(folder))
     subject = codes.Subject(prior, operator, learned.read_net(folder))
@@ -141,7 +141,7 @@ def smoke(settings: Settings, out: Path) -> Settings:
     """A toy prior and a random model of it."""
     toy = toy_prior(out / "toy")
     prior, params = loading.load_prior(toy)
-    operator: operators.Operator = OPERATORS["downsample"](prior.info.resolution, 2, settings.kernel)
+    operator = operators.downsample(2, image_shape=(prior.info.resolution, prior.info.resolution, 3), kernel=settings.kernel)
     model = learned.bind(learned.sized("laren", prior, params, operator, TOY_SIZES), prior, operator)
     learned.save(out / "model", model, model.init(jax.random.key(0), params), prior, params, operator, {})
     changed = {"operator": "downsample", "factor": 2, "samples": 200, "labelled": 0.2, "regressor": "logistic", "data": None}
@@ -224,5 +224,5 @@ def main(settings: Settings) -> None:
 
 
 if __name__ == "__main__":
-    read_settings = flags.define(Settings())
+    read_settings = flags.define(Settings(), tables={"operators": OPERATORS})
     flags.run(lambda: main(read_settings()))

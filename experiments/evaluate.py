@@ -38,7 +38,7 @@ from tqdm import tqdm
 
 from jaxsr import data, degradations, flags, images, loading, priors, resample, weights
 from jaxsr.methods import METHODS
-from jaxsr.operators import OPERATORS
+from jaxsr.operators import OPERATORS, is_image, make
 from jaxsr.records import files, report
 from jaxsr.records.ledger import Ledger
 
@@ -52,11 +52,10 @@ class Settings:
 
     Attributes:
         suite: A table or figure of the papers; or give --methods.
-        methods: Methods to compare: pulse, brgm, brgm_vi, mganprior, iagan, phased, rlse, rls, rls_plus, bicubic, bilinear, nearest,
-            reference (the real photo), or, trained for the prior and the factor, laren and glean.
+        methods: Methods to compare: {methods}, or reference (the real photo); laren and glean want a network trained for the prior and the
+            operator.
         factors: Enlargements. Default: the suite's, scaled to the prior; 8.
-        operators: What is inverted: downsample, inpainting (the centre quarter is missing), motion_blur (an eighth of the side long, at 45
-            degrees), gaussian_blur (sigma a 32nd of the side), grey. Default: the suite's; downsample. Only downsample has factors.
+        operators: What is inverted: {operators}. Default: the suite's; downsample, which alone has factors.
         degradations: What else happened to the photos. Default: the suite's; clean.
         data: Photos: a folder, a .tar, or tfds:NAME@SPLIT.
         num_photos: How many photos of --data, evenly spaced.
@@ -118,15 +117,25 @@ def plan(settings: Settings, resolution: int) -> tuple[Suite, list[Cell]]:
     _check_preset(suite, settings.preset)
     suite = _overridden(suite, settings, resolution)
     _check_used(suite, settings)
-    for factor in suite.factors if "downsample" in suite.operators else ():
+    shrinking = [name for name in suite.operators if OPERATORS[name].takes_factor]
+    for factor in suite.factors if shrinking else ():
         if factor < 2:
             raise ValueError(f"expected factors of at least 2, got {factor}")
         if resolution % factor:
             fitting = ", ".join(str(f) for f in range(2, resolution + 1) if resolution % f == 0)
             raise ValueError(f"factor {factor} does not divide the prior's resolution of {resolution} px: choose of {fitting}")
-    where = [("downsample", f, d) for f in suite.factors for d in suite.degradations if "downsample" in suite.operators]
-    where += [(name, 1, d) for name in suite.operators if name != "downsample" for d in suite.degradations if suite.factors]
+    _check_degradations(suite, resolution)
+    where = [(name, f, d) for name in shrinking for f in suite.factors for d in suite.degradations]
+    where += [(name, 1, d) for name in suite.operators if name not in shrinking for d in suite.degradations if suite.factors]
     return suite, [Cell(variant, *at) for at in where for variant in suite.variants]
+
+
+def _check_degradations(suite: Suite, resolution: int) -> None:
+    """Raises ValueError for a degradation of pictures where an operator's measurement is none."""
+    others = [name for name in suite.degradations if name != "clean"]
+    for name in suite.operators:
+        if others and not OPERATORS[name].takes_factor and not is_image(make(name, resolution).measurement_shape):
+            raise ValueError(f"--operators={name} measures no picture: expected --degradations=clean, got {', '.join(others)}")
 
 
 def _check_preset(suite: Suite, preset: str) -> None:
@@ -143,7 +152,7 @@ def _check_used(suite: Suite, settings: Settings) -> None:
     unused = {
         "network": not any(hasattr(method.Config, "network") for method in methods) and "a method with a perceptual term",
         "models": not any(method.kind == "learned" for method in methods) and "laren or glean",
-        "factors": "downsample" not in suite.operators and "the operator downsample",
+        "factors": not any(OPERATORS[name].takes_factor for name in suite.operators) and "an operator that makes photos small",
     }
     for name, reader in unused.items():
         if getattr(settings, name) is not None and reader:
@@ -367,6 +376,6 @@ def _gaussianisation(prior: priors.Prior, params: dict, settings: Settings, out:
 
 
 if __name__ == "__main__":
-    read_settings = flags.define(Settings())
+    read_settings = flags.define(Settings(), tables={"methods": METHODS, "operators": OPERATORS})
     flags.one_device_a_core()
     flags.run(main)

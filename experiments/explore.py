@@ -28,7 +28,7 @@ import numpy as np
 from exploration import gallery, saved
 from restoration import inputs
 
-from jaxsr import degradations, explore, flags, images, loading, metrics, operators, resample, weights
+from jaxsr import explore, flags, images, loading, metrics, operators, resample, weights
 from jaxsr.explore import Candidate, Config, Problem
 from jaxsr.loading import toy_prior
 from jaxsr.methods import METHODS, setups
@@ -41,7 +41,6 @@ from jaxsr.types import Params
 
 KERNELS = get_args(resample.Kernel)
 SMOKE = {"num_solutions": 2, "steps": 3, "bisections": 2, "chunk": 4, "most_directions": 2, "least_distance": 0.0}
-IDEMPOTENT = ("inpainting", "grey")  # applied to a photo that lacks it already; a blurred one is the measurement itself
 COLUMNS = ("output", "verdict", "direction", "sign", "step", "retained", "residual", "feasible")
 COLUMNS += ("distance", "nearest", "perceptual", "seconds")
 
@@ -53,14 +52,13 @@ class Settings:
     Attributes:
         input: A degraded photo. Default: the prior's first example.
         reference: A sharp photo instead: its centre square is brought to the prior's resolution, degraded, and rounded to 8 bits.
-        operator: What the photo lacks: downsample, inpainting (the centre is hidden), motion_blur, gaussian_blur, grey, or, of a
-            --reference, compressed_sensing (a tenth as many random projections as it has numbers).
+        operator: What the photo lacks: {operators}. The last is for --reference alone.
         factor: Enlargement, for downsample. Default: the prior's resolution over the photo's side; 8 for --reference.
         kernel: How the photo was made small: bicubic, bicubic_matlab, bicubic_pulse, box or bilinear.
+        mask: For inpainting, a picture of the photo's shape: white where pixels are missing. Default: the centre is.
         prior: A bundled prior's name, or a folder written by training or ports/convert.py. Default: the best bundled one; with --smoke a
             random toy.
-        method: What finds the first solution: iagan as in the paper; or, in any space but z, pulse, rls, rls_plus, rlse, brgm, brgm_vi, or
-            a trained laren.
+        method: What finds the first solution: iagan as in the paper; or, in any space but z, another that has one latent: {methods}.
         preset: Settings of the method.
         space: Latent space that is explored: z, w (from a w+, by moving the w of all layers alike), w_plus, w_plus_noise with the noise
             maps, or styles. Default: z where the method returns one (iagan), else w, which stays nearer than w_plus to what
@@ -83,9 +81,10 @@ class Settings:
 
     input: str | None = None
     reference: str | None = None
-    operator: Literal["downsample", "inpainting", "motion_blur", "gaussian_blur", "grey", "compressed_sensing"] = "downsample"
+    operator: str = "downsample"
     factor: int | None = None
     kernel: str = "bicubic"
+    mask: str | None = None
     prior: str | None = None
     method: str = "iagan"
     preset: str = "paper"
@@ -119,18 +118,12 @@ def check(settings: Settings) -> None:
     """Raises ValueError for a name or a number that makes no sense, or an output folder that cannot be written."""
     flags.choose(settings.method, METHODS, "method")
     flags.choose(settings.preset, METHODS[settings.method].Config.PRESETS, f"preset of {settings.method}")
-    flags.choose(settings.kernel, KERNELS, "kernel")
     flags.require(settings, {"factor": 1, "seed": 0, "num_solutions": 1, "chunk": 1}, ("input", "reference", "prior", "start", "out"))
     if settings.input is not None and settings.reference is not None:
         raise ValueError("--input and --reference are both given: expected one photo")
-    if settings.operator == "compressed_sensing" and settings.reference is None:
-        raise ValueError("--operator=compressed_sensing needs --reference: a photo that it is applied to")
-    if settings.factor is not None and settings.operator != "downsample":
-        raise ValueError(f"--factor is for --operator=downsample, not {settings.operator}")
-    if settings.operator != "downsample" and settings.input is None and settings.reference is None and not settings.smoke:
+    _asked(settings).check()
+    if not OPERATORS[settings.operator].takes_factor and settings.input is None and settings.reference is None and not settings.smoke:
         raise ValueError(f"--operator={settings.operator} needs --input or --reference: the prior's examples are small photos")
-    if settings.operator != "downsample" and settings.kernel != "bicubic":
-        raise ValueError(f"--kernel is for --operator=downsample, not {settings.operator}")
     if settings.start is not None and not (Path(settings.start) / saved.START).is_dir():
         raise ValueError(f"--start={settings.start}: expected the folder of an exploration, got none with {saved.START}/")
     report.check_writable(out_folder(settings))
@@ -145,19 +138,13 @@ def load(settings: Settings, source: str, resolution: int) -> Photo:
     file = settings.input or settings.reference or str(images.find(inputs.example_folder(source))[0])
     if Path(file).resolve().parent == out_folder(settings).resolve():
         raise ValueError(f"the photo {file} lies in the output folder: choose another --out")
-    fitter = inputs.make_fitter(resolution, settings.kernel, settings.factor, "crop", references=settings.reference is not None)
-    if settings.operator == "downsample":
-        photo = (inputs.load_reference if settings.reference else inputs.load_input)(file, fitter)
-        return Photo(file, photo.fit, fitter.operator(photo.factor), *photo.load())
-    blurred = settings.input is not None and settings.operator not in IDEMPOTENT
-    sharp, fit = inputs.centre_square(file, resolution, scaled=not blurred)
-    if settings.operator == "compressed_sensing":
-        sensed = operators.compressed_sensing(jax.random.key(0), sharp.size // 10, sharp.shape)
-        return Photo(file, fit, sensed, np.asarray(sensed.apply(jnp.asarray(sharp))), sharp)
-    operator = OPERATORS[settings.operator](resolution, 1, "bicubic")
-    if settings.reference:
-        return Photo(file, fit, operator, np.asarray(degradations.quantise(operator.apply(jnp.asarray(sharp)))), sharp)
-    return Photo(file, fit, operator, np.asarray(operator.apply(jnp.asarray(sharp))) if settings.operator in IDEMPOTENT else sharp, None)
+    fitter = inputs.make_fitter(resolution, _asked(settings), "crop", references=settings.reference is not None)
+    photo = (inputs.load_reference if settings.reference else inputs.load_input)(file, fitter)
+    return Photo(file, photo.fit, fitter.operator(photo.factor), *photo.load())
+
+
+def _asked(settings: Settings) -> inputs.Asked:
+    return inputs.Asked(settings.operator, settings.factor, settings.kernel, settings.mask)
 
 
 def space_of(prior: Prior, solve: Solve, params: Params, settings: Settings) -> str:
@@ -283,6 +270,6 @@ def main(settings: Settings) -> int:
 
 
 if __name__ == "__main__":
-    read_settings = flags.define(Settings())
+    read_settings = flags.define(Settings(), tables={"methods": METHODS, "operators": OPERATORS})
     flags.one_device_a_core()
     flags.run(lambda: main(read_settings()))

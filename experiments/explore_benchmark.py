@@ -113,8 +113,9 @@ def operator_of(name: str, resolution: int) -> operators.Operator:
     """ "x8" or a name in `jaxsr.operators.OPERATORS`. Raises ValueError for anything else."""
     factor = re.fullmatch(r"x(\d+)", name)
     if factor:
-        return OPERATORS["downsample"](resolution, int(factor[1]), "bicubic")
-    return OPERATORS[flags.choose(name, [key for key in OPERATORS if key != "downsample"], "condition")](resolution, 1, "bicubic")
+        return operators.make("downsample", resolution, factor=int(factor[1]))
+    known = [name for name, kind in OPERATORS.items() if not kind.takes_factor]
+    return operators.make(flags.choose(name, known, "condition"), resolution)
 
 
 def condition_of(settings: Settings, name: str, prior: Prior, params: Params) -> Condition:
@@ -158,7 +159,7 @@ def references(settings: Settings, prior: Prior, params: Params) -> Iterator[tup
 
 def around(settings: Settings, condition: Condition, reference: np.ndarray) -> Around:
     """Inverts a photo and takes the metrics. Raises ValueError where the first solution is none."""
-    y = np.asarray(degradations.quantise(condition.operator.apply(jnp.asarray(reference))))
+    y = np.asarray(degradations.recorded(condition.operator.apply(jnp.asarray(reference))))
     solve, params = condition.invert
     problem, begun = condition.problems["vk"], time.perf_counter()
     result, tuned = restore_tuned(solve, params, y, seed=settings.seed, progress=False)

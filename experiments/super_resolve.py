@@ -17,27 +17,26 @@ over its photos.
 """
 
 import dataclasses
-import functools
 import importlib.metadata
 import math
 import platform
 import shlex
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal, get_args
 
 import jax
 import numpy as np
-from restoration import hosts, inputs, pictures
+from restoration import hosts, inputs, pictures, scores
 from restoration.inputs import Job
 from tqdm import tqdm
 
-from jaxsr import flags, images, loading, metrics, operators, resample, weights
+from jaxsr import flags, images, loading, operators, resample, weights
 from jaxsr.methods import METHODS, setups
 from jaxsr.methods.setups import Setup
-from jaxsr.metrics import features
+from jaxsr.operators import OPERATORS
 from jaxsr.priors import Prior
 from jaxsr.records import report
 from jaxsr.records.files import only_here
@@ -48,8 +47,7 @@ KERNELS = get_args(resample.Kernel)
 SMOKE_PHOTOS = 2
 RECORDS = ("results.csv", "config.json")
 BATCHES_READ = 64  # batches whose photos are held at once
-SCORES = ("psnr", "ssim")  # of metrics.METRICS, against a reference
-COLUMNS = ("file", "output", "solution", "method", "factor", "seconds", "residual", "feasible", *SCORES, "top_octave")
+COLUMNS = ("file", "output", "solution", "method", "factor", "seconds", "residual", "feasible", *scores.SCORES, "top_octave")
 COLUMNS += ("residual_before", "top_octave_reference", "fit", "status", "error", "digest")
 
 
@@ -63,13 +61,14 @@ class Settings:
             average), degraded, rounded to 8 bits, restored and scored against.
         prior: A bundled prior's name, or a folder written by training or ports/convert.py; the latter has no examples and needs --input or
             --reference. Default: the best bundled one.
-        method: pulse, brgm, brgm_vi, mganprior, iagan, phased, rlse, rls, rls_plus, bicubic, bilinear, nearest, or, trained
-            for the prior and the factor, laren or glean.
+        method: {methods}; laren and glean want a network trained for the prior and the operator.
         model: Folder of the trained network of laren or glean (train_laren.py). Default: the bundled one, where there is one.
         preset: Settings of the method: paper, code (those of the authors' release) or scaled (RLSE).
         network: What perceptual terms see with: vgg (LPIPS, published weights) or features (bundled). Default: the preset's.
         exact: Project each result onto the images that explain the measurement exactly, before it is clipped and rounded to 8 bits; the
             table tells the residual before.
+        operator: What the photos lack: {operators}. The last is for --reference alone.
+        mask: For inpainting, a picture of the photos' shape: white where pixels are missing. Default: the centre is.
         kernel: How the photos were made small: bicubic, bicubic_matlab, bicubic_pulse, box or bilinear.
         factor: Enlargement. Default: the prior's resolution over the photo's side; 8 for --reference.
         part: Where many hosts share the photos, which of them this one restores: INDEX/COUNT, 0/64 the first of 64, or auto for what
@@ -95,6 +94,8 @@ class Settings:
     preset: str = "paper"
     network: Literal["vgg", "features"] | None = None
     exact: bool = False
+    operator: str = "downsample"
+    mask: str | None = None
     kernel: str = "bicubic"
     factor: int | None = None
     part: str | None = None
@@ -114,7 +115,9 @@ def check(settings: Settings) -> None:
     """Raises ValueError for a name or a number that makes no sense, or an output folder that cannot be written."""
     flags.choose(settings.method, METHODS, "method")
     flags.choose(settings.preset, METHODS[settings.method].Config.PRESETS, f"preset of {settings.method}")
-    flags.choose(settings.kernel, KERNELS, "kernel")
+    asked(settings).check()
+    if not settings.input and not settings.reference and not OPERATORS[settings.operator].takes_factor:
+        raise ValueError(f"--operator={settings.operator} needs --input or --reference: the prior's examples are small photos")
     if settings.network is not None and not hasattr(METHODS[settings.method].Config, "network"):
         raise ValueError(
             f"--network={settings.network} is for methods with a perceptual term, and {settings.method} has none: leave it out"
@@ -123,6 +126,10 @@ def check(settings: Settings) -> None:
         raise ValueError(f"--model={settings.model} is for laren and glean, not for {settings.method}: leave it out")
     flags.require(settings, {"factor": 2, "seed": 0, "batch_size": 1, "num_solutions": 1}, ("input", "reference", "prior", "model", "out"))
     report.check_writable(out_folder(settings))
+
+
+def asked(settings: Settings) -> inputs.Asked:
+    return inputs.Asked(settings.operator, settings.factor, settings.kernel, settings.mask)
 
 
 def out_folder(settings: Settings) -> Path:
@@ -135,8 +142,15 @@ def make_solve(prior: Prior, params: Params, operator: operators.Operator, setti
     Raises:
         ValueError: the prior lacks what the method needs, or weights are not on this machine.
     """
-    names = (settings.method, settings.preset, settings.network, settings.num_solutions, settings.exact, settings.smoke)
-    setup = Setup(*names, settings={"model": settings.model} if settings.model else {})
+    setup = Setup(
+        method=settings.method,
+        preset=settings.preset,
+        network=settings.network,
+        solutions=settings.num_solutions,
+        exact=settings.exact,
+        smoke=settings.smoke,
+        settings={"model": settings.model} if settings.model else {},
+    )
     solve, params = setups.make_solve(prior, params, operator, setup)
     return solve, params, setups.values_of(setup, prior, operator)
 
@@ -167,7 +181,22 @@ def make_solves(
 
 def describe(source: str, prior: Prior, params: Params, values: dict, jobs: Sequence[Job], settings: Settings) -> dict:
     """What config.json holds. A run goes on only in a folder where "settings", and the "values" of each factor, are the same."""
-    names = ("method", "model", "preset", "network", "exact", "kernel", "factor", "fit", "seed", "precision", "num_solutions", "smoke")
+    names = (
+        "method",
+        "model",
+        "preset",
+        "network",
+        "exact",
+        "operator",
+        "mask",
+        "kernel",
+        "factor",
+        "fit",
+        "seed",
+        "precision",
+        "num_solutions",
+        "smoke",
+    )
     fixed = {name: getattr(settings, name) for name in names}
     packages = ("jaxsr", "jax", "jaxlib", "optax", "numpy", "pillow")
     return {
@@ -208,21 +237,6 @@ def check_targets(folder: Path, jobs: Sequence[Job], *, overwrite: bool) -> None
             )
 
 
-def score(image: np.ndarray, reference: np.ndarray | None) -> dict[str, float]:
-    """Metrics of an image [R, R, 3] as it was written."""
-    power = _compiled("top_octave_power")
-    scores = {"top_octave": power(image)}
-    if reference is not None:
-        defined = [name for name in SCORES if min(image.shape[:2]) >= metrics.METRICS[name].least_side]
-        scores |= {name: _compiled(name)(image, reference) for name in defined} | {"top_octave_reference": power(reference)}
-    return {name: float(value) for name, value in scores.items()}
-
-
-@functools.cache
-def _compiled(name: str) -> Callable:
-    return metrics.METRICS[name].make(features.DEFAULT) if name in SCORES else jax.jit(metrics.top_octave_power)
-
-
 def save(folder: Path, job: Job, result: Result, seconds: float, method: str) -> dict:
     """Writes one result; returns its row, without scores when the reference can no longer be read."""
     row = {"file": job.photo.file, "output": job.output, "solution": job.solution, "method": method, "factor": job.photo.factor}
@@ -239,7 +253,7 @@ def save(folder: Path, job: Job, result: Result, seconds: float, method: str) ->
             _, reference = job.photo.read()
         except (ValueError, OSError) as error:
             problem = {"error": f"not scored: {error}"}
-    return row | found | score(images.to_uint8(result.image) / np.float32(255), reference) | problem
+    return row | found | scores.score(images.to_uint8(result.image) / np.float32(255), reference) | problem
 
 
 def restore_jobs(run: report.Run, jobs: Sequence[Job], solve: Solve, params: Params, settings: Settings) -> None:
@@ -252,8 +266,9 @@ def restore_jobs(run: report.Run, jobs: Sequence[Job], solve: Solve, params: Par
         done += len(batch)
         if done == len(jobs) or time.perf_counter() - told > 1:  # 10,000 fast results are not as many lines
             told = time.perf_counter()
+            where = f"factor {jobs[0].photo.factor}" if OPERATORS[settings.operator].takes_factor else settings.operator
             residual = f"residual {np.mean(results.residual):.2g}, {np.mean(results.feasible):.0%} feasible"
-            tqdm.write(f"factor {jobs[0].photo.factor}: {done} of {len(jobs)} done, {seconds:.2g} s each, {residual}")
+            tqdm.write(f"{where}: {done} of {len(jobs)} done, {seconds:.2g} s each, {residual}")
         start = time.perf_counter()
 
 
@@ -298,10 +313,10 @@ def summarise(run: report.Run, jobs: Sequence[Job], bad: Sequence[dict], prior: 
     lines += [f"{len(lost)} not restored; {run.folder / 'results.csv'} says why, the first: {lost[0]['error']}"] if lost else []
     real = [run.rows[job.output] for job in jobs if not job.photo.is_reference]
     if report.share(real, "feasible") < 0.5 and not settings.smoke:
-        lines.append(
-            f"hint: most results do not match their photo: it may have been made small by another kernel than --kernel={settings.kernel} "
-            f"(there are {', '.join(KERNELS)}), or show something else than the prior does ({prior.info.domain or 'see its card'})"
-        )
+        shrunk = f"made small by another kernel than --kernel={settings.kernel} (there are {', '.join(KERNELS)})"
+        why = shrunk if OPERATORS[settings.operator].takes_factor else f"changed otherwise than --operator={settings.operator} says"
+        shows = f"show something else than the prior does ({prior.info.domain or 'see its card'})"
+        lines.append(f"hint: most results do not match their photo: it may have been {why}, or {shows}")
     return "\n".join(lines)
 
 
@@ -321,9 +336,8 @@ def main(settings: Settings) -> int:
     check(settings)
     flags.cache_compilations()
     prior, params = loading.load_prior(source, dtype=flags.compute_in(settings.precision))
-    fitter = inputs.make_fitter(
-        prior.info.resolution, settings.kernel, settings.factor, settings.fit, references=any(file.is_reference for file in files)
-    )
+    references = any(file.is_reference for file in files)
+    fitter = inputs.make_fitter(prior.info.resolution, asked(settings), settings.fit, references=references)
     jobs, unusable = inputs.load_jobs(files, names, fitter, progress=settings.progress)
     solves, jobs, refused = make_solves(prior, params, fitter, jobs, settings)
     unusable += refused
@@ -340,7 +354,7 @@ def main(settings: Settings) -> int:
                 restore_jobs(run, group, *solves[factor][:2], settings)
         run.put_in_order()
         print(summarise(run, jobs, bad, prior, settings))
-        print(pictures.draw_grid(run, jobs, prior.info.resolution, settings.num_solutions))
+        print(pictures.draw_grid(run, jobs, fitter, settings.num_solutions))
         if settings.trajectory and jobs:
             print(pictures.draw_trajectory(run, jobs[0], *solves[jobs[0].photo.factor][:2], settings.seed))
     return 0
@@ -356,7 +370,8 @@ def start_run(config: dict, jobs: Sequence[Job], order: Sequence[str], settings:
 def announce(jobs: Sequence[Job], bad: Sequence[dict], done: int, prior: Prior, settings: Settings) -> None:
     """Says what will be done, what was cropped or padded, and which photos cannot be used."""
     facts = ", ".join(filter(None, [f"{prior.info.resolution} px", prior.info.domain]))
-    print(f"prior {prior.info.name} ({facts}), method {settings.method}, preset {settings.preset}, kernel {settings.kernel}")
+    told = settings.operator + (f" ({settings.kernel})" if OPERATORS[settings.operator].takes_factor else "")
+    print(f"prior {prior.info.name} ({facts}), method {settings.method}, preset {settings.preset}, operator {told}")
     print(f"{len(jobs)} results to make, {done} of them done before")
     changed = {job.photo.file: job.photo.fit for job in jobs if job.photo.fit}
     for line in [f"{file}: {fit}" for file, fit in changed.items()] + [f"cannot use {row['error']}" for row in bad]:
@@ -364,6 +379,6 @@ def announce(jobs: Sequence[Job], bad: Sequence[dict], done: int, prior: Prior, 
 
 
 if __name__ == "__main__":
-    read_settings = flags.define(Settings())
+    read_settings = flags.define(Settings(), tables={"methods": METHODS, "operators": OPERATORS})
     flags.one_device_a_core()
     flags.run(lambda: main(read_settings()))

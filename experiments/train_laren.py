@@ -37,8 +37,7 @@ class Settings:
         val_photos: How many photos to judge it by, evenly spaced.
         prior: A bundled prior's name, or a folder. Default: the best bundled one; with --smoke a random toy.
         network: laren, glean, or a variant of LAREN's Table IV.
-        operator: What the photos will lack: downsample, inpainting (the centre is hidden), motion_blur, gaussian_blur or grey; models for
-            others than downsample restore in evaluate.py (--operators, --models) and in Python.
+        operator: What the photos will lack: {operators}.
         factor: Enlargement, for downsample.
         kernel: How photos are made small.
         precision: What convolutions compute in on an accelerator: float32, tf32 or bfloat16, the faster the coarser.
@@ -61,7 +60,7 @@ class Settings:
     smoke: bool = False
 
 
-SETTINGS = flags.define(Settings())
+SETTINGS = flags.define(Settings(), tables={"operators": OPERATORS})
 SIZES = flags.define(learned.Sizes())
 CONFIG = flags.define(laren.Config())
 RUN = flags.define(loop.Run(tick_images=4_000))
@@ -99,7 +98,7 @@ def check(settings: Settings) -> None:
 
 def bind(settings: Settings, prior: priors.Prior, params: Params, sizes: learned.Sizes) -> tuple[laren.Bound, Params]:
     """What is trained, and {"perceptual": ...}. Raises ValueError where the prior lacks what the network needs, or weights are missing."""
-    operator: operators.Operator = OPERATORS[settings.operator](prior.info.resolution, settings.factor, settings.kernel)
+    operator = operators.make(settings.operator, prior.info.resolution, factor=settings.factor, kernel=settings.kernel)
     net = learned.sized(settings.network, prior, params, operator, sizes, flags.compute_in(settings.precision) or "float32")
     network, weights = _perceptual_weights(settings, prior.info.resolution)
     return laren.Bound(learned.bind(net, prior, operator), prior, operator, network), weights

@@ -16,9 +16,11 @@ from jaxtyping import Array, Float
 from PIL import Image, ImageFilter
 
 from jaxsr.images import to_uint8
+from jaxsr.operators import is_image
 from jaxsr.types import PRNGKey
 
 AnyImage = Float[Array, "h w c"] | Float[np.ndarray, "h w c"]
+AnyMeasurement = Float[Array, "..."] | Float[np.ndarray, "..."]
 Keyed = Callable[[PRNGKey, AnyImage], AnyImage]
 OVERSHOOT = 0.5  # a bicubic kernel leaves [0, 1] at an edge, by less than this
 
@@ -52,6 +54,11 @@ def salt_and_pepper(key: PRNGKey, y: AnyImage, *, amount: float, salt: float = 0
 def quantise(y: AnyImage) -> jax.Array:
     """Clips to [0, 1] and rounds to the nearest multiple of 1/255: what saving to an 8-bit file does."""
     return jnp.floor(jnp.clip(y, 0.0, 1.0) * 255.0 + 0.5) / 255.0
+
+
+def recorded(y: AnyMeasurement) -> jax.Array:
+    """A measurement as it is kept: `quantise` of a picture, and what is no picture as it is."""
+    return quantise(y) if is_image(y.shape) else jnp.asarray(y)
 
 
 def jpeg(y: AnyImage, *, quality: int) -> AnyImage:

@@ -13,8 +13,9 @@ import re
 import sys
 import types
 import typing
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal, NoReturn
 
 from absl import app, logging
@@ -30,23 +31,26 @@ HELP = {"--help", "-help", "-h", "--h", "-?"}
 absl_flags.disclaim_key_flags()  # the flags defined here belong to the experiment, so that its --help lists them
 
 
-def define(default: Any, *, prefix: str = "", without: tuple[str, ...] = ()) -> Callable[[], Any]:
+def define(
+    default: Any, *, prefix: str = "", without: tuple[str, ...] = (), tables: Mapping[str, Iterable[str]] = MappingProxyType({})
+) -> Callable[[], Any]:
     """Defines a flag for each field of `default`, an instance of a frozen dataclass, but those `without`, which keep their value; returns a
     function that reads them back as one.
 
     Fields may be int, float, str, bool, `Literal`, a tuple of numbers (--name=1,2), a tuple of str (the flag repeated), another dataclass
     (flags `name.field`), or any of them `| None`. The help of a flag is the field's text in the class docstring ("name: text"), or in that
-    of the class that it is inherited from.
+    of the class that it is inherited from. "{methods}" in it becomes the names in tables["methods"], so that a new one is told of.
     """
     hints = typing.get_type_hints(type(default))
     fields = [f.name for f in dataclasses.fields(default) if f.name not in without]
-    readers = {name: _define_field(default, name, hints[name], prefix) for name in fields}
+    listed = {name: ", ".join(table) for name, table in tables.items()}
+    readers = {name: _define_field(default, name, hints[name], prefix, listed) for name in fields}
     return lambda: dataclasses.replace(default, **{name: read() for name, read in readers.items()})
 
 
-def _define_field(default: Any, field: str, hint: Any, prefix: str) -> Callable[[], Any]:
+def _define_field(default: Any, field: str, hint: Any, prefix: str, listed: Mapping[str, str]) -> Callable[[], Any]:
     value, name = getattr(default, field), prefix + field
-    text = _help(type(default), field)
+    text = re.sub(r"\{(\w+)\}", lambda found: listed[found[1]], _help(type(default), field))
     if typing.get_origin(hint) in (typing.Union, types.UnionType):
         hint = next(a for a in typing.get_args(hint) if a is not type(None))
     if dataclasses.is_dataclass(hint):

@@ -55,7 +55,7 @@ def test_phased_asks_for_a_network_only_where_it_looks():
     x4, x2 = (operators.downsample(f, image_shape=(64, 64, 3)) for f in (4, 2))
     assert [jaxsr.settings.resolve(Phased(), operator).network for operator in (x4, x2)] == ["features", "vgg"]
     assert jaxsr.settings.resolve(Phased(smallest=15), x4).network == "vgg"
-    with pytest.raises(ValueError, match=r"take jaxsr\.methods\.resolve"):
+    with pytest.raises(ValueError, match=r"take jaxsr\.settings\.resolve"):
         jaxsr.methods.networks(Phased())
 
 

@@ -39,7 +39,7 @@ class Cell(NamedTuple):
     @property
     def conditions(self) -> str:
         """What all methods of one table have in common, as file names have it."""
-        operator = f"x{self.factor}" if self.operator == "downsample" else self.operator
+        operator = f"x{self.factor}" if OPERATORS[self.operator].takes_factor else self.operator
         return f"{operator}_{self.degradation}"
 
     @property
@@ -109,7 +109,7 @@ def _setup(bench: Bench, variant: Variant) -> Setup:
 
 
 def operator_of(bench: Bench, cell: Cell) -> operators.Operator:
-    return OPERATORS[cell.operator](bench.prior.info.resolution, cell.factor, cast(resample.Kernel, bench.kernel))
+    return operators.make(cell.operator, bench.prior.info.resolution, factor=cell.factor, kernel=cast(resample.Kernel, bench.kernel))
 
 
 def model_of(variant: Variant, models: str | None) -> str:
@@ -125,7 +125,7 @@ def lacking(prior: Prior, params: Params, cells: Sequence[Cell], kernel: str, mo
     found = {}
     for cell in cells:
         if kind_of(cell.variant.method) == "learned":
-            operator = OPERATORS[cell.operator](prior.info.resolution, cell.factor, cast(resample.Kernel, kernel))
+            operator = operators.make(cell.operator, prior.info.resolution, factor=cell.factor, kernel=cast(resample.Kernel, kernel))
             try:
                 learned.load(cell.variant.method, prior, params, operator, model_of(cell.variant, models))
             except ValueError as error:
@@ -189,6 +189,8 @@ def _measure(bench: Bench, cell: Cell, index: int, name: str, image: np.ndarray)
 def _measurement(operator: operators.Operator, degradation: str, key: jax.Array, reference: np.ndarray) -> np.ndarray:
     chosen: Degradation = degradations.ROBUSTNESS[degradation]
     before, after = jax.random.split(key)
+    if not operators.is_image(operator.measurement_shape):  # `evaluate.plan` lets no other degradation through
+        return np.asarray(operator.apply(jnp.asarray(reference)))
     return np.asarray(chosen.on_measurement(after, operator.apply(jnp.asarray(chosen.on_image(before, reference)))), np.float32)
 
 
@@ -247,7 +249,7 @@ def _rows(bench: Bench, cell: Cell, photo: Photo, made: Made) -> list[dict]:
         except ValueError as error:
             rows.append(row | {"status": "error", "error": f"{photo.name}: {error}"})
     _write_once(bench.folder / paths.reference, photo.reference)
-    _write_once(bench.folder / paths.measurement, np.broadcast_to(photo.y, (*photo.y.shape[:2], 3)))  # grey ones too
+    _write_once(bench.folder / paths.measurement, np.asarray(operators.as_image(operator_of(bench, cell), jnp.asarray(photo.y))))
     if len(written) > 1 and kind_of(cell.variant.method) != "interpolation":
         spread = bench.scorer.diversity(written)
         rows = [row | {"diversity": spread} for row in rows]

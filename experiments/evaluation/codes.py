@@ -89,7 +89,7 @@ def spaces(subject: Subject, seed: int) -> dict[str, Space]:
 def code_of(subject: Subject, params: Params, image: Image) -> tuple[jax.Array, jax.Array]:
     """z [H] and g [N H], as codes of W+, of the measurement of an image [H, W, 3], clipped as a photo of it would be."""
     prior, operator, net = subject
-    y = degradations.quantise(operator(jnp.clip(image, 0.0, 1.0)))
+    y = degradations.recorded(operator(jnp.clip(image, 0.0, 1.0)))
     found = laren.codes(net, params["learned"], learned.seen(prior, operator, y))
     return found.z, learned.as_w_plus(net, prior, params, cast(jax.Array, found.latent)).ravel()
 

@@ -15,6 +15,7 @@ from evaluation.suites import Suite
 from jaxsr import images
 from jaxsr.methods import METHODS
 from jaxsr.metrics import DISTANCES, METRICS
+from jaxsr.operators import OPERATORS
 from jaxsr.records import report
 
 Rows = Sequence[Mapping]
@@ -75,7 +76,7 @@ def _about(bench: Bench, cell: Cell) -> list[str]:
         return []
     method = METHODS[cell.variant.method]
     notes = [] if bench.preset in method.Config.PRESETS else [f"has no preset {bench.preset} and ran with paper"]
-    if method.kind == "interpolation" and cell.operator != "downsample":
+    if method.kind == "interpolation" and not OPERATORS[cell.operator].takes_factor:
         exact = "shows the image of least norm behind the measurement, projected"
         notes.append(exact if bench.exact else "shows the measurement as it is, which is as large as the photo")
     if method.kind == "interpolation" and bench.solutions > 1:
@@ -158,7 +159,7 @@ def remarks(found: Sequence[Line], missing: Mapping[str, str]) -> list[str]:
 
 def heading(suite: Suite, cell: Cell) -> str:
     """ "Factor 8 (in place of the paper's 64), clean" """
-    if cell.operator != "downsample":
+    if not OPERATORS[cell.operator].takes_factor:
         return f"{cell.operator.replace('_', ' ').capitalize()}, {cell.degradation}"
     instead = f" (in place of the paper's {suite.stands_for[cell.factor]})" if cell.factor in suite.stands_for else ""
     return f"Factor {cell.factor}{instead}, {cell.degradation}"

@@ -5,13 +5,14 @@ import hashlib
 from collections.abc import Callable, Sequence
 from itertools import chain, count
 from pathlib import Path
-from typing import Literal, NamedTuple, cast
+from typing import Literal, NamedTuple, cast, get_args
 
 import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
-from jaxsr import degradations, images, loading, operators, resample, weights
+from jaxsr import degradations, flags, images, loading, operators, resample, weights
+from jaxsr.operators import OPERATORS, Kind
 
 REFERENCE_FACTOR = 8  # of a reference, when none is asked for
 LONGEST_STEM = 200  # bytes; file systems allow names of 255
@@ -26,11 +27,20 @@ class File(NamedTuple):
 
 
 class Fitter(NamedTuple):
-    """How photos meet the prior: its resolution, the factor asked for (None: from the photo), what to do with odd sides, the operators."""
+    """How photos meet the prior.
+
+    Attributes:
+        resolution: the prior's.
+        factor: asked for; None: the photo's.
+        fit: what to do with sides that no factor fits.
+        kind: what photos lack.
+        operator: (factor) -> the operator; of a kind that takes no factor, whatever the factor.
+    """
 
     resolution: int
     factor: int | None
     fit: Literal["crop", "pad"]
+    kind: Kind
     operator: Callable[[int], operators.Operator]
 
 
@@ -106,15 +116,61 @@ def output_names(files: Sequence[File], num_solutions: int) -> list[list[str]]:
     return names
 
 
-def make_fitter(resolution: int, kernel: str, factor: int | None, fit: Literal["crop", "pad"], *, references: bool) -> Fitter:
-    """Raises ValueError when the factor, or that of the references, does not divide the prior's resolution."""
-    asked = factor or (REFERENCE_FACTOR if references else 1)
-    if resolution % asked:
+class Asked(NamedTuple):
+    """What the flags say of the operator: its name in OPERATORS, and what it is made for.
+
+    Attributes:
+        operator: a name in OPERATORS.
+        factor: enlargement; None: the photo's.
+        kernel: how photos were made small.
+        mask: a picture of what is missing; None: the centre.
+    """
+
+    operator: str = "downsample"
+    factor: int | None = None
+    kernel: str = "bicubic"
+    mask: str | None = None
+
+    def check(self) -> None:
+        """Raises ValueError for an unknown name, and for what the operator does not read."""
+        kind = OPERATORS[flags.choose(self.operator, OPERATORS, "operator")]
+        flags.choose(self.kernel, get_args(resample.Kernel), "kernel")
+        if self.factor is not None and not kind.takes_factor:
+            raise ValueError(f"--factor is for {_names('takes_factor')}, not for {self.operator}: leave it out")
+        if self.kernel != "bicubic" and not kind.takes_factor:
+            raise ValueError(f"--kernel is for {_names('takes_factor')}, not for {self.operator}: leave it out")
+        if self.mask is not None and not kind.takes_mask:
+            raise ValueError(f"--mask is for --operator={_names('takes_mask')}, not for {self.operator}")
+
+
+def _names(trait: str) -> str:
+    return " or ".join(name for name, kind in OPERATORS.items() if getattr(kind, trait))
+
+
+def read_mask(file: str, resolution: int) -> np.ndarray:
+    """The pixels that are seen, bool [r, r]: all that a picture of the photo's shape leaves black. What its painted pixels touch is hidden.
+
+    Raises:
+        ValueError: a picture that hides nothing, or everything.
+    """
+    painted = centre_square(file, resolution)[0].max(2) > 0
+    if painted.all() or not painted.any():
+        got = "no black" if painted.all() else "black alone"
+        raise ValueError(f"--mask={file}: expected white where pixels are missing and black elsewhere, got {got}")
+    return ~painted
+
+
+def make_fitter(resolution: int, asked: Asked, fit: Literal["crop", "pad"], *, references: bool) -> Fitter:
+    """Raises ValueError when the factor, or that of the references, does not divide the prior's resolution, and for an unusable mask."""
+    kind = OPERATORS[asked.operator]
+    factor = asked.factor or (REFERENCE_FACTOR if references else 1)
+    if kind.takes_factor and resolution % factor:
         fitting = ", ".join(str(f) for f in range(2, resolution + 1) if resolution % f == 0)
-        raise ValueError(f"--factor={asked} does not divide the prior's resolution of {resolution} px: choose one of {fitting}")
-    shape = (resolution, resolution, 3)
-    operator = functools.cache(lambda f: operators.downsample(f, image_shape=shape, kernel=cast(resample.Kernel, kernel)))
-    return Fitter(resolution, factor, fit, operator)
+        raise ValueError(f"--factor={factor} does not divide the prior's resolution of {resolution} px: choose one of {fitting}")
+    seen = read_mask(asked.mask, resolution) if asked.mask else None
+    kernel = cast(resample.Kernel, asked.kernel)
+    operator = functools.cache(lambda f: operators.make(asked.operator, resolution, factor=f, kernel=kernel, seen=seen))
+    return Fitter(resolution, asked.factor, fit, kind, operator)
 
 
 def load_jobs(
@@ -142,7 +198,9 @@ def load_jobs(
 
 
 def load_input(file: str, fitter: Fitter) -> Photo:
-    """Reads a low-resolution photo. Raises ValueError when it cannot be used."""
+    """Reads a photo that lacks what the operator takes away. Raises ValueError when it cannot be used."""
+    if not fitter.kind.takes_factor:
+        return _load_whole(file, fitter)
     image = images.read(file)
     height, width = image.shape[:2]
     factor = _check_factor(height, width, fitter) if fitter.factor else _find_factor(height, width, fitter)
@@ -153,6 +211,20 @@ def load_input(file: str, fitter: Fitter) -> Photo:
 
     y, fit = fitted(image)
     return Photo(file, False, factor, fit, digest(y, None), lambda: (fitted(images.read(file))[0], None))
+
+
+def _load_whole(file: str, fitter: Fitter) -> Photo:
+    """Reads a photo of the prior's own size: a blurred one is the measurement itself, one without colour is made grey again."""
+    operator = fitter.operator(1)
+    if not operators.is_image(operator.measurement_shape):
+        raise ValueError(f"{file}: the operator {operator.name} measures no picture: give a sharp photo as --reference")
+
+    def measured() -> tuple[np.ndarray, str]:
+        image, fit = centre_square(file, fitter.resolution, scaled=fitter.kind.idempotent)
+        return np.asarray(operator.apply(jnp.asarray(image))) if fitter.kind.idempotent else image, fit
+
+    y, fit = measured()
+    return Photo(file, False, 1, fit, digest(y, None), lambda: (measured()[0], None))
 
 
 def _check_factor(height: int, width: int, fitter: Fitter) -> int:
@@ -183,11 +255,11 @@ def _find_factor(height: int, width: int, fitter: Fitter) -> int:
 
 def load_reference(file: str, fitter: Fitter) -> Photo:
     """Reads a high-resolution photo, to be degraded. Raises ValueError when it cannot be used."""
-    factor = fitter.factor or REFERENCE_FACTOR
+    factor = (fitter.factor or REFERENCE_FACTOR) if fitter.kind.takes_factor else 1
     image, fit = centre_square(file, fitter.resolution)
 
     def degraded(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return np.asarray(degradations.quantise(fitter.operator(factor).apply(jnp.asarray(image)))), image
+        return np.asarray(degradations.recorded(fitter.operator(factor).apply(jnp.asarray(image)))), image
 
     return Photo(file, True, factor, fit, digest(*degraded(image)), lambda: degraded(centre_square(file, fitter.resolution)[0]))
 

@@ -4,19 +4,20 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
+import jax.numpy as jnp
 import numpy as np
 
-from jaxsr import images, plots, resample
+from jaxsr import images, operators, plots
 from jaxsr.records import report
 from jaxsr.search import Solve, trajectory
 from jaxsr.types import Params
-from restoration.inputs import Job
+from restoration.inputs import Fitter, Job
 
 GRID, GRID_ROWS = "grid.png", 64
 TRAJECTORY, HELD = "trajectory.webp", 12  # times that the last image is shown
 
 
-def draw_grid(run: report.Run, jobs: Sequence[Job], resolution: int, num_solutions: int) -> str:
+def draw_grid(run: report.Run, jobs: Sequence[Job], fitter: Fitter, num_solutions: int) -> str:
     """Writes OUT/grid.png from the images in the folder, a row a photo; returns what it shows."""
     groups = [jobs[i : i + num_solutions] for i in range(0, len(jobs), num_solutions)]
     groups = [group for group in groups if all(run.is_there(job.output) for job in group)]
@@ -28,15 +29,17 @@ def draw_grid(run: report.Run, jobs: Sequence[Job], resolution: int, num_solutio
         except (ValueError, OSError) as error:
             left_out.append(str(error))
             continue
-        rows.append([y, np.asarray(resample.upsample(y, group[0].photo.factor)), *results, reference])
+        operator = fitter.operator(group[0].photo.factor)
+        seen = [operators.as_image(operator, jnp.asarray(y)), operators.enlarged(operator, jnp.asarray(y), "bicubic")]
+        rows.append([*map(np.asarray, seen if fitter.kind.takes_factor else seen[:1]), *results, reference])
         captions.append(_caption(group[0].output, run.rows[group[0].output]))
     if not rows:
         return f"no grid: {left_out[0] if left_out else 'there is no result'}"
     titles = [f"result {i + 1}" for i in range(num_solutions)] if num_solutions > 1 else ["result"]
-    columns = ["input", "bicubic", *titles, "reference"]
+    columns = ["input", *(["bicubic"] if fitter.kind.takes_factor else []), *titles, "reference"]
     if all(row[-1] is None for row in rows):
         rows, columns = [row[:-1] for row in rows], columns[:-1]
-    cell = min(resolution * math.ceil(128 / resolution), 256)
+    cell = min(fitter.resolution * math.ceil(128 / fitter.resolution), 256)
     images.write(run.folder / GRID, plots.grid(rows, columns=columns, captions=captions, cell=cell))
     shown = f" (the first {GRID_ROWS} of {len(groups)} photos)" if len(groups) > GRID_ROWS else ""
     return f"{run.folder / GRID}{shown}" + (f"; {len(left_out)} left out, the first: {left_out[0]}" if left_out else "")

@@ -7,11 +7,12 @@ Everything is written for one image and float32, and works under jit and vmap. N
 from jaxsr.operators.blur import blur, gaussian_blur, motion_blur, motion_kernel
 from jaxsr.operators.linear import Operator, compose, identity, linear
 from jaxsr.operators.sampling import compressed_sensing, downsample, grey, mask
-from jaxsr.operators.table import OPERATORS
+from jaxsr.operators.table import OPERATORS, Kind, make
 from jaxsr.operators.views import as_image, enlarged, image_side, is_image
 
 __all__ = [
     "OPERATORS",
+    "Kind",
     "Operator",
     "as_image",
     "blur",
@@ -25,6 +26,7 @@ __all__ = [
     "image_side",
     "is_image",
     "linear",
+    "make",
     "mask",
     "motion_blur",
     "motion_kernel",

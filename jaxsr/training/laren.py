@@ -98,7 +98,7 @@ def begin(key: PRNGKey, bound: Bound, prior_params: Params, config: Config) -> S
 
 def measure(bound: Bound, images: Images) -> jax.Array:
     """What a camera gives of images [n, H, W, 3] in [0, 1]: the operator's measurements, rounded to 8 bits."""
-    return jax.vmap(lambda image: degradations.quantise(bound.operator(image)))(images)
+    return jax.vmap(lambda image: degradations.recorded(bound.operator(image)))(images)
 
 
 def restored(key: PRNGKey, bound: Bound, given: Params, params: Params, ys: jax.Array) -> Images:
