@@ -143,11 +143,11 @@ def test_a_first_solution_that_is_none_is_refused(prior, tmp_path):
 
 BAD = [
     ({"input": "a.png", "reference": "b.png"}, "--input and --reference are both given"),
-    ({"factor": 4, "operator": "grey"}, "--factor is for --operator=downsample, not grey"),
+    ({"factor": 4, "operator": "grey"}, "--factor is for downsample, not for grey"),
     ({"input": "nowhere.png"}, "nowhere.png: expected an image file, got no such file"),
-    ({"operator": "compressed_sensing"}, "--operator=compressed_sensing needs --reference"),
+    ({"operator": "compressed_sensing"}, "measures no picture: give a sharp photo as --reference"),
     ({"operator": "inpainting", "smoke": False}, "--operator=inpainting needs --input or --reference"),
-    ({"operator": "grey", "reference": "a.png", "kernel": "box"}, "--kernel is for --operator=downsample, not grey"),
+    ({"operator": "grey", "reference": "a.png", "kernel": "box"}, "--kernel is for downsample, not for grey"),
     ({"start": "nowhere"}, "--start=nowhere: expected the folder of an exploration"),
     (
         {"method": "pulse", "space": "z"},

@@ -150,6 +150,22 @@ def test_choose_names_the_nearest():
         flags.choose("plse", ["rls", "pulse"], "method")
 
 
+@dataclasses.dataclass(frozen=True)
+class Told:
+    """Settings.
+
+    how: One of {ways}.
+    """
+
+    how: str = "a"
+
+
+def test_help_lists_the_names_of_a_table():
+    """A name that is added to a table must not have to be added to texts."""
+    flags.define(Told(), prefix="told.", tables={"ways": {"a": 1, "b": 2}})
+    assert absl_flags.FLAGS["told.how"].help == "One of a, b."
+
+
 PROGRAM = """
 import sys
 sys.path[:0] = {paths!r}

@@ -19,6 +19,7 @@ from super_resolve import Settings
 
 from jaxsr import flows, images, priors, weights
 from jaxsr.nets import stylegan2
+from jaxsr.operators import OPERATORS
 from jaxsr.records import files
 
 ROOT = Path(__file__).parents[1]
@@ -310,3 +311,58 @@ def test_mistakes_on_the_command_line_have_status_2(argument, prior, tmp_path):
     assert process.returncode == 2
     assert len(stderr.strip().splitlines()) == 1, stderr
     assert stderr.startswith("super_resolve.py: error: ")
+
+
+@pytest.mark.parametrize("operator", [name for name, kind in OPERATORS.items() if not kind.takes_factor])
+def test_every_operator_restores_sharp_photos(operator, prior, tmp_path):
+    """A measurement that is no small photo: the grid cannot show it, or the table calls for a factor."""
+    images.write(tmp_path / "sharp.png", photo(16))
+    settings = quick(prior=prior, reference=(str(tmp_path / "sharp.png"),), operator=operator, out=str(tmp_path / "out"))
+    assert super_resolve.main(settings) == 0
+    (row,) = rows(tmp_path / "out")
+    assert (row["status"], row["factor"]) == ("ok", "1") and float(row["psnr"]) > 0
+    assert images.read(tmp_path / "out" / "grid.png").shape[0] > 100
+
+
+def test_what_a_mask_paints_is_not_looked_at(prior, tmp_path):
+    """The painted pixels of a photo must not matter, and all others must."""
+    mask = np.zeros((16, 16, 3), np.float32)
+    mask[2:6, 3:9] = 1.0
+    images.write(tmp_path / "mask.png", mask)
+    shown = photo(16)
+    settings = quick(prior=prior, operator="inpainting", mask=str(tmp_path / "mask.png"), exact=True)
+    results = {}
+    for name, change in (("as_it_is", 0.0), ("hidden", mask), ("seen", np.roll(mask, 6, 0))):
+        images.write(tmp_path / f"{name}.png", np.where(change > 0, 0.0, shown) if name != "as_it_is" else shown)
+        one = dataclasses.replace(settings, input=(str(tmp_path / f"{name}.png"),), out=str(tmp_path / name))
+        assert super_resolve.main(one) == 0
+        results[name] = images.read(tmp_path / name / f"{name}.png")
+    np.testing.assert_array_equal(results["as_it_is"], results["hidden"])
+    assert np.abs(results["as_it_is"] - results["seen"]).max() > 0.1
+    np.testing.assert_allclose(results["as_it_is"][mask == 0], shown[mask == 0], atol=1 / 255)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"operator": "grey"}, "--operator=grey needs --input or --reference"),
+        ({"operator": "gray", "input": ("p.png",)}, "unknown operator 'gray': did you mean 'grey'"),
+        ({"operator": "grey", "input": ("p.png",), "factor": 4}, "--factor is for downsample, not for grey"),
+        ({"operator": "grey", "input": ("p.png",), "kernel": "box"}, "--kernel is for downsample, not for grey"),
+        ({"mask": "p.png"}, "--mask is for --operator=inpainting, not for downsample"),
+        (
+            {"operator": "inpainting", "input": ("p.png",), "mask": "black.png"},
+            "black elsewhere, got black alone",
+        ),
+        ({"operator": "inpainting", "input": ("p.png",), "mask": "small.png"}, "smaller than the prior's 16x16"),
+        ({"operator": "compressed_sensing", "input": ("p.png",)}, "measures no picture: give a sharp photo as --reference"),
+        ({"operator": "motion_blur", "input": ("large.png",)}, "a blur is one of 16x16 px"),
+    ],
+)
+def test_what_an_operator_does_not_take_is_refused(settings, words, prior, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name, side in (("p", 16), ("large", 32), ("small", 4)):
+        images.write(tmp_path / f"{name}.png", photo(side))
+    images.write(tmp_path / "black.png", np.zeros((16, 16, 3), np.float32))
+    with pytest.raises(ValueError, match=words):
+        super_resolve.main(quick(prior=prior, out="out", **settings))
