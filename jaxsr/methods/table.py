@@ -36,22 +36,18 @@ class Method(NamedTuple):
 
 
 METHODS: dict[str, Method] = {
-    "nearest": Method(nearest, Interpolation, "each pixel repeated", "", kind="interpolation"),
-    "bilinear": Method(bilinear, Interpolation, "enlarged by a triangle", "", kind="interpolation"),
-    "bicubic": Method(bicubic, Interpolation, "enlarged by cubic splines", "", kind="interpolation"),
-    "pulse": Method(pulse, PULSE, "search on spheres of w+ and noise", "Menon et al. 2020, arXiv:2003.03808"),
-    "brgm": Method(brgm, BRGM, "maximum a posteriori in w+, under a Gaussian", "Marinescu et al. 2020, arXiv:2012.04567"),
-    "brgm_vi": Method(brgm_vi, BRGMVI, "a Gaussian fitted to BRGM's posterior: many solutions", "Marinescu et al. 2020, arXiv:2012.04567"),
-    "mganprior": Method(mganprior, MGANPrior, "several codes, composed inside the generator", "Gu et al. 2020, arXiv:1912.07116"),
-    "iagan": Method(iagan, IAGAN, "z searched, then refined with the generator", "Hussein et al. 2020, arXiv:1906.05284"),
-    "phased": Method(phased, Phased, "w, then w+, then every style, in equal steps", "Poirier-Ginter and Lalonde 2023, arXiv:2302.06733"),
+    "nearest": Method(nearest, Interpolation, "no prior: each pixel repeated", "", kind="interpolation"),
+    "bilinear": Method(bilinear, Interpolation, "no prior: linear between pixels", "", kind="interpolation"),
+    "bicubic": Method(bicubic, Interpolation, "no prior: what the others have to beat", "", kind="interpolation"),
+    "pulse": Method(pulse, PULSE, "search on spheres of w+ and noise", "Menon et al., arXiv:2003.03808"),
+    "brgm": Method(brgm, BRGM, "maximum a posteriori in w+, under a Gaussian", "Marinescu et al., arXiv:2012.04567"),
+    "brgm_vi": Method(brgm_vi, BRGMVI, "a Gaussian fitted to BRGM's posterior", "Marinescu et al., arXiv:2012.04567"),
+    "mganprior": Method(mganprior, MGANPrior, "several codes, composed inside the generator", "Gu et al., arXiv:1912.07116"),
+    "iagan": Method(iagan, IAGAN, "z searched, then refined with the generator", "Hussein et al., arXiv:1906.05284"),
+    "phased": Method(phased, Phased, "w, then w+, then every style", "Poirier-Ginter and Lalonde, arXiv:2302.06733"),
     "rlse": Method(rlse, RLSE, "the discriminator guides, the generator is tuned", "Shi et al., ICASSP 2024"),
-    "rls": Method(rls, RLS, "a normalizing flow keeps w+ realistic", "Gheisari and Genovesio 2023, arXiv:2311.16923"),
-    "rls_plus": Method(rls_plus, RLSPlus, "RLS, then refined with the generator", "Gheisari and Genovesio 2023, arXiv:2311.16923"),
-    "glean": Method(
-        glean, Learned, "encoder, generator as a bank of features, decoder", "Chan et al. 2021, arXiv:2012.00739", kind="learned"
-    ),
-    "laren": Method(
-        laren, Learned, "codes disentangled by a graph, image-specific maps", "Zhang et al. 2022, arXiv:2208.02861", kind="learned"
-    ),
+    "rls": Method(rls, RLS, "a normalizing flow keeps w+ realistic", "Gheisari and Genovesio, arXiv:2311.16923"),
+    "rls_plus": Method(rls_plus, RLSPlus, "RLS, then refined with the generator", "Gheisari and Genovesio, arXiv:2311.16923"),
+    "glean": Method(glean, Learned, "encoder, generator as a bank of features, decoder", "Chan et al., arXiv:2012.00739", kind="learned"),
+    "laren": Method(laren, Learned, "codes disentangled by a graph, image-specific maps", "Zhang et al., arXiv:2208.02861", kind="learned"),
 }

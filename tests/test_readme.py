@@ -1,0 +1,34 @@
+"""README.md: short enough to be read, and in step with the tables of the code."""
+
+import re
+from pathlib import Path
+
+from jaxsr.methods import METHODS
+
+ROOT = Path(__file__).parents[1]
+LINES = (ROOT / "README.md").read_text().splitlines()
+
+
+def test_a_newcomer_can_read_it_in_five_minutes():
+    """What grows here belongs to a card, a --help or a docstring."""
+    assert len(LINES) <= 120
+    assert not [line for line in LINES if len(line) > 100]
+
+
+def test_it_lists_every_method():
+    """A method that is not told of is not used."""
+    first = next(i for i, line in enumerate(LINES) if line.startswith("| `--method`"))
+    shown = LINES[first + 2 : first + 2 + len(METHODS)]
+    assert shown == [f"| `{name}` | {method.summary} | {method.paper} |" for name, method in METHODS.items()]
+
+
+def test_it_lists_every_command():
+    """Each file at the top of experiments/ is a command."""
+    text = "\n".join(LINES)
+    assert not [path.name for path in (ROOT / "experiments").glob("*.py") if f"`{path.name}`" not in text]
+
+
+def test_what_it_links_to_is_there():
+    found = re.findall(r"\]\(([^)]+)\)", "\n".join(LINES))
+    assert len(found) > 10
+    assert not [link for link in found if not (ROOT / link).exists()]
