@@ -13,7 +13,7 @@ os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # experiments m
 found = find_spec("jaxsr")
 if found is None or found.origin is None:  # a folder of that name is no package
     if not Path("jaxsr").is_dir():
-        subprocess.run(["git", "clone", "-q", "--depth=1", "https://github.com/jaxsr/jaxsr"], check=True)
+        subprocess.run(["git", "clone", "-q", "--depth=1", "{REPOSITORY}"], check=True)
     extras = "plots,cuda" if shutil.which("nvidia-smi") else "plots,tpu" if Path("/dev/accel0").exists() else "plots"
     subprocess.run([sys.executable, "-m", "pip", "install", "-q", f"./jaxsr[{extras}]"], check=True)
     importlib.invalidate_caches()

@@ -14,6 +14,7 @@ import re
 import shutil
 import sys
 import tempfile
+import tomllib
 from pathlib import Path
 
 import jupytext
@@ -25,7 +26,7 @@ from nbclient.exceptions import CellExecutionError
 
 HERE = Path(__file__).resolve().parent
 NAMES = ("restore", "explore", "checkpoint", "train", "tables")
-REPOSITORY = "jaxsr/jaxsr"
+REPOSITORY = tomllib.loads((HERE.parent / "pyproject.toml").read_text())["project"]["urls"]["Repository"]
 BADGE = "[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/{}/blob/main/colab/{}.ipynb)"
 LONGEST = 3600  # seconds of a cell
 
@@ -36,9 +37,9 @@ def notebook(name: str) -> nbformat.NotebookNode:
     install = (HERE / "install.py").read_text().strip()
     for i, cell in enumerate(book.cells):
         if "install" in cell.metadata.get("tags", []):
-            cell.source = install
+            cell.source = install.replace("{REPOSITORY}", REPOSITORY)
         cell.id = f"{name}{i}"  # the same every time
-    book.cells[0].source += "\n\n" + BADGE.format(REPOSITORY, name)
+    book.cells[0].source += "\n\n" + BADGE.format(REPOSITORY.removeprefix("https://github.com/"), name)
     book.metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}, "colab": {"provenance": []}}
     return book
 

@@ -208,7 +208,7 @@ def describe(source: str, prior: Prior, params: Params, values: dict, jobs: Sequ
         "smoke",
     )
     fixed = {name: getattr(settings, name) for name in names}
-    packages = ("jaxsr", "jax", "jaxlib", "optax", "numpy", "pillow")
+    packages = ("jaxsr-gan", "jax", "jaxlib", "optax", "numpy", "pillow")
     return {
         "settings": {"prior": prior.info.name, "prior_sha256": weights.digest(params), **fixed},
         "prior": {"source": source, **prior.info._asdict()},

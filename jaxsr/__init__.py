@@ -1,6 +1,7 @@
 """jaxsr: restores images with the prior held in a pre-trained GAN. A part is imported when it is asked for."""
 
 import importlib
+import importlib.metadata
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -25,6 +26,12 @@ __all__ = [
     "settings",
 ]
 FUNCTIONS = {"load_prior": "jaxsr.loading", "restore": "jaxsr.search"}  # and where they are defined
+
+if any(importlib.metadata.distributions(name="jaxsr")):
+    raise ImportError(
+        'the distribution "jaxsr" is another project (symbolic regression), whose files take the place of these: pip uninstall jaxsr, and '
+        "install this one, jaxsr-gan, anew"
+    )
 
 
 def __getattr__(name: str) -> Any:

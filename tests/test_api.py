@@ -3,6 +3,7 @@
 import ast
 import importlib
 import inspect
+import os
 import pkgutil
 import subprocess
 import sys
@@ -52,6 +53,15 @@ def test_methods_lists_every_module():
     for name, (factory, config, *_) in methods.METHODS.items():
         assert factory is getattr(methods, name)
         assert "paper" in config.PRESETS
+
+
+def test_the_package_of_the_same_name_is_told_apart(tmp_path):
+    """`pip install jaxsr` brings a stranger's project, and what fails then would fail somewhere else."""
+    (tmp_path / "jaxsr-0.3.0.dist-info").mkdir()
+    (tmp_path / "jaxsr-0.3.0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: jaxsr\nVersion: 0.3.0\n")
+    env = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(tmp_path)])}
+    done = subprocess.run([sys.executable, "-c", "import jaxsr"], env=env, capture_output=True, text=True, check=False)
+    assert 'ImportError: the distribution "jaxsr" is another project' in done.stderr.splitlines()[-1]
 
 
 @pytest.mark.parametrize(

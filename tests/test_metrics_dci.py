@@ -117,5 +117,5 @@ def test_importances_name_the_missing_package(monkeypatch):
         return find(name, *args)
 
     monkeypatch.setattr(builtins, "__import__", refuse)
-    with pytest.raises(ValueError, match=r'pip install "jaxsr\[dci\]"'):
+    with pytest.raises(ValueError, match=r'pip install "\.\[dci\]"'):
         metrics.logistic_importance(*_labelled(20), seed=0)

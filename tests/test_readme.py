@@ -1,6 +1,7 @@
 """README.md: short enough to be read, and in step with the tables of the code."""
 
 import re
+import tomllib
 from pathlib import Path
 
 from jaxsr.methods import METHODS
@@ -26,6 +27,13 @@ def test_it_lists_every_command():
     """Each file at the top of experiments/ is a command."""
     text = "\n".join(LINES)
     assert not [path.name for path in (ROOT / "experiments").glob("*.py") if f"`{path.name}`" not in text]
+
+
+def test_the_address_of_the_project_stands_in_one_place():
+    """A project that moves must not leave clone lines behind."""
+    address = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["urls"]["Repository"]
+    sources = [path for folder in ("jaxsr", "experiments", "ports", "colab", "tests") for path in (ROOT / folder).rglob("*.py")]
+    assert not [str(path) for path in [*sources, ROOT / "README.md"] if address in path.read_text()]
 
 
 def test_what_it_links_to_is_there():

@@ -56,7 +56,7 @@ def check(subject: Subject, folder: Path) -> None:
 def check_regressors() -> None:
     """Raises ValueError where scikit-learn is missing, which is found out before any sample is drawn."""
     if importlib.util.find_spec("sklearn") is None:
-        raise ValueError('the regressors of DCI need scikit-learn: pip install "jaxsr[dci]"')
+        raise ValueError('the regressors of DCI need scikit-learn: pip install ".[dci]"')
 
 
 def spaces(subject: Subject, seed: int) -> dict[str, Space]:

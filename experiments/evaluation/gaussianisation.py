@@ -37,7 +37,7 @@ def show(out: Path, summary: dict, norms: dict[str, jax.Array], dim: int) -> Non
     if find_spec("matplotlib"):
         draw_figure(out / "gaussianisation.png", norms, dim)
     else:
-        print("gaussianisation.png is left out: it needs matplotlib (pip install 'jaxsr[plots]')")
+        print("gaussianisation.png is left out: it needs matplotlib (pip install '.[plots]')")
 
 
 def print_summary(summary: dict) -> None:

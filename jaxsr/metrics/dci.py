@@ -86,7 +86,7 @@ def _importances(latents: Latents, labels: Labels, seed: int, fit: Fit) -> Impor
     try:
         from sklearn.model_selection import train_test_split
     except ImportError as error:
-        raise ValueError('the regressors of DCI need scikit-learn: pip install "jaxsr[dci]"') from error
+        raise ValueError('the regressors of DCI need scikit-learn: pip install ".[dci]"') from error
     latents, labels = np.asarray(latents, np.float64), np.asarray(labels, np.float64)
     _check(latents, labels)
     columns, accuracy = [], []
