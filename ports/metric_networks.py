@@ -13,8 +13,10 @@ import numpy as np
 from jaxsr.metrics.networks import SOURCES
 from jaxsr.nets import alexnet, efficientnet, inception, iresnet, squeezenet, vgg16
 from jaxsr.types import Params
+from ports import tables
 from ports.layouts import anything, flat, hwio, same
-from ports.tables import Row, check, convert, nest
+from ports.priors import Choice
+from ports.tables import Row, check, nest
 
 _VGG = ((0, 2), (5, 7), (10, 12, 14), (17, 19, 21), (24, 26, 28))
 _UNITS = (3, 13, 30, 3)
@@ -186,9 +188,10 @@ class Found(NamedTuple):
     sources: dict[str, Any]
 
 
-def find(content: Any) -> Found | None:
-    """The metric network in what `torch_files.read` returned (a state dict), or None."""
-    if not isinstance(content, dict):
+def find(contents: list[Any]) -> Found | None:
+    """The metric network in what `torch_files.read` returned of one file (a state dict), or None."""
+    content = contents[0]
+    if len(contents) > 1 or not isinstance(content, dict):
         return None
     content = content["state_dict"] if isinstance(content.get("state_dict"), dict) else content
     for name, network in NETWORKS.items():
@@ -197,16 +200,17 @@ def find(content: Any) -> Found | None:
     return None
 
 
-def params(found: Found) -> tuple[Params, dict[str, Any]]:
-    """Parameters (float32) of the network and their {"architecture", "licence"} for config.json.
+def convert(found: Found, choice: Choice) -> tuple[Params, dict[str, Any]]:
+    """Parameters (float32) of the network and their {"architecture", "licence", "format"} for config.json.
 
     Raises:
-        ValueError: arrays are missing, left over or of the wrong shape, with the lists.
+        ValueError: arrays are missing, left over or of the wrong shape, with the lists; a class was chosen.
     """
+    choice.none("a network without classes")
     network, source = found.network, SOURCES[found.name]
-    converted = convert(network.rows, found.sources)
+    converted = tables.convert(network.rows, found.sources)
     leaves = jax.tree_util.tree_leaves_with_path(jax.eval_shape(network.init, jax.random.key(0)))
     expected = {jax.tree_util.keystr(path, simple=True, separator="/"): tuple(leaf.shape) for path, leaf in leaves}
     check(source.what, converted, expected if network.eps is None else _unfolded(expected))
     arrays = converted.arrays if network.eps is None else _folded(converted.arrays, network.eps)
-    return nest(arrays), {"architecture": found.name, "licence": source.licence}
+    return nest(arrays), {"architecture": found.name, "licence": source.licence, "format": "torch state dict"}

@@ -9,7 +9,9 @@ import numpy as np
 from scipy.io import loadmat
 
 from jaxsr.metrics.niqe import SHAPES
+from jaxsr.types import Params
 from ports.pickles import Unreadable
+from ports.priors import Choice
 
 _LARGEST = 1 << 16  # bytes; the official files have 12,000
 _MATLAB = b"MATLAB 5.0 MAT-file"
@@ -73,3 +75,15 @@ def _checked(arrays: dict[str, Any]) -> dict[str, np.ndarray]:
     if not all(np.isfinite(array).all() for array in arrays.values()):
         raise Unreadable("expected finite numbers in NIQE's model, got others: the file is damaged")
     return {name: np.asarray(array, np.float64) for name, array in arrays.items()}
+
+
+def find(contents: list[Any]) -> dict[str, np.ndarray] | None:
+    """NIQE's model in what `read` returned of one file, or None."""
+    content = contents[0]
+    return content if len(contents) == 1 and isinstance(content, dict) and content.keys() == SHAPES.keys() else None
+
+
+def convert(model: dict[str, np.ndarray], choice: Choice) -> tuple[Params, dict[str, Any]]:
+    """The model and its config.json. Raises ValueError if a class was chosen."""
+    choice.none("a network without classes")
+    return model, {"architecture": "niqe", "licence": LICENCE, "format": "NIQE model"}

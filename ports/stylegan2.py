@@ -41,7 +41,8 @@ def find(contents: list[Any]) -> Found | None:
             return _ada_torch(content)
         return _rosinality(content) if isinstance(content.get("g_ema"), dict) else None
     networks = tensorflow.networks(content)
-    return _tensorflow(networks) if networks else None
+    grown = networks is not None and any("/ToRGB_lod" in name for name in networks.sources)  # as StyleGAN1's and PGGAN's
+    return _tensorflow(networks) if networks and not grown else None
 
 
 def _ada_torch(content: dict) -> Found:

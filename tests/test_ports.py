@@ -12,7 +12,7 @@ import pytest
 import reference_stylegan2 as reference
 
 from jaxsr import load_prior, weights
-from ports import labels, priors
+from ports import formats, labels, priors, torch_files
 from ports.convert import convert
 
 PARAMS = files.random_params()
@@ -239,3 +239,10 @@ def test_command_writes_a_prior_and_leaves_nothing_of_a_damaged_one(tmp_path):
     failed = command(f"--source={good}", f"--out={tmp_path / 'other'}")
     assert failed.returncode == 2 and failed.stderr.count("\n") == 1 and "truncated" in failed.stderr
     assert sorted(p.name for p in tmp_path.iterdir()) == ["checkpoint.bin", "out"]
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_one_port_alone_takes_a_file(name, tmp_path):
+    """The order of the table would decide. StyleGAN2's row is the first, so other tests see that it leaves the others' files alone."""
+    contents = [torch_files.read(write(tmp_path, WRITERS[name]()))[0]]
+    assert [name for name, port in formats.PORTS.items() if port.find(contents) is not None] == ["stylegan2"]

@@ -11,7 +11,7 @@ from scipy.io import savemat
 from jaxsr import metrics, weights
 from jaxsr.metrics import networks
 from jaxsr.nets import alexnet, inception, iresnet, squeezenet, vgg16
-from ports import convert, metric_networks
+from ports import convert, metric_networks, priors
 from ports.constructors import NDArray
 
 NETS = {"alexnet": alexnet, "vgg16": vgg16, "squeezenet": squeezenet, "inception_fid": inception, "ir101": iresnet}
@@ -79,7 +79,7 @@ def test_every_array_finds_its_place(name):
     }
     extra = {"fc.weight" if name == "inception_fid" else "classifier.1.weight": NDArray(np.ones((2, 2)))} if name != "ir101" else {}
     network = metric_networks.NETWORKS[name]
-    params, config = metric_networks.params(metric_networks.Found(name, network, sources | extra))
+    params, config = metric_networks.convert(metric_networks.Found(name, network, sources | extra), priors.Choice())
     assert config["architecture"] == name and config["licence"]
     got = jax.tree_util.tree_leaves_with_path(params)
     assert [path for path, _ in got] == [path for path, _ in shapes]

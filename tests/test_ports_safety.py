@@ -15,7 +15,7 @@ import ports_files as files
 import pytest
 
 from jaxsr.nets import stylegan2
-from ports import constructors, convert, priors, tables, torch_files
+from ports import constructors, formats, priors, tables, torch_files
 
 FUZZED = 300  # 5,000 with seed 1, once by hand: none did harm, see the commit
 FORBIDDEN = ("import", "exec", "compile", "os.", "subprocess.", "pickle.", "socket.", "ctypes.", "shutil.")
@@ -47,7 +47,7 @@ def digest(path):
 
 def look_at(content):
     try:
-        found = convert.find([content])
+        _, found = formats.find([content])
         tables.convert(found.rows if isinstance(found, priors.Found) else found.network.rows, found.sources)
     except ValueError as error:
         if "BigGAN or metric network" not in str(error):

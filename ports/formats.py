@@ -1,0 +1,60 @@
+"""PORTS: what a checkpoint may be, told by its content. Rows exclude each other, so that their order does not matter.
+
+A new port is its file here with a `find`, its row below, and files of its format in tests/ports_files.py.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from jaxsr.types import Params
+from ports import biggan, metric_networks, niqe, pggan, priors, stylegan1, stylegan2
+
+Config = dict[str, Any]
+
+
+class Port(NamedTuple):
+    """A row of PORTS.
+
+    Attributes:
+        reads: the formats, for people.
+        find: (what `torch_files.read` returned of each file) -> what `convert` takes, or None for content of another kind. Raises
+            ValueError for one of its formats that is damaged, or that ours cannot compute.
+        convert: (found, the user's choice) -> parameters and config.json.
+    """
+
+    reads: str
+    find: Callable[[list[Any]], Any]
+    convert: Callable[[Any, priors.Choice], tuple[Params, Config]]
+
+
+PORTS: dict[str, Port] = {
+    "stylegan2": Port("StyleGAN2 (TensorFlow, ADA, ADA-PyTorch, in StyleGAN3's files, rosinality)", stylegan2.find, priors.prior),
+    "stylegan1": Port("StyleGAN1 (TensorFlow, PULSE's PyTorch)", stylegan1.find, priors.prior),
+    "pggan": Port("PGGAN (TensorFlow, genforce, ptrblck, pytorch_GAN_zoo)", pggan.find, priors.prior),
+    "biggan": Port("BigGAN (BigGAN-PyTorch, pytorch-pretrained-BigGAN)", biggan.find, priors.prior),
+    "metric network": Port(
+        "metric networks (AlexNet, VGG-16, SqueezeNet, LPIPS heads, FID's Inception-V3, EfficientNet-Lite0, IR-101)",
+        metric_networks.find,
+        metric_networks.convert,
+    ),
+    "niqe": Port("NIQE (BasicSR's, the MATLAB release's)", niqe.find, niqe.convert),
+}
+
+
+def find(contents: list[Any]) -> tuple[Port, Any]:
+    """The port that reads what `torch_files.read` returned of a file or files, and what it found there.
+
+    Raises:
+        ValueError: there is none.
+    """
+    for port in PORTS.values():
+        found = port.find(contents)
+        if found is not None:
+            return port, found
+    raise ValueError(f"expected a StyleGAN, PGGAN, BigGAN or metric network, got {'; '.join(map(_what, contents))}")
+
+
+def _what(content: Any) -> str:
+    if isinstance(content, dict):
+        return f"a dict with {len(content)} names: {', '.join(str(name)[:40] for name in list(content)[:5])}"
+    return f"an object of type {type(content).__name__}"
