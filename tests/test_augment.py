@@ -44,6 +44,13 @@ def test_probability_one_changes_every_draw_and_is_differentiable():
     assert np.abs(grad).max() > 0
 
 
+def test_blit_moves_pixels_and_leaves_their_colours():
+    """A colour that no photo has would leak into what is drawn."""
+    flat = jnp.broadcast_to(jnp.array([0.3, -0.5, 0.1]), IMAGE.shape)
+    draws = jax.vmap(lambda key: augment.AUGMENTATIONS["blit"](key, flat, jnp.float32(1)))(jax.random.split(jax.random.key(0), 8))
+    np.testing.assert_array_equal(draws, np.broadcast_to(flat, draws.shape))
+
+
 def test_hue_turns_about_the_grey_axis():
     """Luma and saturation must stay; a third of a turn must carry red to green to blue."""
     image = jnp.asarray(IMAGE)

@@ -51,6 +51,7 @@ candidate encoder --encoder_weight=1
 candidate slow --learning_rate=0.001
 candidate noise --noise_bound=0.003 --noise_layers=2
 candidate ada --augment=ada --ada_images=20000
+candidate blit --augment=blit --ada_images=20000
 candidate no_emphasis --emphasis=0
 candidate loose --r1_gamma=0.03
 candidate loose_emphasis2 --r1_gamma=0.03 --emphasis=2

@@ -68,6 +68,9 @@ def _turned(chroma: jax.Array, angle: jax.Array) -> jax.Array:
     return jnp.cos(angle) * chroma + jnp.sin(angle) * jnp.cross(axis, chroma)
 
 
+AUGMENTATIONS = {"ada": augment, "blit": moved}
+
+
 def adapt(p: jax.Array, sign_real: jax.Array, *, images: int, target: float = 0.6, ramp: float = 500_000) -> jax.Array:
     """The next augmentation probability after `images` images on which the discriminator's mean sign(logit) of reals was `sign_real`."""
     return jnp.clip(p + jnp.sign(sign_real - target) * images / ramp, 0.0, 1.0)

@@ -15,7 +15,7 @@ from jax.nn import softplus
 from jaxsr.nets import efficientnet, style_based, stylegan2
 from jaxsr.nets.progressive import group_size
 from jaxsr.training import encoder, guidance, members
-from jaxsr.training.augment import adapt, augment
+from jaxsr.training.augment import AUGMENTATIONS, adapt
 from jaxsr.training.ema import averaged
 from jaxsr.training.gan_config import Config
 from jaxsr.training.warm import transfer
@@ -130,7 +130,7 @@ def _synthesize(net: stylegan2.Config, params: Params, w_plus: jax.Array, key: P
 def _augmented(key: PRNGKey, images: jax.Array, p: jax.Array, config: Config) -> jax.Array:
     if config.augment == "none":
         return images
-    return jax.vmap(augment, (0, 0, None))(jax.random.split(key, len(images)), images, p)
+    return jax.vmap(AUGMENTATIONS[config.augment], (0, 0, None))(jax.random.split(key, len(images)), images, p)
 
 
 def _fakes(key: PRNGKey, net: stylegan2.Config, config: Config, generator: Params) -> jax.Array:
@@ -252,7 +252,7 @@ def make_step(net: stylegan2.Config, config: Config, *, axis: str | None = None)
         fakes = _fakes(jax.random.split(keys[2], 3)[0], net, share.config, state.params)
         state, loss_discriminator, sign_real = _discriminator_step(keys[2], share, state, photos, fakes, frozen)
         state, r1 = _r1_step(keys[3], share, state, photos, fakes)
-        if config.augment == "ada":
+        if config.augment != "none":
             p = adapt(state.ada_p, sign_real, images=config.batch, target=config.ada_target, ramp=config.ada_images)
             state = state._replace(ada_p=p)
         state = state._replace(step=state.step + 1, ema=averaged(config, state.step, state.ema, _generator(state.params)))

@@ -2,6 +2,8 @@
 
 import dataclasses
 
+from jaxsr.training.augment import AUGMENTATIONS
+
 MOST = 1e38  # that float32 holds
 RANGES = {
     "learning_rate": (0, MOST),
@@ -37,7 +39,8 @@ class Config:
     style_mixing: share of the generated images whose styles change from one w to another at a random layer.
     ema_images: half-life of the generator's moving average, in images, at most `ema_rampup` of what was seen.
     ema_rampup: share of the images seen, beyond which the average's half-life does not go.
-    augment: "ada" (probability adapted to keep the discriminator's sign on reals at `ada_target`) or "none".
+    augment: "ada" (with a probability that keeps the discriminator's sign on photos at `ada_target`), "blit", the same without colours,
+        whose changes leak into pictures where colour tells much, or "none".
     ada_target: mean sign of the discriminator's logits of photos that the probability of augmentation is steered to.
     ada_images: images in which the probability of augmentation can go from 0 to 1.
     noise_bound: largest size of a noise input's strength; 0 holds them all at zero, so that w has to draw the texture. Default: any.
@@ -69,12 +72,12 @@ class Config:
     encoder_weight: float = 0.0
 
     def __post_init__(self):
-        if self.augment not in ("ada", "none"):
-            raise ValueError(f'augment must be "ada" or "none", got {self.augment!r}')
+        if self.augment not in (*AUGMENTATIONS, "none"):
+            raise ValueError(f'augment must be "ada", "blit" or "none", got {self.augment!r}')
         if self.loss not in ("logistic", "relativistic"):
             raise ValueError(f'loss must be "logistic" or "relativistic", got {self.loss!r}')
-        if self.loss == "relativistic" and self.augment == "ada":
-            raise ValueError('a relativistic loss needs augment "none": its logits have no zero for "ada" to steer by')
+        if self.loss == "relativistic" and self.augment != "none":
+            raise ValueError(f'a relativistic loss needs augment "none": its logits have no zero for {self.augment!r} to steer by')
         if self.batch < 2:
             raise ValueError(f"batch must be at least 2, got {self.batch}")
         for name, (least, most) in RANGES.items():
