@@ -257,18 +257,10 @@ def test_noise_stays_within_its_bounds(settings, sizes):
         assert (np.abs(strengths) >= least - 1e-7).all() and (np.abs(strengths) <= most + 1e-7).all()
 
 
-@pytest.mark.parametrize(
-    ("settings", "words"),
-    [
-        ({"noise_layers": 4}, "noise_layers must be at most 3, all of this network's, got 4"),
-        ({"encoder_weight": 0.1}, "encoder_weight needs pictures of at least 8 px, got 4"),
-        ({"features_weight": 0.1}, "features_weight needs pictures of at least 32 px, got 8"),
-    ],
-)
-def test_what_the_network_cannot_have_is_refused(settings, words):
-    """A typo would let noise into every layer; features of too small pictures would be told from within a compilation."""
-    with pytest.raises(ValueError, match=words):
-        gan.begin(jax.random.key(0), TINY if "encoder_weight" in settings else NET, gan.Config(**settings))
+def test_more_noise_layers_than_the_network_has_are_refused():
+    """A typo would let noise into every layer."""
+    with pytest.raises(ValueError, match="noise_layers must be at most 3, all of this network's, got 4"):
+        gan.begin(jax.random.key(0), NET, gan.Config(noise_layers=4))
 
 
 RUN = gan_loop.Run(total_images=24, tick_images=8, frechet_samples=0, symmetry="dihedral")

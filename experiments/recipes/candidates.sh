@@ -46,8 +46,6 @@ candidate batch32 --batch=32
 candidate relativistic --loss=relativistic
 candidate select --select=0.8
 candidate lecam --lecam_weight=0.01
-candidate features --features_weight=0.02
-candidate encoder --encoder_weight=1
 candidate slow --learning_rate=0.001
 candidate noise --noise_bound=0.003 --noise_layers=2
 candidate ada --augment=ada --ada_images=20000

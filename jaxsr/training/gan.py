@@ -12,9 +12,9 @@ import jax.numpy as jnp
 import optax
 from jax.nn import softplus
 
-from jaxsr.nets import efficientnet, style_based, stylegan2
+from jaxsr.nets import style_based, stylegan2
 from jaxsr.nets.progressive import group_size
-from jaxsr.training import encoder, guidance, members
+from jaxsr.training import members
 from jaxsr.training.augment import AUGMENTATIONS, adapt
 from jaxsr.training.ema import averaged
 from jaxsr.training.gan_config import Config
@@ -40,7 +40,7 @@ class State(NamedTuple):
 
 
 def _generator(params: Params) -> Params:
-    return {name: params[name] for name in ("mapping", "synthesis", "encoder") if name in params}
+    return {name: params[name] for name in ("mapping", "synthesis")}
 
 
 def _optimizer(config: Config, interval: int) -> optax.GradientTransformation:
@@ -55,13 +55,8 @@ def begin(key: PRNGKey, net: stylegan2.Config, config: Config, *, warm: Params |
     A prior of half the resolution is such a start: its blocks fit, and only the new finest ones are fresh. So is a narrower one.
 
     Raises:
-        ValueError: `warm` does not fit; `noise_layers` are more than the network has; pictures too small for `features_weight` or
-            `encoder_weight`.
+        ValueError: `warm` does not fit; `noise_layers` are more than the network has.
     """
-    if config.features_weight and net.resolution < efficientnet.SMALLEST:
-        raise ValueError(f"features_weight needs pictures of at least {efficientnet.SMALLEST} px, got {net.resolution}")
-    if config.encoder_weight and net.resolution < 8:
-        raise ValueError(f"encoder_weight needs pictures of at least 8 px, got {net.resolution}")
     if (config.noise_layers or 0) > len(net.noise_shapes):
         raise ValueError(f"noise_layers must be at most {len(net.noise_shapes)}, all of this network's, got {config.noise_layers}")
     key_init, key = jax.random.split(key)
@@ -69,10 +64,6 @@ def begin(key: PRNGKey, net: stylegan2.Config, config: Config, *, warm: Params |
     if warm is not None:
         params = transfer(params, warm)
     params = params | bound_noise(net, config, _generator(params))
-    if config.encoder_weight:
-        params["encoder"] = encoder.begin(net, jax.tree.map(jnp.copy, params["discriminator"]))
-    if config.features_weight:
-        params["discriminator"] = params["discriminator"] | {"heads": guidance.init(key_init)}
     optimizer = _optimizer(config, 0)
     opt = optimizer.init(_generator(params)), optimizer.init(params["discriminator"])
     # EMA starts as a copy: donated buffers of a jitted step must not alias.
@@ -161,10 +152,8 @@ def _judge_both(net: stylegan2.Config, params: Params, fakes: jax.Array, photos:
     return logits[:, 0].reshape(n), logits[:, 1].reshape(n)
 
 
-def generator_loss(
-    key: PRNGKey, net: stylegan2.Config, config: Config, state: State, generator: Params, photos: jax.Array, frozen: Params | None = None
-) -> jax.Array:
-    """Mean of softplus(-D(G(z))), the non-saturating loss, or of softplus(D(photo) - D(G(z))), the relativistic one, with what helps it."""
+def generator_loss(key: PRNGKey, net: stylegan2.Config, config: Config, state: State, generator: Params, photos: jax.Array) -> jax.Array:
+    """Mean of softplus(-D(G(z))), the non-saturating loss, or of softplus(D(photo) - D(G(z))), the relativistic one."""
     key_fake, key_augment = jax.random.split(key)
     discriminator = state.params["discriminator"]
     fakes = _fakes(key_fake, net, config, generator)
@@ -172,13 +161,7 @@ def generator_loss(
     real = 0.0
     if config.loss == "relativistic":
         real = _judge(key_augment, net, config, discriminator, photos, state.ada_p)
-    loss = softplus(real - fake).mean()
-    if config.features_weight:
-        loss += config.features_weight * softplus(-guidance.logits(key_augment, frozen, discriminator["heads"], fakes)).mean(0).sum()
-    if config.encoder_weight:
-        made = _synthesize(net, generator["synthesis"], encoder.encode(net, generator["encoder"], photos), key_fake)
-        loss += config.encoder_weight * jnp.abs(made - photos).mean()
-    return loss
+    return softplus(real - fake).mean()
 
 
 def discriminator_loss(
@@ -189,10 +172,9 @@ def discriminator_loss(
     discriminator: Params,
     photos: jax.Array,
     fakes: jax.Array,
-    frozen: Params | None = None,
 ) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
-    """Mean of softplus(D(G(z))) + softplus(-D(photo)), or of softplus(D(G(z)) - D(photo)), with what helps it; the mean sign of the
-    photos' logits, and the mean logits of photos and pictures."""
+    """Mean of softplus(D(G(z))) + softplus(-D(photo)), or of softplus(D(G(z)) - D(photo)); the mean sign of the photos'
+    logits, and the mean logits of photos and pictures."""
     _, key_augment, key_real = jax.random.split(key, 3)
     drawn = ((key_augment, fakes), (key_real, photos))
     seen = (_augmented(key, stylegan2.emphasised(x, net.emphasis), state.ada_p, config) for key, x in drawn)
@@ -200,9 +182,6 @@ def discriminator_loss(
     loss = softplus(fake - real).mean() if config.loss == "relativistic" else softplus(fake).mean() + softplus(-real).mean()
     if state.logits is not None:
         loss += config.lecam_weight * (((real - state.logits[1]) ** 2).mean() + ((fake - state.logits[0]) ** 2).mean())
-    if config.features_weight:
-        helped = [guidance.logits(key, frozen, discriminator["heads"], x) for x in (fakes, photos)]
-        loss += config.features_weight * (softplus(helped[0]).mean(0).sum() + softplus(-helped[1]).mean(0).sum())
     return loss, (jnp.sign(real).mean(), jnp.stack([real.mean(), fake.mean()]))
 
 
@@ -241,16 +220,16 @@ def make_step(net: stylegan2.Config, config: Config, *, axis: str | None = None)
     As in the original each member draws its own numbers and has minibatch statistics of its own, and gradients are averaged.
     """
 
-    def step(state: State, photos: jax.Array, frozen: Params | None = None) -> tuple[State, dict]:
+    def step(state: State, photos: jax.Array) -> tuple[State, dict]:
         share = _Share(net, dataclasses.replace(config, batch=len(photos), r1_gamma=_r1_gamma(net, config)), axis)
         key = jax.random.fold_in(state.key, state.step)
         keys = jax.random.split(key if axis is None else jax.random.fold_in(key, jax.lax.axis_index(axis)), 4)
         photos = photos.astype(jnp.float32) / 127.5 - 1
-        state, loss_generator = _generator_step(keys[0], share, state, photos, frozen)
+        state, loss_generator = _generator_step(keys[0], share, state, photos)
         if config.path_weight:
             state = _path_step(keys[1], share, state)
         fakes = _fakes(jax.random.split(keys[2], 3)[0], net, share.config, state.params)
-        state, loss_discriminator, sign_real = _discriminator_step(keys[2], share, state, photos, fakes, frozen)
+        state, loss_discriminator, sign_real = _discriminator_step(keys[2], share, state, photos, fakes)
         state, r1 = _r1_step(keys[3], share, state, photos, fakes)
         if config.augment != "none":
             p = adapt(state.ada_p, sign_real, images=config.batch, target=config.ada_target, ramp=config.ada_images)
@@ -277,9 +256,9 @@ def _r1_gamma(net: stylegan2.Config, config: Config) -> float:
     return 2e-4 * net.resolution**2 / config.batch if config.r1_gamma is None else config.r1_gamma
 
 
-def _generator_step(key: PRNGKey, share: _Share, state: State, photos: jax.Array, frozen: Params | None) -> tuple[State, jax.Array]:
+def _generator_step(key: PRNGKey, share: _Share, state: State, photos: jax.Array) -> tuple[State, jax.Array]:
     net, config, _ = share
-    objective = jax.value_and_grad(lambda g: generator_loss(key, net, config, state, g, photos, frozen))
+    objective = jax.value_and_grad(lambda g: generator_loss(key, net, config, state, g, photos))
     loss, grads = share.mean(objective(_generator(state.params)))
     return _update_generator(share, config.path_interval if config.path_weight else 0, state, grads), loss
 
@@ -296,10 +275,10 @@ def _path_step(key: PRNGKey, share: _Share, state: State) -> State:
 
 
 def _discriminator_step(
-    key: PRNGKey, share: _Share, state: State, photos: jax.Array, fakes: jax.Array, frozen: Params | None
+    key: PRNGKey, share: _Share, state: State, photos: jax.Array, fakes: jax.Array
 ) -> tuple[State, jax.Array, jax.Array]:
     net, config, _ = share
-    loss = jax.value_and_grad(lambda d: discriminator_loss(key, net, config, state, d, photos, fakes, frozen), has_aux=True)
+    loss = jax.value_and_grad(lambda d: discriminator_loss(key, net, config, state, d, photos, fakes), has_aux=True)
     (value, (sign_real, logits)), grads = share.mean(loss(state.params["discriminator"]))
     interval = 0 if config.r1_gamma == 0 else config.r1_interval
     if state.logits is not None:

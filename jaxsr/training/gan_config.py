@@ -20,8 +20,6 @@ RANGES = {
     "noise_bound": (0, MOST),
     "noise_layers": (0, MOST),
     "lecam_weight": (0, MOST),
-    "features_weight": (0, MOST),
-    "encoder_weight": (0, MOST),
 }
 
 
@@ -47,8 +45,6 @@ class Config:
     noise_layers: how many of the finest layers have a noise input; the others' strengths are held at zero. Default: all.
     loss: "logistic", StyleGAN2's, or "relativistic", of pairs of a photo and a picture, with R1 at both (R3GAN, arXiv:2501.05441).
     lecam_weight: of the pull of each kind's logits to the running mean of the other's (LeCam, arXiv:2104.03310), 0 for none.
-    features_weight: of each head on frozen features that helps the discriminator (arXiv:2112.09130), 0 for none.
-    encoder_weight: of the mean absolute difference of photos and what an encoder trained along makes of them, 0 for none.
     """
 
     batch: int = 32
@@ -68,8 +64,6 @@ class Config:
     noise_layers: int | None = None
     loss: str = "logistic"
     lecam_weight: float = 0.0
-    features_weight: float = 0.0
-    encoder_weight: float = 0.0
 
     def __post_init__(self):
         if self.augment not in (*AUGMENTATIONS, "none"):

@@ -11,7 +11,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxsr import images, plots, priors, weights
-from jaxsr.metrics import networks
 from jaxsr.metrics.features import load_features
 from jaxsr.metrics.frechet import frechet_distance
 from jaxsr.nets import stylegan2
@@ -65,8 +64,8 @@ def fit(
     before = about.get("images", 0)
     task = loop.Task(
         state=gan.begin(jax.random.key(run.seed), net, config, warm=warm),
-        make_step=lambda axis: _given_frozen(gan.make_step(net, config, axis=axis)),
-        given=networks.load("efficientnet_lite0") if config.features_weight else (),
+        make_step=lambda axis: _given_nothing(gan.make_step(net, config, axis=axis)),
+        given=(),
         batch=config.batch,
         settings={"net": dataclasses.asdict(net), "config": loop.fixed(config), "warm": warm and weights.digest(warm)},
         defaults={"config": loop.fixed(gan.Config()), "net": dataclasses.asdict(stylegan2.Config())},
@@ -79,8 +78,8 @@ def fit(
     return Path(folder) / "prior"
 
 
-def _given_frozen(step: Callable) -> Callable:
-    return lambda state, frozen, photos: step(state, photos, frozen)
+def _given_nothing(step: Callable) -> Callable:
+    return lambda state, given, photos: step(state, photos)
 
 
 def _told(row: loop.Row) -> str:
@@ -93,8 +92,6 @@ def _told(row: loop.Row) -> str:
 def _publish(net: stylegan2.Config, run: Run, state: gan.State, photos: np.ndarray, folder: Path, about: dict, row: loop.Row) -> loop.Row:
     """Writes the prior and a grid of its samples; returns the row with its Frechet distance."""
     params = jax.device_get(state.params | state.ema)
-    params.pop("encoder", None)
-    params["discriminator"] = {name: layer for name, layer in params["discriminator"].items() if name != "heads"}
     params["statistics"] = _statistics(net)(params)
     config = {"architecture": "stylegan2", "net": dataclasses.asdict(net) | {"dtype": "float32"}, **about}
     weights.save(folder / "prior", params, config)
