@@ -50,7 +50,7 @@ def test_the_same_command_measures_nothing_again(done, capsys):
 def test_a_photo_without_a_first_solution_has_a_row_that_says_so(done):
     """One photo that cannot be explained ends a run of hours, and the same command ends there again."""
     settings, folder = done
-    prior, params = explore_benchmark.priors.load_prior(str(folder / "toy"))
+    prior, params = explore_benchmark.loading.load_prior(str(folder / "toy"))
     settings = dataclasses.replace(settings, eps=1e-12, smoke=False, steps=1, tables=("ways",))
     condition = explore_benchmark.condition_of(settings, "x2", prior, params)
     find = functools.partial(explore_benchmark.around, settings, condition, np.full((8, 8, 3), 0.9, np.float32))
