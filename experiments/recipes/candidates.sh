@@ -43,13 +43,13 @@ candidate() {
 candidate recipe
 candidate batch8 --batch=8
 candidate batch32 --batch=32
-candidate relativistic --loss=relativistic
+candidate no_augment --augment=none
+candidate relativistic --loss=relativistic --augment=none
 candidate select --select=0.8
 candidate lecam --lecam_weight=0.01
 candidate slow --learning_rate=0.001
 candidate noise --noise_bound=0.003 --noise_layers=2
-candidate ada --augment=ada --ada_images=20000
-candidate blit --augment=blit --ada_images=20000
+candidate ada --augment=ada
 candidate no_emphasis --emphasis=0
 candidate loose --r1_gamma=0.03
 candidate loose_emphasis2 --r1_gamma=0.03 --emphasis=2

@@ -61,6 +61,8 @@ stage() {
 
 stage 32px 32 300000 --batch=16 "--channels=$small" --learning_rate=0.002 --r1_gamma=0.06 --ema_rampup=0.5 --tick_images=10000
 stage 64px 64 1500000 --batch=16 "--channels=$large" --learning_rate=0.002 --r1_gamma=0.1 --ema_rampup=0.5 --tick_images=4000
-# At a tenth of the rate generator and average agree, so the discriminator that comes out suits the average, which is the prior.
-stage last 64 1600000 --batch=16 "--channels=$large" --learning_rate=0.0002 --r1_gamma=0.1 --ema_images=20000 --ema_rampup=0.5 --tick_images=4000
+# At a tenth of the rate generator and average agree, so the discriminator that comes out suits the average, which is the prior. Noise is let
+# in, too weak to take over what w draws.
+stage last 64 1600000 --batch=16 "--channels=$large" --learning_rate=0.0002 --r1_gamma=0.1 --ema_images=20000 --ema_rampup=0.5 \
+  --tick_images=4000 --noise_bound=0.003 --noise_layers=2
 echo "prior: $(newest)"
