@@ -46,7 +46,6 @@ candidate batch32 --batch=32
 candidate no_augment --augment=none
 candidate relativistic --loss=relativistic --augment=none
 candidate select --select=0.8
-candidate lecam --lecam_weight=0.01
 candidate slow --learning_rate=0.001
 candidate noise --noise_bound=0.003 --noise_layers=2
 candidate ada --augment=ada

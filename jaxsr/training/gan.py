@@ -23,10 +23,7 @@ from jaxsr.types import Params, PRNGKey
 
 
 class State(NamedTuple):
-    """All that training carries from step to step; saved whole, so that a resumed run continues as if never stopped.
-
-    logits: running means of the logits of photos and of pictures; None without `lecam_weight`.
-    """
+    """All that training carries from step to step; saved whole, so that a resumed run continues as if never stopped."""
 
     step: jax.Array
     key: jax.Array
@@ -36,7 +33,6 @@ class State(NamedTuple):
     discriminator_opt: optax.OptState
     path_mean: jax.Array
     ada_p: jax.Array
-    logits: jax.Array | None
 
 
 def _generator(params: Params) -> Params:
@@ -76,7 +72,6 @@ def begin(key: PRNGKey, net: stylegan2.Config, config: Config, *, warm: Params |
         *opt,
         path_mean=jnp.float32(0),
         ada_p=jnp.float32(0),
-        logits=jnp.zeros(2) if config.lecam_weight else None,
     )
 
 
@@ -172,17 +167,14 @@ def discriminator_loss(
     discriminator: Params,
     photos: jax.Array,
     fakes: jax.Array,
-) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
-    """Mean of softplus(D(G(z))) + softplus(-D(photo)), or of softplus(D(G(z)) - D(photo)); the mean sign of the photos'
-    logits, and the mean logits of photos and pictures."""
+) -> tuple[jax.Array, jax.Array]:
+    """Mean of softplus(D(G(z))) + softplus(-D(photo)), or of softplus(D(G(z)) - D(photo)); and the mean sign of the photos' logits."""
     _, key_augment, key_real = jax.random.split(key, 3)
     drawn = ((key_augment, fakes), (key_real, photos))
     seen = (_augmented(key, stylegan2.emphasised(x, net.emphasis), state.ada_p, config) for key, x in drawn)
     fake, real = _judge_both(net, discriminator, *seen)
     loss = softplus(fake - real).mean() if config.loss == "relativistic" else softplus(fake).mean() + softplus(-real).mean()
-    if state.logits is not None:
-        loss += config.lecam_weight * (((real - state.logits[1]) ** 2).mean() + ((fake - state.logits[0]) ** 2).mean())
-    return loss, (jnp.sign(real).mean(), jnp.stack([real.mean(), fake.mean()]))
+    return loss, jnp.sign(real).mean()
 
 
 def r1_penalty(key: PRNGKey, net: stylegan2.Config, config: Config, params: Params, photos: jax.Array, p: jax.Array) -> jax.Array:
@@ -279,10 +271,8 @@ def _discriminator_step(
 ) -> tuple[State, jax.Array, jax.Array]:
     net, config, _ = share
     loss = jax.value_and_grad(lambda d: discriminator_loss(key, net, config, state, d, photos, fakes), has_aux=True)
-    (value, (sign_real, logits)), grads = share.mean(loss(state.params["discriminator"]))
+    (value, sign_real), grads = share.mean(loss(state.params["discriminator"]))
     interval = 0 if config.r1_gamma == 0 else config.r1_interval
-    if state.logits is not None:
-        state = state._replace(logits=state.logits + 0.01 * (logits - state.logits))
     return _update_discriminator(_optimizer(config, interval), state, grads), value, sign_real
 
 

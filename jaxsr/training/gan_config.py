@@ -19,7 +19,6 @@ RANGES = {
     "ema_rampup": (0, MOST),
     "noise_bound": (0, MOST),
     "noise_layers": (0, MOST),
-    "lecam_weight": (0, MOST),
 }
 
 
@@ -44,7 +43,6 @@ class Config:
     noise_bound: largest size of a noise input's strength; 0 holds them all at zero, so that w has to draw the texture. Default: any.
     noise_layers: how many of the finest layers have a noise input; the others' strengths are held at zero. Default: all.
     loss: "logistic", StyleGAN2's, or "relativistic", of pairs of a photo and a picture, with R1 at both (R3GAN, arXiv:2501.05441).
-    lecam_weight: of the pull of each kind's logits to the running mean of the other's (LeCam, arXiv:2104.03310), 0 for none.
     """
 
     batch: int = 32
@@ -63,7 +61,6 @@ class Config:
     noise_bound: float | None = None
     noise_layers: int | None = None
     loss: str = "logistic"
-    lecam_weight: float = 0.0
 
     def __post_init__(self):
         if self.augment not in (*AUGMENTATIONS, "none"):
