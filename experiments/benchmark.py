@@ -9,12 +9,12 @@ Writes OUT/benchmark.json and prints six Markdown tables, also to OUT/benchmark.
 profile of all that is measured in OUT/trace, for TensorBoard or Perfetto: ask for few programs.
 
 0. Generator. A pass and a gradient of networks of StyleGAN2-ADA's sizes, and with --official the official network's time
-   (generator_benchmark.py).
+   (benchmarks/generator.py).
 1. Steps. The same of a step of each phase of each method, and the compile seconds again with the persistent cache.
-2. Weights of its own for each photo. The tuning phases of rlse, rls_plus and iagan under each strategy of weights_benchmark.py.
+2. Weights of its own for each photo. The tuning phases of rlse, rls_plus and iagan under each strategy of benchmarks/weights.py.
 3. Memory and time. `jaxsr.restore` of 1, 8 and 64 photos, each in a process of its own whose compiled programs come from the cache.
-4. Learned restorers. A pass and a training step of LAREN and GLEAN, and LAREN's relation (learned_benchmark.py).
-5. Hot. Metrics by size, both metrics of e-GLASS, training steps of GAN and flow (hot_benchmark.py).
+4. Learned restorers. A pass and a training step of LAREN and GLEAN, and LAREN's relation (benchmarks/learned.py).
+5. Hot. Metrics by size, both metrics of e-GLASS, training steps of GAN and flow (benchmarks/hot.py).
 
 Each row of tables 0, 1, 4 and 5 has compile seconds; milliseconds (median, and half the range between the quartiles); GFLOP and GB as the
 compiler counts them; their shares of a 2048 x 2048 matrix product's rate and of a copy's, which is above 1 where caches serve what the

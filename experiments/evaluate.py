@@ -10,8 +10,8 @@ OUT gets rows.jsonl (a row a result, added as it is done), images/, and at the e
 intervals, differences from the baseline over the same photos, the paper's numbers "as printed, other data"), grid_*.png, index.html
 (sortable, with the pictures) and plots (with matplotlib). The same command again does only what is missing, whatever stopped it; several
 processes may share one OUT.
-A photo that fails keeps its row, with the reason. Suites: see experiments/suites.py; a learned restorer that is not trained for the prior
-says so in its row.
+A photo that fails keeps its row, with the reason. Suites: see experiments/evaluation/suites.py; a learned restorer that is not
+trained for the prior says so in its row.
 
 Photos are centre squares brought to the prior's resolution by area average, degraded, and compared in 8-bit RGB, all of it. Distances of
 features are those of the bundled network; LPIPS, NIQE, FID and identity appear when their published weights are at hand (the report says

@@ -52,13 +52,14 @@ class Settings:
     Attributes:
         input: A degraded photo. Default: the prior's first example.
         reference: A sharp photo instead: its centre square is brought to the prior's resolution, degraded, and rounded to 8 bits.
-        operator: What the photo lacks: {operators}. The last is for --reference alone.
+        operator: What the photo lacks: {operators}. With all but the first, the photo is of the prior's size; one that measures no picture
+            is for --reference.
         factor: Enlargement, for downsample. Default: the prior's resolution over the photo's side; 8 for --reference.
         kernel: How the photo was made small: bicubic, bicubic_matlab, bicubic_pulse, box or bilinear.
-        mask: For inpainting, a picture of the photo's shape: white where pixels are missing. Default: the centre is.
+        mask: For inpainting, a picture of the photo's proportions: white where pixels are missing, else black. Default: the centre is.
         prior: A bundled prior's name, or a folder written by training or ports/convert.py. Default: the best bundled one; with --smoke a
             random toy.
-        method: What finds the first solution: iagan as in the paper; or, in any space but z, another that has one latent: {methods}.
+        method: What finds the first solution: iagan as in the paper; or, in any space but z, {methods}, if it has one latent.
         preset: Settings of the method.
         space: Latent space that is explored: z, w (from a w+, by moving the w of all layers alike), w_plus, w_plus_noise with the noise
             maps, or styles. Default: z where the method returns one (iagan), else w, which stays nearer than w_plus to what
@@ -118,11 +119,13 @@ def check(settings: Settings) -> None:
     """Raises ValueError for a name or a number that makes no sense, or an output folder that cannot be written."""
     flags.choose(settings.method, METHODS, "method")
     flags.choose(settings.preset, METHODS[settings.method].Config.PRESETS, f"preset of {settings.method}")
-    flags.require(settings, {"factor": 1, "seed": 0, "num_solutions": 1, "chunk": 1}, ("input", "reference", "prior", "start", "out"))
+    flags.require(
+        settings, {"factor": 1, "seed": 0, "num_solutions": 1, "chunk": 1}, ("input", "reference", "prior", "mask", "start", "out")
+    )
     if settings.input is not None and settings.reference is not None:
         raise ValueError("--input and --reference are both given: expected one photo")
     _asked(settings).check()
-    if not OPERATORS[settings.operator].takes_factor and settings.input is None and settings.reference is None and not settings.smoke:
+    if not OPERATORS[settings.operator].takes_factor and settings.input is None and settings.reference is None:
         raise ValueError(f"--operator={settings.operator} needs --input or --reference: the prior's examples are small photos")
     if settings.start is not None and not (Path(settings.start) / saved.START).is_dir():
         raise ValueError(f"--start={settings.start}: expected the folder of an exploration, got none with {saved.START}/")
@@ -182,6 +185,7 @@ def describe(prior: Prior, params: Params, photo: Photo, problem: Problem, value
     fixed = {
         name: value for name, value in dataclasses.asdict(settings).items() if name not in ("start", "out", "progress", "force", "chunk")
     }
+    fixed["mask"] = inputs.mask_digest(settings.mask)
     digest = inputs.digest(photo.y, photo.reference)
     return {
         "settings": {**fixed, "prior": prior.info.name, "prior_sha256": weights.digest(params), "photo_digest": digest},
@@ -270,6 +274,8 @@ def main(settings: Settings) -> int:
 
 
 if __name__ == "__main__":
-    read_settings = flags.define(Settings(), tables={"methods": METHODS, "operators": OPERATORS})
+    read_settings = flags.define(
+        Settings(), tables={"methods": [name for name, row in METHODS.items() if row.kind != "interpolation"], "operators": OPERATORS}
+    )
     flags.one_device_a_core()
     flags.run(lambda: main(read_settings()))

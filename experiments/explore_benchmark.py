@@ -10,7 +10,7 @@
 2. Restarts. Seconds to ten feasible, distinct solutions (the paper's Table 1): first solution, both metrics and walks of e-GLASS, each
    compiled before; PULSE restarted one by one, and as many at once as `jaxsr.restore` takes. A restart that is infeasible or too near
    another does not count; nor does e-GLASS's first solution.
-3. Cost. Seconds and memory of both metrics' eigenvectors by latent size, each in a process of its own (explore_cost.py).
+3. Cost. Seconds and memory of both metrics' eigenvectors by latent size, each in a process of its own (exploration/cost.py).
 
 OUT gets rows.jsonl, a row as it is measured; the same command again measures only what is missing. table.md has the tables.
 

@@ -77,8 +77,9 @@ class Settings:
         network: What perceptual terms see with: vgg (LPIPS, published weights) or features (bundled). Default: the preset's.
         exact: Project each result onto the images that explain the measurement exactly, before it is clipped and rounded to 8 bits; the
             table tells the residual before.
-        operator: What the photos lack: {operators}. The last is for --reference alone.
-        mask: For inpainting, a picture of the photos' shape: white where pixels are missing. Default: the centre is.
+        operator: What the photos lack: {operators}. With all but the first, photos are of the prior's size; one that measures no picture is
+            for --reference.
+        mask: For inpainting, a picture of the photos' proportions: white where pixels are missing, else black. Default: the centre is.
         kernel: How the photos were made small: bicubic, bicubic_matlab, bicubic_pulse, box or bilinear.
         factor: Enlargement. Default: the prior's resolution over the photo's side; 8 for --reference.
         part: Where many hosts share the photos, which of them this one restores: INDEX/COUNT, 0/64 the first of 64, or auto for what
@@ -134,7 +135,9 @@ def check(settings: Settings) -> None:
         )
     if settings.model is not None and METHODS[settings.method].kind != "learned":
         raise ValueError(f"--model={settings.model} is for laren and glean, not for {settings.method}: leave it out")
-    flags.require(settings, {"factor": 2, "seed": 0, "batch_size": 1, "num_solutions": 1}, ("input", "reference", "prior", "model", "out"))
+    flags.require(
+        settings, {"factor": 2, "seed": 0, "batch_size": 1, "num_solutions": 1}, ("input", "reference", "prior", "model", "mask", "out")
+    )
     report.check_writable(out_folder(settings))
 
 
@@ -207,7 +210,7 @@ def describe(source: str, prior: Prior, params: Params, values: dict, jobs: Sequ
         "num_solutions",
         "smoke",
     )
-    fixed = {name: getattr(settings, name) for name in names}
+    fixed = {name: getattr(settings, name) for name in names} | {"mask": inputs.mask_digest(settings.mask)}
     packages = ("jaxsr-gan", "jax", "jaxlib", "optax", "numpy", "pillow")
     return {
         "settings": {"prior": prior.info.name, "prior_sha256": weights.digest(params), **fixed},

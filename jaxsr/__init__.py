@@ -2,6 +2,7 @@
 
 import importlib
 import importlib.metadata
+import importlib.util
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -37,10 +38,10 @@ if any(importlib.metadata.distributions(name="jaxsr")):
 def __getattr__(name: str) -> Any:
     if name in FUNCTIONS:
         return getattr(importlib.import_module(FUNCTIONS[name]), name)
-    if name in __all__:
+    if not name.startswith("_") and importlib.util.find_spec(f"jaxsr.{name}"):
         return importlib.import_module(f"jaxsr.{name}")
     raise AttributeError(f"module 'jaxsr' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return ["__version__", *__all__]

@@ -127,7 +127,7 @@ def test_a_blurred_photo_of_another_size_is_refused(prior, tmp_path):
     """Breaks when a photo is made smaller and its blur with it, without a word."""
     images.write(tmp_path / "photo.png", photo(32))
     settings = quick(prior=prior, operator="gaussian_blur", input=str(tmp_path / "photo.png"), out=str(tmp_path / "out"))
-    with pytest.raises(ValueError, match="32x32 px, but a blur is one of 16x16 px"):
+    with pytest.raises(ValueError, match="32x32 px, but with this operator photos are of the prior's 16x16 px"):
         explore.load(settings, prior, 16)
 
 

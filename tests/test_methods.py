@@ -43,9 +43,9 @@ NEEDS = {
 }
 FIT = {"pulse": "l2", "rls": "l1", "rls_plus": "l1", "rlse": "pixel", "brgm": "l2", "brgm_vi": "l2"}
 FIT |= {"mganprior": "l2", "iagan": "l2", "phased": "l1"}
-W_FREE = {"mganprior", "iagan"}  # search z, on any prior
 OTHERS = (Interpolation, Learned)  # tests/test_interpolation.py and tests/test_learned.py have them
 SEARCHES = [name for name, (_, kind, *_) in METHODS.items() if kind not in OTHERS]
+W_FREE = {name for name in SEARCHES if METHODS[name].any_prior}
 STEPS = {name: iterates_of(METHODS[name].Config)[0] for name in SEARCHES}
 W_PLUS_NOISE = {"w_plus": (3, toy.LAYERS, toy.DIM), "noise": tuple((3, *shape) for shape in toy.NOISE_SHAPES)}
 LATENTS = dict.fromkeys(SEARCHES, W_PLUS_NOISE) | {

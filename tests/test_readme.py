@@ -11,8 +11,8 @@ LINES = (ROOT / "README.md").read_text().splitlines()
 
 
 def test_a_newcomer_can_read_it_in_five_minutes():
-    """What grows here belongs to a card, a --help or a docstring."""
-    assert len(LINES) <= 120
+    """What grows here belongs to a card, a --help or a docstring; only a new method has a line of its own."""
+    assert len(LINES) - len(METHODS) <= 106
     assert not [line for line in LINES if len(line) > 100]
 
 

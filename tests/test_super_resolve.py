@@ -349,20 +349,27 @@ def test_what_a_mask_paints_is_not_looked_at(prior, tmp_path):
         ({"operator": "gray", "input": ("p.png",)}, "unknown operator 'gray': did you mean 'grey'"),
         ({"operator": "grey", "input": ("p.png",), "factor": 4}, "--factor is for downsample, not for grey"),
         ({"operator": "grey", "input": ("p.png",), "kernel": "box"}, "--kernel is for downsample, not for grey"),
-        ({"mask": "p.png"}, "--mask is for --operator=inpainting, not for downsample"),
+        ({"mask": "p.png"}, "--mask is for inpainting, not for downsample: leave it out"),
         (
             {"operator": "inpainting", "input": ("p.png",), "mask": "black.png"},
             "black elsewhere, got black alone",
         ),
-        ({"operator": "inpainting", "input": ("p.png",), "mask": "small.png"}, "smaller than the prior's 16x16"),
+        (
+            {"operator": "inpainting", "input": ("p.png",), "mask": "small.png"},
+            "--mask=small.png: 4x4 px is smaller than the prior's 16x16",
+        ),
+        ({"operator": "inpainting", "input": ("p.png",), "mask": "wide.png"}, "16x16 px, but --mask is of 32x16 px"),
+        ({"operator": "inpainting", "input": ("p.png",), "mask": "none.png"}, "--mask=none.png: expected an image file"),
+        ({"operator": "inpainting", "input": ("p.png",), "mask": ""}, "--mask is empty"),
         ({"operator": "compressed_sensing", "input": ("p.png",)}, "measures no picture: give a sharp photo as --reference"),
-        ({"operator": "motion_blur", "input": ("large.png",)}, "a blur is one of 16x16 px"),
+        ({"operator": "motion_blur", "input": ("large.png",)}, "with this operator photos are of the prior's 16x16 px"),
     ],
 )
 def test_what_an_operator_does_not_take_is_refused(settings, words, prior, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name, side in (("p", 16), ("large", 32), ("small", 4)):
         images.write(tmp_path / f"{name}.png", photo(side))
+    images.write(tmp_path / "wide.png", np.stack([np.tri(16, 32, dtype=np.float32)] * 3, 2))
     images.write(tmp_path / "black.png", np.zeros((16, 16, 3), np.float32))
     with pytest.raises(ValueError, match=words):
         super_resolve.main(quick(prior=prior, out="out", **settings))

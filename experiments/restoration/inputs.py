@@ -2,6 +2,7 @@
 
 import functools
 import hashlib
+import math
 from collections.abc import Callable, Sequence
 from itertools import chain, count
 from pathlib import Path
@@ -35,6 +36,7 @@ class Fitter(NamedTuple):
         fit: what to do with sides that no factor fits.
         kind: what photos lack.
         operator: (factor) -> the operator; of a kind that takes no factor, whatever the factor.
+        mask: height and width of the picture of what is missing, if there is one, which photos must have the proportions of.
     """
 
     resolution: int
@@ -42,6 +44,7 @@ class Fitter(NamedTuple):
     fit: Literal["crop", "pad"]
     kind: Kind
     operator: Callable[[int], operators.Operator]
+    mask: tuple[int, ...] | None = None
 
 
 def example_folder(source: str) -> str:
@@ -140,24 +143,46 @@ class Asked(NamedTuple):
         if self.kernel != "bicubic" and not kind.takes_factor:
             raise ValueError(f"--kernel is for {_names('takes_factor')}, not for {self.operator}: leave it out")
         if self.mask is not None and not kind.takes_mask:
-            raise ValueError(f"--mask is for --operator={_names('takes_mask')}, not for {self.operator}")
+            raise ValueError(f"--mask is for {_names('takes_mask')}, not for {self.operator}: leave it out")
 
 
 def _names(trait: str) -> str:
     return " or ".join(name for name, kind in OPERATORS.items() if getattr(kind, trait))
 
 
-def read_mask(file: str, resolution: int) -> np.ndarray:
-    """The pixels that are seen, bool [r, r]: all that a picture of the photo's shape leaves black. What its painted pixels touch is hidden.
+class Mask(NamedTuple):
+    """A picture of what is missing: the pixels that are seen, bool [r, r], and the sides of the picture, (height, width)."""
+
+    seen: np.ndarray
+    shape: tuple[int, ...]
+
+
+def read_mask(file: str, resolution: int) -> Mask:
+    """What a picture leaves black is seen. Each pixel that white touches, when it is brought to the prior's resolution, is hidden.
 
     Raises:
-        ValueError: a picture that hides nothing, or everything.
+        ValueError: a picture that cannot be read, is too small, or hides nothing or everything.
     """
-    painted = centre_square(file, resolution)[0].max(2) > 0
-    if painted.all() or not painted.any():
-        got = "no black" if painted.all() else "black alone"
-        raise ValueError(f"--mask={file}: expected white where pixels are missing and black elsewhere, got {got}")
-    return ~painted
+    try:
+        image = images.read(file)
+        white = np.broadcast_to((image.max(2, keepdims=True) >= 0.5).astype(np.float32), image.shape)
+        if min(image.shape[:2]) < resolution:
+            raise ValueError(f"{image.shape[1]}x{image.shape[0]} px is smaller than the prior's {resolution}x{resolution} px")
+        hidden = images.resize_area(images.square(white, mode="crop")[0], resolution).max(2) > 0
+        if hidden.all() or not hidden.any():
+            got = "no black (what is transparent is read as white)" if hidden.all() else "black alone"
+            raise ValueError(f"expected white where pixels are missing and black elsewhere, got {got}")
+    except (ValueError, OSError) as error:
+        raise ValueError(f"--mask={file}: {str(error).removeprefix(f'{file}: ')}") from error
+    return Mask(~hidden, image.shape[:2])
+
+
+def mask_digest(file: str | None) -> str | None:
+    """Of a mask's file: under the same name it may be another one later. None without a mask; "" for one that cannot be read."""
+    try:
+        return file and hashlib.sha256(Path(file).read_bytes()).hexdigest()[:16]
+    except OSError:
+        return ""
 
 
 def make_fitter(resolution: int, asked: Asked, fit: Literal["crop", "pad"], *, references: bool) -> Fitter:
@@ -167,10 +192,11 @@ def make_fitter(resolution: int, asked: Asked, fit: Literal["crop", "pad"], *, r
     if kind.takes_factor and resolution % factor:
         fitting = ", ".join(str(f) for f in range(2, resolution + 1) if resolution % f == 0)
         raise ValueError(f"--factor={factor} does not divide the prior's resolution of {resolution} px: choose one of {fitting}")
-    seen = read_mask(asked.mask, resolution) if asked.mask else None
+    mask = read_mask(asked.mask, resolution) if asked.mask else None
+    seen = mask and mask.seen
     kernel = cast(resample.Kernel, asked.kernel)
     operator = functools.cache(lambda f: operators.make(asked.operator, resolution, factor=f, kernel=kernel, seen=seen))
-    return Fitter(resolution, asked.factor, fit, kind, operator)
+    return Fitter(resolution, asked.factor, fit, kind, operator, mask and mask.shape)
 
 
 def load_jobs(
@@ -220,7 +246,7 @@ def _load_whole(file: str, fitter: Fitter) -> Photo:
         raise ValueError(f"{file}: the operator {operator.name} measures no picture: give a sharp photo as --reference")
 
     def measured() -> tuple[np.ndarray, str]:
-        image, fit = centre_square(file, fitter.resolution, scaled=fitter.kind.idempotent)
+        image, fit = centre_square(file, fitter.resolution, scaled=fitter.kind.idempotent, mask=fitter.mask)
         return np.asarray(operator.apply(jnp.asarray(image))) if fitter.kind.idempotent else image, fit
 
     y, fit = measured()
@@ -256,7 +282,7 @@ def _find_factor(height: int, width: int, fitter: Fitter) -> int:
 def load_reference(file: str, fitter: Fitter) -> Photo:
     """Reads a high-resolution photo, to be degraded. Raises ValueError when it cannot be used."""
     factor = (fitter.factor or REFERENCE_FACTOR) if fitter.kind.takes_factor else 1
-    image, fit = centre_square(file, fitter.resolution)
+    image, fit = centre_square(file, fitter.resolution, mask=fitter.mask)
 
     def degraded(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return np.asarray(degradations.recorded(fitter.operator(factor).apply(jnp.asarray(image)))), image
@@ -264,18 +290,21 @@ def load_reference(file: str, fitter: Fitter) -> Photo:
     return Photo(file, True, factor, fit, digest(*degraded(image)), lambda: degraded(centre_square(file, fitter.resolution)[0]))
 
 
-def centre_square(file: str, resolution: int, *, scaled: bool = True) -> tuple[np.ndarray, str]:
+def centre_square(file: str, resolution: int, *, scaled: bool = True, mask: tuple[int, ...] | None = None) -> tuple[np.ndarray, str]:
     """The centre square of a photo at the prior's resolution, by area average, and what was cropped.
 
     Raises:
-        ValueError: a photo that is smaller, or, unless `scaled`, whose shorter side is another.
+        ValueError: a photo that is smaller; unless `scaled`, one whose shorter side is another; one of other proportions than `mask`.
     """
     image = images.read(file)
     height, width = image.shape[:2]
     if min(height, width) < resolution:
         raise ValueError(f"{file}: {width}x{height} px is smaller than the prior's {resolution}x{resolution} px: it must not be enlarged")
     if not scaled and min(height, width) != resolution:
-        raise ValueError(f"{file}: {width}x{height} px, but a blur is one of {resolution}x{resolution} px, the prior's: bring it to them")
+        needs = f"but with this operator photos are of the prior's {resolution}x{resolution} px"
+        raise ValueError(f"{file}: {width}x{height} px, {needs}: bring it to them, or give it as --reference")
+    if mask is not None and not math.isclose(width / height, mask[1] / mask[0], rel_tol=0.01):
+        raise ValueError(f"{file}: {width}x{height} px, but --mask is of {mask[1]}x{mask[0]} px: expected the same proportions")
     image, fit = images.square(image, mode="crop")
     return images.resize_area(image, resolution), fit
 

@@ -1,10 +1,13 @@
 """Restoration methods: each a factory (prior, operator, config) -> solve, with solve(key, params, y) -> Result for one image.
 
-A new method takes three steps, `METHODS` and all that derives from it see it then:
+A new method is
 
     1. its file here, with a frozen config (PRESETS, NEEDS) and the factory, as in pulse.py
-    2. its row in table.py
-    3. its row in the cases of tests/test_methods.py
+    2. its row in table.py, and its names in this file
+    3. its line in README.md, which a test compares with the row
+    4. its entries in the tables at the top of tests/test_methods.py
+
+and every command, help text and benchmark sees it.
 
 `jaxsr.settings.resolve(config, operator)` makes all values of a config explicit.
 """

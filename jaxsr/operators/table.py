@@ -1,6 +1,6 @@
 """OPERATORS: every operator that a command takes, by its name.
 
-A new operator is its function in this package, its row here, and one in the laws of tests/test_operators.py.
+A new operator is its function in this package, its name in `jaxsr.operators`, its row here, and one in the laws of tests/test_operators.py.
 """
 
 import math
