@@ -80,6 +80,15 @@ def test_instance_selection_of_too_few_photos_is_refused():
         gan_loop.typical(np.random.default_rng(0).integers(0, 256, (20, 32, 32, 3)).astype(np.uint8), 0.5)
 
 
+def test_augmentation_of_a_given_probability_stays():
+    """A relativistic loss has nothing to adapt it by: it would drift to 0 or 1."""
+    config = dataclasses.replace(PLAIN, loss="relativistic", augment="blit", augment_p=0.3)
+    state, log = jax.jit(gan.make_step(TINY, config))(gan.begin(jax.random.key(0), TINY, config), photos(TINY))
+    assert state.ada_p == log["ada_p"] == jnp.float32(0.3)
+    with pytest.raises(ValueError, match="a relativistic loss needs an augment_p"):
+        dataclasses.replace(config, augment_p=None)
+
+
 def test_both_players_see_pictures_amplified_before_they_are_augmented():
     """The discriminator would be trained on seams at mirrored borders that the generator's gradient and R1 never see."""
     sharp, config = dataclasses.replace(NET, emphasis=3.0), gan.Config(batch=4, augment="ada")

@@ -45,6 +45,7 @@ candidate batch8 --batch=8
 candidate batch32 --batch=32
 candidate no_augment --augment=none
 candidate relativistic --loss=relativistic --augment=none
+candidate relativistic_blit --loss=relativistic --augment=blit --augment_p=0.2
 candidate select --select=0.8
 candidate slow --learning_rate=0.001
 candidate noise --noise_bound=0.003 --noise_layers=2

@@ -71,7 +71,7 @@ def begin(key: PRNGKey, net: stylegan2.Config, config: Config, *, warm: Params |
         ema,
         *opt,
         path_mean=jnp.float32(0),
-        ada_p=jnp.float32(0),
+        ada_p=jnp.float32(config.augment_p or 0),
     )
 
 
@@ -223,7 +223,7 @@ def make_step(net: stylegan2.Config, config: Config, *, axis: str | None = None)
         fakes = _fakes(jax.random.split(keys[2], 3)[0], net, share.config, state.params)
         state, loss_discriminator, sign_real = _discriminator_step(keys[2], share, state, photos, fakes)
         state, r1 = _r1_step(keys[3], share, state, photos, fakes)
-        if config.augment != "none":
+        if config.augment != "none" and config.augment_p is None:
             p = adapt(state.ada_p, sign_real, images=config.batch, target=config.ada_target, ramp=config.ada_images)
             state = state._replace(ada_p=p)
         state = state._replace(step=state.step + 1, ema=averaged(config, state.step, state.ema, _generator(state.params)))

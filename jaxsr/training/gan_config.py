@@ -13,6 +13,7 @@ RANGES = {
     "path_weight": (0, MOST),
     "path_interval": (1, MOST),
     "style_mixing": (0, 1),
+    "augment_p": (0, 1),
     "ada_target": (-1, 1),
     "ada_images": (1, MOST),
     "ema_images": (0, MOST),
@@ -36,8 +37,9 @@ class Config:
     style_mixing: share of the generated images whose styles change from one w to another at a random layer.
     ema_images: half-life of the generator's moving average, in images, at most `ema_rampup` of what was seen.
     ema_rampup: share of the images seen, beyond which the average's half-life does not go.
-    augment: "ada" (with a probability that keeps the discriminator's sign on photos at `ada_target`), "blit", the same without colours,
-        whose changes leak into pictures where colour tells much, or "none".
+    augment: "ada" (moved and recoloured, each with a probability), "blit", the same without colours, whose changes leak into pictures where
+        colour tells much, or "none".
+    augment_p: probability of augmentation, the same for all images. Default: adapted, by `ada_target` and `ada_images`.
     ada_target: mean sign of the discriminator's logits of photos that the probability of augmentation is steered to.
     ada_images: images in which the probability of augmentation can go from 0 to 1.
     noise_bound: largest size of a noise input's strength; 0 holds them all at zero, so that w has to draw the texture. Default: any.
@@ -56,6 +58,7 @@ class Config:
     ema_images: float = 10_000
     ema_rampup: float = 0.05
     augment: str = "ada"
+    augment_p: float | None = None
     ada_target: float = 0.6
     ada_images: float = 500_000
     noise_bound: float | None = None
@@ -67,8 +70,8 @@ class Config:
             raise ValueError(f'augment must be "ada", "blit" or "none", got {self.augment!r}')
         if self.loss not in ("logistic", "relativistic"):
             raise ValueError(f'loss must be "logistic" or "relativistic", got {self.loss!r}')
-        if self.loss == "relativistic" and self.augment != "none":
-            raise ValueError(f'a relativistic loss needs augment "none": its logits have no zero for {self.augment!r} to steer by')
+        if self.loss == "relativistic" and self.augment != "none" and self.augment_p is None:
+            raise ValueError('a relativistic loss needs an augment_p, or augment "none": its logits have no zero to adapt p by')
         if self.batch < 2:
             raise ValueError(f"batch must be at least 2, got {self.batch}")
         for name, (least, most) in RANGES.items():
