@@ -139,7 +139,10 @@ def test_two_processes_share_a_folder(world, whole):
         ((), "give --suite or --methods"),
         (("--methods=bicubic", "--network=vgg", "--data=photos"), "--network is for a method with a perceptual term, of which"),
         (("--methods=pulse", "--models=models", "--data=photos"), "--models is for laren or glean, of which"),
-        (("--methods=pulse", "--operators=grey", "--factors=2", "--data=photos"), "--factors is for the operator downsample, of which"),
+        (
+            ("--methods=pulse", "--operators=grey", "--factors=2", "--data=photos"),
+            "--factors is for an operator that makes photos small, of which",
+        ),
         (("--methods=laren", "--factors=2", "--data=photos"), "no laren model for prior"),
         (("--methods=bicubic", "--factors=2", "--data=damaged"), "damaged: expected photos, got 1 of which none can be read, the first: "),
     ],

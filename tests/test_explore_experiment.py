@@ -145,7 +145,7 @@ BAD = [
     ({"input": "a.png", "reference": "b.png"}, "--input and --reference are both given"),
     ({"factor": 4, "operator": "grey"}, "--factor is for downsample, not for grey"),
     ({"input": "nowhere.png"}, "nowhere.png: expected an image file, got no such file"),
-    ({"operator": "compressed_sensing"}, "measures no picture: give a sharp photo as --reference"),
+    ({"operator": "compressed_sensing"}, "--operator=compressed_sensing needs --input or --reference"),
     ({"operator": "inpainting", "smoke": False}, "--operator=inpainting needs --input or --reference"),
     ({"operator": "grey", "reference": "a.png", "kernel": "box"}, "--kernel is for downsample, not for grey"),
     ({"start": "nowhere"}, "--start=nowhere: expected the folder of an exploration"),
