@@ -43,9 +43,9 @@ candidate() {
 candidate recipe
 candidate batch8 --batch=8
 candidate batch32 --batch=32
+candidate logistic --loss=logistic
 candidate no_augment --augment=none
-candidate relativistic --loss=relativistic --augment=none
-candidate relativistic_blit --loss=relativistic --augment=blit --augment_p=0.2
+candidate more_augment --augment_p=0.4
 candidate select --select=0.8
 candidate slow --learning_rate=0.001
 candidate noise --noise_bound=0.003 --noise_layers=2
