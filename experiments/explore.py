@@ -20,7 +20,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal, NamedTuple, get_args
+from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -28,7 +28,7 @@ import numpy as np
 from exploration import gallery, saved
 from restoration import inputs
 
-from jaxsr import explore, flags, images, loading, metrics, operators, resample, weights
+from jaxsr import explore, flags, images, loading, metrics, operators, weights
 from jaxsr.explore import Candidate, Config, Problem
 from jaxsr.loading import toy_prior
 from jaxsr.methods import METHODS, setups
@@ -39,7 +39,6 @@ from jaxsr.records import files, report
 from jaxsr.search import Solve
 from jaxsr.types import Params
 
-KERNELS = get_args(resample.Kernel)
 SMOKE = {"num_solutions": 2, "steps": 3, "bisections": 2, "chunk": 4, "most_directions": 2, "least_distance": 0.0}
 COLUMNS = ("output", "verdict", "direction", "sign", "step", "retained", "residual", "feasible")
 COLUMNS += ("distance", "nearest", "perceptual", "seconds")

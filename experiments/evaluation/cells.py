@@ -1,6 +1,7 @@
 """One cell of an evaluation, a method at a factor under a degradation, over many photos: restored, written, scored, a row a photo."""
 
 import dataclasses
+import functools
 import re
 import time
 import zlib
@@ -109,7 +110,13 @@ def _setup(bench: Bench, variant: Variant) -> Setup:
 
 
 def operator_of(bench: Bench, cell: Cell) -> operators.Operator:
-    return operators.make(cell.operator, bench.prior.info.resolution, factor=cell.factor, kernel=cast(resample.Kernel, bench.kernel))
+    return _operator(cell.operator, bench.prior.info.resolution, cell.factor, bench.kernel)
+
+
+@functools.lru_cache(maxsize=8)
+def _operator(name: str, side: int, factor: int, kernel: str) -> operators.Operator:
+    """Made once for all photos of a cell: another one would compile its pseudo-inverse again."""
+    return operators.make(name, side, factor=factor, kernel=cast(resample.Kernel, kernel))
 
 
 def model_of(variant: Variant, models: str | None) -> str:
@@ -125,7 +132,7 @@ def lacking(prior: Prior, params: Params, cells: Sequence[Cell], kernel: str, mo
     found = {}
     for cell in cells:
         if kind_of(cell.variant.method) == "learned":
-            operator = operators.make(cell.operator, prior.info.resolution, factor=cell.factor, kernel=cast(resample.Kernel, kernel))
+            operator = _operator(cell.operator, prior.info.resolution, cell.factor, kernel)
             try:
                 learned.load(cell.variant.method, prior, params, operator, model_of(cell.variant, models))
             except ValueError as error:
