@@ -1,8 +1,9 @@
 # %% [markdown]
 # # Bring your own StyleGAN2 checkpoint
 #
-# Any official checkpoint becomes a prior: StyleGAN2-ADA-PyTorch, StyleGAN2 in TensorFlow or rosinality's port, StyleGAN1, PGGAN,
-# BigGAN. The file is read, never executed: the reader knows the few names that these formats need and refuses every other.
+# Any official checkpoint becomes a prior: StyleGAN2-ADA-PyTorch, StyleGAN2 in TensorFlow or
+# rosinality's port, StyleGAN1, PGGAN, BigGAN. The file is read, never executed: the reader knows
+# the few names that these formats need and refuses every other.
 #
 # Look at the checkpoint's licence: NVIDIA's are for non-commercial use.
 
@@ -11,9 +12,10 @@
 # %% [markdown]
 # ## 1. Convert
 #
-# Seconds to a minute, by size. `CHECKPOINT` is a file, such as one that `python ports/fetch.py stylegan2-ffhq-config-f` fetched; a
-# network in two files, or one class of a conditional one, are for `python ports/convert.py` itself. Without one the bundled prior is
-# written as a StyleGAN2-ADA-PyTorch file first.
+# Seconds to a minute, by size. `CHECKPOINT` is a file, such as one that `python ports/fetch.py
+# stylegan2-ffhq-config-f` fetched; a network in two files, or one class of a conditional one, are
+# for `python ports/convert.py` itself. Without one the bundled prior is written as a
+# StyleGAN2-ADA-PyTorch file first.
 
 # %%
 CHECKPOINT = ""  # @param {type:"string"}
@@ -51,7 +53,8 @@ Image.fromarray(images.to_uint8(plots.mosaic(drawn, 8)))
 # %% [markdown]
 # ## 3. Restore with it
 #
-# One of these pictures, made 8 times smaller, is searched for. A minute on 2 CPU cores at 64 px; at 1,024 px use a GPU.
+# One of these pictures, made 8 times smaller, is searched for. A minute on 2 CPU cores at 64 px; at
+# 1,024 px use a GPU.
 
 # %%
 side = prior.info.resolution
@@ -62,10 +65,20 @@ method = jaxsr.methods.METHODS[name]
 few = dict.fromkeys(jaxsr.settings.iterates_of(method.Config), 2) if SMOKE else {}
 solve = method.make(prior, operator, method.Config(**few))
 result = jaxsr.restore(solve, params, y[None])
-cells = {"small": y, "bicubic": np.clip(jax.image.resize(y, drawn[3].shape, "bicubic"), 0, 1), name: result.image[0], "before": drawn[3]}
-picture = plots.grid([list(cells.values())], columns=list(cells), captions=[f"residual {result.residual[0]:.2g}"], cell=192)
+cells = {
+    "small": y,
+    "bicubic": np.clip(jax.image.resize(y, drawn[3].shape, "bicubic"), 0, 1),
+    name: result.image[0],
+    "before": drawn[3],
+}
+picture = plots.grid(
+    [list(cells.values())],
+    columns=list(cells),
+    captions=[f"residual {result.residual[0]:.2g}"],
+    cell=192,
+)
 Image.fromarray(images.to_uint8(picture))
 
 # %% [markdown]
-# `my_prior` is a folder: give it as `--prior=my_prior` to every experiment. RLS and RLS+ need a flow besides: `python
-# experiments/train_flow.py --prior=my_prior`.
+# `my_prior` is a folder: give it as `--prior=my_prior` to every experiment. RLS and RLS+ need a
+# flow besides: `python experiments/train_flow.py --prior=my_prior`.

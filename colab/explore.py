@@ -1,17 +1,18 @@
 # %% [markdown]
 # # All the other solutions
 #
-# A restored photo is one guess. What else could the small photo have shown? e-GLASS (Montanaro et al., ICASSP 2023) takes one
-# solution and finds the directions of the latent space that change the picture but not the measurement, then walks along them as far
-# as the measurement allows. Where the solutions differ, the photo says nothing; where they agree, it does.
+# A restored photo is one guess. What else could the small photo have shown? e-GLASS (Montanaro et
+# al., ICASSP 2023) takes one solution and finds the directions of the latent space that change the
+# picture but not the measurement, then walks along them as far as the measurement allows. Where the
+# solutions differ, the photo says nothing; where they agree, it does.
 
 # %% tags=["install"]
 
 # %% [markdown]
 # ## 1. A photo and a first solution
 #
-# A minute or two on 2 CPU cores. The photo is one that the prior itself drew, made 8 times smaller; give `PHOTO` for your own
-# (square, of an eighth of the prior's side).
+# A minute or two on 2 CPU cores. The photo is one that the prior itself drew, made 8 times smaller;
+# give `PHOTO` for your own (square, of an eighth of the prior's side).
 
 # %%
 import ipywidgets
@@ -29,7 +30,11 @@ operator = jaxsr.operators.downsample(FACTOR, image_shape=(side, side, 3))
 drawn = np.clip(prior.decode(params, prior.sample(jax.random.key(5), params)), 0, 1)
 y = images.read(PHOTO) if PHOTO else np.asarray(jaxsr.degradations.quantise(operator(drawn)))
 
-steps = {"steps": 2, "refine_steps": 2, "starts": 1} if SMOKE else {"steps": 200, "refine_steps": 200, "starts": 2}
+steps = (
+    {"steps": 2, "refine_steps": 2, "starts": 1}
+    if SMOKE
+    else {"steps": 200, "refine_steps": 200, "starts": 2}
+)
 solve = jaxsr.methods.iagan(prior, operator, jaxsr.methods.IAGAN(**steps))
 result, tuned = restore_tuned(solve, params, y)
 print(f"residual of the first solution: {result.residual:.2g}")
@@ -37,22 +42,30 @@ print(f"residual of the first solution: {result.residual:.2g}")
 
 def show(picture, scale=1):
     """A picture in [0, 1], its pixels enlarged."""
-    return Image.fromarray(images.to_uint8(picture)).resize([scale * s for s in picture.shape[1::-1]], Image.Resampling.NEAREST)
+    return Image.fromarray(images.to_uint8(picture)).resize(
+        [scale * s for s in picture.shape[1::-1]], Image.Resampling.NEAREST
+    )
 
 
 # %% [markdown]
 # ## 2. Directions that the measurement does not see
 #
-# Two metrics of the latent space at the solution: how fast the measurement changes, and how fast the picture does. A minute or two.
+# Two metrics of the latent space at the solution: how fast the measurement changes, and how fast
+# the picture does. A minute or two.
 
 # %%
-small = {"num_solutions": 2, "most_directions": 2, "steps": 3, "bisections": 2, "chunk": 4} if SMOKE else {"num_solutions": 10}
+small = (
+    {"num_solutions": 2, "most_directions": 2, "steps": 3, "bisections": 2, "chunk": 4}
+    if SMOKE
+    else {"num_solutions": 10}
+)
 small |= {"perceptual": "discriminator"} if SMOKE else {}
 told = explore.problem(prior, operator, explore.Config(**small))
 tuned = tuned | metrics.load_embedding(told.network)
 start = explore.start(prior, told.config.space, tuned, result.latent)
 found = explore.explore(told, tuned, start, y, force=SMOKE)
-print(f"{len(found.solutions)} solutions of {found.tried} walks; the picture's change is measured by {found.perceptual}")
+print(f"{len(found.solutions)} solutions of {found.tried} walks")
+print(f"the picture's change is measured by {found.perceptual}")
 
 # %% [markdown]
 # ## 3. Look at them
@@ -64,7 +77,8 @@ rows = [[y, cell] for cell in cells]
 show(plots.grid(rows, columns=["photo", "a solution"], captions=captions, cell=128))
 
 # %% [markdown]
-# Where they differ: the standard deviation of every pixel over all solutions, white where it is largest.
+# Where they differ: the standard deviation of every pixel over all solutions, white where it is
+# largest.
 
 # %%
 deviation = np.std(np.clip(cells, 0, 1), 0).mean(-1)
@@ -74,10 +88,13 @@ show(np.repeat((deviation / max(deviation.max(), 1e-12))[..., None], 3, 2), 4)
 # %% [markdown]
 # ## 4. Slide along a direction
 #
-# From the first solution to the end of each walk; everything on the way explains the photo too. The slider needs a running kernel.
+# From the first solution to the end of each walk; everything on the way explains the photo too. The
+# slider needs a running kernel.
 
 # %%
-walks = [np.asarray(explore.frames(told, tuned, start, solution.path)) for solution in found.solutions]
+walks = [
+    np.asarray(explore.frames(told, tuned, start, solution.path)) for solution in found.solutions
+]
 if walks:
     direction = ipywidgets.IntSlider(0, 0, len(walks) - 1, description="direction")
     place = ipywidgets.FloatSlider(1.0, min=0.0, max=1.0, step=0.05, description="how far")

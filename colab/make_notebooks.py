@@ -1,6 +1,7 @@
-"""Makes the notebooks of this folder from their percent scripts (restore.py, ...) and runs them, so that they hold outputs of real runs.
+"""Makes the notebooks of this folder from their percent scripts (restore.py, ...) and runs them, so
+that they hold outputs of real runs.
 
-    python colab/make_notebooks.py                                 # all, into this folder: half an hour on 2 CPU cores
+    python colab/make_notebooks.py  # all, into this folder: half an hour on 2 CPU cores
     python colab/make_notebooks.py --name=restore                  # one
     python colab/make_notebooks.py --smoke --out=/tmp/notebooks    # a few steps, as the tests do
 
@@ -26,7 +27,9 @@ from nbclient.exceptions import CellExecutionError
 
 HERE = Path(__file__).resolve().parent
 NAMES = ("restore", "explore", "checkpoint", "train", "tables")
-REPOSITORY = tomllib.loads((HERE.parent / "pyproject.toml").read_text())["project"]["urls"]["Repository"]
+REPOSITORY = tomllib.loads((HERE.parent / "pyproject.toml").read_text())["project"]["urls"][
+    "Repository"
+]
 BADGE = "[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/{}/blob/main/colab/{}.ipynb)"
 LONGEST = 3600  # seconds of a cell
 
@@ -39,8 +42,13 @@ def notebook(name: str) -> nbformat.NotebookNode:
         if "install" in cell.metadata.get("tags", []):
             cell.source = install.replace("{REPOSITORY}", REPOSITORY)
         cell.id = f"{name}{i}"  # the same every time
-    book.cells[0].source += "\n\n" + BADGE.format(REPOSITORY.removeprefix("https://github.com/"), name)
-    book.metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}, "colab": {"provenance": []}}
+    book.cells[0].source += "\n\n" + BADGE.format(
+        REPOSITORY.removeprefix("https://github.com/"), name
+    )
+    book.metadata = {
+        "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"},
+        "colab": {"provenance": []},
+    }
     return book
 
 
@@ -51,10 +59,13 @@ def executed(name: str, *, smoke: bool) -> nbformat.NotebookNode:
         ValueError: a cell failed, and how.
     """
     book = notebook(name)
-    folder = Path(tempfile.mkdtemp(prefix=f".run-{name}-", dir=HERE))  # in the checkout, so that the notebook finds it
+    # In the checkout, so that the notebook finds it.
+    folder = Path(tempfile.mkdtemp(prefix=f".run-{name}-", dir=HERE))
     environment = os.environ | ({"JAXSR_SMOKE": "1"} if smoke else {})
     try:
-        client = NotebookClient(book, timeout=LONGEST, resources={"metadata": {"path": str(folder)}}, record_timing=True)
+        client = NotebookClient(
+            book, timeout=LONGEST, resources={"metadata": {"path": str(folder)}}, record_timing=True
+        )
         client.execute(env=environment)
     except CellExecutionError as error:
         raise ValueError(f"{name}: {error.ename}: {error.evalue}") from error
@@ -64,7 +75,9 @@ def executed(name: str, *, smoke: bool) -> nbformat.NotebookNode:
     for cell in book.cells:
         cell.metadata.pop("execution", None)
         if cell.cell_type == "code":
-            settled = [_settled(output) for output in cell.outputs if output.get("name") != "stderr"]
+            settled = [
+                _settled(output) for output in cell.outputs if output.get("name") != "stderr"
+            ]
             cell.outputs = [output for output in settled if output.get("text") != ""]
     book.cells.append(nbformat.v4.new_markdown_cell(_times(seconds), id=f"{name}_times"))
     book.metadata.pop("widgets", None)
@@ -80,13 +93,17 @@ def _settled(output: nbformat.NotebookNode) -> nbformat.NotebookNode:
 
 def _seconds(cell: nbformat.NotebookNode) -> float:
     times = cell.metadata["execution"]
-    begun, ended = (datetime.datetime.fromisoformat(times[at]) for at in ("iopub.execute_input", "shell.execute_reply"))
+    begun, ended = (
+        datetime.datetime.fromisoformat(times[at])
+        for at in ("iopub.execute_input", "shell.execute_reply")
+    )
     return (ended - begun).total_seconds()
 
 
 def _times(seconds: list[float]) -> str:
     return (
-        f"Seconds of each cell, in order, on {os.cpu_count()} CPU cores ({platform.machine()}): {', '.join(f'{s:.0f}' for s in seconds)}."
+        f"Seconds of each cell, in order, on {os.cpu_count()} CPU cores ({platform.machine()}): "
+        f"{', '.join(f'{s:.0f}' for s in seconds)}."
     )
 
 

@@ -1,13 +1,16 @@
 # %% [markdown]
 # # Restore your own photo
 #
-# A low-resolution photo does not say what it showed, but a generative network that has learned one kind of photo can say what it
-# could have been. jaxsr searches such a network for a picture that, made small again, is your photo.
+# A low-resolution photo does not say what it showed, but a generative network that has learned one
+# kind of photo can say what it could have been. jaxsr searches such a network for a picture that,
+# made small again, is your photo.
 #
 # Three things to know before you believe a result:
-# - **What is new in it is a guess**: plausible, never measured. Do not diagnose, identify or prove anything by it.
-# - The network knows one kind of photo only. The bundled one draws white blood cells, so it makes a blood cell of everything. Bring
-#   your own with [the checkpoint notebook](checkpoint.ipynb) or [the training notebook](train.ipynb).
+# - **What is new in it is a guess**: plausible, never measured. Do not diagnose, identify or prove
+#   anything by it.
+# - The network knows one kind of photo only. The bundled one draws white blood cells, so it makes a
+#   blood cell of everything. Bring your own with [the checkpoint notebook](checkpoint.ipynb) or
+#   [the training notebook](train.ipynb).
 # - A photo has many answers; [the exploration notebook](explore.ipynb) shows others.
 
 # %% tags=["install"]
@@ -39,7 +42,9 @@ if not PHOTO and not examples:
 
 def show(picture, scale=1):
     """A picture in [0, 1], its pixels enlarged."""
-    return Image.fromarray(images.to_uint8(picture)).resize([scale * side for side in picture.shape[1::-1]], Image.Resampling.NEAREST)
+    return Image.fromarray(images.to_uint8(picture)).resize(
+        [scale * side for side in picture.shape[1::-1]], Image.Resampling.NEAREST
+    )
 
 
 photo, done = images.square(images.read(PHOTO or examples[0]), mode="crop")
@@ -49,14 +54,18 @@ show(photo, max(1, 256 // len(photo)))
 # %% [markdown]
 # ## 2. How small is it?
 #
-# The prior's pictures are two, four, eight, ... times as large as the small photo. A photo of at least the prior's size is made small
-# first, and the result compared with it; one in between is reduced to the next size that fits.
+# The prior's pictures are two, four, eight, ... times as large as the small photo. A photo of at
+# least the prior's size is made small first, and the result compared with it; one in between is
+# reduced to the next size that fits.
 
 # %%
 side = prior.info.resolution
 reference = images.resize_area(photo, side) if len(photo) >= side else None
 if reference is None:
-    y = images.resize_area(photo, max(size for size in range(1, side // 2 + 1) if side % size == 0 and size <= len(photo)))
+    y = images.resize_area(
+        photo,
+        max(size for size in range(1, side // 2 + 1) if side % size == 0 and size <= len(photo)),
+    )
     factor = side // len(y)
 else:
     factor = FACTOR
@@ -68,10 +77,12 @@ print(f"{len(y)} -> {side} px, {factor} x, on {jax.devices()[0].device_kind}")
 # %% [markdown]
 # ## 3. The method
 #
-# `pulse` searches the latent space on a sphere, `rls` keeps the latent likely, `rls_plus` also refines the network for this photo,
-# `rlse` is guided by the network's own discriminator. On 2 CPU cores the next cell takes about a minute, most of it compiling; a
-# second photo takes seconds. `laren` does not search: a network that was trained for it restores in one pass, and has one answer, which is
-# then made to explain the photo exactly; the one that comes with jaxsr enlarges 8 x with the bundled prior.
+# `pulse` searches the latent space on a sphere, `rls` keeps the latent likely, `rls_plus` also
+# refines the network for this photo, `rlse` is guided by the network's own discriminator. On 2 CPU
+# cores the next cell takes about a minute, most of it compiling; a second photo takes seconds.
+# `laren` does not search: a network that was trained for it restores in one pass, and has one
+# answer, which is then made to explain the photo exactly; the one that comes with jaxsr enlarges 8
+# x with the bundled prior.
 
 # %%
 METHOD = "rls_plus"  # @param ["pulse", "rls", "rls_plus", "rlse", "laren"]
@@ -79,7 +90,9 @@ SOLUTIONS = 2  # @param {type:"integer"}
 
 if "flow" not in params and METHOD in ("rls", "rls_plus"):
     METHOD = "pulse"
-    print("this prior has no flow (experiments/train_flow.py), which RLS and RLS+ need: PULSE instead")
+    print(
+        "this prior has no flow (experiments/train_flow.py), which RLS and RLS+ need: PULSE instead"
+    )
 if METHOD == "laren":
     try:
         params |= jaxsr.learned.load("laren", prior, params, operator)
@@ -94,19 +107,34 @@ if METHOD == "laren":
     solve, SOLUTIONS = jaxsr.methods.exact(solve), 1
 results = jaxsr.restore(solve, params, np.stack([y] * SOLUTIONS), seed=range(SOLUTIONS))
 for residual, feasible in zip(results.residual, results.feasible, strict=True):
-    print(f"made small again it differs by {residual:.2g} (mean square): {'explains' if feasible else 'does NOT explain'} the photo")
+    told = "explains" if feasible else "does NOT explain"
+    print(f"made small again it differs by {residual:.2g} (mean square): {told} the photo")
 
 # %% [markdown]
 # ## 4. Compare
 
 # %%
 bicubic = jax.image.resize(y, (side, side, 3), "bicubic")
-cells = {"photo": y, "bicubic": np.clip(bicubic, 0, 1), **{f"{METHOD}, answer {i + 1}": x for i, x in enumerate(results.image)}}
+cells = {
+    "photo": y,
+    "bicubic": np.clip(bicubic, 0, 1),
+    **{f"{METHOD}, answer {i + 1}": x for i, x in enumerate(results.image)},
+}
 if reference is not None:
     made = {name: x for name, x in cells.items() if len(x) == side}
-    print({name: f"{float(metrics.psnr(np.clip(x, 0, 1), reference)):.2f} dB" for name, x in made.items()})
+    print(
+        {
+            name: f"{float(metrics.psnr(np.clip(x, 0, 1), reference)):.2f} dB"
+            for name, x in made.items()
+        }
+    )
     cells["the photo before"] = reference
-picture = plots.grid([list(cells.values())], columns=list(cells), captions=["a detail that the photo lacks is a guess"], cell=192)
+picture = plots.grid(
+    [list(cells.values())],
+    columns=list(cells),
+    captions=["a detail that the photo lacks is a guess"],
+    cell=192,
+)
 show(picture)
 
 # %% [markdown]

@@ -1,27 +1,37 @@
-"""Measures a step of each method on this machine against what the machine can do, and what many photos cost in time and memory.
+"""Measures a step of each method on this machine against what the machine can do, and what many
+photos cost in time and memory.
 
-    python experiments/benchmark.py --out=benchmark          # an hour or more on 2 CPU cores, mostly compiling
-    python experiments/benchmark.py --smoke                  # seconds: a random toy prior, one row of each kind
+    # an hour or more on 2 CPU cores, mostly compiling
+    python experiments/benchmark.py --out=benchmark
+    python experiments/benchmark.py --smoke  # seconds: a random toy prior, one row of each kind
 
-    python experiments/benchmark.py --tables=generator --compare=before/benchmark.json       # what a change of code changed
+    # what a change of code changed
+    python experiments/benchmark.py --tables=generator --compare=before/benchmark.json
 
-Writes OUT/benchmark.json and prints six Markdown tables, also to OUT/benchmark.md, with --compare beside another run's. --trace keeps a
-profile of all that is measured in OUT/trace, for TensorBoard or Perfetto: ask for few programs.
+Writes OUT/benchmark.json and prints six Markdown tables, also to OUT/benchmark.md, with --compare
+beside another run's. --trace keeps a profile of all that is measured in OUT/trace, for TensorBoard
+or Perfetto: ask for few programs.
 
-0. Generator. A pass and a gradient of networks of StyleGAN2-ADA's sizes, and with --official the official network's time
-   (benchmarks/generator.py).
-1. Steps. The same of a step of each phase of each method, and the compile seconds again with the persistent cache.
-2. Weights of its own for each photo. The tuning phases of rlse, rls_plus and iagan under each strategy of benchmarks/weights.py.
-3. Memory and time. `jaxsr.restore` of 1, 8 and 64 photos, each in a process of its own whose compiled programs come from the cache.
-4. Learned restorers. A pass and a training step of LAREN and GLEAN, and LAREN's relation (benchmarks/learned.py).
-5. Hot. Metrics by size, both metrics of e-GLASS, training steps of GAN and flow (benchmarks/hot.py).
+0. Generator. A pass and a gradient of networks of StyleGAN2-ADA's sizes, and with --official the
+   official network's time (benchmarks/generator.py).
+1. Steps. The same of a step of each phase of each method, and the compile seconds again with the
+   persistent cache.
+2. Weights of its own for each photo. The tuning phases of rlse, rls_plus and iagan under each
+   strategy of benchmarks/weights.py.
+3. Memory and time. `jaxsr.restore` of 1, 8 and 64 photos, each in a process of its own whose
+   compiled programs come from the cache.
+4. Learned restorers. A pass and a training step of LAREN and GLEAN, and LAREN's relation
+   (benchmarks/learned.py).
+5. Hot. Metrics by size, both metrics of e-GLASS, training steps of GAN and flow
+   (benchmarks/hot.py).
 
-Each row of tables 0, 1, 4 and 5 has compile seconds; milliseconds (median, and half the range between the quartiles); GFLOP and GB as the
-compiler counts them; their shares of a 2048 x 2048 matrix product's rate and of a copy's, which is above 1 where caches serve what the
-compiler counts as memory; temporary memory.
+Each row of tables 0, 1, 4 and 5 has compile seconds; milliseconds (median, and half the range
+between the quartiles); GFLOP and GB as the compiler counts them; their shares of a 2048 x 2048
+matrix product's rate and of a copy's, which is above 1 where caches serve what the compiler counts
+as memory; temporary memory.
 
-Table 2 on pbc64, 8x, 2 quiet CPU cores: milliseconds a photo for 8 on one device (temporary MB); with one set of weights for all they take
-7, 7 and 9.
+Table 2 on pbc64, 8x, 2 quiet CPU cores: milliseconds a photo for 8 on one device (temporary MB);
+with one set of weights for all they take 7, 7 and 9.
 
     | | photo by photo | grouped convolution | layer by layer | patches |
     |---|---|---|---|---|
@@ -29,8 +39,9 @@ Table 2 on pbc64, 8x, 2 quiet CPU cores: milliseconds a photo for 8 on one devic
     | RLSE | 21 (21) | 40 (146) | 27 (99) | 32 (158) |
     | IAGAN | 16 (18) | 35 (136) | 17 (60) | 28 (152) |
 
-So `vmap` goes layer by layer on a CPU (`jaxsr.nets.convolution.RULES`), and `restore` gives each of its devices one photo at a time, in the
-memory of one. Accelerators, which were not measured, keep the grouped convolution.
+So `vmap` goes layer by layer on a CPU (`jaxsr.nets.convolution.RULES`), and `restore` gives each of
+its devices one photo at a time, in the memory of one. Accelerators, which were not measured, keep
+the grouped convolution.
 
 Measured: on 2 CPU cores a step takes 6 ms a photo (PULSE), 8 (RLS), 15 (RLS+) and 18 (RLSE) with 64
 photos on pbc64, in 0.65 to 1.0 GB, at most a fifth more than with one. A network of StyleGAN2-ADA's
@@ -72,7 +83,8 @@ SEARCHES = ("pulse", "brgm", "brgm_vi", "mganprior", "iagan", "phased", "rlse", 
 RESTORED = (("pulse", "latents"), ("rls", "latents"), ("rlse", "weights"), ("rls_plus", "weights"))
 PHOTOS, RESTORE_STEPS = (1, 8, 64), 10  # steps of each phase
 TABLES = tuple(compared.TITLES)
-TOGETHER = 8  # photos in a batch of `restore`, its default; one row of each method has as many on a CPU too
+# Photos in a batch of `restore`, its default; one row of each method has as many on a CPU too.
+TOGETHER = 8
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,17 +92,21 @@ class Settings:
     """What to measure.
 
     Attributes:
-        prior: A bundled prior's name, or a folder. Default: the best bundled one; with --smoke a random toy.
+        prior: A bundled prior's name, or a folder. Default: the best bundled one; with --smoke a
+            random toy.
         methods: Methods to measure in any table.
         tables: Which tables to make: generator, steps, weights, memory, learned, hot.
         factor: Enlargement.
         batch_sizes: Photos at once in all tables but memory.
-        precision: What convolutions compute in on an accelerator, in all tables but memory: float32, tf32 or bfloat16.
+        precision: What convolutions compute in on an accelerator, in all tables but memory:
+            float32, tf32 or bfloat16.
         resolutions: Sides of table generator's images, in px.
-        official: A checkout of NVIDIA's stylegan2-ada-pytorch to measure in the same table, on a CPU; needs torch.
+        official: A checkout of NVIDIA's stylegan2-ada-pytorch to measure in the same table, on a
+            CPU; needs torch.
         compare: benchmark.json of another run, to print what changed since.
         trace: Keep a profile in OUT/trace.
-        out: Folder for benchmark.json and benchmark.md. Default: benchmark (benchmark_smoke with --smoke).
+        out: Folder for benchmark.json and benchmark.md. Default: benchmark (benchmark_smoke with
+            --smoke).
         smoke: One row of each kind, few repeats.
     """
 
@@ -109,23 +125,29 @@ class Settings:
 
 
 def bundled_networks(method: str, steps: int | None = None) -> Setup:
-    """The method with the feature network that comes with the package, BRGM as its code sets it; each phase of `steps` if given."""
+    """The method with the feature network that comes with the package, BRGM as its code sets it;
+    each phase of `steps` if given."""
     settings = {} if steps is None else dict.fromkeys(iterates_of(METHODS[method].Config), steps)
     return Setup(method, "code" if method == "brgm" else "paper", "features", settings=settings)
 
 
-def step_rows(solve: search.Solve, params: dict, batch: int, rates: Limits, repeats: int) -> list[dict]:
+def step_rows(
+    solve: search.Solve, params: dict, batch: int, rates: Limits, repeats: int
+) -> list[dict]:
     """A row for each phase: one step of it, for `batch` photos at once."""
     rows = []
     for number, (phase, ys, state) in enumerate(weights.starts(solve, params, batch), 1):
         step, args = weights.one_step(phase, weights.at_once), (params, ys, state)
         row, _ = measured(step, args, rates, repeats)
-        rows.append({"phase": number, "photos": batch, **row, "compile_again_s": compiled(step, *args)[1]})
+        rows.append(
+            {"phase": number, "photos": batch, **row, "compile_again_s": compiled(step, *args)[1]}
+        )
     return rows
 
 
 class Restoration(NamedTuple):
-    """Photos to restore in a process of its own: `rows` at once, None for as many as `restore` takes by itself."""
+    """Photos to restore in a process of its own: `rows` at once, None for as many as `restore`
+    takes by itself."""
 
     source: str
     factor: int
@@ -136,15 +158,19 @@ class Restoration(NamedTuple):
 
 
 def restoration(job: Restoration) -> dict:
-    """Runs in the new process: compile seconds (from the cache when it has the programs), seconds a photo and step, peaks of memory."""
+    """Runs in the new process: compile seconds (from the cache when it has the programs), seconds a
+    photo and step, peaks of memory."""
     flags.one_device_a_core()
     flags.keep_freed_memory()
     cache_in(job.cache)
     prior, params = loading.load_prior(job.source)
-    operator = operators.downsample(job.factor, image_shape=(prior.info.resolution, prior.info.resolution, 3))
+    operator = operators.downsample(
+        job.factor, image_shape=(prior.info.resolution, prior.info.resolution, 3)
+    )
     solve, params = make_solve(prior, params, operator, bundled_networks(job.method, RESTORE_STEPS))
     draw = jax.jit(lambda key, params: operator(prior.decode(params, prior.sample(key, params))))
-    ys = np.stack([draw(key, params) for key in jax.random.split(jax.random.key(0), job.photos)])  # one by one: not the peak
+    # One by one: not the peak.
+    ys = np.stack([draw(key, params) for key in jax.random.split(jax.random.key(0), job.photos)])
     rows, before = job.rows or rows_at_once(TOGETHER), peak_mb()
     first, again = (seconds_of_restore(solve, params, ys[:rows], rows) for _ in range(2))
     seconds = seconds_of_restore(solve, params, ys, rows)
@@ -156,7 +182,8 @@ def restoration(job: Restoration) -> dict:
         "ms_a_photo_step": 1e3 * seconds / job.photos / sum(phase.steps for phase in solve.phases),
         "before_mb": before,
         "peak_mb": peak_mb(),
-        "device_peak_mb": (device.memory_stats() or {}).get("peak_bytes_in_use", float("nan")) / 1e6,
+        "device_peak_mb": (device.memory_stats() or {}).get("peak_bytes_in_use", float("nan"))
+        / 1e6,
     }
 
 
@@ -167,14 +194,25 @@ def seconds_of_restore(solve: search.Solve, params: dict, ys: np.ndarray, rows: 
 
 
 def peak_mb() -> float:
-    """The largest resident memory that this process has had. Linux tells its own since it started (getrusage would begin with the parent's
-    peak), macOS counts in bytes."""
+    """The largest resident memory that this process has had. Linux tells its own since it started
+    (getrusage would begin with the parent's peak), macOS counts in bytes."""
     status = Path("/proc/self/status")
     if status.exists():
-        kib = next((line.split()[1] for line in status.read_text().splitlines() if line.startswith("VmHWM:")), None)
+        kib = next(
+            (
+                line.split()[1]
+                for line in status.read_text().splitlines()
+                if line.startswith("VmHWM:")
+            ),
+            None,
+        )
         if kib is not None:
             return int(kib) * 1024 / 1e6
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e6
+    return (
+        resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        * (1 if sys.platform == "darwin" else 1024)
+        / 1e6
+    )
 
 
 def cache_in(folder: str) -> None:
@@ -185,7 +223,8 @@ def cache_in(folder: str) -> None:
 
 
 def memory_table(settings: Settings, source: str, cache: str) -> Iterator[dict]:
-    """Rows of table 3. A first process compiles, so that the peaks of the others are those of restoring alone.
+    """Rows of table 3. A first process compiles, so that the peaks of the others are those of
+    restoring alone.
 
     Call it before this process touches a device: on an accelerator it would hold the memory.
     """
@@ -199,39 +238,86 @@ def memory_table(settings: Settings, source: str, cache: str) -> Iterator[dict]:
                 compile_s = pool.submit(restoration, job).result()["compile_s"]
                 for photos in counts:
                     measured = pool.submit(restoration, job._replace(photos=photos)).result()
-                    yield {"method": method, "searched": kind, "photos": photos, **measured, "compile_s": compile_s}
+                    yield {
+                        "method": method,
+                        "searched": kind,
+                        "photos": photos,
+                        **measured,
+                        "compile_s": compile_s,
+                    }
 
 
-def step_table(settings: Settings, prior: priors.Prior, params: dict, operator: operators.Operator, rates: Limits) -> Iterator[dict]:
+def step_table(
+    settings: Settings,
+    prior: priors.Prior,
+    params: dict,
+    operator: operators.Operator,
+    rates: Limits,
+) -> Iterator[dict]:
     """Rows of table 1."""
     sizes, repeats = extent(settings)
     for name in settings.methods[:1] if settings.smoke else settings.methods:
         solve, full = make_solve(prior, params, operator, bundled_networks(name))
         for batch in sizes:
-            yield from ({"method": name, **row} for row in step_rows(solve, full, batch, rates, repeats))
+            yield from (
+                {"method": name, **row} for row in step_rows(solve, full, batch, rates, repeats)
+            )
 
 
-def weights_table(settings: Settings, prior: priors.Prior, params: dict, operator: operators.Operator) -> Iterator[dict]:
+def weights_table(
+    settings: Settings, prior: priors.Prior, params: dict, operator: operators.Operator
+) -> Iterator[dict]:
     """Rows of table 2."""
     methods = tuple(name for name in weights.TUNING if name in settings.methods)
     strategies = tuple(weights.STRATEGIES)
     if settings.smoke:
         methods, strategies = methods[:1], (weights.chosen(),)
     sizes, repeats = extent(settings)
-    return weights.table(prior, params, operator, methods=methods, strategies=strategies, sizes=sizes, repeats=repeats)
+    return weights.table(
+        prior,
+        params,
+        operator,
+        methods=methods,
+        strategies=strategies,
+        sizes=sizes,
+        repeats=repeats,
+    )
 
 
-def learned_table(settings: Settings, prior: priors.Prior, params: dict, operator: operators.Operator, rates: Limits) -> Iterator[dict]:
+def learned_table(
+    settings: Settings,
+    prior: priors.Prior,
+    params: dict,
+    operator: operators.Operator,
+    rates: Limits,
+) -> Iterator[dict]:
     """Rows of table 4."""
     sizes, repeats = extent(settings)
-    return learned.table(prior, params, operator, sizes=sizes, rates=rates, repeats=repeats, smoke=settings.smoke)
+    return learned.table(
+        prior, params, operator, sizes=sizes, rates=rates, repeats=repeats, smoke=settings.smoke
+    )
 
 
-def hot_table(settings: Settings, prior: priors.Prior, params: dict, operator: operators.Operator, rates: Limits) -> Iterator[dict]:
+def hot_table(
+    settings: Settings,
+    prior: priors.Prior,
+    params: dict,
+    operator: operators.Operator,
+    rates: Limits,
+) -> Iterator[dict]:
     """Rows of table 5."""
     sizes, repeats = extent(settings)
     source = str(settings.prior)
-    return hot.table(source, prior, params, operator, sizes=sizes, rates=rates, repeats=repeats, smoke=settings.smoke)
+    return hot.table(
+        source,
+        prior,
+        params,
+        operator,
+        sizes=sizes,
+        rates=rates,
+        repeats=repeats,
+        smoke=settings.smoke,
+    )
 
 
 def extent(settings: Settings) -> tuple[tuple[int, ...], int]:
@@ -240,14 +326,24 @@ def extent(settings: Settings) -> tuple[tuple[int, ...], int]:
 
 
 def checked(settings: Settings) -> Settings:
-    """The same with its prior found, or made: a toy 8 px prior for --smoke without one. Raises ValueError for what does not exist."""
-    lists = {name: tuple(flags.names(name, getattr(settings, name))) for name in ("methods", "tables")}
-    settings = dataclasses.replace(settings, **lists, out=settings.out or ("benchmark_smoke" if settings.smoke else "benchmark"))
+    """The same with its prior found, or made: a toy 8 px prior for --smoke without one. Raises
+    ValueError for what does not exist."""
+    lists = {
+        name: tuple(flags.names(name, getattr(settings, name))) for name in ("methods", "tables")
+    }
+    settings = dataclasses.replace(
+        settings,
+        **lists,
+        out=settings.out or ("benchmark_smoke" if settings.smoke else "benchmark"),
+    )
     flags.require(settings, {"factor": 2}, ("prior", "official", "compare"))
     for name, least in {"batch_sizes": 1, "resolutions": 8}.items():
         for value in getattr(settings, name):
             if value < least or (name == "resolutions" and value & (value - 1)):
-                raise ValueError(f"--{name}: expected {'powers of two' if least == 8 else 'numbers'} of at least {least}, got {value}")
+                raise ValueError(
+                    f"--{name}: expected {'powers of two' if least == 8 else 'numbers'} of at "
+                    f"least {least}, got {value}"
+                )
     for name in settings.methods:
         flags.choose(name, SEARCHES, "method")
     for name in settings.tables:
@@ -256,8 +352,12 @@ def checked(settings: Settings) -> Settings:
         generator.official_modules(Path(settings.official))
     report.check_writable(str(settings.out))
     if settings.smoke and settings.prior is None:
-        return dataclasses.replace(settings, prior=str(toy_prior(Path(str(settings.out)) / "toy")), factor=2)
-    return dataclasses.replace(settings, prior=str(loading.prior_folder(settings.prior or loading.default_source())))
+        return dataclasses.replace(
+            settings, prior=str(toy_prior(Path(str(settings.out)) / "toy")), factor=2
+        )
+    return dataclasses.replace(
+        settings, prior=str(loading.prior_folder(settings.prior or loading.default_source()))
+    )
 
 
 def read_record(file: str | None) -> dict[str, Any]:
@@ -269,12 +369,24 @@ def read_record(file: str | None) -> dict[str, Any]:
         record = json.loads(Path(file).read_text())
     except (OSError, ValueError) as error:
         raise ValueError(f"{expected} {error}") from error
-    tables = {name: record[name] for name in TABLES if record.get(name)} if isinstance(record, dict) else {}
+    tables = (
+        {name: record[name] for name in TABLES if record.get(name)}
+        if isinstance(record, dict)
+        else {}
+    )
     if not tables:
         raise ValueError(f"{expected} none of its tables")
     for name, rows in tables.items():
-        if not (isinstance(rows, list) and all(isinstance(row, dict) and isinstance(row.get(compared.TIMES[name]), float) for row in rows)):
-            raise ValueError(f"{expected} a table {name} without {compared.TIMES[name]} in every row")
+        if not (
+            isinstance(rows, list)
+            and all(
+                isinstance(row, dict) and isinstance(row.get(compared.TIMES[name]), float)
+                for row in rows
+            )
+        ):
+            raise ValueError(
+                f"{expected} a table {name} without {compared.TIMES[name]} in every row"
+            )
     return tables
 
 
@@ -284,7 +396,9 @@ def generator_table(settings: Settings, rates: Limits) -> Iterator[dict]:
     resolutions = (8,) if settings.smoke else settings.resolutions
     official = None if settings.official is None else Path(settings.official)
     dtype = "bfloat16" if settings.precision == "bfloat16" else "float32"
-    return generator.table(resolutions, sizes, limits=rates, dtype=dtype, official=official, repeats=repeats)
+    return generator.table(
+        resolutions, sizes, limits=rates, dtype=dtype, official=official, repeats=repeats
+    )
 
 
 def measurements(settings: Settings, source: str) -> Iterator[tuple[str, Any]]:
@@ -293,7 +407,9 @@ def measurements(settings: Settings, source: str) -> Iterator[tuple[str, Any]]:
         with tempfile.TemporaryDirectory() as cache:
             yield from (("memory", row) for row in memory_table(settings, source, cache))
     prior, params = loading.load_prior(source, dtype=flags.compute_in(settings.precision))
-    operator = operators.downsample(settings.factor, image_shape=(prior.info.resolution, prior.info.resolution, 3))
+    operator = operators.downsample(
+        settings.factor, image_shape=(prior.info.resolution, prior.info.resolution, 3)
+    )
     dtype = "bfloat16" if settings.precision == "bfloat16" else "float32"
     rates = limits(512 if settings.smoke else 2048, dtype, extent(settings)[1])
     device = f"{jax.device_count()} x {jax.devices()[0].device_kind}"
@@ -319,7 +435,8 @@ def main(settings: Settings) -> int:
     with jax.profiler.trace(str(out / "trace")) if settings.trace else contextlib.nullcontext():
         for name, value in measurements(settings, str(settings.prior)):
             record[name] = [*record[name], value] if name in TABLES else value
-            files.write_text(out / "benchmark.json", json.dumps(record, indent=1) + "\n")  # a run of an hour may be cut off
+            # A run of an hour may be cut off.
+            files.write_text(out / "benchmark.json", json.dumps(record, indent=1) + "\n")
     told = compared.markdown(record, before)
     files.write_text(out / "benchmark.md", told)
     print(told, end="")

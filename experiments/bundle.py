@@ -1,10 +1,12 @@
-"""Makes a trained prior ready to ship: float16 arrays, example inputs that the prior itself drew, a picture of samples.
+"""Makes a trained prior ready to ship: float16 arrays, example inputs that the prior itself drew, a
+picture of samples.
 
     python experiments/bundle.py --prior=runs/pbc64/prior --data=val.tar --out=jaxsr/assets/pbc64
 
-OUT gets config.json and params/ (what `jaxsr.load_prior` reads), examples/*.png (low-resolution renderings of samples whose seeds no
-training used) and samples.png. The card is written by hand beside them; with --data also spectrum.md, lines for it on what the noise inputs
-do. --smoke bundles a toy prior.
+OUT gets config.json and params/ (what `jaxsr.load_prior` reads), examples/*.png (low-resolution
+renderings of samples whose seeds no training used) and samples.png. The card is written by hand
+beside them; with --data also spectrum.md, lines for it on what the noise inputs do. --smoke bundles
+a toy prior.
 """
 
 import tempfile
@@ -21,7 +23,11 @@ from jaxsr.loading import toy_prior
 from jaxsr.records import files
 
 PRIOR = absl_flags.DEFINE_string("prior", None, "The prior: a folder.")
-DATA = absl_flags.DEFINE_string("data", None, "Photos that the prior was not trained on, for spectrum.md. Default: none is written.")
+DATA = absl_flags.DEFINE_string(
+    "data",
+    None,
+    "Photos that the prior was not trained on, for spectrum.md. Default: none is written.",
+)
 OUT = absl_flags.DEFINE_string("out", "runs/bundle", "Folder for the bundled prior.")
 EXAMPLES = absl_flags.DEFINE_integer("examples", 8, "How many example inputs.")
 FACTOR = absl_flags.DEFINE_integer("factor", 8, "How much smaller the examples are.")
@@ -43,11 +49,17 @@ def main() -> int:
     weights.save(out, half, weights.read_config(loading.prior_folder(source)))
     params = jax.tree.map(lambda x: x.astype(jnp.float32), half)
     keys = jax.random.split(jax.random.key(SEED.value), max(EXAMPLES.value, 64))
-    drawn = np.asarray(jax.jit(jax.vmap(lambda key: prior.decode(params, prior.sample(key, params))))(keys))
-    operator = operators.downsample(FACTOR.value, image_shape=(prior.info.resolution, prior.info.resolution, 3))
+    drawn = np.asarray(
+        jax.jit(jax.vmap(lambda key: prior.decode(params, prior.sample(key, params))))(keys)
+    )
+    operator = operators.downsample(
+        FACTOR.value, image_shape=(prior.info.resolution, prior.info.resolution, 3)
+    )
     (out / "examples").mkdir(exist_ok=True)
     for i in range(EXAMPLES.value):
-        images.write(out / "examples" / f"example_{i}.png", np.asarray(operator(jnp.clip(drawn[i], 0, 1))))
+        images.write(
+            out / "examples" / f"example_{i}.png", np.asarray(operator(jnp.clip(drawn[i], 0, 1)))
+        )
     images.write(out / "samples.png", plots.mosaic(drawn[:64], 8))
     (out / "spectrum.md").unlink(missing_ok=True)  # of the weights that were there before
     if photos is not None:
@@ -59,7 +71,8 @@ def main() -> int:
 
 
 def read_photos(source: str, prior: priors.Prior) -> np.ndarray:
-    """Up to MOST photos of `source`, uint8 [n, r, r, 3], chosen by --seed. Raises ValueError where the prior cannot be compared."""
+    """Up to MOST photos of `source`, uint8 [n, r, r, 3], chosen by --seed. Raises ValueError where
+    the prior cannot be compared."""
     with tempfile.TemporaryDirectory() as cache:  # what lies in OUT is shipped
         found = data.prepare(source, prior.info.resolution, cache)
         chosen = found[np.random.default_rng(SEED.value).permutation(len(found))[:MOST]]

@@ -1,17 +1,20 @@
-"""Finds many restorations of one photo that all explain it, and shows in what they differ (e-GLASS, Montanaro et al.).
+"""Finds many restorations of one photo that all explain it, and shows in what they differ (e-GLASS,
+Montanaro et al.).
 
-    python experiments/explore.py --input=photo.png                        # a low-resolution photo
-    python experiments/explore.py --reference=sharp.png --factor=8         # a sharp one: degraded first
-    python experiments/explore.py --reference=sharp.png --operator=inpainting --way=generalized --space=w
-    python experiments/explore.py --smoke --force                          # a random toy prior, a few steps
+    python experiments/explore.py --input=photo.png  # a low-resolution photo
+    python experiments/explore.py --reference=sharp.png --factor=8  # a sharp one: degraded first
+    python experiments/explore.py --reference=sharp.png --operator=inpainting --space=w
+    python experiments/explore.py --smoke --force  # a random toy prior, a few steps
 
-A first solution is found with --method. Around it the picture's and the measurement's metrics of the latent space are taken, and directions
-that change the picture and not the measurement are walked both ways up to --eps. OUT holds start.png; solution_1.png, ... as they are
-found; solutions.csv with a row a walk (verdict: solution, duplicate or infeasible; direction K, step, residual, perceptual distance);
-gallery.png; variation.png and variation.npy, how far every pixel varies among the solutions; walk_K.webp, the picture along direction
-K; figure1.png, the correlations of v^K and d with both metrics' eigenvectors (the paper's Figure 1), and spectra.png (both need
-matplotlib); config.json; start/, the first solution, and metrics.npz, so that the same command goes on after them, and --start=OUT
-explores another way from there.
+A first solution is found with --method. Around it the picture's and the measurement's metrics of
+the latent space are taken, and directions that change the picture and not the measurement are
+walked both ways up to --eps. OUT holds start.png; solution_1.png, ... as they are found;
+solutions.csv with a row a walk (verdict: solution, duplicate or infeasible; direction K, step,
+residual, perceptual distance); gallery.png; variation.png and variation.npy, how far every pixel
+varies among the solutions; walk_K.webp, the picture along direction K; figure1.png, the
+correlations of v^K and d with both metrics' eigenvectors (the paper's Figure 1), and spectra.png
+(both need matplotlib); config.json; start/, the first solution, and metrics.npz, so that the same
+command goes on after them, and --start=OUT explores another way from there.
 """
 
 import dataclasses
@@ -39,7 +42,14 @@ from jaxsr.records import files, report
 from jaxsr.search import Solve
 from jaxsr.types import Params
 
-SMOKE = {"num_solutions": 2, "steps": 3, "bisections": 2, "chunk": 4, "most_directions": 2, "least_distance": 0.0}
+SMOKE = {
+    "num_solutions": 2,
+    "steps": 3,
+    "bisections": 2,
+    "chunk": 4,
+    "most_directions": 2,
+    "least_distance": 0.0,
+}
 COLUMNS = ("output", "verdict", "direction", "sign", "step", "retained", "residual", "feasible")
 COLUMNS += ("distance", "nearest", "perceptual", "seconds")
 
@@ -50,31 +60,43 @@ class Settings:
 
     Attributes:
         input: A degraded photo. Default: the prior's first example.
-        reference: A sharp photo instead: its centre square is brought to the prior's resolution, degraded, and rounded to 8 bits.
-        operator: What the photo lacks: {operators}. With all but the first, the photo is of the prior's size; one that measures no picture
-            is for --reference.
-        factor: Enlargement, for downsample. Default: the prior's resolution over the photo's side; 8 for --reference.
-        kernel: How the photo was made small: bicubic, bicubic_matlab, bicubic_pulse, box or bilinear.
-        mask: For inpainting, a picture of the photo's proportions: white where pixels are missing, else black. Default: the centre is.
-        prior: A bundled prior's name, or a folder written by training or ports/convert.py. Default: the best bundled one; with --smoke a
-            random toy.
-        method: What finds the first solution: iagan as in the paper; or, in any space but z, {methods}, if it has one latent.
+        reference: A sharp photo instead: its centre square is brought to the prior's resolution,
+            degraded, and rounded to 8 bits.
+        operator: What the photo lacks: {operators}. With all but the first, the photo is of the
+            prior's size; one that measures no picture is for --reference.
+        factor: Enlargement, for downsample. Default: the prior's resolution over the photo's side;
+            8 for --reference.
+        kernel: How the photo was made small: bicubic, bicubic_matlab, bicubic_pulse, box or
+            bilinear.
+        mask: For inpainting, a picture of the photo's proportions: white where pixels are missing,
+            else black. Default: the centre is.
+        prior: A bundled prior's name, or a folder written by training or ports/convert.py. Default:
+            the best bundled one; with --smoke a random toy.
+        method: What finds the first solution: iagan as in the paper; or, in any space but z,
+            {methods}, if it has one latent.
         preset: Settings of the method.
-        space: Latent space that is explored: z, w (from a w+, by moving the w of all layers alike), w_plus, w_plus_noise with the noise
-            maps, or styles. Default: z where the method returns one (iagan), else w, which stays nearer than w_plus to what
-            the prior draws.
-        way: Directions: vk (top eigenvectors of the picture's metric), algorithm1 (the paper's), closed_form, generalized or curved.
-        perceptual: Network of the picture's metric. Default: LPIPS where its weights are, else the bundled feature network.
+        space: Latent space that is explored: z, w (from a w+, by moving the w of all layers alike),
+            w_plus, w_plus_noise with the noise maps, or styles. Default: z where the method returns
+            one (iagan), else w, which stays nearer than w_plus to what the prior draws.
+        way: Directions: vk (top eigenvectors of the picture's metric), algorithm1 (the paper's),
+            closed_form, generalized or curved.
+        perceptual: Network of the picture's metric. Default: LPIPS where its weights are, else the
+            bundled feature network.
         num_solutions: Solutions wanted.
-        eps: Largest feasible residual, a mean squared difference: 0.01 as in the paper; 0.002 is PULSE's.
-        least_distance: Perceptual distance of two solutions, as a share of that of two random images of the prior.
-        reach: Longest step, in units of the root mean square distance of random latents from their mean; less keeps solutions, above all
-            those in w_plus, nearer to what the prior draws, and to each other.
+        eps: Largest feasible residual, a mean squared difference: 0.01 as in the paper; 0.002 is
+            PULSE's.
+        least_distance: Perceptual distance of two solutions, as a share of that of two random
+            images of the prior.
+        reach: Longest step, in units of the root mean square distance of random latents from their
+            mean; less keeps solutions, above all those in w_plus, nearer to what the prior draws,
+            and to each other.
         chunk: Passes of the generator at once around the first solution; fewer need less memory.
-        start: Folder of another exploration of the photo, whose first solution is taken: for another --space, --way, --eps or number.
+        start: Folder of another exploration of the photo, whose first solution is taken: for
+            another --space, --way, --eps or number.
         out: Folder for the results. Default: explored (explored_smoke with --smoke).
         seed: Another seed gives another first solution.
-        force: Explore around a first solution whose residual is above eps; --smoke's few steps often need it.
+        force: Explore around a first solution whose residual is above eps; --smoke's few steps
+            often need it.
         progress: A progress bar on stderr.
         smoke: A few steps, to see that everything runs.
     """
@@ -105,7 +127,8 @@ class Settings:
 
 
 class Photo(NamedTuple):
-    """What is explored: the file, what was cropped of it, the operator, the measurement, and the reference [R, R, 3] if there is one."""
+    """What is explored: the file, what was cropped of it, the operator, the measurement, and the
+    reference [R, R, 3] if there is one."""
 
     file: str
     fit: str
@@ -115,19 +138,34 @@ class Photo(NamedTuple):
 
 
 def check(settings: Settings) -> None:
-    """Raises ValueError for a name or a number that makes no sense, or an output folder that cannot be written."""
+    """Raises ValueError for a name or a number that makes no sense, or an output folder that cannot
+    be written."""
     flags.choose(settings.method, METHODS, "method")
-    flags.choose(settings.preset, METHODS[settings.method].Config.PRESETS, f"preset of {settings.method}")
+    flags.choose(
+        settings.preset, METHODS[settings.method].Config.PRESETS, f"preset of {settings.method}"
+    )
     flags.require(
-        settings, {"factor": 1, "seed": 0, "num_solutions": 1, "chunk": 1}, ("input", "reference", "prior", "mask", "start", "out")
+        settings,
+        {"factor": 1, "seed": 0, "num_solutions": 1, "chunk": 1},
+        ("input", "reference", "prior", "mask", "start", "out"),
     )
     if settings.input is not None and settings.reference is not None:
         raise ValueError("--input and --reference are both given: expected one photo")
     _asked(settings).check()
-    if not OPERATORS[settings.operator].takes_factor and settings.input is None and settings.reference is None:
-        raise ValueError(f"--operator={settings.operator} needs --input or --reference: the prior's examples are small photos")
+    if (
+        not OPERATORS[settings.operator].takes_factor
+        and settings.input is None
+        and settings.reference is None
+    ):
+        raise ValueError(
+            f"--operator={settings.operator} needs --input or --reference: the prior's "
+            "examples are small photos"
+        )
     if settings.start is not None and not (Path(settings.start) / saved.START).is_dir():
-        raise ValueError(f"--start={settings.start}: expected the folder of an exploration, got none with {saved.START}/")
+        raise ValueError(
+            f"--start={settings.start}: expected the folder of an exploration, got none with "
+            f"{saved.START}/"
+        )
     report.check_writable(out_folder(settings))
 
 
@@ -137,10 +175,14 @@ def out_folder(settings: Settings) -> Path:
 
 def load(settings: Settings, source: str, resolution: int) -> Photo:
     """The photo and its measurement. Raises ValueError when it cannot be used."""
-    file = settings.input or settings.reference or str(images.find(inputs.example_folder(source))[0])
+    file = (
+        settings.input or settings.reference or str(images.find(inputs.example_folder(source))[0])
+    )
     if Path(file).resolve().parent == out_folder(settings).resolve():
         raise ValueError(f"the photo {file} lies in the output folder: choose another --out")
-    fitter = inputs.make_fitter(resolution, _asked(settings), "crop", references=settings.reference is not None)
+    fitter = inputs.make_fitter(
+        resolution, _asked(settings), "crop", references=settings.reference is not None
+    )
     photo = (inputs.load_reference if settings.reference else inputs.load_input)(file, fitter)
     return Photo(file, photo.fit, fitter.operator(photo.factor), *photo.load())
 
@@ -150,7 +192,8 @@ def _asked(settings: Settings) -> inputs.Asked:
 
 
 def space_of(prior: Prior, solve: Solve, params: Params, settings: Settings) -> str:
-    """The space that is explored. Raises ValueError, before any search, where the method's latent is no point of it."""
+    """The space that is explored. Raises ValueError, before any search, where the method's latent
+    is no point of it."""
     y = jax.ShapeDtypeStruct(solve.operator.measurement_shape, np.float32)
     latent = jax.eval_shape(solve, jax.random.key(0), params, y).latent
 
@@ -164,30 +207,47 @@ def space_of(prior: Prior, solve: Solve, params: Params, settings: Settings) -> 
 
     fitting = [space for space in explore.SPACES if not starts(space)]
     if not fitting:
-        raise ValueError(f"--method={settings.method} finds no single latent to explore from: {starts('z')}")
+        raise ValueError(
+            f"--method={settings.method} finds no single latent to explore from: {starts('z')}"
+        )
     space = settings.space or next(name for name in ("z", "w") if name in fitting)
     if space not in fitting:
-        raise ValueError(f"--method={settings.method}: {starts(space)}; it fits --space={' or '.join(fitting)}")
+        raise ValueError(
+            f"--method={settings.method}: {starts(space)}; it fits --space={' or '.join(fitting)}"
+        )
     return space
 
 
-def make_problem(prior: Prior, operator: operators.Operator, space: str, settings: Settings) -> Problem:
+def make_problem(
+    prior: Prior, operator: operators.Operator, space: str, settings: Settings
+) -> Problem:
     names = ("perceptual", "way", "num_solutions", "eps", "least_distance", "reach", "chunk")
     values = {name: getattr(settings, name) for name in names}
     if settings.smoke and settings.perceptual is None:
         values["perceptual"] = "discriminator"
-    return explore.problem(prior, operator, Config(**{**values, "space": space, **(SMOKE if settings.smoke else {})}))
+    return explore.problem(
+        prior, operator, Config(**{**values, "space": space, **(SMOKE if settings.smoke else {})})
+    )
 
 
-def describe(prior: Prior, params: Params, photo: Photo, problem: Problem, values: dict, settings: Settings) -> dict:
+def describe(
+    prior: Prior, params: Params, photo: Photo, problem: Problem, values: dict, settings: Settings
+) -> dict:
     """What config.json holds; a folder with other "settings" is refused."""
     fixed = {
-        name: value for name, value in dataclasses.asdict(settings).items() if name not in ("start", "out", "progress", "force", "chunk")
+        name: value
+        for name, value in dataclasses.asdict(settings).items()
+        if name not in ("start", "out", "progress", "force", "chunk")
     }
     fixed["mask"] = inputs.mask_digest(settings.mask)
     digest = inputs.digest(photo.y, photo.reference)
     return {
-        "settings": {**fixed, "prior": prior.info.name, "prior_sha256": weights.digest(params), "photo_digest": digest},
+        "settings": {
+            **fixed,
+            "prior": prior.info.name,
+            "prior_sha256": weights.digest(params),
+            "photo_digest": digest,
+        },
         "prior": prior.info._asdict(),
         "operator": photo.operator.name,
         "perceptual": problem.embedding.name,
@@ -200,62 +260,105 @@ def describe(prior: Prior, params: Params, photo: Photo, problem: Problem, value
 
 def row(problem: Problem, candidate: Candidate, output: str, seconds: float) -> dict:
     """A walk's line in solutions.csv."""
-    numbers = {name: getattr(candidate, name) for name in ("verdict", "step", "retained", "residual", "distance", "nearest")}
+    numbers = {
+        name: getattr(candidate, name)
+        for name in ("verdict", "step", "retained", "residual", "distance", "nearest")
+    }
     feasible = candidate.verdict != "infeasible" and candidate.residual <= problem.config.eps
     sign = "-" if np.signbit(candidate.step) else "+"
-    names = {"output": output, "direction": candidate.index, "sign": sign, "perceptual": problem.embedding.name}
+    names = {
+        "output": output,
+        "direction": candidate.index,
+        "sign": sign,
+        "perceptual": problem.embedding.name,
+    }
     return {**numbers, **names, "feasible": feasible, "seconds": seconds}
 
 
 def written(folder: Path, problem: Problem, made: Iterator[Candidate]) -> list[Candidate]:
-    """Writes each solution and its row as it is found; a table that has more rows already stays until there are as many."""
+    """Writes each solution and its row as it is found; a table that has more rows already stays
+    until there are as many."""
     rows, walked, begun = [], [], time.perf_counter()
-    before = len(report.read_csv(folder / "solutions.csv")) if (folder / "solutions.csv").is_file() else 0
+    before = (
+        len(report.read_csv(folder / "solutions.csv"))
+        if (folder / "solutions.csv").is_file()
+        else 0
+    )
     for candidate in made:
         walked.append(candidate)
         count = sum(c.verdict == "solution" for c in walked)
         output = f"solution_{count}.png" if candidate.verdict == "solution" else ""
         if output:
             images.write(folder / output, candidate.image)
-            where = f"K {candidate.index}, step {candidate.step:.3g}, perceptual distance {candidate.distance:.3g}"
+            where = (
+                f"K {candidate.index}, step {candidate.step:.3g}, perceptual distance "
+                f"{candidate.distance:.3g}"
+            )
             print(f"{output}: {where}, residual {candidate.residual:.2g}")
         rows.append(row(problem, candidate, output, time.perf_counter() - begun))
-        if len(rows) >= before:  # the walks of a run that was killed are made again, and are the same
+        # The walks of a run that was killed are made again, and are the same.
+        if len(rows) >= before:
             report.write_csv(folder / "solutions.csv", rows, COLUMNS)
     return walked
 
 
-def run(folder: Path, prior: Prior, params: Params, photo: Photo, problem: Problem, solve: Solve, settings: Settings) -> None:
+def run(
+    folder: Path,
+    prior: Prior,
+    params: Params,
+    photo: Photo,
+    problem: Problem,
+    solve: Solve,
+    settings: Settings,
+) -> None:
     """First solution, spectra, walks, pictures."""
-    params, latent, inversion = saved.first_solution(folder, solve, params, photo.y, photo.reference, settings)
+    params, latent, inversion = saved.first_solution(
+        folder, solve, params, photo.y, photo.reference, settings
+    )
     start = explore.start(prior, problem.config.space, params, latent)
     y = jnp.asarray(photo.y)
     first = np.asarray(problem.draw(params, start, start.latent))
     images.write(folder / "start.png", first)
     bound = explore.checked_bound(problem, params, start, y, force=settings.force)
     worse = f"; --force: solutions have at most {bound:.2g}" if bound > settings.eps else ""
-    print(f"start.png: residual {float(explore.residual(problem, params, start, y)):.2g}, {inversion:.3g} s with {settings.method}{worse}")
+    print(
+        f"start.png: residual {float(explore.residual(problem, params, start, y)):.2g}, "
+        f"{inversion:.3g} s with {settings.method}{worse}"
+    )
     begun = time.perf_counter()
-    geometry = saved.geometry(folder, lambda: explore.geometry(problem, params, start, seed=settings.seed))
+    geometry = saved.geometry(
+        folder, lambda: explore.geometry(problem, params, start, seed=settings.seed)
+    )
     ways = explore.directions(problem, geometry)
     print(gallery.told(geometry, ways, problem, time.perf_counter() - begun))
     begun = time.perf_counter()
-    made = written(folder, problem, explore.candidates(problem, params, start, y, geometry, ways, bound=bound))
-    print(explore.shortage(problem, made, bound) or f"{problem.config.num_solutions} solutions, {time.perf_counter() - begun:.3g} s")
+    made = written(
+        folder, problem, explore.candidates(problem, params, start, y, geometry, ways, bound=bound)
+    )
+    print(
+        explore.shortage(problem, made, bound)
+        or f"{problem.config.num_solutions} solutions, {time.perf_counter() - begun:.3g} s"
+    )
     found = gallery.Found(folder, problem, geometry, ways, made, first, photo.y, photo.reference)
-    for line in gallery.draw(found, lambda path: np.asarray(explore.frames(problem, params, start, jnp.asarray(path)))):
+    for line in gallery.draw(
+        found, lambda path: np.asarray(explore.frames(problem, params, start, jnp.asarray(path)))
+    ):
         print(line)
 
 
 def main(settings: Settings) -> int:
     check(settings)
-    source = settings.prior or (str(toy_prior(out_folder(settings) / "toy")) if settings.smoke else loading.default_source())
+    source = settings.prior or (
+        str(toy_prior(out_folder(settings) / "toy")) if settings.smoke else loading.default_source()
+    )
     flags.cache_compilations()
     prior, params = loading.load_prior(source)
     photo = load(settings, source, prior.info.resolution)
     setup = Setup(settings.method, settings.preset, smoke=settings.smoke)
     solve, params = setups.make_solve(prior, params, photo.operator, setup)
-    problem = make_problem(prior, photo.operator, space_of(prior, solve, params, settings), settings)
+    problem = make_problem(
+        prior, photo.operator, space_of(prior, solve, params, settings), settings
+    )
     params = params | metrics.load_embedding(problem.network)
     values = dataclasses.asdict(setups.make_config(setup, photo.operator))
     folder = out_folder(settings)
@@ -263,7 +366,8 @@ def main(settings: Settings) -> int:
     with files.only_here(folder):
         report.begin_record(folder, describe(prior, params, photo, problem, values, settings))
         facts = (
-            f"{settings.method}, {photo.operator.name}, space {problem.config.space}, way {settings.way}, metric {problem.embedding.name}"
+            f"{settings.method}, {photo.operator.name}, space {problem.config.space}, way "
+            f"{settings.way}, metric {problem.embedding.name}"
         )
         if photo.fit:
             print(f"{photo.file}: {photo.fit}")
@@ -274,7 +378,11 @@ def main(settings: Settings) -> int:
 
 if __name__ == "__main__":
     read_settings = flags.define(
-        Settings(), tables={"methods": [name for name, row in METHODS.items() if row.kind != "interpolation"], "operators": OPERATORS}
+        Settings(),
+        tables={
+            "methods": [name for name, row in METHODS.items() if row.kind != "interpolation"],
+            "operators": OPERATORS,
+        },
     )
     flags.one_device_a_core()
     flags.run(lambda: main(read_settings()))

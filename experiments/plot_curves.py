@@ -1,8 +1,10 @@
-"""Plots the Frechet distance of training runs beside each other, over images and over minutes. Needs matplotlib.
+"""Plots the Frechet distance of training runs beside each other, over images and over minutes.
+Needs matplotlib.
 
     python experiments/plot_curves.py --run=runs/a --run=runs/b --out=curves.png
 
-A run is a folder with the curve.csv of train_gan.py. Its line ends where the run stands; a new plot replaces the old one.
+A run is a folder with the curve.csv of train_gan.py. Its line ends where the run stands; a new plot
+replaces the old one.
 """
 
 import dataclasses
@@ -31,15 +33,21 @@ class Settings:
 
 
 def read(folder: Path) -> dict[str, list[float]]:
-    """The columns of a run's curve, as numbers. Raises ValueError where it has none, or no Frechet distances."""
+    """The columns of a run's curve, as numbers. Raises ValueError where it has none, or no Frechet
+    distances."""
     rows = loop.curve(folder)
     needed = ("frechet", *(name for name, _, _ in PANELS))
     if not rows or not all(row.get(name) for row in rows for name in needed):
-        raise ValueError(f"--run={folder}: expected a folder with a curve.csv of train_gan.py and rows in it, got none")
+        raise ValueError(
+            f"--run={folder}: expected a folder with a curve.csv of train_gan.py and rows in "
+            "it, got none"
+        )
     try:
         return {name: [float(row[name]) for row in rows] for name in needed}
     except ValueError as error:
-        raise ValueError(f"--run={folder}: expected numbers in its curve.csv, got {error}") from None
+        raise ValueError(
+            f"--run={folder}: expected numbers in its curve.csv, got {error}"
+        ) from None
 
 
 def main(settings: Settings) -> None:
@@ -49,7 +57,9 @@ def main(settings: Settings) -> None:
         raise ValueError("plots need matplotlib: pip install matplotlib")
     found = {Path(run).resolve().name: read(Path(run)) for run in settings.run}
     if len(found) < len(settings.run):
-        raise ValueError(f"expected runs of different names, got {', '.join(settings.run)}: rename a folder")
+        raise ValueError(
+            f"expected runs of different names, got {', '.join(settings.run)}: rename a folder"
+        )
     files.write_bytes(settings.out, _png(found))
     print(settings.out)
 
@@ -63,7 +73,9 @@ def _png(found: dict[str, dict[str, list[float]]]) -> bytes:
     panels = figure.subplots(1, len(PANELS), sharey=True)
     for axes, (column, label, unit) in zip(panels, PANELS, strict=True):
         for name, curve in found.items():
-            axes.plot([x / unit for x in curve[column]], curve["frechet"], "o-", markersize=3, label=name)
+            axes.plot(
+                [x / unit for x in curve[column]], curve["frechet"], "o-", markersize=3, label=name
+            )
         axes.set_xlabel(label)
         axes.grid(alpha=0.3)
     panels[0].set_yscale("log")  # one run that fails would press all others into a line

@@ -1,14 +1,18 @@
-"""Trains a learned restorer, LAREN or GLEAN, around a frozen prior on your own photos; afterwards a photo takes one pass.
+"""Trains a learned restorer, LAREN or GLEAN, around a frozen prior on your own photos; afterwards a
+photo takes one pass.
 
-    python experiments/train_laren.py --data=train.tar --val_data=val.tar --out=runs/laren       # the bundled prior, 8x
-    python experiments/train_laren.py --network=glean --prior=runs/mine/prior --factor=16 --data=photos --val_data=others
-    python experiments/train_laren.py --smoke                                                     # a random toy prior, a few steps
+    # the bundled prior, 8x
+    python experiments/train_laren.py --data=train.tar --val_data=val.tar --out=runs/laren
+    python experiments/train_laren.py --network=glean --prior=runs/mine/prior --data=photos
+    python experiments/train_laren.py --smoke  # a random toy prior, a few steps
 
-Photos are degraded as they are read (--operator, then rounding to 8 bits). OUT gets checkpoints/, model/ (what --method=laren takes as
---model), samples.png (photos, what the network sees of them, what it makes) and curve.csv with scores of all --val_data. A killed run
-continues with the same command and ends with the same model.
+Photos are degraded as they are read (--operator, then rounding to 8 bits). OUT gets checkpoints/,
+model/ (what --method=laren takes as --model), samples.png (photos, what the network sees of them,
+what it makes) and curve.csv with scores of all --val_data. A killed run continues with the same
+command and ends with the same model.
 
-The networks of LAREN's Table IV are --network=base, base_w_plus, base_styles, gdm_vanilla, gdm, cgm_vanilla and laren.
+The networks of LAREN's Table IV are --network=base, base_w_plus, base_styles, gdm_vanilla, gdm,
+cgm_vanilla and laren.
 """
 
 import dataclasses
@@ -33,15 +37,19 @@ class Settings:
 
     Attributes:
         data: Photos to train on: a folder (searched deeply), a .tar, or "tfds:NAME@SPLIT".
-        val_data: Photos to judge the network by, given as --data; some of --data if it is missing, which then are not trained on.
+        val_data: Photos to judge the network by, given as --data; some of --data if it is missing,
+            which then are not trained on.
         val_photos: How many photos to judge it by, evenly spaced.
-        prior: A bundled prior's name, or a folder. Default: the best bundled one; with --smoke a random toy.
+        prior: A bundled prior's name, or a folder. Default: the best bundled one; with --smoke a
+            random toy.
         network: laren, glean, or a variant of LAREN's Table IV.
         operator: What the photos will lack: {operators}.
         factor: Enlargement, for downsample.
         kernel: How photos are made small.
-        precision: What convolutions compute in on an accelerator: float32, tf32 or bfloat16, the faster the coarser.
-        perceptual: Network of the perceptual term. Default: vgg where its weights are on this machine, else features (bundled).
+        precision: What convolutions compute in on an accelerator: float32, tf32 or bfloat16, the
+            faster the coarser.
+        perceptual: Network of the perceptual term. Default: vgg where its weights are on this
+            machine, else features (bundled).
         out: Folder for everything. Default: runs/laren, runs/laren_smoke.
         smoke: A few steps on generated pictures, to see that everything runs.
     """
@@ -73,16 +81,33 @@ def main() -> None:
     out = Path(settings.out or ("runs/laren_smoke" if settings.smoke else "runs/laren"))
     report.check_writable(out)
     if settings.smoke:
-        changed = {"prior": settings.prior or str(toy_prior(out / "toy")), "factor": 2, "val_photos": 4}
+        changed = {
+            "prior": settings.prior or str(toy_prior(out / "toy")),
+            "factor": 2,
+            "val_photos": 4,
+        }
         settings = dataclasses.replace(settings, **changed)
         sizes = dataclasses.replace(TOY_SIZES, literal=sizes.literal)
-        config, run = dataclasses.replace(config, batch=4, warmup_images=8), dataclasses.replace(run, total_images=16, tick_images=8)
-    prior, params = loading.load_prior(settings.prior or loading.default_source(), dtype=flags.compute_in(settings.precision))
+        config, run = (
+            dataclasses.replace(config, batch=4, warmup_images=8),
+            dataclasses.replace(run, total_images=16, tick_images=8),
+        )
+    prior, params = loading.load_prior(
+        settings.prior or loading.default_source(), dtype=flags.compute_in(settings.precision)
+    )
     bound, network = bind(settings, prior, params, sizes)
     sets = photos(settings, prior.info.resolution, out)
     size = prior.info.resolution
-    print(f"{len(sets[0]):,} photos to train on and {len(sets[1]):,} to judge by at {size} px; perceptual term: {bound.network}")
-    about = {"name": settings.network, "domain": prior.info.domain, "licence": prior.info.licence, "perceptual": bound.network}
+    print(
+        f"{len(sets[0]):,} photos to train on and {len(sets[1]):,} to judge by at {size} px; "
+        f"perceptual term: {bound.network}"
+    )
+    about = {
+        "name": settings.network,
+        "domain": prior.info.domain,
+        "licence": prior.info.licence,
+        "perceptual": bound.network,
+    }
     model = laren_loop.fit(bound, config, run, params | network, sets, out, about=about)
     print(f"model: {model}")
 
@@ -93,13 +118,27 @@ def check(settings: Settings) -> None:
     flags.choose(settings.operator, OPERATORS, "operator")
     flags.require(settings, {"factor": 1, "val_photos": 1}, ("data", "val_data", "prior", "out"))
     if settings.data is None and not settings.smoke:
-        raise ValueError("--data is missing: expected a folder of photos, a .tar of photos, or tfds:NAME@SPLIT")
+        raise ValueError(
+            "--data is missing: expected a folder of photos, a .tar of photos, or tfds:NAME@SPLIT"
+        )
 
 
-def bind(settings: Settings, prior: priors.Prior, params: Params, sizes: learned.Sizes) -> tuple[laren.Bound, Params]:
-    """What is trained, and {"perceptual": ...}. Raises ValueError where the prior lacks what the network needs, or weights are missing."""
-    operator = operators.make(settings.operator, prior.info.resolution, factor=settings.factor, kernel=settings.kernel)
-    net = learned.sized(settings.network, prior, params, operator, sizes, flags.compute_in(settings.precision) or "float32")
+def bind(
+    settings: Settings, prior: priors.Prior, params: Params, sizes: learned.Sizes
+) -> tuple[laren.Bound, Params]:
+    """What is trained, and {"perceptual": ...}. Raises ValueError where the prior lacks what the
+    network needs, or weights are missing."""
+    operator = operators.make(
+        settings.operator, prior.info.resolution, factor=settings.factor, kernel=settings.kernel
+    )
+    net = learned.sized(
+        settings.network,
+        prior,
+        params,
+        operator,
+        sizes,
+        flags.compute_in(settings.precision) or "float32",
+    )
     network, weights = _perceptual_weights(settings, prior.info.resolution)
     return laren.Bound(learned.bind(net, prior, operator), prior, operator, network), weights
 
@@ -118,7 +157,8 @@ def _perceptual_weights(settings: Settings, side: int) -> tuple[str, Params]:
 
 
 def photos(settings: Settings, side: int, out: Path) -> tuple[np.ndarray, np.ndarray]:
-    """uint8 [n, side, side, 3] to train on and to judge by: those of --val_data, or held back from --data."""
+    """uint8 [n, side, side, 3] to train on and to judge by: those of --val_data, or held back from
+    --data."""
     if settings.smoke and settings.data is None:
         made = np.random.default_rng(0).integers(0, 256, (36, side, side, 3), np.uint8)
         return made[4:], made[:4]
@@ -127,13 +167,17 @@ def photos(settings: Settings, side: int, out: Path) -> tuple[np.ndarray, np.nda
         held = data.prepare(settings.val_data, side, out / "val_cache")
         return everything, held[_spaced(len(held), settings.val_photos)]
     if len(everything) < settings.val_photos + 2:
-        raise ValueError(f"expected more than {settings.val_photos + 1} photos where no --val_data is given, got {len(everything)}")
+        raise ValueError(
+            f"expected more than {settings.val_photos + 1} photos where no --val_data is "
+            f"given, got {len(everything)}"
+        )
     held = _spaced(len(everything), settings.val_photos)
     return np.delete(everything, held, 0), everything[held]
 
 
 def _spaced(photos: int, count: int) -> np.ndarray:
-    """Indices of at most `count` photos, evenly spaced: a folder is often sorted by what it shows."""
+    """Indices of at most `count` photos, evenly spaced: a folder is often sorted by what it
+    shows."""
     return np.linspace(0, photos - 1, min(count, photos)).round().astype(int)
 
 

@@ -1,4 +1,5 @@
-"""jaxsr: restores images with the prior held in a pre-trained GAN. A part is imported when it is asked for."""
+"""jaxsr: restores images with the prior held in a pre-trained GAN. A part is imported when it is
+asked for."""
 
 import importlib
 import importlib.metadata
@@ -6,7 +7,19 @@ import importlib.util
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from jaxsr import degradations, explore, images, learned, loading, methods, metrics, operators, priors, search, settings
+    from jaxsr import (
+        degradations,
+        explore,
+        images,
+        learned,
+        loading,
+        methods,
+        metrics,
+        operators,
+        priors,
+        search,
+        settings,
+    )
     from jaxsr.loading import load_prior
     from jaxsr.search import restore
 
@@ -30,7 +43,8 @@ FUNCTIONS = {"load_prior": "jaxsr.loading", "restore": "jaxsr.search"}  # and wh
 
 if any(importlib.metadata.distributions(name="jaxsr")):
     raise ImportError(
-        'the distribution "jaxsr" is another project (symbolic regression), whose files take the place of these: pip uninstall jaxsr, and '
+        'the distribution "jaxsr" is another project (symbolic regression), whose files take '
+        "the place of these: pip uninstall jaxsr, and "
         "install this one, jaxsr-gan, anew"
     )
 

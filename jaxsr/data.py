@@ -1,5 +1,6 @@
-"""Photos of a folder, a tar or a TFDS data set: read one by one (`open_photos`), as a stream decoded ahead in threads (`stream`), or
-brought once to uint8 [n, r, r, 3] in a cache file and read from there by mmap (`prepare`)."""
+"""Photos of a folder, a tar or a TFDS data set: read one by one (`open_photos`), as a stream
+decoded ahead in threads (`stream`), or brought once to uint8 [n, r, r, 3] in a cache file and read
+from there by mmap (`prepare`)."""
 
 import contextlib
 import dataclasses
@@ -22,7 +23,8 @@ from jaxsr.records import files
 
 @dataclasses.dataclass(frozen=True)
 class Photos:
-    """Photos that are read when they are asked for: `len(photos)`, `photos[i]`, `photos.names`. Threads may read at the same time.
+    """Photos that are read when they are asked for: `len(photos)`, `photos[i]`, `photos.names`.
+    Threads may read at the same time.
 
     Attributes:
         source: as it was given to `open_photos`.
@@ -51,26 +53,33 @@ class Photos:
             return self.load(index)
         except ImageError:
             raise
-        except (OSError, RuntimeError, ValueError) as error:  # RuntimeError is what a damaged record raises
+        # RuntimeError is what a damaged record raises.
+        except (OSError, RuntimeError, ValueError) as error:
             reason = " ".join(str(error).split())
-            raise ImageError(f"{self.names[index]}: expected a readable photo, got an error: {reason}") from error
+            raise ImageError(
+                f"{self.names[index]}: expected a readable photo, got an error: {reason}"
+            ) from error
 
     def require(self, index: int) -> None:
         """Raises IndexError when there is no photo `index`."""
         if not 0 <= index < len(self):
-            raise IndexError(f"{self.source}: expected a photo from 0 to {len(self) - 1}, got {index}")
+            raise IndexError(
+                f"{self.source}: expected a photo from 0 to {len(self) - 1}, got {index}"
+            )
 
 
 def open_photos(source: str) -> Photos:
     """The photos of `source`; none is read yet.
 
     Args:
-        source: a folder (searched deeply), an uncompressed .tar file, or "tfds:NAME" or "tfds:NAME@SPLIT" (split "train" if none is
-            given), NAME being a data set prepared in the file format array_record, such as lfw, or its folder. TensorFlow, which other
+        source: a folder (searched deeply), an uncompressed .tar file, or "tfds:NAME" or
+            "tfds:NAME@SPLIT" (split "train" if none is given), NAME being a data set prepared in
+            the file format array_record, such as lfw, or its folder. TensorFlow, which other
             formats need, is never imported.
 
     Raises:
-        ValueError: there is no such source, it holds no photo, or its data set has no split of that name or not one feature of images.
+        ValueError: there is no such source, it holds no photo, or its data set has no split of that
+            name or not one feature of images.
     """
     photos = _open(source)
     if not photos.names:
@@ -87,22 +96,30 @@ def _open(source: str) -> Photos:
     if path.is_file() and tarfile.is_tarfile(path):
         return _from_tar(source, path)
     got = "a file that is not one" if path.exists() else "nothing there"
-    raise ValueError(f'{source}: expected a folder of photos, a .tar of photos, or "tfds:NAME", got {got}')
+    raise ValueError(
+        f'{source}: expected a folder of photos, a .tar of photos, or "tfds:NAME", got {got}'
+    )
 
 
 def stream(
-    photos: Photos, indices: Sequence[int], *, process: tuple[int, int] = (0, 1), threads: int | None = None
+    photos: Photos,
+    indices: Sequence[int],
+    *,
+    process: tuple[int, int] = (0, 1),
+    threads: int | None = None,
 ) -> Iterator[tuple[str, np.ndarray | ImageError]]:
-    """(name, image [h, w, 3]) of the photos `indices` in their order, decoded ahead in threads; at most two a thread are held.
+    """(name, image [h, w, 3]) of the photos `indices` in their order, decoded ahead in threads; at
+    most two a thread are held.
 
     A photo that cannot be read gives its error in place of the image, and the others go on.
 
     Args:
         photos: see `open_photos`.
         indices: which of them; `range(len(photos))` for all.
-        process: (index, count), as jax.process_index() and jax.process_count(): this process gets indices[index::count], so that the
-            processes together get each photo once.
-        threads: how many decode; as many as there are cores if None. The result does not depend on it.
+        process: (index, count), as jax.process_index() and jax.process_count(): this process gets
+            indices[index::count], so that the processes together get each photo once.
+        threads: how many decode; as many as there are cores if None. The result does not depend on
+            it.
 
     Raises:
         IndexError: an index that `photos` lacks, at once and not in the middle.
@@ -111,14 +128,21 @@ def stream(
     index, count = process
     threads = os.cpu_count() or 1 if threads is None else threads
     if not 0 <= index < count or threads < 1:
-        raise ValueError(f"expected a process (index, count) with 0 <= index < count and threads >= 1, got {process} and {threads}")
+        raise ValueError(
+            "expected a process (index, count) with 0 <= index < count and threads >= 1, got "
+            f"{process} and {threads}"
+        )
     mine = indices[index::count]
     for i in mine:
         photos.require(i)
-    return zip((photos.names[i] for i in mine), _ahead(photos.__getitem__, mine, threads), strict=True)
+    return zip(
+        (photos.names[i] for i in mine), _ahead(photos.__getitem__, mine, threads), strict=True
+    )
 
 
-def _ahead(work: Callable[[int], np.ndarray], indices: Sequence[int], threads: int) -> Iterator[np.ndarray | ImageError]:
+def _ahead(
+    work: Callable[[int], np.ndarray], indices: Sequence[int], threads: int
+) -> Iterator[np.ndarray | ImageError]:
     """work(i) for each index in order, done ahead in threads (Pillow releases the lock)."""
 
     def one(index: int) -> np.ndarray | ImageError:
@@ -139,14 +163,18 @@ def _ahead(work: Callable[[int], np.ndarray], indices: Sequence[int], threads: i
         pool.shutdown(cancel_futures=True)
 
 
-def prepare(source: str, resolution: int, cache: str | Path, *, warn: Callable[[str], None] = print) -> np.ndarray:
+def prepare(
+    source: str, resolution: int, cache: str | Path, *, warn: Callable[[str], None] = print
+) -> np.ndarray:
     """All photos of `source` as a read-only memory map uint8 [n, resolution, resolution, 3].
 
-    Each is turned upright, cut to its centre square and area-averaged. The cache file is written once, atomically, in folder `cache`;
-    its name is a digest of the source's listing. Photos that cannot be read are left out and said through `warn`.
+    Each is turned upright, cut to its centre square and area-averaged. The cache file is written
+    once, atomically, in folder `cache`; its name is a digest of the source's listing. Photos that
+    cannot be read are left out and said through `warn`.
 
-    Of several processes that share the folder one writes and the others wait; a process with a disk of its own writes its own copy. Each
-    maps all photos: which of them it trains on is a matter of the indices that it draws, so that the map is the same for all.
+    Of several processes that share the folder one writes and the others wait; a process with a disk
+    of its own writes its own copy. Each maps all photos: which of them it trains on is a matter of
+    the indices that it draws, so that the map is the same for all.
 
     Args:
         source: see `open_photos`.
@@ -159,21 +187,27 @@ def prepare(source: str, resolution: int, cache: str | Path, *, warn: Callable[[
     """
     photos = open_photos(source)
     listing = f"{source} {resolution} " + " ".join(photos.stamps)
-    path = Path(cache) / f"photos-{resolution}-{hashlib.sha256(listing.encode()).hexdigest()[:16]}.npy"
+    path = (
+        Path(cache) / f"photos-{resolution}-{hashlib.sha256(listing.encode()).hexdigest()[:16]}.npy"
+    )
     path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(path.with_name(f".{path.name}.lock")):  # another process that wants the same photos waits for them
+    # Another process that wants the same photos waits for them.
+    with FileLock(path.with_name(f".{path.name}.lock")):
         if not path.exists():
             _write(photos, resolution, path, warn)
     return np.load(path, mmap_mode="r")
 
 
 def _write(photos: Photos, resolution: int, path: Path, warn: Callable[[str], None]) -> None:
-    """Photo after photo into a temporary file, which then takes the name; memory holds a few at a time."""
+    """Photo after photo into a temporary file, which then takes the name; memory holds a few at a
+    time."""
     count, unread = 0, []
     with files.replacing(path) as temporary:
         with open(temporary, "wb") as file:
             _write_header(file, (0, resolution, resolution, 3))
-            for photo in _ahead(lambda i: _square(photos, i, resolution), range(len(photos)), os.cpu_count() or 1):
+            for photo in _ahead(
+                lambda i: _square(photos, i, resolution), range(len(photos)), os.cpu_count() or 1
+            ):
                 if isinstance(photo, ImageError):
                     unread.append(str(photo))
                 else:
@@ -182,14 +216,23 @@ def _write(photos: Photos, resolution: int, path: Path, warn: Callable[[str], No
             file.seek(0)
             _write_header(file, (count, resolution, resolution, 3))
         if unread:
-            warn(f"{photos.source}: {len(unread)} of {len(photos)} photos could not be read and are left out, the first: {unread[0]}")
+            warn(
+                f"{photos.source}: {len(unread)} of {len(photos)} photos could not be read "
+                f"and are left out, the first: {unread[0]}"
+            )
         if not count:
-            raise ValueError(f"{photos.source}: expected photos, got {len(photos)} files of which none could be read")
+            raise ValueError(
+                f"{photos.source}: expected photos, got {len(photos)} files of which none "
+                "could be read"
+            )
 
 
 def _write_header(file: BinaryIO, shape: tuple[int, ...]) -> None:
-    """The header of a .npy of uint8. numpy leaves room in it for the first axis to grow, so that it can be written again in place."""
-    np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
+    """The header of a .npy of uint8. numpy leaves room in it for the first axis to grow, so that it
+    can be written again in place."""
+    np.lib.format.write_array_header_1_0(
+        file, {"descr": "|u1", "fortran_order": False, "shape": shape}
+    )
 
 
 def _square(photos: Photos, index: int, resolution: int) -> np.ndarray:
@@ -197,7 +240,10 @@ def _square(photos: Photos, index: int, resolution: int) -> np.ndarray:
     image = photos[index]
     height, width = image.shape[:2]
     if min(height, width) < resolution:
-        raise ImageError(f"{photos.names[index]}: expected sides of at least {resolution} px, got {width} x {height}")
+        raise ImageError(
+            f"{photos.names[index]}: expected sides of at least {resolution} px, got {width} "
+            f"x {height}"
+        )
     return images.to_uint8(images.resize_area(images.square(image, mode="crop")[0], resolution))
 
 
@@ -211,18 +257,27 @@ def _from_folder(source: str, folder: Path) -> Photos:
 def _stamp(path: Path) -> str:
     try:
         stat = path.stat()
-    except OSError:  # a link to nowhere: the error comes when the photo is read, and the others can be
+    # A link to nowhere: the error comes when the photo is read, and the others can be.
+    except OSError:
         return "missing"
     return f"{stat.st_size}|{stat.st_mtime_ns}"
 
 
 def _from_tar(source: str, path: Path) -> Photos:
     try:
-        # Compressed ones are refused: a photo in the middle could only be read by unpacking all before it.
+        # Compressed ones are refused: a photo in the middle could only be read by unpacking all
+        # before it.
         with tarfile.open(path, "r:") as archive:
-            members = [m for m in archive if m.isfile() and Path(m.name).suffix[1:].lower() in images.SUFFIXES]
+            members = [
+                m
+                for m in archive
+                if m.isfile() and Path(m.name).suffix[1:].lower() in images.SUFFIXES
+            ]
     except tarfile.TarError as error:
-        raise ValueError(f"{source}: expected a whole, uncompressed .tar of photos, got one that is compressed or cut: {error}") from error
+        raise ValueError(
+            f"{source}: expected a whole, uncompressed .tar of photos, got one that is "
+            f"compressed or cut: {error}"
+        ) from error
 
     def read(index: int) -> np.ndarray:
         member = members[index]
@@ -230,60 +285,75 @@ def _from_tar(source: str, path: Path) -> Photos:
             file.seek(member.offset_data)
             return images.decode(file.read(member.size), member.name)
 
-    return Photos(source, [m.name for m in members], [f"{m.name}|{m.size}|{m.mtime}" for m in members], read)
+    return Photos(
+        source, [m.name for m in members], [f"{m.name}|{m.size}|{m.mtime}" for m in members], read
+    )
 
 
 def _from_tfds(source: str) -> Photos:
-    """The images' bytes come as the data set keeps them, so that they are decoded as those of files are."""
+    """The images' bytes come as the data set keeps them, so that they are decoded as those of files
+    are."""
     import tensorflow_datasets as tfds
 
     name, _, split = source.removeprefix("tfds:").partition("@")
     split = split or "train"
     with _one_line(source, name, split):
-        builder: Any = tfds.builder_from_directory(name) if Path(name).is_dir() else tfds.builder(name)
+        builder: Any = (
+            tfds.builder_from_directory(name) if Path(name).is_dir() else tfds.builder(name)
+        )
     key = _image_feature(source, builder.info.features or {})
     with _one_line(source, name, split):
         if not builder.info.splits:
             raise ValueError(f"nothing in {builder.data_dir}")
-        # Of parquet, the other format that needs no TensorFlow, TFDS ignores slices of a split and loses records.
-        rows: Any = builder.as_data_source(split=split, decoders={key: tfds.decode.SkipDecoding()}, file_format="array_record")
+        # Of parquet, the other format that needs no TensorFlow, TFDS ignores slices of a split and
+        # loses records.
+        rows: Any = builder.as_data_source(
+            split=split, decoders={key: tfds.decode.SkipDecoding()}, file_format="array_record"
+        )
     names = [f"{name}@{split}:{i}" for i in range(len(rows))]
     return Photos(source, names, names, lambda i: images.decode(rows[i][key], names[i]))
 
 
 @contextlib.contextmanager
 def _one_line(source: str, name: str, split: str) -> Iterator[None]:
-    """TFDS raises many types of error, most with pages of text: a ValueError of one line in their place, which says what to do."""
+    """TFDS raises many types of error, most with pages of text: a ValueError of one line in their
+    place, which says what to do."""
     try:
         yield
     except Exception as error:
         got = str(error).partition("\n")[0].partition(" Possible root causes")[0]
         raise ValueError(
-            f"{source}: expected a data set prepared as array_record with split {split!r}, got: {got} "
+            f"{source}: expected a data set prepared as array_record with split {split!r}, "
+            f"got: {got} "
             f"(to prepare one: tfds build {name} --file_format=array_record)"
         ) from error
 
 
 def _image_feature(source: str, features: Mapping[str, Any]) -> str:
-    """The key of the images: the only feature of 8 or 16-bit images, or of several the one called "image"."""
+    """The key of the images: the only feature of 8 or 16-bit images, or of several the one called
+    "image"."""
     import tensorflow_datasets as tfds
 
     kinds = {key: type(feature).__name__ for key, feature in features.items()}
     found = [
         key
         for key, feature in features.items()
-        if isinstance(feature, tfds.features.Image) and kinds[key] != "LabeledImage" and feature.np_dtype in (np.uint8, np.uint16)
+        if isinstance(feature, tfds.features.Image)
+        and kinds[key] != "LabeledImage"
+        and feature.np_dtype in (np.uint8, np.uint16)
     ]
     if len(found) == 1:
         return found[0]
     if "image" in found:
         return "image"
-    raise ValueError(f'{source}: expected one feature of 8 or 16-bit images, or one called "image", got {kinds}')
+    raise ValueError(
+        f'{source}: expected one feature of 8 or 16-bit images, or one called "image", got {kinds}'
+    )
 
 
 class Order:
-    """The endless order in which photos are seen: a fresh permutation every epoch, a pure function of (seed, position), so that training
-    resumes exactly."""
+    """The endless order in which photos are seen: a fresh permutation every epoch, a pure function
+    of (seed, position), so that training resumes exactly."""
 
     def __init__(self, count: int, *, seed: int, batch: int):
         self.count, self.seed, self.batch = count, seed, batch
@@ -291,10 +361,15 @@ class Order:
 
     def indices(self, step: int) -> np.ndarray:
         """Indices [batch] of the photos of step `step`."""
-        return np.array([self._at(position) for position in range(step * self.batch, (step + 1) * self.batch)])
+        return np.array(
+            [self._at(position) for position in range(step * self.batch, (step + 1) * self.batch)]
+        )
 
     def _at(self, position: int) -> int:
         epoch, offset = divmod(position, self.count)
         if epoch != self._epoch:
-            self._epoch, self._order = epoch, np.random.default_rng((self.seed, epoch)).permutation(self.count)
+            self._epoch, self._order = (
+                epoch,
+                np.random.default_rng((self.seed, epoch)).permutation(self.count),
+            )
         return int(self._order[offset])

@@ -1,13 +1,18 @@
-"""Masked autoregressive flow over w, as RLS uses it (arXiv:2311.16923, section 2.2), written as distrax bijectors.
+"""Masked autoregressive flow over w, as RLS uses it (arXiv:2311.16923, section 2.2), written as
+distrax bijectors.
 
-The flow F = standardisation (w - mean) / std, then `num_blocks` times [MADE, batch normalisation, reversal of the order of dimensions].
-Everywhere here, forward is the Gaussianising direction w -> u = F(w), and inverse is u -> w, in distrax's `bijector(params)` too.
-`distribution(params)`, whose samples are w, is therefore the standard normal pushed through `distrax.Inverse(bijector(params))`.
+The flow F = standardisation (w - mean) / std, then `num_blocks` times [MADE, batch normalisation,
+reversal of the order of dimensions]. Everywhere here, forward is the Gaussianising direction w -> u
+= F(w), and inverse is u -> w, in distrax's `bijector(params)` too. `distribution(params)`, whose
+samples are w, is therefore the standard normal pushed through `distrax.Inverse(bijector(params))`.
 
 Parameters are a nested dict; sizes are read from its shapes, so using a flow needs no config:
-    {"blocks": {"block0": {"kernel0", "bias0", "kernel1", "bias1", "kernel2", "bias2", "log_gain", "shift"}, ...},     learnt
-     "statistics": {"w": {"mean", "std"}, "block0": {"mean", "var"}, ...}}                                          measured on samples
-It imports distrax and with it TensorFlow Probability: import this module where a flow is used, not where `import jaxsr` reaches.
+    {"blocks": {"block0": {"kernel0", "bias0", "kernel1", "bias1", "kernel2", "bias2", "log_gain",
+    "shift"}, ...},     learnt
+     "statistics": {"w": {"mean", "std"}, "block0": {"mean", "var"}, ...}}
+         measured on samples
+It imports distrax and with it TensorFlow Probability: import this module where a flow is used, not
+where `import jaxsr` reaches.
 """
 
 from dataclasses import dataclass
@@ -25,7 +30,8 @@ EPS = 1e-5  # of the batch normalisation
 
 @dataclass(frozen=True)
 class Config:
-    """Sizes of a flow; hidden 1024 and 5 blocks are RLS's (13.1 M weights for the 512 dimensions of StyleGAN).
+    """Sizes of a flow; hidden 1024 and 5 blocks are RLS's (13.1 M weights for the 512 dimensions of
+    StyleGAN).
 
     Attributes:
         dim: dimensions of w, at least 2.
@@ -39,13 +45,16 @@ class Config:
 
 
 def init(key: PRNGKey, config: Config) -> Params:
-    """Parameters of an untrained flow: orthogonal kernels, zero biases, statistics of zero mean and unit variance.
+    """Parameters of an untrained flow: orthogonal kernels, zero biases, statistics of zero mean and
+    unit variance.
 
     Raises:
         ValueError: a size below 1, or fewer than two dimensions.
     """
     if config.dim < 2 or config.hidden < 1 or config.num_blocks < 1:
-        raise ValueError(f"expected a flow with dim >= 2, hidden >= 1 and num_blocks >= 1, got {config}")
+        raise ValueError(
+            f"expected a flow with dim >= 2, hidden >= 1 and num_blocks >= 1, got {config}"
+        )
     keys = jax.random.split(key, config.num_blocks)
     zeros, ones = jnp.zeros(config.dim), jnp.ones(config.dim)
     statistics = {f"block{i}": {"mean": zeros, "var": ones} for i in range(config.num_blocks)}
@@ -57,29 +66,42 @@ def _init_block(key: PRNGKey, config: Config) -> dict[str, Array]:
     orthogonal = jax.nn.initializers.orthogonal()
     block = {"log_gain": jnp.zeros(config.dim), "shift": jnp.zeros(config.dim)}
     masks = made_masks(config.dim, config.hidden)
-    for i, (key_layer, mask) in enumerate(zip(jax.random.split(key, len(masks)), masks, strict=True)):
+    for i, (key_layer, mask) in enumerate(
+        zip(jax.random.split(key, len(masks)), masks, strict=True)
+    ):
         # Masked entries start and stay at zero: nothing reads them, and zeros compress.
-        block |= {f"kernel{i}": jnp.where(mask, orthogonal(key_layer, mask.shape), 0), f"bias{i}": jnp.zeros(mask.shape[1])}
+        block |= {
+            f"kernel{i}": jnp.where(mask, orthogonal(key_layer, mask.shape), 0),
+            f"bias{i}": jnp.zeros(mask.shape[1]),
+        }
     return block
 
 
 def rank_based_mask(in_ranks: np.ndarray, out_ranks: np.ndarray) -> Bool[Array, "i o"]:
-    """True where an output may see an input: where its rank is not below the input's (MADE, arXiv:1502.03509).
+    """True where an output may see an input: where its rank is not below the input's (MADE,
+    arXiv:1502.03509).
 
-    Compared inside the program: as ready-made constants the masks of RLS's flow would add 52 MB to it.
+    Compared inside the program: as ready-made constants the masks of RLS's flow would add 52 MB to
+    it.
     """
     return jnp.asarray(out_ranks)[None, :] >= jnp.asarray(in_ranks)[:, None]
 
 
 def made_masks(dim: int, hidden: int) -> list[Bool[Array, "i o"]]:
-    """Masks of the three layers in natural order: output i (shift and log-scale alike) sees the inputs before i only."""
-    inputs, units, outputs = np.arange(dim), np.arange(hidden) % (dim - 1), np.tile(np.arange(dim) - 1, 2)
+    """Masks of the three layers in natural order: output i (shift and log-scale alike) sees the
+    inputs before i only."""
+    inputs, units, outputs = (
+        np.arange(dim),
+        np.arange(hidden) % (dim - 1),
+        np.tile(np.arange(dim) - 1, 2),
+    )
     ranks = [inputs, units, units, outputs]
     return [rank_based_mask(a, b) for a, b in zip(ranks[:-1], ranks[1:], strict=True)]
 
 
 class Made(distrax.Bijector):
-    """u = (x - m(x)) * exp(-a(x)), m_i and a_i functions of x_1 .. x_{i-1} (arXiv:1705.07057, eq. 4); any leading batch axes.
+    """u = (x - m(x)) * exp(-a(x)), m_i and a_i functions of x_1 .. x_{i-1} (arXiv:1705.07057, eq.
+    4); any leading batch axes.
 
     The forward direction is one pass of the network, the inverse `dim` passes in sequence.
     """
@@ -93,8 +115,12 @@ class Made(distrax.Bijector):
         masks = made_masks(self._dim, self._hidden)
         for i, ((kernel, bias), mask) in enumerate(zip(self._layers, masks, strict=True)):
             x = jax.nn.relu(x) if i else x
-            # Full float32: with an accelerator's shortened products the inverse and the log-determinant would be off by per mille.
-            x = jnp.matmul(x, jnp.where(mask, kernel, 0), precision=jax.lax.Precision.HIGHEST) + bias
+            # Full float32: with an accelerator's shortened products the inverse and the
+            # log-determinant would be off by per mille.
+            x = (
+                jnp.matmul(x, jnp.where(mask, kernel, 0), precision=jax.lax.Precision.HIGHEST)
+                + bias
+            )
         m, a = jnp.split(x, 2, axis=-1)
         return m, a
 
@@ -112,7 +138,8 @@ class Made(distrax.Bijector):
 
 
 class Affine(distrax.Bijector):
-    """y = (x - mean) * exp(log_scale) + shift, all [dim]: the standardisation, and batch normalisation with given statistics."""
+    """y = (x - mean) * exp(log_scale) + shift, all [dim]: the standardisation, and batch
+    normalisation with given statistics."""
 
     def __init__(self, mean: Array, log_scale: Array, shift: Array | float = 0.0):
         super().__init__(event_ndims_in=1, is_constant_jacobian=True)
@@ -146,8 +173,13 @@ def standardisation(statistics: Params) -> Affine:
 
 
 def batch_norm(block: Params, statistics: Params) -> Affine:
-    """(x - mean) / sqrt(var + 1e-5) * exp(log_gain) + shift, with the statistics given: measured, or in training those of the batch."""
-    return Affine(statistics["mean"], block["log_gain"] - 0.5 * jnp.log(statistics["var"] + EPS), block["shift"])
+    """(x - mean) / sqrt(var + 1e-5) * exp(log_gain) + shift, with the statistics given: measured,
+    or in training those of the batch."""
+    return Affine(
+        statistics["mean"],
+        block["log_gain"] - 0.5 * jnp.log(statistics["var"] + EPS),
+        block["shift"],
+    )
 
 
 def bijector(params: Params) -> distrax.Chain:
@@ -167,17 +199,20 @@ def distribution(params: Params) -> distrax.Transformed:
 
 
 def forward_and_log_det(params: Params, w: Float[Array, " d"]) -> tuple[Float[Array, " d"], Scalar]:
-    """u = F(w), nearly standard normal if w is the prior's, and log |det dF/dw|, that of the standardisation included."""
+    """u = F(w), nearly standard normal if w is the prior's, and log |det dF/dw|, that of the
+    standardisation included."""
     return bijector(params).forward_and_log_det(w)  # pyright: ignore[reportReturnType]
 
 
 def inverse_and_log_det(params: Params, u: Float[Array, " d"]) -> tuple[Float[Array, " d"], Scalar]:
-    """w with F(w) = u and log |det dw/du|; `d` passes of each MADE in sequence, so about `d` times the time of the forward direction."""
+    """w with F(w) = u and log |det dw/du|; `d` passes of each MADE in sequence, so about `d` times
+    the time of the forward direction."""
     return bijector(params).inverse_and_log_det(u)  # pyright: ignore[reportReturnType]
 
 
 def log_prob(params: Params, w: Float[Array, " d"]) -> Scalar:
-    """log p_F(w) in nats, RLS eq. 1: log N(F(w); 0, I) + log |det dF/dw|, that of the standardisation included."""
+    """log p_F(w) in nats, RLS eq. 1: log N(F(w); 0, I) + log |det dF/dw|, that of the
+    standardisation included."""
     return distribution(params).log_prob(w)  # pyright: ignore[reportReturnType]
 
 

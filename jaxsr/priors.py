@@ -1,7 +1,9 @@
-"""Priors: what a generator network offers to the methods, and the latent spaces it can be searched in.
+"""Priors: what a generator network offers to the methods, and the latent spaces it can be searched
+in.
 
-A `Prior` is a bundle of pure functions; its parameters are always passed in. A latent space is a combinator that returns a prior whose
-`sample` and `decode` speak another latent: `in_w(prior)`, `in_w_plus(prior)`, `in_w_plus_noise(prior)`, `in_styles(prior)`.
+A `Prior` is a bundle of pure functions; its parameters are always passed in. A latent space is a
+combinator that returns a prior whose `sample` and `decode` speak another latent: `in_w(prior)`,
+`in_w_plus(prior)`, `in_w_plus_noise(prior)`, `in_styles(prior)`.
 """
 
 from collections.abc import Callable
@@ -12,12 +14,15 @@ import jax.numpy as jnp
 
 from jaxsr.types import Image, Noise, Params, PRNGKey
 
-MODULATIONS = ("affine", "style")  # what StyleGAN2 and StyleGAN1 call the layers from a w to what it modulates with
-GENERATOR = ("mapping", "synthesis", "generator")  # where a prior's params hold the weights of its generator
+# What StyleGAN2 and StyleGAN1 call the layers from a w to what it modulates with.
+MODULATIONS = ("affine", "style")
+# Where a prior's params hold the weights of its generator.
+GENERATOR = ("mapping", "synthesis", "generator")
 
 
 class Info(NamedTuple):
-    """Static facts of a prior: sizes (w_dim 0 without a w space), what it shows and under which licence."""
+    """Static facts of a prior: sizes (w_dim 0 without a w space), what it shows and under which
+    licence."""
 
     name: str
     resolution: int
@@ -36,17 +41,23 @@ class Prior(NamedTuple):
         info: static facts.
         sample: (key, params) -> latent; [z_dim] unless a combinator changed the space.
         decode: (params, latent) -> image [H, W, 3].
-        map: (params, z [z_dim], truncation=1.0) -> w [w_dim]; None for a prior without a w space (PGGAN, BigGAN).
-        noise: (kind, params, key=None) -> tuple of [r, r]; kind "const" (the checkpoint's), "none" (zeros) or "random".
-        synthesize: (params, w_plus [num_layers, w_dim], noise) -> image [H, W, 3]; None for a prior without a w space.
-        discriminate: (params, images [n, H, W, 3]) -> (logits [n], features, a list of [n, r, r, c] finest first).
-        split: (blocks) -> (head, tail), the generator cut behind that many of its resolutions (4 px is the first): head(params, z) gives a
-            tree with the feature map "x" [r, r, c], tail(params, tree) the image. None where it cannot be cut (BigGAN).
-        styles: (params, w_plus) -> {path in params["synthesis"]: what that layer modulates with, [c]}, StyleSpace (arXiv:2011.12799);
-            None for a prior without modulations.
-        blocks: (params, w_plus, noise, cut, start, stop) -> cut, the resolutions from `start` to before `stop` alone of `synthesize`; a cut
-            is (feature map [r, r, c], image so far [r, r, 3] in [-1, 1] or None), (None, None) before the first. None for a prior without
-            a w space.
+        map: (params, z [z_dim], truncation=1.0) -> w [w_dim]; None for a prior without a w space
+            (PGGAN, BigGAN).
+        noise: (kind, params, key=None) -> tuple of [r, r]; kind "const" (the checkpoint's), "none"
+            (zeros) or "random".
+        synthesize: (params, w_plus [num_layers, w_dim], noise) -> image [H, W, 3]; None for a prior
+            without a w space.
+        discriminate: (params, images [n, H, W, 3]) -> (logits [n], features, a list of [n, r, r, c]
+            finest first).
+        split: (blocks) -> (head, tail), the generator cut behind that many of its resolutions (4 px
+            is the first): head(params, z) gives a tree with the feature map "x" [r, r, c],
+            tail(params, tree) the image. None where it cannot be cut (BigGAN).
+        styles: (params, w_plus) -> {path in params["synthesis"]: what that layer modulates with,
+            [c]}, StyleSpace (arXiv:2011.12799); None for a prior without modulations.
+        blocks: (params, w_plus, noise, cut, start, stop) -> cut, the resolutions from `start` to
+            before `stop` alone of `synthesize`; a cut is (feature map [r, r, c], image so far [r,
+            r, 3] in [-1, 1] or None), (None, None) before the first. None for a prior without a w
+            space.
     """
 
     info: Info
@@ -81,7 +92,9 @@ def without_w(
     """
     (name, domain, licence), (resolution, z_dim, num_layers) = about, sizes
     info = Info(name, resolution, z_dim, 0, num_layers, (), domain, licence)
-    return Prior(info, sample, decode, None, lambda kind, params, key=None: (), None, discriminate, split)
+    return Prior(
+        info, sample, decode, None, lambda kind, params, key=None: (), None, discriminate, split
+    )
 
 
 def require_w(what: str, prior: Prior) -> None:
@@ -91,12 +104,14 @@ def require_w(what: str, prior: Prior) -> None:
 
 
 def tile(prior: Prior, w: jax.Array) -> jax.Array:
-    """Repeats w [w_dim] or [1, w_dim] for every layer: [num_layers, w_dim], which comes back as it is."""
+    """Repeats w [w_dim] or [1, w_dim] for every layer: [num_layers, w_dim], which comes back as it
+    is."""
     return jnp.broadcast_to(w, (prior.info.num_layers, prior.info.w_dim))
 
 
 def start_in_w(prior: Prior, spread: float, key: PRNGKey, params: Params) -> jax.Array:
-    """Where searches in W start [w_dim]: at the mean of w, or `spread` of the way from there to a random w."""
+    """Where searches in W start [w_dim]: at the mean of w, or `spread` of the way from there to a
+    random w."""
     w = params["statistics"]["w_mean"]
     if spread > 0:
         w = w + spread * (prior.map(params, jax.random.normal(key, (prior.info.z_dim,))) - w)
@@ -116,7 +131,8 @@ def in_w(prior: Prior) -> Prior:
 
 
 def in_w_plus(prior: Prior) -> Prior:
-    """The prior searched in W+: latent [num_layers, w_dim], constant noise; samples have one w in all layers."""
+    """The prior searched in W+: latent [num_layers, w_dim], constant noise; samples have one w in
+    all layers."""
 
     def sample(key: PRNGKey, params: Params) -> jax.Array:
         return tile(prior, in_w(prior).sample(key, params))
@@ -128,11 +144,15 @@ def in_w_plus(prior: Prior) -> Prior:
 
 
 def in_w_plus_noise(prior: Prior) -> Prior:
-    """The prior searched in W+ and its noise maps: latent {"w_plus": [num_layers, w_dim], "noise": tuple of [r, r]}."""
+    """The prior searched in W+ and its noise maps: latent {"w_plus": [num_layers, w_dim], "noise":
+    tuple of [r, r]}."""
 
     def sample(key: PRNGKey, params: Params) -> dict:
         key_w, key_noise = jax.random.split(key)
-        return {"w_plus": in_w_plus(prior).sample(key_w, params), "noise": prior.noise("random", params, key_noise)}
+        return {
+            "w_plus": in_w_plus(prior).sample(key_w, params),
+            "noise": prior.noise("random", params, key_noise),
+        }
 
     def decode(params: Params, latent: dict) -> jax.Array:
         return prior.synthesize(params, latent["w_plus"], latent["noise"])
@@ -147,7 +167,9 @@ def in_styles(prior: Prior) -> Prior:
         ValueError: a prior without modulations.
     """
     if prior.styles is None:
-        raise ValueError(f"the space of styles needs a prior with modulations: {prior.info.name!r} has none")
+        raise ValueError(
+            f"the space of styles needs a prior with modulations: {prior.info.name!r} has none"
+        )
 
     def sample(key: PRNGKey, params: Params) -> dict[str, jax.Array]:
         return prior.styles(params, in_w_plus(prior).sample(key, params))
@@ -158,26 +180,44 @@ def in_styles(prior: Prior) -> Prior:
     return prior._replace(sample=sample, decode=decode)
 
 
-def synthesize_styles(prior: Prior, params: Params, styles: dict[str, jax.Array], noise: Noise) -> Image:
-    """The image [H, W, 3] of styles, as `Prior.styles` returns them, and noise maps: with a w of zeros each layer's bias is its style."""
-    modulated = {**params, "synthesis": with_layers(params["synthesis"], styles, lambda layer, style: {**layer, "bias": style})}
+def synthesize_styles(
+    prior: Prior, params: Params, styles: dict[str, jax.Array], noise: Noise
+) -> Image:
+    """The image [H, W, 3] of styles, as `Prior.styles` returns them, and noise maps: with a w of
+    zeros each layer's bias is its style."""
+    modulated = {
+        **params,
+        "synthesis": with_layers(
+            params["synthesis"], styles, lambda layer, style: {**layer, "bias": style}
+        ),
+    }
     return prior.synthesize(modulated, jnp.zeros((prior.info.num_layers, prior.info.w_dim)), noise)
 
 
-def with_layers(tree: Params, values: dict[str, Any], change: Callable[[Params, Any], Params], prefix: str = "") -> Params:
+def with_layers(
+    tree: Params, values: dict[str, Any], change: Callable[[Params, Any], Params], prefix: str = ""
+) -> Params:
     """The network with `change(layer, value)` in place of the layer at each path of `values`."""
     if prefix in values:
         return change(tree, values[prefix])
     if not isinstance(tree, dict):
         return tree
-    return {name: with_layers(branch, values, change, f"{prefix}/{name}".lstrip("/")) for name, branch in tree.items()}
+    return {
+        name: with_layers(branch, values, change, f"{prefix}/{name}".lstrip("/"))
+        for name, branch in tree.items()
+    }
 
 
-def latent_statistics(prior: Prior, params: Params, key: PRNGKey, *, num_samples: int = 100_000) -> dict[str, jax.Array]:
-    """Statistics of w that the searches start from, each [w_dim], from `num_samples` draws of z, a multiple of 1,000.
+def latent_statistics(
+    prior: Prior, params: Params, key: PRNGKey, *, num_samples: int = 100_000
+) -> dict[str, jax.Array]:
+    """Statistics of w that the searches start from, each [w_dim], from `num_samples` draws of z, a
+    multiple of 1,000.
 
-    `w_mean`, `w_std`: of w (RLS starts at the mean of 100,000 w). `white_mean`, `white_std`: of LeakyReLU_5(w), the inverse of the
-    mapping network's last activation, PULSE's "gaussian fit" (arXiv:2003.03808): w = LeakyReLU_0.2(v * white_std + white_mean).
+    `w_mean`, `w_std`: of w (RLS starts at the mean of 100,000 w). `white_mean`, `white_std`: of
+        LeakyReLU_5(w), the inverse of the
+    mapping network's last activation, PULSE's "gaussian fit" (arXiv:2003.03808): w =
+    LeakyReLU_0.2(v * white_std + white_mean).
     """
 
     def chunk(sums, key):
@@ -199,7 +239,8 @@ def latent_statistics(prior: Prior, params: Params, key: PRNGKey, *, num_samples
 
 
 def check_prior(method: str, prior: Prior, operator: Any) -> None:
-    """Raises ValueError unless the prior has a w space and makes the images that the operator takes."""
+    """Raises ValueError unless the prior has a w space and makes the images that the operator
+    takes."""
     check_images(prior, operator)
     require_w(f"method {method}", prior)
 
@@ -207,9 +248,18 @@ def check_prior(method: str, prior: Prior, operator: Any) -> None:
 def check_images(prior: Prior, operator: Any) -> None:
     """Raises ValueError unless the prior is one, and makes the images that the operator takes."""
     if not isinstance(prior, Prior):
-        raise ValueError(f"expected a Prior, the first of what jaxsr.load_prior returns, got {type(prior).__name__}")
+        raise ValueError(
+            "expected a Prior, the first of what jaxsr.load_prior returns, got "
+            f"{type(prior).__name__}"
+        )
     if not hasattr(operator, "image_shape"):
-        raise ValueError(f"expected an operator, such as operators.downsample(8, image_shape=...), got {operator!r}")
+        raise ValueError(
+            "expected an operator, such as operators.downsample(8, image_shape=...), got "
+            f"{operator!r}"
+        )
     made = (prior.info.resolution, prior.info.resolution, 3)
     if tuple(operator.image_shape) != made:
-        raise ValueError(f"the operator takes images {tuple(operator.image_shape)}, but prior {prior.info.name!r} makes {made}")
+        raise ValueError(
+            f"the operator takes images {tuple(operator.image_shape)}, but prior "
+            f"{prior.info.name!r} makes {made}"
+        )

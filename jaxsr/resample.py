@@ -1,7 +1,9 @@
-"""Resampling along one axis as exact matrices, and the bicubic enlargement that baselines and grids show.
+"""Resampling along one axis as exact matrices, and the bicubic enlargement that baselines and grids
+show.
 
-A downsampling kernel is a function of the distance in output pixels. What sets the kernels of one name apart is the border, and two
-programs that disagree there give measurements that no image explains, so each is named after the program that it equals.
+A downsampling kernel is a function of the distance in output pixels. What sets the kernels of one
+name apart is the border, and two programs that disagree there give measurements that no image
+explains, so each is named after the program that it equals.
 """
 
 from collections.abc import Callable
@@ -40,13 +42,15 @@ def _centres(size: int, factor: int) -> np.ndarray:
 
 
 def _renormalised(size: int, factor: int, profile: Profile) -> np.ndarray:
-    """Weights beyond the border are dropped and the rest made to sum to one: Pillow and jax.image.resize."""
+    """Weights beyond the border are dropped and the rest made to sum to one: Pillow and
+    jax.image.resize."""
     weights = profile((np.arange(size)[None] - _centres(size, factor)) / factor)
     return weights / weights.sum(1, keepdims=True)
 
 
 def _folded(positions: np.ndarray, weights: np.ndarray, size: int) -> np.ndarray:
-    """Adds each weight, its row made to sum to one, to the input pixel at the same place of `positions` [outputs, taps]."""
+    """Adds each weight, its row made to sum to one, to the input pixel at the same place of
+    `positions` [outputs, taps]."""
     matrix = np.zeros((len(positions), size))
     rows = np.broadcast_to(np.arange(len(positions))[:, None], positions.shape)
     np.add.at(matrix, (rows, positions), weights / weights.sum(1, keepdims=True))
@@ -54,23 +58,31 @@ def _folded(positions: np.ndarray, weights: np.ndarray, size: int) -> np.ndarray
 
 
 def _matlab(size: int, factor: int) -> np.ndarray:
-    """MATLAB's imresize: normalised first, then mirrored at the border with the border pixel repeated."""
+    """MATLAB's imresize: normalised first, then mirrored at the border with the border pixel
+    repeated."""
     centres = _centres(size, factor)
     positions = np.floor(centres).astype(int) + np.arange(-2 * factor - 1, 2 * factor + 2)
     mirrored = positions % (2 * size)
-    return _folded(np.minimum(mirrored, 2 * size - 1 - mirrored), _cubic((positions - centres) / factor), size)
+    return _folded(
+        np.minimum(mirrored, 2 * size - 1 - mirrored), _cubic((positions - centres) / factor), size
+    )
 
 
 def _pulse(size: int, factor: int) -> np.ndarray:
-    """PULSE's release: 4 factor taps, stride factor, mirrored at the border without repeating the border pixel.
+    """PULSE's release: 4 factor taps, stride factor, mirrored at the border without repeating the
+    border pixel.
 
-    The number of taps is even, so an odd factor's window lies half an input pixel off centre, as in the release.
+    The number of taps is even, so an odd factor's window lies half an input pixel off centre, as in
+    the release.
     """
     taps = np.arange(4 * factor)
     before = 3 * factor // 2
     if factor < 2 or 3 * factor - before >= size:
         got = f"size {size} and factor {factor}"
-        raise ValueError(f"bicubic_pulse mirrors {3 * factor - before} pixels: expected factor >= 2 and a larger size, got {got}")
+        raise ValueError(
+            f"bicubic_pulse mirrors {3 * factor - before} pixels: expected factor >= 2 and a "
+            f"larger size, got {got}"
+        )
     positions = np.abs(np.arange(size // factor)[:, None] * factor - before + taps)
     weights = np.broadcast_to(_cubic((taps - 2 * factor + 0.5) / factor), positions.shape)
     return _folded(np.minimum(positions, 2 * (size - 1) - positions), weights, size)
@@ -86,29 +98,37 @@ _MATRICES: dict[str, Callable[[int, int], np.ndarray]] = {
 
 
 def downsample_matrix(size: int, factor: int, kernel: Kernel = "bicubic") -> Matrix:
-    """The matrix [size / factor, size] that shrinks one axis by an integer factor; every row sums to one.
+    """The matrix [size / factor, size] that shrinks one axis by an integer factor; every row sums
+    to one.
 
     Kernels, all antialiased (their support grows with the factor):
-        "bicubic": a = -0.5, weights renormalised at the border; equal to Pillow's BICUBIC on float images and to
-            `jax.image.resize(..., "bicubic", antialias=True)`.
-        "bicubic_matlab": the same inside, mirrored at the border (border pixel repeated); equal to MATLAB's imresize.
-        "bicubic_pulse": the release of PULSE (arXiv:2003.03808), mirrored without repeating the border pixel; factor >= 2.
+        "bicubic": a = -0.5, weights renormalised at the border; equal to Pillow's BICUBIC on float
+            images and to `jax.image.resize(..., "bicubic", antialias=True)`.
+        "bicubic_matlab": the same inside, mirrored at the border (border pixel repeated); equal to
+            MATLAB's imresize.
+        "bicubic_pulse": the release of PULSE (arXiv:2003.03808), mirrored without repeating the
+            border pixel; factor >= 2.
         "box": the mean of each block (area average).
-        "bilinear": the triangle of half-width `factor`, renormalised; equal to Pillow's BILINEAR. Frameworks' "bilinear"
-            without antialiasing, which reads two pixels an axis, is another kernel.
+        "bilinear": the triangle of half-width `factor`, renormalised; equal to Pillow's BILINEAR.
+            Frameworks' "bilinear" without antialiasing, which reads two pixels an axis, is another
+            kernel.
 
     Raises:
-        ValueError: unknown kernel, a factor that is not a positive divisor of the size, or a size too small for the mirror.
+        ValueError: unknown kernel, a factor that is not a positive divisor of the size, or a size
+            too small for the mirror.
     """
     if kernel not in _MATRICES:
         raise ValueError(f"unknown kernel {kernel!r}: expected one of {', '.join(_MATRICES)}")
     if factor < 1 or size < 1 or size % factor:
-        raise ValueError(f"expected a factor that divides the side, got factor {factor} and side {size}")
+        raise ValueError(
+            f"expected a factor that divides the side, got factor {factor} and side {size}"
+        )
     return _MATRICES[kernel](size, factor)
 
 
 def upsample(y: AnyImage, factor_or_shape: int | tuple[int, int]) -> jax.Array:
-    """Bicubic enlargement of [h, w, c] by a factor or to (height, width), the usual baseline: a = -0.5, not clipped."""
+    """Bicubic enlargement of [h, w, c] by a factor or to (height, width), the usual baseline: a =
+    -0.5, not clipped."""
     height, width, channels = y.shape
     by = factor_or_shape
     shape = (height * by, width * by) if isinstance(by, int) else by

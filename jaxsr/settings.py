@@ -10,7 +10,8 @@ import numpy as np
 
 
 def resolve(config: Any, operator: Any, kind: type | None = None) -> Any:
-    """The same config with each field that is None set to its preset's value for this operator: every value that a report has to print.
+    """The same config with each field that is None set to its preset's value for this operator:
+    every value that a report has to print.
 
     Args:
         config: of a method.
@@ -18,8 +19,9 @@ def resolve(config: Any, operator: Any, kind: type | None = None) -> Any:
         kind: the class of config that the method takes; None: that of any method.
 
     Raises:
-        ValueError: no config of a method, or that of another; a preset or another choice that does not exist, a value of another type than
-            its field's, a negative number, or fewer than one step, sample, start or code.
+        ValueError: no config of a method, or that of another; a preset or another choice that does
+            not exist, a value of another type than its field's, a negative number, or fewer than
+            one step, sample, start or code.
     """
     if not hasattr(config, "PRESETS") or not isinstance(config, kind or object):
         expected = f"{kind.__name__}()" if kind else "a method's config, such as PULSE()"
@@ -28,9 +30,18 @@ def resolve(config: Any, operator: Any, kind: type | None = None) -> Any:
     if config.preset is None:
         raise ValueError(f"preset must be one of {', '.join(config.PRESETS)}, got None")
     check_types(config)
-    open_values = {name: value for name, value in config.PRESETS[config.preset].items() if getattr(config, name) is None}
-    config = dataclasses.replace(config, **{name: value for name, value in open_values.items() if not callable(value)})
-    config = dataclasses.replace(config, **{name: value(config, operator) for name, value in open_values.items() if callable(value)})
+    open_values = {
+        name: value
+        for name, value in config.PRESETS[config.preset].items()
+        if getattr(config, name) is None
+    }
+    config = dataclasses.replace(
+        config, **{name: value for name, value in open_values.items() if not callable(value)}
+    )
+    config = dataclasses.replace(
+        config,
+        **{name: value(config, operator) for name, value in open_values.items() if callable(value)},
+    )
     for field in dataclasses.fields(config):
         value, least = getattr(config, field.name), field.metadata.get("least", 0)
         if not isinstance(value, str) and not value >= least:
@@ -41,12 +52,14 @@ def resolve(config: Any, operator: Any, kind: type | None = None) -> Any:
 
 
 def count() -> Any:
-    """A setting, open to the preset, of which there must be one at least. Other settings must be at least 0."""
+    """A setting, open to the preset, of which there must be one at least. Other settings must be at
+    least 0."""
     return dataclasses.field(default=None, metadata={"least": 1})
 
 
 def iterates() -> Any:
-    """A setting, open to the preset, that counts iterates of a search: a trial makes few of them."""
+    """A setting, open to the preset, that counts iterates of a search: a trial makes few of
+    them."""
     return dataclasses.field(default=None, metadata={"least": 1, "iterates": True})
 
 
@@ -61,7 +74,8 @@ def iterates_of(kind: type) -> tuple[str, ...]:
 
 
 def check_types(config: Any) -> None:
-    """Raises ValueError if a field annotated int, float or bool (or one of these | None) has another kind of value."""
+    """Raises ValueError if a field annotated int, float or bool (or one of these | None) has
+    another kind of value."""
     kinds = {int: numbers.Integral, float: numbers.Real, bool: (bool, np.bool_)}
     for name, hint in typing.get_type_hints(type(config)).items():
         kind = next((kind for kind in (hint, *typing.get_args(hint)) if kind in kinds), None)
@@ -69,13 +83,20 @@ def check_types(config: Any) -> None:
         if kind is None or value is None:
             continue
         if not isinstance(value, kinds[kind]) or (kind is not bool and isinstance(value, bool)):
-            raise ValueError(f"{name} must be {'an' if kind is int else 'a'} {kind.__name__}, got {value!r}")
+            raise ValueError(
+                f"{name} must be {'an' if kind is int else 'a'} {kind.__name__}, got {value!r}"
+            )
 
 
 def check_choices(config: Any) -> None:
-    """Raises ValueError if a field annotated Literal[...] (or Literal[...] | None) has another value."""
+    """Raises ValueError if a field annotated Literal[...] (or Literal[...] | None) has another
+    value."""
     for name, hint in typing.get_type_hints(type(config)).items():
-        kinds = [kind for kind in (hint, *typing.get_args(hint)) if typing.get_origin(kind) is typing.Literal]
+        kinds = [
+            kind
+            for kind in (hint, *typing.get_args(hint))
+            if typing.get_origin(kind) is typing.Literal
+        ]
         choices = [choice for kind in kinds for choice in typing.get_args(kind)]
         value = getattr(config, name)
         if choices and value is not None and value not in choices:

@@ -1,4 +1,5 @@
-"""The vocabulary of shapes. One image is [h, w, 3] float32, nominally in [0, 1]; batches are the caller's jax.vmap."""
+"""The vocabulary of shapes. One image is [h, w, 3] float32, nominally in [0, 1]; batches are the
+caller's jax.vmap."""
 
 from typing import Any, NamedTuple
 
@@ -21,7 +22,8 @@ class Result(NamedTuple):
     Attributes:
         image: [H, W, 3], the best image seen, nominally in [0, 1], not clipped.
         latent: the latent of that image, in the method's own space (see the method's docstring).
-        trace: name -> [steps], the objective ("loss") and each of its unweighted terms at every step.
+        trace: name -> [steps], the objective ("loss") and each of its unweighted terms at every
+            step.
         residual: scalar, mean squared A(image) - y on the [0, 1] scale.
         feasible: boolean scalar, residual <= the method's `eps`.
     """

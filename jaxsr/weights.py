@@ -1,4 +1,5 @@
-"""Weights on disk: a folder with `config.json`, readable, and `params/`, Orbax arrays. Reading one never executes anything in it."""
+"""Weights on disk: a folder with `config.json`, readable, and `params/`, Orbax arrays. Reading one
+never executes anything in it."""
 
 import errno
 import hashlib
@@ -20,9 +21,11 @@ from jaxsr.types import Params
 
 
 def save(folder: str | Path, params: Params, config: dict[str, Any]) -> None:
-    """Writes `params` (a nested dict or list of arrays, kept in their dtypes) and `config` (JSON) to `folder`, replacing what it held.
+    """Writes `params` (a nested dict or list of arrays, kept in their dtypes) and `config` (JSON)
+    to `folder`, replacing what it held.
 
-    Everything is written beside it and renamed, so the folder is never half written; other files in it, such as a card, are kept.
+    Everything is written beside it and renamed, so the folder is never half written; other files in
+    it, such as a card, are kept.
 
     Raises:
         ValueError: `folder` holds something that is not weights of ours.
@@ -34,11 +37,15 @@ def save(folder: str | Path, params: Params, config: dict[str, Any]) -> None:
     check_target(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     needed = sum(np.asarray(leaf).nbytes for leaf in jax.tree.leaves(params)) + (1 << 20)
-    if shutil.disk_usage(folder.parent).free < needed:  # Orbax's own words for a full disk are hundreds of lines
-        raise OSError(errno.ENOSPC, f"no space left for {needed:,} bytes; nothing was written", str(folder))
+    # Orbax's own words for a full disk are hundreds of lines.
+    if shutil.disk_usage(folder.parent).free < needed:
+        raise OSError(
+            errno.ENOSPC, f"no space left for {needed:,} bytes; nothing was written", str(folder)
+        )
     fresh = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
-        # Compressing takes as much memory again as the arrays, more time than writing them, and saves 8 % of random-looking floats.
+        # Compressing takes as much memory again as the arrays, more time than writing them, and
+        # saves 8 % of random-looking floats.
         with _quiet(), ocp.PyTreeCheckpointer(use_compression=False) as writer:
             writer.save(fresh / "params", jax.tree.map(np.asarray, params))
         (fresh / "config.json").write_text(json.dumps(config, indent=2) + "\n")
@@ -58,13 +65,19 @@ def save(folder: str | Path, params: Params, config: dict[str, Any]) -> None:
 
 
 def check_target(folder: str | Path) -> None:
-    """Raises ValueError unless `folder` is new or holds weights, which `save` may replace, and its parents are folders."""
+    """Raises ValueError unless `folder` is new or holds weights, which `save` may replace, and its
+    parents are folders."""
     folder = Path(folder).resolve()
     if folder.exists() and not (folder / "config.json").is_file():
-        raise ValueError(f"{folder}: expected a new folder or one with weights (config.json), got another one; nothing was written")
+        raise ValueError(
+            f"{folder}: expected a new folder or one with weights (config.json), got another "
+            "one; nothing was written"
+        )
     parent = next(parent for parent in folder.parents if parent.exists())
     if not parent.is_dir():
-        raise ValueError(f"{folder}: expected a place in a folder, but {parent} is a file; nothing was written")
+        raise ValueError(
+            f"{folder}: expected a place in a folder, but {parent} is a file; nothing was written"
+        )
 
 
 def load(folder: str | Path) -> tuple[Params, dict[str, Any]]:
@@ -90,7 +103,9 @@ def load_stored(folder: str | Path) -> tuple[Params, dict[str, Any]]:
             params = reader.restore(folder / "params", restore_args=as_numpy)
     except Exception as error:  # damaged arrays surface as many types, most with a long text
         line = (str(error).splitlines() or [""])[0][:200]
-        raise ValueError(f"{folder}/params: expected readable Orbax arrays, got {type(error).__name__}: {line}") from error
+        raise ValueError(
+            f"{folder}/params: expected readable Orbax arrays, got {type(error).__name__}: {line}"
+        ) from error
     return params, config
 
 
@@ -102,7 +117,10 @@ def read_config(folder: str | Path) -> dict[str, Any]:
     """
     path = Path(folder) / "config.json"
     if not path.is_file():
-        raise ValueError(f"{folder}: expected a folder of weights with config.json and params/, got {_what(Path(folder))}")
+        raise ValueError(
+            f"{folder}: expected a folder of weights with config.json and params/, got "
+            f"{_what(Path(folder))}"
+        )
     try:
         config = json.loads(path.read_text())
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
@@ -127,7 +145,11 @@ def _what(path: Path) -> str:
 
 
 def _to_float32(array: np.ndarray) -> jax.Array:
-    return jnp.asarray(array, jnp.float32) if jnp.issubdtype(array.dtype, jnp.floating) else jnp.asarray(array)
+    return (
+        jnp.asarray(array, jnp.float32)
+        if jnp.issubdtype(array.dtype, jnp.floating)
+        else jnp.asarray(array)
+    )
 
 
 @contextmanager

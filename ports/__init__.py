@@ -1,23 +1,25 @@
-"""Official checkpoints of other projects -> weights folders of jaxsr, read without torch, TensorFlow or executing anything in a file.
-Metric networks: see `jaxsr.metrics`.
+"""Official checkpoints of other projects -> weights folders of jaxsr, read without torch,
+TensorFlow or executing anything in a file. Metric networks: see `jaxsr.metrics`.
 
-A reader of its own knows the few names that these formats need and refuses every other. Largest differences of what a converted network
-computes, images in [-1, 1], from the original code or float64 NumPy written from the paper:
+A reader of its own knows the few names that these formats need and refuses every other. Largest
+differences of what a converted network computes, images in [-1, 1], from the original code or
+float64 NumPy written from the paper:
 
 | format | compared with | largest difference (images in [-1, 1]) |
 |---|---|---|
-| StyleGAN2-ADA-PyTorch `.pkl`, StyleGAN3's, a class by `--label` | the official network | w 3e-6, images 1.3e-5, W+ 9e-6, logits 4e-7 |
-| StyleGAN2 and StyleGAN2-ADA TensorFlow `.pkl`; rosinality `.pt` | the official network, same weights | the same |
-| StyleGAN1 TensorFlow `.pkl` | float64 NumPy from the paper and the official code | w 2e-6, images 2e-5, logits 9e-7 |
+| StyleGAN2-ADA-PyTorch, StyleGAN3's | official network | w 3e-6, images 1.3e-5, logits 4e-7 |
+| StyleGAN2(-ADA) TensorFlow; rosinality | official network, same weights | the same |
+| StyleGAN1 TensorFlow | float64 NumPy | w 2e-6, images 2e-5, logits 9e-7 |
 | StyleGAN1 PyTorch `.pt`, as PULSE's | PULSE's code; float64 NumPy | w 8e-6, images 2e-5; 5e-5 |
-| PGGAN TensorFlow `.pkl` | float64 NumPy from the paper and the official code | images 1e-6, logits 2e-7 |
-| PGGAN `.pth` of genforce (mGANprior), ptrblck, pytorch_GAN_zoo | their code | images 2e-6, 8e-6, 1.4e-5 |
-| BigGAN-PyTorch `.pth`, 32 to 512 px, also from TensorFlow Hub by its converter | its code | images 1.2e-5, logits 2e-5 (of 70) |
+| PGGAN TensorFlow | float64 NumPy | images 1e-6, logits 2e-7 |
+| PGGAN of genforce, ptrblck, GAN_zoo | their code | images 2e-6, 8e-6, 1.4e-5 |
+| BigGAN-PyTorch, 32 to 512 px | its code | images 1.2e-5, logits 2e-5 (of 70) |
 | pytorch-pretrained-BigGAN `.bin` (BigGAN-deep 128, 256, 512) | its code | images 7e-7 |
 | NIQE `.npz` (BasicSR), `.mat` (MATLAB release) | BasicSR's own | exact |
 
-Every comparison is of small networks with random weights, no parameter at its default, in every way of writing a file (torch zip, torch
-legacy, pickle protocols 2 to 5); no genuine checkpoint was at hand. A StyleGAN2 of 1024 px (381 MB with G, D and G_ema) takes 8 to 14
-seconds and 2.3 times the file in memory. `config.json` records source, SHA-256, format, date and licence, and under "notes" what a file
-lacks.
+Every comparison is of small networks with random weights, no parameter at its default, in every way
+of writing a file (torch zip, torch legacy, pickle protocols 2 to 5); no genuine checkpoint was at
+hand. A StyleGAN2 of 1024 px (381 MB with G, D and G_ema) takes 8 to 14 seconds and 2.3 times the
+file in memory. `config.json` records source, SHA-256, format, date and licence, and under "notes"
+what a file lacks.
 """

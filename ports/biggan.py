@@ -1,6 +1,8 @@
-"""BigGAN in a checkpoint: state dicts of BigGAN-PyTorch (also as its TFHub converter writes them) and of pytorch-pretrained-BigGAN.
+"""BigGAN in a checkpoint: state dicts of BigGAN-PyTorch (also as its TFHub converter writes them)
+and of pytorch-pretrained-BigGAN.
 
-Networks with cross-replica batch normalisation are computed as in training, gain times value plus bias; the released evaluation adds both.
+Networks with cross-replica batch normalisation are computed as in training, gain times value plus
+bias; the released evaluation adds both.
 """
 
 import re
@@ -15,47 +17,72 @@ from ports.layouts import anything, hwio, number, same, transposed
 from ports.priors import Choice, Found
 from ports.tables import Converted, Row, few
 
-_LICENCE = "not stated in the file; BigGAN-PyTorch's own weights: MIT, trained on ImageNet (research use)"
-_DEEP_LICENCE = "not stated in the file; DeepMind's own weights: see their TensorFlow Hub page; trained on ImageNet (research use)"
+_LICENCE = (
+    "not stated in the file; BigGAN-PyTorch's own weights: MIT, trained on ImageNet (research use)"
+)
+_DEEP_LICENCE = (
+    "not stated in the file; DeepMind's own weights: see their TensorFlow Hub page; trained on "
+    "ImageNet (research use)"
+)
 _MOST_BLOCKS = 20
 
 
 def find(contents: list[Any]) -> Found | None:
-    """The BigGAN in what `torch_files.read` returned of a generator's file, or of a generator's and a discriminator's, or None.
+    """The BigGAN in what `torch_files.read` returned of a generator's file, or of a generator's and
+    a discriminator's, or None.
 
     Raises:
         ValueError: it is one of the formats, but damaged, or a network that ours cannot compute.
     """
     if not all(isinstance(content, dict) for content in contents):
         return None
-    if len(contents) == 1 and "embeddings.weight" in contents[0] and "generator.gen_z.weight_orig" in contents[0]:
+    if (
+        len(contents) == 1
+        and "embeddings.weight" in contents[0]
+        and "generator.gen_z.weight_orig" in contents[0]
+    ):
         return _deep(contents[0])
-    generators = [content for content in contents if "shared.weight" in content and "output_layer.0.gain" in content]
-    discriminators = [content for content in contents if "embed.weight" in content and "linear.weight" in content]
+    generators = [
+        content
+        for content in contents
+        if "shared.weight" in content and "output_layer.0.gain" in content
+    ]
+    discriminators = [
+        content for content in contents if "embed.weight" in content and "linear.weight" in content
+    ]
     if len(generators) != 1 or len(discriminators) > 1 or 1 + len(discriminators) != len(contents):
         return None
     return _shallow(generators[0], discriminators)
 
 
 def _named(prefix: str, content: dict) -> dict[str, Any]:
-    return {f"{prefix}.{name}": value for name, value in spectral.normalised({str(k): v for k, v in content.items()}).items()}
+    return {
+        f"{prefix}.{name}": value
+        for name, value in spectral.normalised({str(k): v for k, v in content.items()}).items()
+    }
 
 
 def _shallow(generator: dict, discriminators: list[dict]) -> Found:
     sources = _named("G", generator)
     for discriminator in discriminators:
         sources |= _named("D", discriminator)
-    # TensorFlow Hub's networks, which the converter writes without singular values, have another eps in their conditional layers.
+    # TensorFlow Hub's networks, which the converter writes without singular values, have another
+    # eps in their conditional layers.
     eps = 1e-4 if "linear.u0" in generator and "linear.sv0" not in generator else 1e-5
     places = {
         "attention": 1 + _after(sources, r"G\.blocks\.(\d+)\.1\.gamma"),
         "discriminator_attention": 1 + _after(sources, r"D\.blocks\.(\d+)\.1\.gamma"),
     }
-    return Found("biggan", "BigGAN-PyTorch", _LICENCE, sources, _shallow_rows(), _settle_shallow(eps, places))
+    return Found(
+        "biggan", "BigGAN-PyTorch", _LICENCE, sources, _shallow_rows(), _settle_shallow(eps, places)
+    )
 
 
 def _convolution(source: str, path: str) -> list[Row]:
-    return [Row(source + r"\.weight", path + "/kernel", hwio), Row(source + r"\.bias", path + "/bias", same)]
+    return [
+        Row(source + r"\.weight", path + "/kernel", hwio),
+        Row(source + r"\.bias", path + "/bias", same),
+    ]
 
 
 def _no_sums(counter: np.ndarray) -> None:
@@ -69,7 +96,10 @@ def _row_vector(array: np.ndarray) -> np.ndarray:
 
 
 def _attention(source: str, path: str) -> list[Row]:
-    return [Row(rf"{source}\.(theta|phi|g|o)\.weight", path + "/{0}/kernel", hwio), Row(source + r"\.gamma", path + "/gamma", number)]
+    return [
+        Row(rf"{source}\.(theta|phi|g|o)\.weight", path + "/{0}/kernel", hwio),
+        Row(source + r"\.gamma", path + "/gamma", number),
+    ]
 
 
 def _statistics(source: str, path: str) -> list[Row]:
@@ -104,12 +134,21 @@ def _shallow_rows() -> list[Row]:
         for prefix, path in ((g, block), (d, below)):
             for theirs, ours in (("conv1", "conv1"), ("conv2", "conv2"), ("conv_sc", "skip")):
                 rows += _convolution(rf"{prefix}\.{theirs}", f"{path}/{ours}")
-    return rows + _attention(r"G\.blocks\.\d+\.1", "generator/attention") + _attention(r"D\.blocks\.\d+\.1", "discriminator/attention")
+    return (
+        rows
+        + _attention(r"G\.blocks\.\d+\.1", "generator/attention")
+        + _attention(r"D\.blocks\.\d+\.1", "discriminator/attention")
+    )
 
 
 def _pixels(array: np.ndarray) -> np.ndarray:
     """The last axis in the order c, h, w (4x4 pixels) -> in the order h, w, c."""
-    return array.reshape(*array.shape[:-1], -1, 4, 4).swapaxes(-3, -2).swapaxes(-2, -1).reshape(array.shape)
+    return (
+        array.reshape(*array.shape[:-1], -1, 4, 4)
+        .swapaxes(-3, -2)
+        .swapaxes(-2, -1)
+        .reshape(array.shape)
+    )
 
 
 def _blocks(converted: Converted, first: str, path: str) -> list[np.ndarray]:
@@ -121,12 +160,16 @@ def _blocks(converted: Converted, first: str, path: str) -> list[np.ndarray]:
             break
         found.append(kernel)
     if not found or first not in converted.arrays or "embedding" not in converted.arrays:
-        raise ValueError(f"expected a BigGAN with a shared embedding and numbered blocks, got {few(converted.arrays)}")
+        raise ValueError(
+            "expected a BigGAN with a shared embedding and numbered blocks, got "
+            f"{few(converted.arrays)}"
+        )
     return found
 
 
 def _after(sources: dict[str, Any], pattern: str) -> int:
-    """Number of blocks before the one self-attention, whose place is the pattern's group; -1: there is none."""
+    """Number of blocks before the one self-attention, whose place is the pattern's group; -1: there
+    is none."""
     places = {int(m[1]) for name in sources if (m := re.fullmatch(pattern, name))}
     if len(places) > 1:
         raise ValueError(f"expected a BigGAN with one self-attention, got {len(places)}")
@@ -134,23 +177,33 @@ def _after(sources: dict[str, Any], pattern: str) -> int:
 
 
 def _halvings(arrays: dict[str, np.ndarray], blocks: int, doublings: int) -> int:
-    """Blocks of the discriminator that halve the side: all with a shortcut layer but the last, which never does.
+    """Blocks of the discriminator that halve the side: all with a shortcut layer but the last,
+    which never does.
 
     Raises:
         ValueError: it belongs to pictures of another side than the generator's.
     """
     if blocks and blocks != doublings + 1:
-        raise ValueError(f"expected a discriminator of {doublings + 1} blocks as the generator's {4 << doublings} px need, got {blocks}")
+        raise ValueError(
+            f"expected a discriminator of {doublings + 1} blocks as the generator's "
+            f"{4 << doublings} px need, got {blocks}"
+        )
     return sum(f"discriminator/block{i}/skip/kernel" in arrays for i in range(blocks - 1))
 
 
-def _settle_shallow(eps: float, places: dict[str, int]) -> Callable[[Converted, Choice], tuple[Converted, biggan.Config]]:
+def _settle_shallow(
+    eps: float, places: dict[str, int]
+) -> Callable[[Converted, Choice], tuple[Converted, biggan.Config]]:
     def settle(converted: Converted, choice: Choice) -> tuple[Converted, biggan.Config]:
         arrays = converted.arrays
         kernels = _blocks(converted, "generator/kernel", "generator/block{}/conv1/kernel")
         embedding, condition = arrays["embedding"], arrays.get("generator/block0/bn1/gain")
         part = 0 if condition is None else max(0, len(condition) - embedding.shape[1])
-        below = [arrays[p] for i in range(_MOST_BLOCKS) if (p := f"discriminator/block{i}/conv1/kernel") in arrays]
+        below = [
+            arrays[p]
+            for i in range(_MOST_BLOCKS)
+            if (p := f"discriminator/block{i}/conv1/kernel") in arrays
+        ]
         return converted, biggan.Config(
             channels=(kernels[0].shape[-2], *(kernel.shape[-1] for kernel in kernels)),
             z_dim=len(arrays["generator/kernel"]) + part * len(kernels),
@@ -186,9 +239,19 @@ def _deep(content: dict) -> Found:
         rows += _deep_block(rf"generator\.layers\.{place}", f"generator/block{i}")
     names = {"theta": "theta", "phi": "phi", "g": "g", "o_conv": "o"}
     here = rf"generator\.layers\.{attention}"
-    rows += [Row(rf"{here}\.snconv1x1_{name}\.weight", f"generator/attention/{ours}/kernel", hwio) for name, ours in names.items()]
+    rows += [
+        Row(rf"{here}\.snconv1x1_{name}\.weight", f"generator/attention/{ours}/kernel", hwio)
+        for name, ours in names.items()
+    ]
     rows += [Row(here + r"\.gamma", "generator/attention/gamma", number)]
-    return Found("biggan", "pytorch-pretrained-BigGAN (BigGAN-deep)", _DEEP_LICENCE, sources, rows, _settle_deep(attention))
+    return Found(
+        "biggan",
+        "pytorch-pretrained-BigGAN (BigGAN-deep)",
+        _DEEP_LICENCE,
+        sources,
+        rows,
+        _settle_deep(attention),
+    )
 
 
 def _deep_block(source: str, path: str) -> list[Row]:

@@ -1,4 +1,5 @@
-"""The names that official checkpoints use, each with the inert data that stands for it; every other name is refused by `pickles`."""
+"""The names that official checkpoints use, each with the inert data that stands for it; every other
+name is refused by `pickles`."""
 
 import dataclasses
 import math
@@ -35,7 +36,8 @@ class StorageType(NamedTuple):
 
 @dataclasses.dataclass
 class Storage:
-    """Numbers of one torch storage; `data` (little endian) is set once the file's part that holds them was reached."""
+    """Numbers of one torch storage; `data` (little endian) is set once the file's part that holds
+    them was reached."""
 
     kind: StorageType
     count: int
@@ -74,7 +76,8 @@ class DType:
 
 @dataclasses.dataclass
 class NDArray:
-    """A NumPy array; it comes empty and gets its state, (version, shape, dtype, is_fortran, data), later."""
+    """A NumPy array; it comes empty and gets its state, (version, shape, dtype, is_fortran, data),
+    later."""
 
     value: np.ndarray | None = None
 
@@ -84,15 +87,25 @@ class NDArray:
 
 
 def _sizes(values: Any) -> tuple[int, ...]:
-    if not isinstance(values, tuple | list) or len(values) > 8 or not all(type(n) is int and 0 <= n < 2**31 for n in values):
-        raise Unreadable("expected the shape of an array, at most 8 sizes below 2^31, got another one")
+    if (
+        not isinstance(values, tuple | list)
+        or len(values) > 8
+        or not all(type(n) is int and 0 <= n < 2**31 for n in values)
+    ):
+        raise Unreadable(
+            "expected the shape of an array, at most 8 sizes below 2^31, got another one"
+        )
     return tuple(values)
 
 
 def _array(machine: Machine, data: Any, dtype: Any, shape: Any, order: Any) -> np.ndarray:
     if isinstance(data, str):  # Python 2
         data = _encode(machine, (data, "latin1"))
-    if not isinstance(dtype, DType) or not isinstance(data, bytes | memoryview) or order not in ("C", "F"):
+    if (
+        not isinstance(dtype, DType)
+        or not isinstance(data, bytes | memoryview)
+        or order not in ("C", "F")
+    ):
         raise Unreadable("expected an array of numbers, got another one")
     shape, expected = _sizes(shape), math.prod(_sizes(shape)) * dtype.numpy.itemsize
     if len(data) != expected:
@@ -102,7 +115,8 @@ def _array(machine: Machine, data: Any, dtype: Any, shape: Any, order: Any) -> n
 
 
 def as_array(value: Any) -> np.ndarray:
-    """The numbers of an `NDArray`, a `Tensor` or a number: a view of the file in their own precision, bfloat16 as float32.
+    """The numbers of an `NDArray`, a `Tensor` or a number: a view of the file in their own
+    precision, bfloat16 as float32.
 
     Raises:
         Unreadable: something else, or a tensor that reaches out of its storage.
@@ -119,9 +133,16 @@ def as_array(value: Any) -> np.ndarray:
 def _view(tensor: Tensor, kind: StorageType, data: memoryview) -> np.ndarray:
     if 0 in tensor.shape:
         return np.zeros(tensor.shape, np.float32)
-    end = tensor.offset + 1 + sum((n - 1) * s for n, s in zip(tensor.shape, tensor.strides, strict=True))
+    end = (
+        tensor.offset
+        + 1
+        + sum((n - 1) * s for n, s in zip(tensor.shape, tensor.strides, strict=True))
+    )
     if end * kind.itemsize > len(data):
-        raise Unreadable(f"expected a tensor inside its {len(data)} bytes, got one that ends at {end * kind.itemsize}")
+        raise Unreadable(
+            f"expected a tensor inside its {len(data)} bytes, got one that ends at "
+            f"{end * kind.itemsize}"
+        )
     numbers = _numbers(kind, data[tensor.offset * kind.itemsize : end * kind.itemsize])
     strides = [s * numbers.itemsize for s in tensor.strides]
     return np.lib.stride_tricks.as_strided(numbers, tensor.shape, strides, writeable=False)
@@ -136,7 +157,11 @@ def _numbers(kind: StorageType, data: memoryview) -> np.ndarray:
 def _tensor(machine: Machine, args: tuple) -> Tensor:
     storage, offset, shape, strides = args[:4]
     shape, strides, (offset,) = _sizes(shape), _sizes(strides), _sizes((offset,))
-    if not isinstance(storage, Storage) or len(shape) != len(strides) or math.prod(shape) > storage.count:
+    if (
+        not isinstance(storage, Storage)
+        or len(shape) != len(strides)
+        or math.prod(shape) > storage.count
+    ):
         raise Unreadable("expected a tensor no larger than its storage, got another one")
     machine.budget.take_array(math.prod(shape) * storage.kind.itemsize)
     return Tensor(storage, offset, shape, strides)
@@ -150,7 +175,9 @@ def _parameter(machine: Machine, args: tuple) -> Tensor:
 
 def _dtype(machine: Machine, args: tuple) -> DType:
     if not args or args[0] not in _NUMPY_TYPES:
-        raise Unreadable(f"expected a NumPy number type ({', '.join(_NUMPY_TYPES)}), got another one")
+        raise Unreadable(
+            f"expected a NumPy number type ({', '.join(_NUMPY_TYPES)}), got another one"
+        )
     return DType(args[0])
 
 
@@ -160,7 +187,8 @@ def _scalar(machine: Machine, args: tuple) -> int | float | bool:
 
 
 def _from_buffer(machine: Machine, args: tuple) -> NDArray:
-    """(data, dtype, shape, order); order "K" has the axes' order behind it, `shape` is then that of memory."""
+    """(data, dtype, shape, order); order "K" has the axes' order behind it, `shape` is then that of
+    memory."""
     data, dtype, shape, order, *axes = args
     array = _array(machine, data, dtype, shape, "C" if order == "K" and axes else order)
     return NDArray(array.transpose(_sizes(axes[0])) if axes else array)
@@ -178,7 +206,8 @@ def _encode(machine: Machine, args: tuple) -> bytes:
 
 
 def _dict(machine: Machine, args: tuple) -> dict:
-    """OrderedDict and its like: empty, or (Python 2) from a list of pairs; a defaultdict's factory is left out."""
+    """OrderedDict and its like: empty, or (Python 2) from a list of pairs; a defaultdict's factory
+    is left out."""
     pairs = args[0] if args and isinstance(args[0], list) else []
     machine.budget.take_steps(len(pairs))
     return {key(name): value for name, value in pairs}
@@ -193,9 +222,14 @@ def _size(machine: Machine, args: tuple) -> tuple:
 
 
 def _persistent_object(machine: Machine, args: tuple) -> Record:
-    """An object of StyleGAN's `torch_utils.persistence`: the source text that it carries is passed over."""
+    """An object of StyleGAN's `torch_utils.persistence`: the source text that it carries is passed
+    over."""
     (meta,) = args
-    if not isinstance(meta, dict) or meta.get("type") != "class" or not isinstance(meta.get("class_name"), str):
+    if (
+        not isinstance(meta, dict)
+        or meta.get("type") != "class"
+        or not isinstance(meta.get("class_name"), str)
+    ):
         raise Unreadable("expected a persistent object of a class, got another one")
     return Record(meta["class_name"], meta.get("state"))
 
@@ -216,11 +250,16 @@ def _constant(name: str, value: Any) -> Constructor:
 def _table() -> Table:
     table: dict[tuple[str, str], Any] = {}
     for core in ("numpy.core", "numpy._core"):
-        table[f"{core}.multiarray", "_reconstruct"] = Constructor("ndarray", lambda machine, args: NDArray())
+        table[f"{core}.multiarray", "_reconstruct"] = Constructor(
+            "ndarray", lambda machine, args: NDArray()
+        )
         table[f"{core}.multiarray", "scalar"] = Constructor("scalar", _scalar)
         table[f"{core}.numeric", "_frombuffer"] = Constructor("frombuffer", _from_buffer)
     for module in ("builtins", "__builtin__"):
-        table |= {(module, name): Constructor(name, _list) for name in ("set", "frozenset", "list", "tuple")}
+        table |= {
+            (module, name): Constructor(name, _list)
+            for name in ("set", "frozenset", "list", "tuple")
+        }
         table |= {(module, name): _constant(name, None) for name in ("object", "dict")}
     table |= {("torch", name): StorageType(code) for name, code in _STORAGES.items()}
     return table | _NAMES
@@ -239,7 +278,9 @@ _NAMES: dict[tuple[str, str], Any] = {
     ("torch._utils", "_rebuild_tensor_v2"): Constructor("tensor", _tensor),
     ("torch._utils", "_rebuild_parameter"): Constructor("parameter", _parameter),
     ("torch.nn.parameter", "Parameter"): Constructor("parameter", _parameter),
-    ("torch_utils.persistence", "_reconstruct_persistent_obj"): Constructor("persistent object", _persistent_object),
+    ("torch_utils.persistence", "_reconstruct_persistent_obj"): Constructor(
+        "persistent object", _persistent_object
+    ),
     ("dnnlib.util", "EasyDict"): Constructor("EasyDict", _dict),
     ("dnnlib", "EasyDict"): Constructor("EasyDict", _dict),
     ("dnnlib.tflib.network", "Network"): _record("Network"),

@@ -1,6 +1,8 @@
-"""Official checkpoints -> weights folders of jaxsr. The format is recognised by the file's content; nothing in a file is executed.
+"""Official checkpoints -> weights folders of jaxsr. The format is recognised by the file's content;
+nothing in a file is executed.
 
-python ports/convert.py --source=stylegan2-ffhq-config-f.pkl --out=ffhq      # then --prior=ffhq, or jaxsr.load_prior("ffhq")
+# then --prior=ffhq, or jaxsr.load_prior("ffhq")
+python ports/convert.py --source=stylegan2-ffhq-config-f.pkl --out=ffhq
 python ports/convert.py --source=synthesis.pt --source=mapping.pt --out=pulse
 python ports/convert.py --source=G_ema.pth --source=D.pth --label=207 --out=retriever
 python ports/convert.py --source=vgg16-397923af.pth --out="$JAXSR_WEIGHTS/vgg16"
@@ -55,7 +57,8 @@ def convert(*sources: str | Path, choice: priors.Choice = ANY) -> tuple[Params, 
         choice: the class, and the truncation, to take of a class-conditional network.
 
     Raises:
-        ValueError: no checkpoint of a known format, a damaged or malicious one, or arrays that do not fit (one line, with the file's name).
+        ValueError: no checkpoint of a known format, a damaged or malicious one, or arrays that do
+            not fit (one line, with the file's name).
         OSError: it cannot be read.
     """
     _check_files(sources)
@@ -70,7 +73,9 @@ def convert(*sources: str | Path, choice: priors.Choice = ANY) -> tuple[Params, 
     origin = {
         "source": ", ".join(Path(source).name for source in sources),
         "source_sha256": ", ".join(sha256(source) for source in sources),
-        "source_format": ", ".join(dict.fromkeys([about.pop("format"), *(form for _, form in read)])),
+        "source_format": ", ".join(
+            dict.fromkeys([about.pop("format"), *(form for _, form in read)])
+        ),
         "converted": date,
     }
     return params, about | origin
@@ -79,7 +84,10 @@ def convert(*sources: str | Path, choice: priors.Choice = ANY) -> tuple[Params, 
 def _check_files(sources: tuple[str | Path, ...]) -> None:
     for source in map(Path, sources):
         if source.exists() and not source.is_file():
-            raise ValueError(f"{source}: expected a file, got {'a folder' if source.is_dir() else 'something else'}")
+            raise ValueError(
+                f"{source}: expected a file, got "
+                f"{'a folder' if source.is_dir() else 'something else'}"
+            )
     if len({Path(source).resolve() for source in sources}) < len(sources):
         raise ValueError(f"expected different files, got one twice: {', '.join(map(str, sources))}")
 
@@ -89,18 +97,26 @@ def main() -> None:
     settings: Settings = SETTINGS()
     for name in ("source", "out"):
         if not getattr(settings, name):
-            raise ValueError(f"--{name} is missing or empty: python ports/convert.py --source=FILE --out=DIR")
+            raise ValueError(
+                f"--{name} is missing or empty: python ports/convert.py --source=FILE --out=DIR"
+            )
     flags.require(settings, {"label": 0}, ("source", "out"))
     assert settings.out is not None
     weights.check_target(settings.out)
-    params, config = convert(*settings.source, choice=priors.Choice(settings.label, settings.truncation))
+    params, config = convert(
+        *settings.source, choice=priors.Choice(settings.label, settings.truncation)
+    )
     name = Path(settings.out).resolve().name
-    weights.save(settings.out, params, {"architecture": config.pop("architecture"), "name": name} | config)
+    weights.save(
+        settings.out, params, {"architecture": config.pop("architecture"), "name": name} | config
+    )
     print(f"{settings.out}: {config['source_format']}; licence: {config['licence']}")
     for note in config.get("notes", []):
         print(f"{settings.out}: {note}")
 
 
 if __name__ == "__main__":
-    SETTINGS = flags.define(Settings(), tables={"formats": [port.reads for port in formats.PORTS.values()]})
+    SETTINGS = flags.define(
+        Settings(), tables={"formats": [port.reads for port in formats.PORTS.values()]}
+    )
     flags.run(main)

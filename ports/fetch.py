@@ -1,9 +1,12 @@
-"""Official checkpoints of other projects, fetched only when you start this. Nothing else in jaxsr ever downloads anything.
+"""Official checkpoints of other projects, fetched only when you start this. Nothing else in jaxsr
+ever downloads anything.
 
-python ports/fetch.py                                              # the names, what each one is, its licence
-python ports/fetch.py stylegan2-ffhq-config-f --out=checkpoints    # then python ports/convert.py --source=checkpoints/...
+python ports/fetch.py  # the names, what each one is, its licence
+# then python ports/convert.py --source=checkpoints/...
+python ports/fetch.py stylegan2-ffhq-config-f --out=checkpoints
 
-Goes on where an earlier try stopped, a killed one too, and checks the length, and the SHA-256 where one is published.
+Goes on where an earlier try stopped, a killed one too, and checks the length, and the SHA-256 where
+one is published.
 """
 
 import dataclasses
@@ -86,28 +89,41 @@ def read_manifest(path: str | Path = MANIFEST) -> dict[str, Entry]:
         with open(path, "rb") as file:
             entries = {name: Entry(**table) for name, table in tomllib.load(file).items()}
     except (tomllib.TOMLDecodeError, TypeError) as error:
-        raise ValueError(f"{path}: expected TOML tables with {', '.join(Entry._fields)}, got {error}") from error
+        raise ValueError(
+            f"{path}: expected TOML tables with {', '.join(Entry._fields)}, got {error}"
+        ) from error
     for name, entry in entries.items():
         if not re.match("https?://", entry.address) or Path(entry.file).name != entry.file:
-            raise ValueError(f"{path}: {name}: expected a web address and a bare file name, got {entry.address!r} and {entry.file!r}")
+            raise ValueError(
+                f"{path}: {name}: expected a web address and a bare file name, got "
+                f"{entry.address!r} and {entry.file!r}"
+            )
     return entries
 
 
 def listing(entries: dict[str, Entry]) -> str:
     """A line for each entry: its name, what it is, its licence."""
-    rows = [("NAME", "WHAT", "LICENCE"), *((name, entry.what, entry.licence) for name, entry in entries.items())]
+    rows = [
+        ("NAME", "WHAT", "LICENCE"),
+        *((name, entry.what, entry.licence) for name, entry in entries.items()),
+    ]
     wide = [max(len(row[column]) for row in rows) for column in (0, 1)]
-    return "\n".join(f"{name:<{wide[0]}}  {what:<{wide[1]}}  {licence}" for name, what, licence in rows)
+    return "\n".join(
+        f"{name:<{wide[0]}}  {what:<{wide[1]}}  {licence}" for name, what, licence in rows
+    )
 
 
 def fetch(entry: Entry, folder: str | Path) -> Path:
-    """Downloads the file of `entry` to `folder` and returns its path; goes on with what an earlier try left there.
+    """Downloads the file of `entry` to `folder` and returns its path; goes on with what an earlier
+    try left there.
 
-    A file that is there already is left alone. Under the final name there is never anything but a whole file.
+    A file that is there already is left alone. Under the final name there is never anything but a
+    whole file.
 
     Raises:
-        ValueError: the server does not give the file, it has another SHA-256 than the published one, a file with another one is there
-            already, or another process is fetching it (one line each).
+        ValueError: the server does not give the file, it has another SHA-256 than the published
+            one, a file with another one is there already, or another process is fetching it (one
+            line each).
         OSError: the folder or the disk does not take it.
     """
     folder = Path(folder)
@@ -131,7 +147,10 @@ def _alone(path: Path) -> Iterator[None]:
     try:
         lock.acquire()
     except Timeout:
-        raise ValueError(f"{path}: another process is fetching it: wait for it, or choose another folder with --out") from None
+        raise ValueError(
+            f"{path}: another process is fetching it: wait for it, or choose another folder "
+            "with --out"
+        ) from None
     try:
         yield
     finally:
@@ -167,7 +186,8 @@ def _expected(entry: Entry, path: Path) -> str:
 
 
 def _finish(entry: Entry, path: Path) -> str:
-    """Gives the complete .part its final name, or removes it when it is not the published file; returns the digest."""
+    """Gives the complete .part its final name, or removes it when it is not the published file;
+    returns the digest."""
     try:
         digest = _expected(entry, _part(path))
         os.replace(_part(path), path)
@@ -189,7 +209,11 @@ def _download(address: str, path: Path) -> None:
             size = _size(_part(path))
             best, failures = max(best, size), 0 if size > best else failures + 1
             if failures == TRIES:
-                kept = f"; {size:,} bytes are kept, the same command goes on from there" if size else ""
+                kept = (
+                    f"; {size:,} bytes are kept, the same command goes on from there"
+                    if size
+                    else ""
+                )
                 raise ValueError(f"{address}: {dropped}{kept}") from dropped
             print(f"{dropped}: trying again")
             time.sleep(WAIT * 2**failures)
@@ -212,7 +236,8 @@ def _try(address: str, path: Path) -> None:
 
 
 def _held(address: str, path: Path) -> tuple[int, str]:
-    """How many bytes are there to go on from, and of which version of the file; (0, "") where that cannot be told."""
+    """How many bytes are there to go on from, and of which version of the file; (0, "") where that
+    cannot be told."""
     if not _note(path).exists():
         return 0, ""
     noted, _, version = _note(path).read_text(errors="replace").partition("\n")
@@ -225,10 +250,14 @@ def _version(headers: Message) -> str:
     return etag if etag and not etag.startswith("W/") else headers.get("Last-Modified", "")
 
 
-def _refused(error: urllib.error.HTTPError, address: str, path: Path, offset: int, version: str) -> None:
+def _refused(
+    error: urllib.error.HTTPError, address: str, path: Path, offset: int, version: str
+) -> None:
     """Returns when the .part proves complete."""
     if offset and error.code == 416:
-        if error.headers.get("Content-Range") == f"bytes */{offset}" and _version(error.headers) in ("", version):
+        if error.headers.get("Content-Range") == f"bytes */{offset}" and _version(
+            error.headers
+        ) in ("", version):
             return
         _restart(path)
     said = f"the server answered {error.code} {error.reason}"
@@ -248,13 +277,20 @@ def _reason(error: Exception) -> str:
     return str(getattr(inner, "strerror", None) or inner) or type(inner).__name__
 
 
-def _receive(response: http.client.HTTPResponse, address: str, path: Path, offset: int, version: str) -> None:
+def _receive(
+    response: http.client.HTTPResponse, address: str, path: Path, offset: int, version: str
+) -> None:
     """Appends the answer to the .part, or starts that anew where the answer is the whole file."""
     total = _total(response, path, offset, version)
     pieces = _pieces(response)
     head = next(pieces, b"")
-    if response.headers.get_content_type() == "text/html" or head.lstrip().lower().startswith((b"<!doctype html", b"<html")):
-        raise ValueError(f"{address} answered with a web page, maybe one that asks first: open it in a browser and save the file as {path}")
+    if response.headers.get_content_type() == "text/html" or head.lstrip().lower().startswith(
+        (b"<!doctype html", b"<html")
+    ):
+        raise ValueError(
+            f"{address} answered with a web page, maybe one that asks first: open it in a "
+            f"browser and save the file as {path}"
+        )
     if response.status != 206:
         _begin(address, path, response.headers)
     _append(path, itertools.chain((head,), pieces), total)
@@ -264,7 +300,8 @@ def _receive(response: http.client.HTTPResponse, address: str, path: Path, offse
 
 
 def _total(response: http.client.HTTPResponse, path: Path, offset: int, version: str) -> int | None:
-    """The length of the whole file, None where the server does not say. Starts again where the answer does not go on from the .part."""
+    """The length of the whole file, None where the server does not say. Starts again where the
+    answer does not go on from the .part."""
     if response.status != 206:
         length = response.headers.get("Content-Length")
         return None if length is None else int(length)
@@ -286,14 +323,17 @@ def _pieces(response: http.client.HTTPResponse) -> Iterator[bytes]:
 
 
 def _begin(address: str, path: Path, headers: Message) -> None:
-    """Empties the .part before it notes the version, so that a kill in between leaves nothing that could be mixed up."""
+    """Empties the .part before it notes the version, so that a kill in between leaves nothing that
+    could be mixed up."""
     _part(path).write_bytes(b"")
     _note(path).write_text(f"{address}\n{_version(headers)}")
 
 
 def _append(path: Path, pieces: Iterator[bytes], total: int | None) -> None:
     part = _part(path)
-    bar = tqdm(total=total, initial=_size(part), unit="B", unit_scale=True, desc=path.name, disable=None)
+    bar = tqdm(
+        total=total, initial=_size(part), unit="B", unit_scale=True, desc=path.name, disable=None
+    )
     try:
         with bar, open(part, "ab") as file:
             for piece in pieces:
@@ -305,7 +345,8 @@ def _append(path: Path, pieces: Iterator[bytes], total: int | None) -> None:
 
 
 def with_name_flag(arguments: list[str]) -> list[str]:
-    """The arguments with the first bare NAME as --name=NAME, for flags.run takes nothing but flags."""
+    """The arguments with the first bare NAME as --name=NAME, for flags.run takes nothing but
+    flags."""
     fields = {field.name for field in dataclasses.fields(Settings)}
     for i, (before, word) in enumerate(zip(["", *arguments], arguments, strict=False)):
         value_of_flag = before.startswith("-") and before.lstrip("-") in fields

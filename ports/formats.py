@@ -1,6 +1,8 @@
-"""PORTS: what a checkpoint may be, told by its content. Rows exclude each other, so that their order does not matter.
+"""PORTS: what a checkpoint may be, told by its content. Rows exclude each other, so that their
+order does not matter.
 
-A new port is its file here with a `find`, its row below, and files of its format in tests/ports_files.py.
+A new port is its file here with a `find`, its row below, and files of its format in
+tests/ports_files.py.
 """
 
 from collections.abc import Callable
@@ -17,8 +19,9 @@ class Port(NamedTuple):
 
     Attributes:
         reads: the formats, for people.
-        find: (what `torch_files.read` returned of each file) -> what `convert` takes, or None for content of another kind. Raises
-            ValueError for one of its formats that is damaged, or that ours cannot compute.
+        find: (what `torch_files.read` returned of each file) -> what `convert` takes, or None for
+            content of another kind. Raises ValueError for one of its formats that is damaged, or
+            that ours cannot compute.
         convert: (found, the user's choice) -> parameters and config.json.
     """
 
@@ -28,12 +31,19 @@ class Port(NamedTuple):
 
 
 PORTS: dict[str, Port] = {
-    "stylegan2": Port("StyleGAN2 (TensorFlow, ADA, ADA-PyTorch, in StyleGAN3's files, rosinality)", stylegan2.find, priors.prior),
+    "stylegan2": Port(
+        "StyleGAN2 (TensorFlow, ADA, ADA-PyTorch, in StyleGAN3's files, rosinality)",
+        stylegan2.find,
+        priors.prior,
+    ),
     "stylegan1": Port("StyleGAN1 (TensorFlow, PULSE's PyTorch)", stylegan1.find, priors.prior),
-    "pggan": Port("PGGAN (TensorFlow, genforce, ptrblck, pytorch_GAN_zoo)", pggan.find, priors.prior),
+    "pggan": Port(
+        "PGGAN (TensorFlow, genforce, ptrblck, pytorch_GAN_zoo)", pggan.find, priors.prior
+    ),
     "biggan": Port("BigGAN (BigGAN-PyTorch, pytorch-pretrained-BigGAN)", biggan.find, priors.prior),
     "metric network": Port(
-        "metric networks (AlexNet, VGG-16, SqueezeNet, LPIPS heads, FID's Inception-V3, EfficientNet-Lite0, IR-101)",
+        "metric networks (AlexNet, VGG-16, SqueezeNet, LPIPS heads, FID's Inception-V3, "
+        "EfficientNet-Lite0, IR-101)",
         metric_networks.find,
         metric_networks.convert,
     ),
@@ -42,7 +52,8 @@ PORTS: dict[str, Port] = {
 
 
 def find(contents: list[Any]) -> tuple[Port, Any]:
-    """The port that reads what `torch_files.read` returned of a file or files, and what it found there.
+    """The port that reads what `torch_files.read` returned of a file or files, and what it found
+    there.
 
     Raises:
         ValueError: there is none.
@@ -51,10 +62,16 @@ def find(contents: list[Any]) -> tuple[Port, Any]:
         found = port.find(contents)
         if found is not None:
             return port, found
-    raise ValueError(f"expected a StyleGAN, PGGAN, BigGAN or metric network, got {'; '.join(map(_what, contents))}")
+    raise ValueError(
+        "expected a StyleGAN, PGGAN, BigGAN or metric network, got "
+        f"{'; '.join(map(_what, contents))}"
+    )
 
 
 def _what(content: Any) -> str:
     if isinstance(content, dict):
-        return f"a dict with {len(content)} names: {', '.join(str(name)[:40] for name in list(content)[:5])}"
+        return (
+            f"a dict with {len(content)} names: "
+            f"{', '.join(str(name)[:40] for name in list(content)[:5])}"
+        )
     return f"an object of type {type(content).__name__}"

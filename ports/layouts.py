@@ -1,4 +1,5 @@
-"""From a checkpoint's layouts of arrays to ours: the transforms of the tables. Each raises ValueError for what cannot be."""
+"""From a checkpoint's layouts of arrays to ours: the transforms of the tables. Each raises
+ValueError for what cannot be."""
 
 import numpy as np
 
@@ -63,6 +64,7 @@ def flipped(array: np.ndarray) -> np.ndarray:
 
 
 def final_lod(array: np.ndarray) -> None:
-    """The level of detail of a progressively grown network, which must be fully grown: ours has no other."""
+    """The level of detail of a progressively grown network, which must be fully grown: ours has no
+    other."""
     if np.any(array):
         raise ValueError("a network that is still growing")

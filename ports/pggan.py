@@ -1,4 +1,5 @@
-"""PGGAN in a checkpoint: NVIDIA's TensorFlow pickles; PyTorch files of genforce (mGANprior), ptrblck and pytorch_GAN_zoo."""
+"""PGGAN in a checkpoint: NVIDIA's TensorFlow pickles; PyTorch files of genforce (mGANprior),
+ptrblck and pytorch_GAN_zoo."""
 
 import itertools
 import re
@@ -43,14 +44,23 @@ def find(contents: list[Any]) -> Found | None:
     if isinstance(content, dict):
         return _torch(content)
     networks = tensorflow.networks(content)
-    return _tensorflow(networks) if networks and "Gs/ToRGB_lod0/weight" in networks.sources else None
+    return (
+        _tensorflow(networks) if networks and "Gs/ToRGB_lod0/weight" in networks.sources else None
+    )
 
 
 def _torch(content: dict) -> Found | None:
     if "layer0.conv.weight" in content and "layer0.wscale.bias" in content:
         return _genforce(content)
     if "features.0.conv.weight" in content and "features.0.wscale.scale" in content:
-        return Found("pggan", "PGGAN PyTorch (ptrblck)", _LICENCE, dict(content), _ptrblck_rows(), _settle({}, _scaled))
+        return Found(
+            "pggan",
+            "PGGAN PyTorch (ptrblck)",
+            _LICENCE,
+            dict(content),
+            _ptrblck_rows(),
+            _settle({}, _scaled),
+        )
     if isinstance(content.get("netG"), dict) and "formatLayer.module.weight" in content["netG"]:
         return _zoo(content)
     return None
@@ -61,10 +71,21 @@ def _tensorflow(networks: tensorflow.Networks) -> Found:
     tensorflow.require("PGGAN", networks.discriminator, _FIXED)
     settings = {
         "mbstd_group": int(tensorflow.number(networks.discriminator, "mbstd_group_size", 4)),
-        "fused": not any(re.fullmatch(r"D/\d+x\d+/Conv1/weight", name) for name in networks.sources),
+        "fused": not any(
+            re.fullmatch(r"D/\d+x\d+/Conv1/weight", name) for name in networks.sources
+        ),
     }
-    rows = _tensorflow_rows(flipped if networks.version > 2 else lambda a: flipped(a).transpose(0, 1, 3, 2))
-    return Found("pggan", "PGGAN TensorFlow", _LICENCE, networks.sources, rows, _settle(settings, same_arrays))
+    rows = _tensorflow_rows(
+        flipped if networks.version > 2 else lambda a: flipped(a).transpose(0, 1, 3, 2)
+    )
+    return Found(
+        "pggan",
+        "PGGAN TensorFlow",
+        _LICENCE,
+        networks.sources,
+        rows,
+        _settle(settings, same_arrays),
+    )
 
 
 def _spread(bias: np.ndarray) -> np.ndarray:
@@ -75,10 +96,15 @@ def _spread(bias: np.ndarray) -> np.ndarray:
 
 
 def _tensorflow_rows(up_kernel: Callable) -> list[Row]:
-    """`up_kernel`: of the fused layers, which PGGAN's code keeps [k, k, outputs, inputs] and StyleGAN1's the other way round."""
+    """`up_kernel`: of the fused layers, which PGGAN's code keeps [k, k, outputs, inputs] and
+    StyleGAN1's the other way round."""
     rows = [
         Row(r"Gs/lod|D/lod", None, final_lod),
-        Row(r"Gs/4x4/Dense/weight", "generator/layer0/kernel", lambda a: a.reshape(len(a), -1, 4, 4).transpose(0, 2, 3, 1)),
+        Row(
+            r"Gs/4x4/Dense/weight",
+            "generator/layer0/kernel",
+            lambda a: a.reshape(len(a), -1, 4, 4).transpose(0, 2, 3, 1),
+        ),
         Row(r"Gs/4x4/Dense/bias", "generator/layer0/bias", _spread),
         Row(r"Gs/4x4/Conv/weight", "generator/layer1/kernel", same),
         Row(r"Gs/4x4/Conv/bias", "generator/layer1/bias", same),
@@ -104,7 +130,9 @@ def _from_pixel(weight: np.ndarray) -> np.ndarray:
 
 
 def _genforce(content: dict) -> Found:
-    outputs = [int(m[1]) for name in content if (m := re.fullmatch(r"output(\d)\.conv\.weight", str(name)))]
+    outputs = [
+        int(m[1]) for name in content if (m := re.fullmatch(r"output(\d)\.conv\.weight", str(name)))
+    ]
     last = max(outputs, default=0)
     rows = [
         Row(r"lod", None, final_lod),
@@ -117,7 +145,9 @@ def _genforce(content: dict) -> Found:
         Row(rf"output{last}\.wscale\.bias", "generator/torgb/bias", same),
         Row(r"output\d\..*", None, anything),
     ]
-    return Found("pggan", "PGGAN PyTorch (genforce)", _LICENCE, dict(content), rows, _settle({}, same_arrays))
+    return Found(
+        "pggan", "PGGAN PyTorch (genforce)", _LICENCE, dict(content), rows, _settle({}, same_arrays)
+    )
 
 
 def _ptrblck_rows() -> list[Row]:
@@ -148,26 +178,56 @@ def _scaled(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         layer, scale = path.removeprefix("scale/"), arrays.pop(path)
         kernel = arrays.get(f"generator/{layer}/kernel")
         if kernel is not None:
-            arrays[f"generator/{layer}/kernel"] = kernel * (scale / np.float32(_official_scale(layer, kernel)))
+            arrays[f"generator/{layer}/kernel"] = kernel * (
+                scale / np.float32(_official_scale(layer, kernel))
+            )
     return arrays
 
 
 def _zoo(content: dict) -> Found:
-    """The averaged generator avgG where the file has one. The discriminator takes its minibatch statistic from other samples than ours."""
+    """The averaged generator avgG where the file has one. The discriminator takes its minibatch
+    statistic from other samples than ours."""
     generator = content["avgG"] if isinstance(content.get("avgG"), dict) else content["netG"]
-    scales = [int(m[1]) for name in generator if (m := re.fullmatch(r"scaleLayers\.(\d)\.0\.module\.weight", str(name)))]
+    scales = [
+        int(m[1])
+        for name in generator
+        if (m := re.fullmatch(r"scaleLayers\.(\d)\.0\.module\.weight", str(name)))
+    ]
     last = max(scales, default=-1) + 1
     rows = [
-        Row(r"formatLayer\.module\.weight", "generator/layer0/kernel", lambda a: a.reshape(-1, 4, 4, a.shape[1]).transpose(3, 1, 2, 0)),
-        Row(r"formatLayer\.module\.bias", "generator/layer0/bias", lambda a: a.reshape(-1, 4, 4).transpose(1, 2, 0)),
+        Row(
+            r"formatLayer\.module\.weight",
+            "generator/layer0/kernel",
+            lambda a: a.reshape(-1, 4, 4, a.shape[1]).transpose(3, 1, 2, 0),
+        ),
+        Row(
+            r"formatLayer\.module\.bias",
+            "generator/layer0/bias",
+            lambda a: a.reshape(-1, 4, 4).transpose(1, 2, 0),
+        ),
         *_zoo_layer(r"groupScale0\.0", "layer1"),
-        *(row for i in range(8) for j in range(2) for row in _zoo_layer(rf"scaleLayers\.{i}\.{j}", f"layer{2 * i + j + 2}")),
+        *(
+            row
+            for i in range(8)
+            for j in range(2)
+            for row in _zoo_layer(rf"scaleLayers\.{i}\.{j}", f"layer{2 * i + j + 2}")
+        ),
         Row(rf"toRGBLayers\.{last}\.module\.weight", "generator/torgb/kernel", rgb_kernel),
         Row(rf"toRGBLayers\.{last}\.module\.bias", "generator/torgb/bias", same),
         Row(r"toRGBLayers\.\d\..*", None, anything),
     ]
-    notes = ("the file's discriminator was left out: its minibatch statistic is another than PGGAN's",)
-    return Found("pggan", "PGGAN PyTorch (pytorch_GAN_zoo)", _ZOO_LICENCE, dict(generator), rows, _settle({}, _zoo_scales), notes)
+    notes = (
+        "the file's discriminator was left out: its minibatch statistic is another than PGGAN's",
+    )
+    return Found(
+        "pggan",
+        "PGGAN PyTorch (pytorch_GAN_zoo)",
+        _ZOO_LICENCE,
+        dict(generator),
+        rows,
+        _settle({}, _zoo_scales),
+        notes,
+    )
 
 
 def _zoo_layer(source: str, path: str) -> list[Row]:
@@ -196,17 +256,33 @@ def same_arrays(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     return arrays
 
 
-def _settle(settings: dict[str, Any], rescale: Callable) -> Callable[[Converted, Choice], tuple[Converted, pggan.Config]]:
+def _settle(
+    settings: dict[str, Any], rescale: Callable
+) -> Callable[[Converted, Choice], tuple[Converted, pggan.Config]]:
     def settle(converted: Converted, choice: Choice) -> tuple[Converted, pggan.Config]:
         choice.none("a network without classes")
         converted = converted._replace(arrays=rescale(converted.arrays))
         arrays: Any = converted.arrays
-        layers = list(itertools.takewhile(lambda x: x is not None, (arrays.get(f"generator/layer{i}/kernel") for i in range(_LAYERS))))
+        layers = list(
+            itertools.takewhile(
+                lambda x: x is not None,
+                (arrays.get(f"generator/layer{i}/kernel") for i in range(_LAYERS)),
+            )
+        )
         if not layers or len(layers) % 2:
-            raise ValueError(f"expected a PGGAN with two layers a resolution, got {len(layers)}; left over: {few(converted.left_over)}")
+            raise ValueError(
+                f"expected a PGGAN with two layers a resolution, got {len(layers)}; left "
+                f"over: {few(converted.left_over)}"
+            )
         channels = tuple(layer.shape[-1] for layer in layers[1::2])
         hidden = last_width(converted, "discriminator/fc/kernel", 512)
-        config = pggan.Config(resolution=2 << len(channels), channels=channels, z_dim=len(layers[0]), hidden=hidden, **settings)
+        config = pggan.Config(
+            resolution=2 << len(channels),
+            channels=channels,
+            z_dim=len(layers[0]),
+            hidden=hidden,
+            **settings,
+        )
         return converted, config
 
     return settle

@@ -1,8 +1,10 @@
-"""A pickle machine that only builds data: it imports nothing, calls only constructors of ours, and bounds steps, sizes and memory.
+"""A pickle machine that only builds data: it imports nothing, calls only constructors of ours, and
+bounds steps, sizes and memory.
 
-Written from the opcodes' documentation (CPython's `pickletools`). Byte strings are views into the (mapped) file, so that reading an array
-copies nothing. A name outside the table of constructors, an opcode of another use (extension registry, out-of-band buffers, the text
-opcodes of protocol 0) and a damaged stream all end as one ValueError.
+Written from the opcodes' documentation (CPython's `pickletools`). Byte strings are views into the
+(mapped) file, so that reading an array copies nothing. A name outside the table of constructors, an
+opcode of another use (extension registry, out-of-band buffers, the text opcodes of protocol 0) and
+a damaged stream all end as one ValueError.
 """
 
 import dataclasses
@@ -26,7 +28,8 @@ class Budget:
 
     Attributes:
         steps: opcodes left.
-        array_bytes: bytes left for arrays: names that share one array cannot make more of it than a small multiple of the file.
+        array_bytes: bytes left for arrays: names that share one array cannot make more of it than a
+            small multiple of the file.
     """
 
     def __init__(self, file_bytes: int):
@@ -43,7 +46,9 @@ class Budget:
         """Pays for an array of `size` bytes."""
         self.array_bytes -= size
         if self.array_bytes < 0:
-            raise Unreadable("expected arrays that share little, got more than twice the file's size in arrays")
+            raise Unreadable(
+                "expected arrays that share little, got more than twice the file's size in arrays"
+            )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,7 +78,13 @@ def no_storage(pid: Any) -> Any:
 class Machine:
     """Runs one pickle at a time out of `data`; `run` may be called again for the next one."""
 
-    def __init__(self, data: memoryview, table: Table, budget: Budget, persistent: Callable[[Any], Any] = no_storage):
+    def __init__(
+        self,
+        data: memoryview,
+        table: Table,
+        budget: Budget,
+        persistent: Callable[[Any], Any] = no_storage,
+    ):
         self.data, self.table, self.budget, self.persistent = data, table, budget, persistent
         self.position = 0
         self.stack: list[Any] = []
@@ -95,21 +106,35 @@ class Machine:
             return self.stack.pop()
         except Unreadable:
             raise
-        except (IndexError, KeyError, TypeError, AttributeError, ValueError, OverflowError, struct.error) as error:
+        except (
+            IndexError,
+            KeyError,
+            TypeError,
+            AttributeError,
+            ValueError,
+            OverflowError,
+            struct.error,
+        ) as error:
             what = f"{type(error).__name__} at byte {self.position - start}"
-            raise Unreadable(f"expected an undamaged pickle, got one that ends in {what}") from error
+            raise Unreadable(
+                f"expected an undamaged pickle, got one that ends in {what}"
+            ) from error
 
     def _step(self, code: int) -> None:
         action = ACTIONS.get(code)
         if action is None:
-            raise Unreadable(f"expected a pickle of protocol 2 to 5, got opcode 0x{code:02x} at byte {self.position - 1}")
+            raise Unreadable(
+                f"expected a pickle of protocol 2 to 5, got opcode 0x{code:02x} at byte "
+                f"{self.position - 1}"
+            )
         action(self)
 
     def take(self, count: int) -> memoryview:
         """The next `count` bytes, checked against what is left before anything is made of them."""
         if not 0 <= count <= len(self.data) - self.position:
             raise Unreadable(
-                f"expected {count} more bytes at byte {self.position}, got {len(self.data) - self.position}: truncated or damaged"
+                f"expected {count} more bytes at byte {self.position}, got "
+                f"{len(self.data) - self.position}: truncated or damaged"
             )
         piece = self.data[self.position : self.position + count]
         self.position += count
@@ -157,21 +182,29 @@ class Machine:
 
     def find(self, module: Any, name: Any) -> None:
         """Pushes the constructor of module.name."""
-        found = self.table.get((module, name)) if isinstance(module, str) and isinstance(name, str) else None
+        found = (
+            self.table.get((module, name))
+            if isinstance(module, str) and isinstance(name, str)
+            else None
+        )
         if found is None:
             raise Unreadable(
-                f"refused: the pickle names {str(module)[:80]}.{str(name)[:80]}, which no format of ours needs; nothing was executed"
+                f"refused: the pickle names {str(module)[:80]}.{str(name)[:80]}, which no "
+                "format of ours needs; nothing was executed"
             )
         self.push(found)
 
     def call(self, what: Any, args: Any) -> None:
         if not isinstance(what, Constructor) or not isinstance(args, tuple):
-            raise Unreadable("refused: the pickle calls something that is no constructor; nothing was executed")
+            raise Unreadable(
+                "refused: the pickle calls something that is no constructor; nothing was executed"
+            )
         self.push(what.build(self, args))
 
 
 def key(value: Any) -> Any:
-    """`value` if it may be a key of a dict: hashing nested tuples can take for ever, and large integers can be made to collide.
+    """`value` if it may be a key of a dict: hashing nested tuples can take for ever, and large
+    integers can be made to collide.
 
     Raises:
         Unreadable: another type.
@@ -285,7 +318,8 @@ def _stack_global(machine: Machine) -> None:
 
 
 def _build(machine: Machine) -> None:
-    """State of a Record, or of what knows `set_state`; that of a dict (a state dict's `_metadata`) is no data of ours."""
+    """State of a Record, or of what knows `set_state`; that of a dict (a state dict's `_metadata`)
+    is no data of ours."""
     state = machine.pop()
     target = machine.stack[-1]
     if isinstance(target, Record):
@@ -314,7 +348,8 @@ ACTIONS: dict[int, Callable[[Machine], Any]] = {
     0x8C: _text("<B"),
     ord("X"): _text("<I"),
     0x8D: _text("<Q"),
-    ord("U"): _text("<B", "latin-1"),  # strings of Python 2 are bytes or text, as the reader takes them
+    # Strings of Python 2 are bytes or text, as the reader takes them.
+    ord("U"): _text("<B", "latin-1"),
     ord("T"): _text("<i", "latin-1"),
     ord("C"): _bytes("<B"),
     ord("B"): _bytes("<I"),

@@ -1,4 +1,5 @@
-"""A generator found in a checkpoint -> a prior's parameters and config.json: shapes decide the sizes, the network what must be there."""
+"""A generator found in a checkpoint -> a prior's parameters and config.json: shapes decide the
+sizes, the network what must be there."""
 
 import dataclasses
 import re
@@ -15,7 +16,8 @@ from ports.tables import Converted, Row, check, convert, few, nest
 
 
 class Choice(NamedTuple):
-    """What the user chooses of a class-conditional network: a class, from 0, and BigGAN's truncation."""
+    """What the user chooses of a class-conditional network: a class, from 0, and BigGAN's
+    truncation."""
 
     label: int | None = None
     truncation: float | None = None
@@ -36,7 +38,8 @@ class Found(NamedTuple):
         licence: of the weights, as far as known.
         sources: arrays by the file's names.
         rows: the format's table.
-        settle: (arrays by our paths, the choice) -> the arrays as they are needed, and the network's Config, from the shapes.
+        settle: (arrays by our paths, the choice) -> the arrays as they are needed, and the
+            network's Config, from the shapes.
         notes: what of the official network ours does not compute, or what the file lacks.
     """
 
@@ -50,20 +53,29 @@ class Found(NamedTuple):
 
 
 def prior(found: Found, choice: Choice) -> tuple[Params, dict[str, Any]]:
-    """Parameters (float32) of the found generator, and their {"architecture", "net", ...} for config.json.
+    """Parameters (float32) of the found generator, and their {"architecture", "net", ...} for
+    config.json.
 
-    A style-based one gets its latent statistics: `w_mean` is the file's own average of w where it has one, as the official truncation
-    needs; what the file does not hold is measured.
+    A style-based one gets its latent statistics: `w_mean` is the file's own average of w where it
+    has one, as the official truncation needs; what the file does not hold is measured.
 
     Raises:
-        ValueError: arrays are missing, left over or of the wrong shape (with the lists), or a choice that the network does not offer.
+        ValueError: arrays are missing, left over or of the wrong shape (with the lists), or a
+            choice that the network does not offer.
     """
     converted = convert(found.rows, found.sources)
     try:
         converted, config = found.settle(converted, choice)
-    except (IndexError, KeyError, TypeError, AttributeError, ZeroDivisionError) as error:  # shapes that no network of the format has
-        raise ValueError(f"expected the arrays of a {found.format} network, got some of other shapes ({error})") from error
-    given = {path: converted.arrays.pop(path) for path in list(converted.arrays) if path.startswith("statistics/")}
+    # Shapes that no network of the format has.
+    except (IndexError, KeyError, TypeError, AttributeError, ZeroDivisionError) as error:
+        raise ValueError(
+            f"expected the arrays of a {found.format} network, got some of other shapes ({error})"
+        ) from error
+    given = {
+        path: converted.arrays.pop(path)
+        for path in list(converted.arrays)
+        if path.startswith("statistics/")
+    }
     architecture = ARCHITECTURES[found.architecture]
     shapes = dict(jax.eval_shape(lambda: architecture.init(jax.random.key(0), config)))
     has_discriminator = any(path.startswith("discriminator/") for path in converted.arrays)
@@ -71,19 +83,29 @@ def prior(found: Found, choice: Choice) -> tuple[Params, dict[str, Any]]:
     if not has_discriminator:
         shapes.pop("discriminator", None)
     leaves = jax.tree_util.tree_leaves_with_path(shapes)
-    expected = {jax.tree_util.keystr(path, simple=True, separator="/"): leaf.shape for path, leaf in leaves}
+    expected = {
+        jax.tree_util.keystr(path, simple=True, separator="/"): leaf.shape for path, leaf in leaves
+    }
     check(f"a {found.format} network of {config.resolution} px", converted, expected)
     params = nest(converted.arrays)
     if statistics is not None:
-        params |= {"statistics": _statistics(architecture.prior(config), config.w_dim, params["mapping"], given)}
+        params |= {
+            "statistics": _statistics(
+                architecture.prior(config), config.w_dim, params["mapping"], given
+            )
+        }
     return params, _describe(found, config, choice, has_discriminator)
 
 
-def _statistics(prior: priors.Prior, w_dim: int, mapping: Params, given: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+def _statistics(
+    prior: priors.Prior, w_dim: int, mapping: Params, given: dict[str, np.ndarray]
+) -> dict[str, np.ndarray]:
     wrong = {path: list(array.shape) for path, array in given.items() if array.shape != (w_dim,)}
     if wrong:
         raise ValueError(f"expected statistics of w [{w_dim}], got {wrong}")
-    return _measure(prior, w_dim, mapping) | {path.removeprefix("statistics/"): array for path, array in given.items()}
+    return _measure(prior, w_dim, mapping) | {
+        path.removeprefix("statistics/"): array for path, array in given.items()
+    }
 
 
 def _measure(prior: priors.Prior, w_dim: int, mapping: Params) -> dict[str, np.ndarray]:
@@ -93,7 +115,12 @@ def _measure(prior: priors.Prior, w_dim: int, mapping: Params) -> dict[str, np.n
 
 
 def _describe(found: Found, config: Any, choice: Choice, has_discriminator: bool) -> dict[str, Any]:
-    about = {"architecture": found.architecture, "net": dataclasses.asdict(config), "licence": found.licence, "format": found.format}
+    about = {
+        "architecture": found.architecture,
+        "net": dataclasses.asdict(config),
+        "licence": found.licence,
+        "format": found.format,
+    }
     if choice.label is not None:
         about["label"] = choice.label
     if not has_discriminator:
@@ -102,13 +129,16 @@ def _describe(found: Found, config: Any, choice: Choice, has_discriminator: bool
 
 
 def widths(what: str, converted: Converted, pattern: str) -> tuple[int, ...]:
-    """Widths at 4, 8, 16, ... px: the last size of each array whose path matches `pattern`, whose first group is the side.
+    """Widths at 4, 8, 16, ... px: the last size of each array whose path matches `pattern`, whose
+    first group is the side.
 
     Raises:
         ValueError: a resolution is missing, or there are more than 2,048 px.
     """
     arrays = converted.arrays
-    found = {int(m[1]): x.shape[-1] for path, x in arrays.items() if (m := re.fullmatch(pattern, path))}
+    found = {
+        int(m[1]): x.shape[-1] for path, x in arrays.items() if (m := re.fullmatch(pattern, path))
+    }
     sides = [4 << i for i in range(len(found))]
     if not found or sorted(found) != sides or sides[-1] > 2048:
         have = f"blocks {sorted(found)}; left over: {few(converted.left_over)}"
@@ -125,7 +155,10 @@ def mapping_sizes(what: str, converted: Converted) -> dict[str, int]:
     first = converted.arrays.get("mapping/fc0/kernel")
     layers = sum(bool(re.fullmatch(r"mapping/fc\d+/kernel", path)) for path in converted.arrays)
     if first is None or first.ndim != 2:
-        raise ValueError(f"expected a {what} with a mapping network, got mapping layers {layers}; left over: {few(converted.left_over)}")
+        raise ValueError(
+            f"expected a {what} with a mapping network, got mapping layers {layers}; left "
+            f"over: {few(converted.left_over)}"
+        )
     return {"z_dim": first.shape[0], "w_dim": first.shape[1], "mapping_layers": layers}
 
 

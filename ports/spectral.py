@@ -1,4 +1,5 @@
-"""Spectral normalisation of a finished network: each kernel divided by its largest singular value, as the file's own vectors give it."""
+"""Spectral normalisation of a finished network: each kernel divided by its largest singular value,
+as the file's own vectors give it."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,8 +14,8 @@ _EPS = 1e-12
 def normalised(sources: Mapping[str, Any]) -> dict[str, Any]:
     """The arrays of a state dict with NAME.weight divided, for each NAME that has singular vectors.
 
-    BigGAN-PyTorch keeps NAME.u0 and takes one step of the power iteration from it; torch's own spectral_norm keeps NAME.weight_orig and
-    both vectors, weight_u and weight_v.
+    BigGAN-PyTorch keeps NAME.u0 and takes one step of the power iteration from it; torch's own
+    spectral_norm keeps NAME.weight_orig and both vectors, weight_u and weight_v.
 
     Raises:
         ValueError: vectors that do not fit their kernel.
@@ -36,8 +37,16 @@ def normalised(sources: Mapping[str, Any]) -> dict[str, Any]:
 def _divided(name: str, weight: np.ndarray, u: np.ndarray, v: np.ndarray | None) -> NDArray:
     with np.errstate(all="ignore"):
         weight, u = np.asarray(weight, np.float32), np.asarray(u, np.float32).reshape(-1)
-    if weight.ndim < 2 or not weight.size or u.shape != weight.shape[:1] or (v is not None and v.size != weight.size // len(weight)):
-        raise ValueError(f"expected singular vectors of {name} that fit its kernel {list(weight.shape)}, got {list(u.shape)}")
+    if (
+        weight.ndim < 2
+        or not weight.size
+        or u.shape != weight.shape[:1]
+        or (v is not None and v.size != weight.size // len(weight))
+    ):
+        raise ValueError(
+            f"expected singular vectors of {name} that fit its kernel {list(weight.shape)}, "
+            f"got {list(u.shape)}"
+        )
     matrix = weight.reshape(len(weight), -1)
     with np.errstate(all="ignore"):  # what is not finite is refused below
         if v is None:
@@ -45,7 +54,9 @@ def _divided(name: str, weight: np.ndarray, u: np.ndarray, v: np.ndarray | None)
             u = _unit(matrix @ v)
         largest = float(u @ matrix @ np.asarray(v, np.float32).reshape(-1))
     if not np.isfinite(largest) or largest <= 0:
-        raise ValueError(f"expected a positive singular value of {name}, got {largest}: the file is damaged")
+        raise ValueError(
+            f"expected a positive singular value of {name}, got {largest}: the file is damaged"
+        )
     return NDArray(weight / np.float32(largest))
 
 

@@ -1,4 +1,5 @@
-"""StyleGAN1 in a checkpoint: NVIDIA's TensorFlow pickles, and PULSE's PyTorch state dicts, in one file or several."""
+"""StyleGAN1 in a checkpoint: NVIDIA's TensorFlow pickles, and PULSE's PyTorch state dicts, in one
+file or several."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,12 +9,26 @@ import numpy as np
 
 from jaxsr.nets import stylegan1
 from ports import tensorflow
-from ports.layouts import anything, chw, final_lod, flat, flattened, flipped, hwio, noise_map, rgb_kernel, same, transposed
+from ports.layouts import (
+    anything,
+    chw,
+    final_lod,
+    flat,
+    flattened,
+    flipped,
+    hwio,
+    noise_map,
+    rgb_kernel,
+    same,
+    transposed,
+)
 from ports.priors import Choice, Found, last_width, mapping_sizes, widths
 from ports.tables import Converted, Row, few
 
 _LICENCE = "not stated in the file; NVIDIA's own weights: CC BY-NC 4.0 (non-commercial)"
-_FUSED_FROM = 128  # px: from there on TensorFlow doubles the side and convolves in one, with the kernel turned by 180 degrees
+# Px: from there on TensorFlow doubles the side and convolves in one, with the kernel turned by 180
+# degrees.
+_FUSED_FROM = 128
 _SQRT2 = np.float32(np.sqrt(2))
 _FIXED = {
     "nonlinearity": ("lrelu",),
@@ -38,21 +53,35 @@ def find(contents: list[Any]) -> Found | None:
         ValueError: it is one of the formats, but damaged, or a network that ours cannot compute.
     """
     if all(isinstance(content, dict) for content in contents):
-        if not any({"blocks.4x4.const", "g_synthesis.blocks.4x4.const"} & content.keys() for content in contents):
+        if not any(
+            {"blocks.4x4.const", "g_synthesis.blocks.4x4.const"} & content.keys()
+            for content in contents
+        ):
             return None
         sources: dict[str, Any] = {}
         for content in contents:
-            named = {str(name).removeprefix("g_synthesis.").removeprefix("g_mapping."): value for name, value in content.items()}
+            named = {
+                str(name).removeprefix("g_synthesis.").removeprefix("g_mapping."): value
+                for name, value in content.items()
+            }
             if sources.keys() & named.keys():
-                raise ValueError(f"expected files that hold different parts, got {few(sorted(sources.keys() & named.keys()))} in two")
+                raise ValueError(
+                    "expected files that hold different parts, got "
+                    f"{few(sorted(sources.keys() & named.keys()))} in two"
+                )
             sources |= named
         if "blocks.4x4.const" in sources and "dense0.weight" not in sources:
             raise ValueError(
-                "expected PULSE's synthesis.pt with its mapping.pt (--source=synthesis.pt --source=mapping.pt), got no mapping"
+                "expected PULSE's synthesis.pt with its mapping.pt (--source=synthesis.pt "
+                "--source=mapping.pt), got no mapping"
             )
         return _torch(sources) if "blocks.4x4.const" in sources else None
     networks = tensorflow.networks(contents[0]) if len(contents) == 1 else None
-    return _tensorflow(networks) if networks and "Gs/synthesis/ToRGB_lod0/weight" in networks.sources else None
+    return (
+        _tensorflow(networks)
+        if networks and "Gs/synthesis/ToRGB_lod0/weight" in networks.sources
+        else None
+    )
 
 
 def _tensorflow(networks: tensorflow.Networks) -> Found:
@@ -60,17 +89,22 @@ def _tensorflow(networks: tensorflow.Networks) -> Found:
     tensorflow.require("StyleGAN1", networks.discriminator, _FIXED)
     fused = networks.generator.get("fused_scale", "auto")
     if fused not in (True, False, "auto"):
-        raise ValueError("expected fused_scale of a StyleGAN1 as True, False or 'auto', got another object")
+        raise ValueError(
+            "expected fused_scale of a StyleGAN1 as True, False or 'auto', got another object"
+        )
     settings = {
         "mapping_lr": float(tensorflow.number(networks.generator, "mapping_lrmul", 0.01)),
         "mbstd_group": int(tensorflow.number(networks.discriminator, "mbstd_group_size", 4)),
     }
     rows = _tensorflow_rows({True: 0, False: 1 << 30, "auto": _FUSED_FROM}[fused])
-    return Found("stylegan1", "StyleGAN1 TensorFlow", _LICENCE, networks.sources, rows, _settle(settings))
+    return Found(
+        "stylegan1", "StyleGAN1 TensorFlow", _LICENCE, networks.sources, rows, _settle(settings)
+    )
 
 
 def _over_sqrt2(bias: np.ndarray) -> np.ndarray:
-    """Our mapping multiplies by sqrt(2) behind the activation, bias and all; the official one only the kernel."""
+    """Our mapping multiplies by sqrt(2) behind the activation, bias and all; the official one only
+    the kernel."""
     return bias / _SQRT2
 
 
@@ -81,7 +115,9 @@ def _positive(deviation: np.ndarray) -> np.ndarray:
 
 
 def _tensorflow_rows(fused_from: int) -> list[Row]:
-    turned = {side: flipped if side >= fused_from else same for side in (4 << i for i in range(1, 10))}
+    turned = {
+        side: flipped if side >= fused_from else same for side in (4 << i for i in range(1, 10))
+    }
     g, d = r"Gs/synthesis/(\d+)x\d+/", r"D/(\d+)x\d+/"
     return [
         Row(r"Gs/lod|Gs/synthesis/lod|D/lod", None, final_lod),
@@ -91,7 +127,10 @@ def _tensorflow_rows(fused_from: int) -> list[Row]:
         Row(r"Gs/synthesis/noise(\d+)", "noise/{0}", noise_map),
         Row(r"Gs/synthesis/4x4/Const/const", "synthesis/b4/const", chw),
         Row(r"Gs/synthesis/4x4/Conv/weight", "synthesis/b4/conv1/kernel", same),
-        *(Row(rf"Gs/synthesis/{s}x{s}/Conv0_up/weight", f"synthesis/b{s}/conv0/kernel", turned[s]) for s in turned),
+        *(
+            Row(rf"Gs/synthesis/{s}x{s}/Conv0_up/weight", f"synthesis/b{s}/conv0/kernel", turned[s])
+            for s in turned
+        ),
         Row(g + r"Conv1/weight", "synthesis/b{0}/conv1/kernel", same),
         *_tensorflow_epilogue(g + r"(?:Const|Conv0_up)", "synthesis/b{0}/epilogue0"),
         *_tensorflow_epilogue(g + r"(?:Conv|Conv1)", "synthesis/b{0}/epilogue1"),
@@ -149,13 +188,24 @@ def _torch(sources: dict[str, Any]) -> Found:
         Row(r"torgb\.weight", "synthesis/torgb/kernel", rgb_kernel),
         Row(r"torgb\.bias", "synthesis/torgb/bias", same),
     ]
-    return Found("stylegan1", "StyleGAN1 PyTorch (as in PULSE)", _LICENCE, sources, rows, _settle({"eps": 1e-5}), notes)
+    return Found(
+        "stylegan1",
+        "StyleGAN1 PyTorch (as in PULSE)",
+        _LICENCE,
+        sources,
+        rows,
+        _settle({"eps": 1e-5}),
+        notes,
+    )
 
 
 def _torch_block(side: int) -> list[Row]:
     up: Callable = (lambda a: flipped(hwio(a))) if side >= _FUSED_FROM else hwio
     block = rf"blocks\.({side})x{side}\."
-    return [*_torch_convolution(block + "conv0_up", 0, up), *_torch_convolution(block + "conv1", 1, hwio)]
+    return [
+        *_torch_convolution(block + "conv0_up", 0, up),
+        *_torch_convolution(block + "conv1", 1, hwio),
+    ]
 
 
 def _torch_convolution(source: str, index: int, layout: Callable) -> list[Row]:
@@ -175,21 +225,33 @@ def _torch_epilogue(index: int) -> list[Row]:
 
 
 def _is_blur(array: np.ndarray) -> None:
-    if array.size != 9 or np.abs(array.reshape(3, 3) - np.outer([1, 2, 1], [1, 2, 1]) / 16).max() > 1e-6:
+    if (
+        array.size != 9
+        or np.abs(array.reshape(3, 3) - np.outer([1, 2, 1], [1, 2, 1]) / 16).max() > 1e-6
+    ):
         raise ValueError("another filter")
 
 
-def _settle(settings: dict[str, Any]) -> Callable[[Converted, Choice], tuple[Converted, stylegan1.Config]]:
+def _settle(
+    settings: dict[str, Any],
+) -> Callable[[Converted, Choice], tuple[Converted, stylegan1.Config]]:
     def settle(converted: Converted, choice: Choice) -> tuple[Converted, stylegan1.Config]:
         choice.none("a network without classes")
         channels = widths("StyleGAN1", converted, r"synthesis/b(\d+)/conv1/kernel")
         hidden = last_width(converted, "discriminator/fc/kernel", 512)
         sizes = mapping_sizes("StyleGAN1", converted)
-        config = stylegan1.Config(resolution=2 << len(channels), channels=channels, hidden=hidden, **sizes, **settings)
+        config = stylegan1.Config(
+            resolution=2 << len(channels), channels=channels, hidden=hidden, **sizes, **settings
+        )
         if not any(path.startswith("noise/") for path in converted.arrays):
             keys = jax.random.split(jax.random.key(0), len(config.noise_shapes))
-            maps = [jax.random.normal(key, shape) for key, shape in zip(keys, config.noise_shapes, strict=True)]
-            converted.arrays.update({f"noise/{i}": np.asarray(drawn) for i, drawn in enumerate(maps)})
+            maps = [
+                jax.random.normal(key, shape)
+                for key, shape in zip(keys, config.noise_shapes, strict=True)
+            ]
+            converted.arrays.update(
+                {f"noise/{i}": np.asarray(drawn) for i, drawn in enumerate(maps)}
+            )
         return converted, config
 
     return settle

@@ -1,12 +1,27 @@
-"""The tables of StyleGAN2's files: StyleGAN2(-ADA) TensorFlow, StyleGAN2-ADA-PyTorch, rosinality -> paths of `jaxsr.nets.stylegan2`.
+"""The tables of StyleGAN2's files: StyleGAN2(-ADA) TensorFlow, StyleGAN2-ADA-PyTorch, rosinality ->
+paths of `jaxsr.nets.stylegan2`.
 
-The generator taken is the averaged one (Gs, G_ema, g_ema). Each table was written from its format's names and shapes and checked against
-what the official network computes. "label/..." is what of a class-conditional network `ports.labels` folds into the others.
+The generator taken is the averaged one (Gs, G_ema, g_ema). Each table was written from its format's
+names and shapes and checked against what the official network computes. "label/..." is what of a
+class-conditional network `ports.labels` folds into the others.
 """
 
 import numpy as np
 
-from ports.layouts import anything, chw, flat, flattened, flattened_torch, flipped, hwio, noise_map, number, rgb_kernel, same, transposed
+from ports.layouts import (
+    anything,
+    chw,
+    flat,
+    flattened,
+    flattened_torch,
+    flipped,
+    hwio,
+    noise_map,
+    number,
+    rgb_kernel,
+    same,
+    transposed,
+)
 from ports.tables import Row
 
 _SIDES = 10  # 4 to 2,048 px
@@ -14,13 +29,17 @@ _FILTER = np.outer([1, 3, 3, 1], [1, 3, 3, 1]) / 64
 
 
 def _is_filter(array: np.ndarray) -> None:
-    """Resampling filters are no parameters of ours: they must be [1, 3, 3, 1], normalised (or that times 4)."""
+    """Resampling filters are no parameters of ours: they must be [1, 3, 3, 1], normalised (or that
+    times 4)."""
     if array.shape != (4, 4) or min(np.abs(array - gain * _FILTER).max() for gain in (1, 4)) > 1e-6:
         raise ValueError("another filter")
 
 
 def _dense(source: str, path: str) -> list[Row]:
-    return [Row(source + r"\.weight", path + "/kernel", transposed), Row(source + r"\.bias", path + "/bias", same)]
+    return [
+        Row(source + r"\.weight", path + "/kernel", transposed),
+        Row(source + r"\.bias", path + "/bias", same),
+    ]
 
 
 ADA_TORCH = [
@@ -32,9 +51,17 @@ ADA_TORCH = [
     Row(r"G_ema\.synthesis\.b(\d+)\.torgb\.weight", "synthesis/b{0}/torgb/kernel", rgb_kernel),
     Row(r"G_ema\.synthesis\.b(\d+)\.(conv[01])\.weight", "synthesis/b{0}/{1}/kernel", hwio),
     Row(r"G_ema\.synthesis\.b(\d+)\.(conv[01]|torgb)\.bias", "synthesis/b{0}/{1}/bias", same),
-    Row(r"G_ema\.synthesis\.b(\d+)\.(conv[01])\.noise_strength", "synthesis/b{0}/{1}/noise_strength", number),
+    Row(
+        r"G_ema\.synthesis\.b(\d+)\.(conv[01])\.noise_strength",
+        "synthesis/b{0}/{1}/noise_strength",
+        number,
+    ),
     *(
-        Row(rf"G_ema\.synthesis\.b{4 << i}\.conv{j}\.noise_const", f"noise/{2 * i + j - 1}", noise_map)
+        Row(
+            rf"G_ema\.synthesis\.b{4 << i}\.conv{j}\.noise_const",
+            f"noise/{2 * i + j - 1}",
+            noise_map,
+        )
         for i in range(_SIDES)
         for j in (0, 1)
     ),
@@ -118,7 +145,9 @@ def _rosinality_rgb(source: str, path: str) -> list[Row]:
 
 def _rosinality_generator(sides: list[int]) -> list[Row]:
     """Layers are numbered: two a resolution above 4, the upsampling one first."""
-    rows = _rosinality_layer(r"g_ema\.conv1", "synthesis/b4/conv1") + _rosinality_rgb(r"g_ema\.to_rgb1", "synthesis/b4/torgb")
+    rows = _rosinality_layer(r"g_ema\.conv1", "synthesis/b4/conv1") + _rosinality_rgb(
+        r"g_ema\.to_rgb1", "synthesis/b4/torgb"
+    )
     for i, side in enumerate(sides[1:]):
         for j in range(2):
             rows += _rosinality_layer(rf"g_ema\.convs\.{2 * i + j}", f"synthesis/b{side}/conv{j}")

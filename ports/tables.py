@@ -1,4 +1,5 @@
-"""One table of (pattern -> path, transform) a format: how a checkpoint's names and layouts become a parameter tree of ours."""
+"""One table of (pattern -> path, transform) a format: how a checkpoint's names and layouts become a
+parameter tree of ours."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -18,8 +19,10 @@ class Row(NamedTuple):
 
     Attributes:
         pattern: regular expression that a source's whole name matches.
-        path: where the array goes, "block/layer/kernel"; {0} is the pattern's first group. None: it is checked and left out.
-        transform: from the source's layout to ours. Raises ValueError for a value or shape that cannot be.
+        path: where the array goes, "block/layer/kernel"; {0} is the pattern's first group. None: it
+            is checked and left out.
+        transform: from the source's layout to ours. Raises ValueError for a value or shape that
+            cannot be.
     """
 
     pattern: str
@@ -28,7 +31,8 @@ class Row(NamedTuple):
 
 
 class Converted(NamedTuple):
-    """Arrays (float32) by path, the sources' names that no row matches, and what a transform refused."""
+    """Arrays (float32) by path, the sources' names that no row matches, and what a transform
+    refused."""
 
     arrays: dict[str, np.ndarray]
     left_over: list[str]
@@ -36,13 +40,16 @@ class Converted(NamedTuple):
 
 
 def convert(rows: Sequence[Row], sources: Mapping[str, Any]) -> Converted:
-    """Takes each of `sources` (`NDArray`, `Tensor` or number) through the first row that its name matches."""
+    """Takes each of `sources` (`NDArray`, `Tensor` or number) through the first row that its name
+    matches."""
     if len(sources) > _MOST:
         raise ValueError(f"expected at most {_MOST} arrays, got {len(sources)}")
     compiled = [(re.compile(row.pattern), row) for row in rows]
     result = Converted({}, [], [])
     for name, source in ((str(name), source) for name, source in sources.items()):
-        found = next(((m, row) for pattern, row in compiled if (m := pattern.fullmatch(name))), None)
+        found = next(
+            ((m, row) for pattern, row in compiled if (m := pattern.fullmatch(name))), None
+        )
         if found is None:
             result.left_over.append(name[:100])
         else:
@@ -71,10 +78,13 @@ def _take(result: Converted, name: str, source: Any, match: re.Match, row: Row) 
 
 
 def check(what: str, converted: Converted, expected: Mapping[str, tuple[int, ...]]) -> None:
-    """Raises ValueError with the lists of what is missing, left over or of the wrong shape, for a network of `expected` {path: shape}."""
+    """Raises ValueError with the lists of what is missing, left over or of the wrong shape, for a
+    network of `expected` {path: shape}."""
     got = {path: array.shape for path, array in converted.arrays.items()}
     wrong = [
-        f"{path} {list(got[path])} instead of {list(expected[path])}" for path in expected if path in got and got[path] != expected[path]
+        f"{path} {list(got[path])} instead of {list(expected[path])}"
+        for path in expected
+        if path in got and got[path] != expected[path]
     ]
     problems = {
         "missing": [path for path in expected if path not in got],
@@ -89,7 +99,10 @@ def check(what: str, converted: Converted, expected: Mapping[str, tuple[int, ...
 def few(names: Iterable[str]) -> str:
     """The first names, and how many more there are."""
     names = list(names)
-    return ", ".join(names[:_FEW]) + (f" and {len(names) - _FEW} more" if len(names) > _FEW else "") or "none"
+    return (
+        ", ".join(names[:_FEW]) + (f" and {len(names) - _FEW} more" if len(names) > _FEW else "")
+        or "none"
+    )
 
 
 def nest(arrays: Mapping[str, np.ndarray]) -> Params:

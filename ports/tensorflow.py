@@ -1,4 +1,5 @@
-"""TensorFlow networks in a pickle (PGGAN, StyleGAN1, StyleGAN2): their variables by name, and the settings that they were made with."""
+"""TensorFlow networks in a pickle (PGGAN, StyleGAN1, StyleGAN2): their variables by name, and the
+settings that they were made with."""
 
 from typing import Any, NamedTuple
 
@@ -29,22 +30,37 @@ def networks(content: Any) -> Networks | None:
         ValueError: networks without a Gs, or damaged ones.
     """
     found = [content] if isinstance(content, Record) else content
-    if not isinstance(found, tuple | list) or not found or not all(_is_network(network) for network in found):
+    if (
+        not isinstance(found, tuple | list)
+        or not found
+        or not all(_is_network(network) for network in found)
+    ):
         return None
     named = {network.state["name"]: network for network in found}
-    if "Gs" not in named and len(found) == 3:  # NVIDIA's own PGGANs are called after their functions: G_paper, D_paper, G_paper
+    # NVIDIA's own PGGANs are called after their functions: G_paper, D_paper, G_paper.
+    if "Gs" not in named and len(found) == 3:
         named = dict(zip(("G", "D", "Gs"), found, strict=True))
     if "Gs" not in named:
-        raise ValueError(f"expected TensorFlow networks with the averaged generator Gs, got {few(name[:40] for name in named)}")
+        raise ValueError(
+            "expected TensorFlow networks with the averaged generator Gs, got "
+            f"{few(name[:40] for name in named)}"
+        )
     discriminator = named.get("D")
-    sources = _variables(named["Gs"], "Gs") | (_variables(discriminator, "D") if discriminator else {})
+    sources = _variables(named["Gs"], "Gs") | (
+        _variables(discriminator, "D") if discriminator else {}
+    )
     version = named["Gs"].state.get("version")
     settings = _settings(named["Gs"]), _settings(discriminator) if discriminator else {}
     return Networks(sources, *settings, version if isinstance(version, int) else 0)
 
 
 def _is_network(value: Any) -> bool:
-    return isinstance(value, Record) and value.name == "Network" and isinstance(value.state, dict) and type(value.state.get("name")) is str
+    return (
+        isinstance(value, Record)
+        and value.name == "Network"
+        and isinstance(value.state, dict)
+        and type(value.state.get("name")) is str
+    )
 
 
 def _settings(network: Record) -> dict[str, Any]:
@@ -64,8 +80,13 @@ def _variables(network: Any, prefix: str, depth: int = 0) -> dict[str, Any]:
     state = network.state if _is_network(network) else {}
     variables, components = state.get("variables"), state.get("components", {})
     if not isinstance(variables, list) or not isinstance(components, dict) or depth > 1:
-        raise ValueError(f"expected a TensorFlow network with variables as {prefix[:80]}, got another object")
-    if not all(isinstance(pair, tuple) and len(pair) == 2 and isinstance(pair[0], str) for pair in variables):
+        raise ValueError(
+            f"expected a TensorFlow network with variables as {prefix[:80]}, got another object"
+        )
+    if not all(
+        isinstance(pair, tuple) and len(pair) == 2 and isinstance(pair[0], str)
+        for pair in variables
+    ):
         raise ValueError(f"expected pairs of name and array in {prefix[:80]}, got others")
     arrays = {f"{prefix}/{name}": value for name, value in variables}
     for name, component in components.items():
@@ -74,10 +95,14 @@ def _variables(network: Any, prefix: str, depth: int = 0) -> dict[str, Any]:
 
 
 def require(what: str, settings: dict[str, Any], fixed: dict[str, tuple]) -> None:
-    """Raises ValueError if a setting that changes what a network computes has another value than those that ours computes."""
+    """Raises ValueError if a setting that changes what a network computes has another value than
+    those that ours computes."""
     for name, allowed in fixed.items():
         if name in settings and settings[name] not in allowed:
-            raise ValueError(f"expected a {what} with {name} {' or '.join(map(str, allowed))}, got another: jaxsr's network has no other")
+            raise ValueError(
+                f"expected a {what} with {name} {' or '.join(map(str, allowed))}, got "
+                "another: jaxsr's network has no other"
+            )
 
 
 def number(settings: dict[str, Any], name: str, default: float) -> float:

@@ -1,6 +1,8 @@
-"""Checkpoint files: torch's zip and legacy formats and plain pickles, mapped into memory and read without torch.
+"""Checkpoint files: torch's zip and legacy formats and plain pickles, mapped into memory and read
+without torch.
 
-Zip: NAME/data.pkl, each storage stored uncompressed as NAME/data/KEY. Legacy: five pickles (a magic number, the protocol, the system, the
+Zip: NAME/data.pkl, each storage stored uncompressed as NAME/data/KEY. Legacy: five pickles (a magic
+    number, the protocol, the system, the
 object, the storages' keys), then for each key an int64 count and the numbers.
 """
 
@@ -23,8 +25,8 @@ _MAX_DIRECTORY = 1 << 23  # bytes of a zip's directory, some 80,000 entries
 
 
 def read(path: str | Path) -> tuple[Any, str]:
-    """What the checkpoint at `path` holds, as inert data (dicts, `Record`, `Tensor`, `NDArray`), and how it is written: "torch zip",
-    "torch legacy" or "pickle".
+    """What the checkpoint at `path` holds, as inert data (dicts, `Record`, `Tensor`, `NDArray`),
+    and how it is written: "torch zip", "torch legacy" or "pickle".
 
     Arrays are views of the mapped file.
 
@@ -47,7 +49,9 @@ def _read(data: memoryview) -> tuple[Any, str]:
     if data[:4] == b"PK\x03\x04":
         return _read_zip(data, budget), "torch zip"
     if data[0] != 0x80:
-        raise Unreadable(f"expected a pickle or a torch file, got one that starts with {bytes(data[:8])!r}")
+        raise Unreadable(
+            f"expected a pickle or a torch file, got one that starts with {bytes(data[:8])!r}"
+        )
     machine = Machine(data, NESTED, budget)
     first = machine.run()
     if isinstance(first, int) and first == MAGIC:
@@ -68,7 +72,10 @@ def _read_zip(data: memoryview, budget: Budget) -> Any:
     def content(name: str, size: int) -> memoryview:
         piece = entries.get(f"{folder}data/{name}")
         if piece is None or len(piece) != size:
-            raise Unreadable(f"expected {size} bytes in the zip's data/{name}, got {'nothing' if piece is None else len(piece)}")
+            raise Unreadable(
+                f"expected {size} bytes in the zip's data/{name}, got "
+                f"{'nothing' if piece is None else len(piece)}"
+            )
         return piece
 
     storages = _Storages(content)
@@ -76,30 +83,55 @@ def _read_zip(data: memoryview, budget: Budget) -> Any:
 
 
 def _entries(data: memoryview) -> dict[str, memoryview]:
-    """The zip's entries as views of `data`; each must be stored as it is and lie inside the file."""
+    """The zip's entries as views of `data`; each must be stored as it is and lie inside the
+    file."""
     try:
         with zipfile.ZipFile(_Mapped(data)) as archive:
             infos = archive.infolist()
-    except (zipfile.BadZipFile, NotImplementedError, OSError, EOFError, UnicodeDecodeError, OverflowError) as error:
+    except (
+        zipfile.BadZipFile,
+        NotImplementedError,
+        OSError,
+        EOFError,
+        UnicodeDecodeError,
+        OverflowError,
+    ) as error:
         raise Unreadable(f"expected a torch zip, got a damaged one: {str(error)[:100]}") from error
     return {info.filename: _entry(data, info) for info in infos}
 
 
 def _entry(data: memoryview, info: zipfile.ZipInfo) -> memoryview:
     header = bytes(data[info.header_offset : info.header_offset + _LOCAL_HEADER])
-    if info.compress_type != zipfile.ZIP_STORED or info.flag_bits & 1 or len(header) < _LOCAL_HEADER or header[:4] != b"PK\x03\x04":
+    if (
+        info.compress_type != zipfile.ZIP_STORED
+        or info.flag_bits & 1
+        or len(header) < _LOCAL_HEADER
+        or header[:4] != b"PK\x03\x04"
+    ):
         raise Unreadable("expected a torch zip with uncompressed entries, got another zip")
-    start = info.header_offset + _LOCAL_HEADER + int.from_bytes(header[26:28], "little") + int.from_bytes(header[28:30], "little")
+    start = (
+        info.header_offset
+        + _LOCAL_HEADER
+        + int.from_bytes(header[26:28], "little")
+        + int.from_bytes(header[28:30], "little")
+    )
     if not 0 <= info.file_size <= len(data) - start:
-        raise Unreadable(f"expected an entry of {info.file_size} bytes inside the zip, got a file that ends before: truncated or damaged")
+        raise Unreadable(
+            f"expected an entry of {info.file_size} bytes inside the zip, got a file that "
+            "ends before: truncated or damaged"
+        )
     entry = data[start : start + info.file_size]
     if zlib.crc32(entry) != info.CRC:
-        raise Unreadable(f"expected {info.filename[:80]} as it was written, got another checksum: the file is damaged")
+        raise Unreadable(
+            f"expected {info.filename[:80]} as it was written, got another checksum: the file "
+            "is damaged"
+        )
     return entry
 
 
 class _Mapped(io.RawIOBase):
-    """A view as a file, so that `zipfile` reads the directory of a mapped file without a copy of it."""
+    """A view as a file, so that `zipfile` reads the directory of a mapped file without a copy of
+    it."""
 
     def __init__(self, data: memoryview):
         self.data, self.position = data, 0
@@ -127,7 +159,8 @@ class _Mapped(io.RawIOBase):
 
 
 class _Storages:
-    """The storages that persistent ids name; `content(key, bytes)`, if given, is where their numbers lie."""
+    """The storages that persistent ids name; `content(key, bytes)`, if given, is where their
+    numbers lie."""
 
     def __init__(self, content: Callable[[str, int], memoryview] | None = None):
         self.content = content
@@ -135,11 +168,17 @@ class _Storages:
         self.views: list[tuple[Storage, Storage, int]] = []
 
     def get(self, pid: Any) -> Storage:
-        """("storage", type, key, device, count), in legacy files with None or (view key, offset, count) behind it."""
+        """("storage", type, key, device, count), in legacy files with None or (view key, offset,
+        count) behind it."""
         if not isinstance(pid, tuple) or len(pid) not in (5, 6) or pid[0] != "storage":
             raise Unreadable("refused: the pickle has a persistent id that is no torch storage")
         _, kind, name, _, count, *view = pid
-        if not isinstance(kind, StorageType) or not isinstance(name, str) or type(count) is not int or not 0 <= count < 2**40:
+        if (
+            not isinstance(kind, StorageType)
+            or not isinstance(name, str)
+            or type(count) is not int
+            or not 0 <= count < 2**40
+        ):
             raise Unreadable("expected a torch storage of numbers, got another one")
         storage = self.known.get(name)
         if storage is None:
@@ -151,7 +190,10 @@ class _Storages:
 
     def _part(self, storage: Storage, view: Any) -> Storage:
         _, offset, count = view
-        if not all(type(n) is int and n >= 0 for n in (offset, count)) or offset + count > storage.count:
+        if (
+            not all(type(n) is int and n >= 0 for n in (offset, count))
+            or offset + count > storage.count
+        ):
             raise Unreadable("expected a view inside its storage, got one outside")
         part = Storage(storage.kind, count)
         self.views.append((part, storage, offset))
@@ -159,8 +201,14 @@ class _Storages:
 
     def fill(self, machine: Machine, names: Any) -> None:
         """Sets the numbers that lie behind a legacy file's pickles, in the order of `names`."""
-        if not isinstance(names, list) or not all(isinstance(name, str) for name in names) or sorted(names) != sorted(self.known):
-            raise Unreadable(f"expected the names of the file's {len(self.known)} storages, got others")
+        if (
+            not isinstance(names, list)
+            or not all(isinstance(name, str) for name in names)
+            or sorted(names) != sorted(self.known)
+        ):
+            raise Unreadable(
+                f"expected the names of the file's {len(self.known)} storages, got others"
+            )
         for storage in (self.known[name] for name in names):
             count = machine.number("<q")
             if count != storage.count:
@@ -176,15 +224,23 @@ def _read_legacy(data: memoryview, table: dict, budget: Budget) -> Any:
     storages = _Storages()
     machine = Machine(data, table, budget, storages.get)
     magic, protocol, system = machine.run(), machine.run(), machine.run()
-    if magic != MAGIC or protocol != LEGACY_PROTOCOL or not isinstance(system, dict) or system.get("little_endian") is not True:
-        raise Unreadable("expected a torch file of protocol 1001 in little-endian order, got another one")
+    if (
+        magic != MAGIC
+        or protocol != LEGACY_PROTOCOL
+        or not isinstance(system, dict)
+        or system.get("little_endian") is not True
+    ):
+        raise Unreadable(
+            "expected a torch file of protocol 1001 in little-endian order, got another one"
+        )
     content = machine.run()
     storages.fill(machine, machine.run())
     return content
 
 
 def _load_from_bytes(machine: Machine, args: tuple) -> Any:
-    """A storage inside a plain pickle: a whole legacy file as bytes. One such file does not hold another."""
+    """A storage inside a plain pickle: a whole legacy file as bytes. One such file does not hold
+    another."""
     (data,) = args
     if not isinstance(data, memoryview | bytes):
         raise Unreadable("expected a torch storage as bytes, got another one")

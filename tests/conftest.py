@@ -1,11 +1,13 @@
-"""CPU only, quick compilation: LLVM's optimiser is switched off, since tests run each program once or twice; and what one test or worker
-compiled, another loads: experiments that tests start as processes of their own run the same programs again and again."""
+"""CPU only, quick compilation: LLVM's optimiser is switched off, since tests run each program once
+or twice; and what one test or worker compiled, another loads: experiments that tests start as
+processes of their own run the same programs again and again."""
 
 import importlib.metadata
 import os
 
 FLAGS = ["--xla_backend_optimization_level=0"]
-# A flag that XLA does not know ends the process; of this one, a third less time to compile, other versions may know nothing.
+# A flag that XLA does not know ends the process; of this one, a third less time to compile, other
+# versions may know nothing.
 if importlib.metadata.version("jaxlib").startswith("0.10."):
     FLAGS.append("--xla_cpu_use_fusion_emitters=false")
 

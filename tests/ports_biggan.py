@@ -1,4 +1,5 @@
-"""Writes small state dicts of BigGAN-PyTorch and of pytorch-pretrained-BigGAN, every array random, by the names of the released code."""
+"""Writes small state dicts of BigGAN-PyTorch and of pytorch-pretrained-BigGAN, every array random,
+by the names of the released code."""
 
 from itertools import pairwise
 from typing import NamedTuple
@@ -7,16 +8,24 @@ import numpy as np
 from ports_files import Tensor
 
 NAMES = {"theta": "theta", "phi": "phi", "g": "g", "o": "o"}
-DEEP_NAMES = {"theta": "snconv1x1_theta", "phi": "snconv1x1_phi", "g": "snconv1x1_g", "o": "snconv1x1_o_conv"}
+DEEP_NAMES = {
+    "theta": "snconv1x1_theta",
+    "phi": "snconv1x1_phi",
+    "g": "snconv1x1_g",
+    "o": "snconv1x1_o_conv",
+}
 
 
 class Shallow(NamedTuple):
     """A BigGAN.
 
-    channels: width that each block of the generator takes, then that of the last one's output; attention: blocks before it, 0: none.
-    part: noise of each block besides the class; first: noise of the first layer; vector: length of a class's vector.
+    channels: width that each block of the generator takes, then that of the last one's output;
+        attention: blocks before it, 0: none.
+    part: noise of each block besides the class; first: noise of the first layer; vector: length of
+        a class's vector.
     statistics: "stored", "bn.stored" (mybn) or "bn.running" (cross replica).
-    vectors: what its spectrally normalised layers have; TensorFlow Hub's converter writes no "sv0", and with () none is normalised.
+    vectors: what its spectrally normalised layers have; TensorFlow Hub's converter writes no "sv0",
+        and with () none is normalised.
     below: width that each block of the discriminator puts out.
     """
 
@@ -43,7 +52,8 @@ class Deep(NamedTuple):
 
 
 class State(dict):
-    """A state dict of arrays that is being drawn; `sides` are the singular vectors that a kernel gets."""
+    """A state dict of arrays that is being drawn; `sides` are the singular vectors that a kernel
+    gets."""
 
     def __init__(self, seed, sides):
         super().__init__()
@@ -58,7 +68,8 @@ class State(dict):
         self[name][..., ::4] *= 0.03 if small else 1
 
     def layer(self, name, outputs, *inputs, bias=True):
-        """A spectrally normalised layer; its vectors are those of a step or two of the power iteration, so not yet converged."""
+        """A spectrally normalised layer; its vectors are those of a step or two of the power
+        iteration, so not yet converged."""
         kernel = self.rng.normal(size=(outputs, *inputs)).astype(np.float32)
         matrix, u = kernel.reshape(outputs, -1), self.rng.normal(size=outputs).astype(np.float32)
         v = u @ matrix / np.linalg.norm(u @ matrix)
@@ -70,10 +81,16 @@ class State(dict):
         else:
             vectors = {f"{name}.u0": u[None], f"{name}.sv0": u[:1]}
             self |= {f"{name}.weight": kernel if self.sides else kernel / np.linalg.norm(matrix, 2)}
-            self |= {key: vector for key, vector in vectors.items() if key.split(".")[-1] in self.sides}
+            self |= {
+                key: vector for key, vector in vectors.items() if key.split(".")[-1] in self.sides
+            }
 
     def attention(self, name, width, names):
-        for kind, (outputs, inputs) in {"theta": (width // 8, width), "phi": (width // 8, width), "g": (width // 2, width)}.items():
+        for kind, (outputs, inputs) in {
+            "theta": (width // 8, width),
+            "phi": (width // 8, width),
+            "g": (width // 2, width),
+        }.items():
             self.layer(f"{name}.{names[kind]}", outputs, inputs, 1, 1, bias=False)
         self.layer(f"{name}.{names['o']}", width, width // 2, 1, 1, bias=False)
 
@@ -179,14 +196,23 @@ def zero(name):
 
 
 def empty(layer):
-    return lambda state: state.update({f"{layer}.weight": state[f"{layer}.weight"][:0], f"{layer}.u0": state[f"{layer}.u0"][:, :0]})
+    return lambda state: state.update(
+        {
+            f"{layer}.weight": state[f"{layer}.weight"][:0],
+            f"{layer}.u0": state[f"{layer}.u0"][:, :0],
+        }
+    )
 
 
 def second_attention(state):
     """Where there is one, of whichever block."""
     (place,) = {name.split(".")[1] for name in state if ".1.gamma" in name}
     other = f"blocks.{1 - int(place)}.1."
-    state |= {name.replace(f"blocks.{place}.1.", other): array for name, array in state.items() if f"blocks.{place}.1." in name}
+    state |= {
+        name.replace(f"blocks.{place}.1.", other): array
+        for name, array in state.items()
+        if f"blocks.{place}.1." in name
+    }
 
 
 def one_embedding_a_layer(state):
@@ -201,7 +227,10 @@ def one_embedding_a_layer(state):
 def thin(state):
     """D_wide False: a block's first layer keeps the width."""
     width = state["blocks.1.0.conv1.weight"].shape[1]
-    state["blocks.1.0.conv1.weight"], state["blocks.1.0.conv1.u0"] = np.ones((width, width, 3, 3), "f4"), np.ones((1, width), "f4")
+    state["blocks.1.0.conv1.weight"], state["blocks.1.0.conv1.u0"] = (
+        np.ones((width, width, 3, 3), "f4"),
+        np.ones((1, width), "f4"),
+    )
     state["blocks.1.0.conv1.bias"], kernel = np.ones(width, "f4"), state["blocks.1.0.conv2.weight"]
     state["blocks.1.0.conv2.weight"] = np.ones((len(kernel), width, 3, 3), "f4")
 

@@ -1,6 +1,8 @@
-"""BigGAN and BigGAN-deep in slow float64 NumPy, NCHW, from the paper's appendix B; parameters are the released PyTorch code's state dicts.
+"""BigGAN and BigGAN-deep in slow float64 NumPy, NCHW, from the paper's appendix B; parameters are
+the released PyTorch code's state dicts.
 
-Spectral normalisation is computed where a kernel is used: one step of the power iteration from u0, or u^T W v with both vectors.
+Spectral normalisation is computed where a kernel is used: one step of the power iteration from u0,
+or u^T W v with both vectors.
 """
 
 import re
@@ -68,7 +70,9 @@ def attend(state, names, gamma, x):
     scores = query.reshape(len(query), -1).T @ key  # [pixel, seen pixel]
     scores = np.exp(scores - scores.max(1, keepdims=True))
     seen = value @ (scores / scores.sum(1, keepdims=True)).T
-    return x + array(state, gamma).reshape(()) * conv(state, names[3], seen.reshape(-1, *x.shape[1:]))
+    return x + array(state, gamma).reshape(()) * conv(
+        state, names[3], seen.reshape(-1, *x.shape[1:])
+    )
 
 
 def count(state, pattern):
@@ -77,12 +81,15 @@ def count(state, pattern):
 
 def shallow_statistics(state, name):
     """Standing statistics of the three kinds of batch normalisation in BigGAN-PyTorch."""
-    (kind,) = [kind for kind in ("stored", "bn.stored", "bn.running") if f"{name}.{kind}_mean" in state]
+    (kind,) = [
+        kind for kind in ("stored", "bn.stored", "bn.running") if f"{name}.{kind}_mean" in state
+    ]
     return array(state, f"{name}.{kind}_mean"), array(state, f"{name}.{kind}_var")
 
 
 def generator(state, z, vector, eps):
-    """BigGAN-PyTorch's state dict, z and the class's vector -> [3, H, W] in [-1, 1]; `eps` is that of the class-conditional layers."""
+    """BigGAN-PyTorch's state dict, z and the class's vector -> [3, H, W] in [-1, 1]; `eps` is that
+    of the class-conditional layers."""
     blocks = count(state, r"blocks\.(\d+)\.")
     hierarchical = array(state, "blocks.0.0.bn1.gain.weight").shape[1] > len(vector)
     parts = np.split(z, blocks + 1) if hierarchical else [z, *[[]] * blocks]
@@ -91,20 +98,28 @@ def generator(state, z, vector, eps):
         condition, name = np.concatenate([vector, part]), f"blocks.{i}.0"
 
         def norm(x, bn, name=name, condition=condition):
-            gain, bias = (linear(state, f"{name}.{bn}.{kind}", condition) for kind in ("gain", "bias"))
+            gain, bias = (
+                linear(state, f"{name}.{bn}.{kind}", condition) for kind in ("gain", "bias")
+            )
             return normalise(x, *shallow_statistics(state, f"{name}.{bn}"), 1 + gain, bias, eps)
 
         h = conv(state, f"{name}.conv1", up(norm(x, "bn1")))
         x = conv(state, f"{name}.conv2", norm(h, "bn2")) + conv(state, f"{name}.conv_sc", up(x))
         if f"blocks.{i}.1.gamma" in state:
-            x = attend(state, [f"blocks.{i}.1.{n}" for n in ("theta", "phi", "g", "o")], f"blocks.{i}.1.gamma", x)
+            x = attend(
+                state,
+                [f"blocks.{i}.1.{n}" for n in ("theta", "phi", "g", "o")],
+                f"blocks.{i}.1.gamma",
+                x,
+            )
     gain, bias = array(state, "output_layer.0.gain"), array(state, "output_layer.0.bias")
     x = normalise(x, *shallow_statistics(state, "output_layer.0"), gain, bias, 1e-5)
     return np.tanh(conv(state, "output_layer.2", x))
 
 
 def discriminator(state, image, label):
-    """BigGAN-PyTorch's state dict and an image [3, H, W] in [-1, 1] -> (logit, features after each block)."""
+    """BigGAN-PyTorch's state dict and an image [3, H, W] in [-1, 1] -> (logit, features after each
+    block)."""
     blocks = count(state, r"blocks\.(\d+)\.")
     halvings = 2 if image.shape[-1] == 32 else blocks - 1
     x, features = image, []
@@ -114,7 +129,12 @@ def discriminator(state, image, label):
         x = conv(state, f"{name}.conv_sc", x) if f"{name}.conv_sc.weight" in state else x
         x = (quarters(h).mean(-1) + quarters(x).mean(-1)) if i < halvings else h + x
         if f"blocks.{i}.1.gamma" in state:
-            x = attend(state, [f"blocks.{i}.1.{n}" for n in ("theta", "phi", "g", "o")], f"blocks.{i}.1.gamma", x)
+            x = attend(
+                state,
+                [f"blocks.{i}.1.{n}" for n in ("theta", "phi", "g", "o")],
+                f"blocks.{i}.1.gamma",
+                x,
+            )
         features.append(x)
     total = relu(x).sum((1, 2))
     return linear(state, "linear", total)[0] + weight(state, "embed")[label] @ total, features
@@ -124,7 +144,10 @@ def deep_statistics(state, name, truncation):
     """Of 51 truncations; between two of them on the line that joins them."""
     means, variances = array(state, f"{name}.running_means"), array(state, f"{name}.running_vars")
     place = truncation * (len(means) - 1)
-    return [np.array([np.interp(place, np.arange(len(a)), column) for column in a.T]) for a in (means, variances)]
+    return [
+        np.array([np.interp(place, np.arange(len(a)), column) for column in a.T])
+        for a in (means, variances)
+    ]
 
 
 def deep_generator(state, z, vector, truncation):
@@ -135,13 +158,22 @@ def deep_generator(state, z, vector, truncation):
     for i in range(count(state, r"generator\.layers\.(\d+)\.")):
         name = f"generator.layers.{i}"
         if f"{name}.gamma" in state:
-            x = attend(state, [f"{name}.snconv1x1_{n}" for n in ("theta", "phi", "g", "o_conv")], f"{name}.gamma", x)
+            x = attend(
+                state,
+                [f"{name}.snconv1x1_{n}" for n in ("theta", "phi", "g", "o_conv")],
+                f"{name}.gamma",
+                x,
+            )
             continue
         h, doubles = x, blocks % 2 == 1
         blocks += 1
         for j in range(4):
-            gain, bias = (linear(state, f"{name}.bn_{j}.{kind}", condition) for kind in ("scale", "offset"))
-            h = normalise(h, *deep_statistics(state, f"{name}.bn_{j}", truncation), 1 + gain, bias, 1e-4)
+            gain, bias = (
+                linear(state, f"{name}.bn_{j}.{kind}", condition) for kind in ("scale", "offset")
+            )
+            h = normalise(
+                h, *deep_statistics(state, f"{name}.bn_{j}", truncation), 1 + gain, bias, 1e-4
+            )
             h = conv(state, f"{name}.conv_{j}", up(h) if doubles and j == 1 else h)
         x = x[: len(h)]
         x = h + (up(x) if doubles else x)

@@ -1,4 +1,5 @@
-"""Slow float64 networks in numpy, written from the papers' tables and torchvision's layer lists, and small random parameters for them."""
+"""Slow float64 networks in numpy, written from the papers' tables and torchvision's layer lists,
+and small random parameters for them."""
 
 import jax
 import numpy as np
@@ -8,7 +9,8 @@ MEAN, STD = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
 
 
 def small(init, by=16):
-    """Random parameters of `init`'s tree with every width divided by `by`: widths of 16 up are multiples of it in these networks."""
+    """Random parameters of `init`'s tree with every width divided by `by`: widths of 16 up are
+    multiples of it in these networks."""
     random = np.random.default_rng(0)
 
     def draw(path, leaf):
@@ -16,7 +18,11 @@ def small(init, by=16):
         name = getattr(path[-1], "key", None)
         if name == "kernel":
             return (random.normal(size=shape) * np.sqrt(2 / np.prod(shape[:-1]))).astype(np.float32)
-        return (random.uniform(0.5, 1.5, shape) if name in ("var", "scale") else random.normal(0, 0.2, shape)).astype(np.float32)
+        return (
+            random.uniform(0.5, 1.5, shape)
+            if name in ("var", "scale")
+            else random.normal(0, 0.2, shape)
+        ).astype(np.float32)
 
     return jax.tree_util.tree_map_with_path(draw, jax.eval_shape(init, jax.random.key(0)))
 
@@ -26,14 +32,17 @@ def relu(x):
 
 
 def windows(x, rows, columns, stride, fill, before, after):
-    """[h', w', c, rows, columns] of x padded with `fill`; before and after: (rows, columns) added."""
+    """[h', w', c, rows, columns] of x padded with `fill`; before and after: (rows, columns)
+    added."""
     x = np.pad(x, [*zip(before, after, strict=True), (0, 0)], constant_values=fill)
     return sliding_window_view(x, (rows, columns), (0, 1))[::stride, ::stride]
 
 
 def conv(layer, x, stride=1, pad=(0, 0)):
     kernel = layer["kernel"].astype(np.float64)
-    return np.einsum("hwcij,ijcd->hwd", windows(x, *kernel.shape[:2], stride, 0, pad, pad), kernel, optimize=True)
+    return np.einsum(
+        "hwcij,ijcd->hwd", windows(x, *kernel.shape[:2], stride, 0, pad, pad), kernel, optimize=True
+    )
 
 
 def biased(layer, x, stride=1, pad=0):
@@ -55,7 +64,9 @@ def mean(x):
 
 
 def norm(layer, x, eps):
-    return (x - layer["mean"]) / np.sqrt(layer["var"].astype(np.float64) + eps) * layer["scale"] + layer["bias"]
+    return (x - layer["mean"]) / np.sqrt(layer["var"].astype(np.float64) + eps) * layer[
+        "scale"
+    ] + layer["bias"]
 
 
 def resize(image, side):
@@ -128,7 +139,9 @@ def mixed(p, x, branches, pooled):
 
 def last_mixed(p, x, pooled):
     three, double = cell(p, "branch3x3_1", x), chain(p, x, "branch3x3dbl_1", "branch3x3dbl_2")
-    ends = [cell(p, f"branch3x3_2{i}", three) for i in "ab"] + [cell(p, f"branch3x3dbl_3{i}", double) for i in "ab"]
+    ends = [cell(p, f"branch3x3_2{i}", three) for i in "ab"] + [
+        cell(p, f"branch3x3dbl_3{i}", double) for i in "ab"
+    ]
     return np.concatenate([cell(p, "branch1x1", x), *ends, cell(p, "branch_pool", pooled(x))], -1)
 
 
@@ -137,7 +150,8 @@ def reduced(p, x, *names):
 
 
 def inception(params, image):
-    """Table 1 and figures 5 to 7 and 10 of arXiv:1512.00567, with the average pools and the last maximum pool of FID's graph."""
+    """Table 1 and figures 5 to 7 and 10 of arXiv:1512.00567, with the average pools and the last
+    maximum pool of FID's graph."""
     x = cell(params, "conv2d_1a_3x3", 2 * resize(image, 299) - 1, 2, True)
     x = cell(params, "conv2d_2b_3x3", cell(params, "conv2d_2a_3x3", x, 1, True))
     x = cell(params, "conv2d_3b_1x1", pool(x, 3, 2))
@@ -148,7 +162,11 @@ def inception(params, image):
     p = params["mixed_6a"]
     double = reduced(p, x, "branch3x3dbl_1", "branch3x3dbl_2", "branch3x3dbl_3")
     x = np.concatenate([reduced(p, x, "branch3x3"), double, pool(x, 3, 2)], -1)
-    six = ["branch1x1"], [f"branch7x7_{i}" for i in (1, 2, 3)], [f"branch7x7dbl_{i}" for i in (1, 2, 3, 4, 5)]
+    six = (
+        ["branch1x1"],
+        [f"branch7x7_{i}" for i in (1, 2, 3)],
+        [f"branch7x7dbl_{i}" for i in (1, 2, 3, 4, 5)],
+    )
     for letter in "bcde":
         x = mixed(params[f"mixed_6{letter}"], x, six, mean)
     p = params["mixed_7a"]
@@ -170,9 +188,17 @@ def ir101(params, image):
         for stride, p in zip([2] + [1] * (len(stage) - 1), stage, strict=True):
             y = prelu(p["conv1"], conv(p["conv1"], norm(p["norm1"], x, 1e-5), 1, (1, 1)))
             y = norm(p["conv2"], conv(p["conv2"], y, stride, (1, 1)), 1e-5)
-            short = norm(p["shortcut"], conv(p["shortcut"], x, stride), 1e-5) if "shortcut" in p else pool(x, 1, stride)
+            short = (
+                norm(p["shortcut"], conv(p["shortcut"], x, stride), 1e-5)
+                if "shortcut" in p
+                else pool(x, 1, stride)
+            )
             x = y + short
     head = params["output"]
-    flat = norm(head["norm"], x, 1e-5).reshape(-1) @ head["kernel"].reshape(-1, head["kernel"].shape[-1]) + head["bias"]
+    flat = (
+        norm(head["norm"], x, 1e-5).reshape(-1)
+        @ head["kernel"].reshape(-1, head["kernel"].shape[-1])
+        + head["bias"]
+    )
     flat = (flat - head["mean"]) / np.sqrt(head["var"] + 1e-5)
     return flat / np.linalg.norm(flat)

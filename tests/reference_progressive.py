@@ -1,7 +1,9 @@
-"""StyleGAN1 and PGGAN in slow float64 NumPy, NCHW, from the papers (arXiv:1812.04948, 1710.10196) and the official networks' semantics.
+"""StyleGAN1 and PGGAN in slow float64 NumPy, NCHW, from the papers (arXiv:1812.04948, 1710.10196)
+and the official networks' semantics.
 
-They take the official variables {TensorFlow's name: array} as a pickle has them, know nothing of jaxsr's tables, and resample as the
-official networks do: fused layers sum a padded kernel to 4x4 and stride by two, others repeat pixels or take means of 2x2.
+They take the official variables {TensorFlow's name: array} as a pickle has them, know nothing of
+jaxsr's tables, and resample as the official networks do: fused layers sum a padded kernel to 4x4
+and stride by two, others repeat pixels or take means of 2x2.
 """
 
 import numpy as np
@@ -25,12 +27,15 @@ def correlate(x, kernel, stride=1):
 
 
 def transposed(x, kernel):
-    """SAME transposed convolution of stride 2 of [n, c, h, w] with [k, k, d, c]: what the strided correlation's gradient does."""
+    """SAME transposed convolution of stride 2 of [n, c, h, w] with [k, k, d, c]: what the strided
+    correlation's gradient does."""
     (n, _, h, w), k = x.shape, kernel.shape[0]
     full = np.zeros((n, kernel.shape[2], 2 * h + k, 2 * w + k))
     for i in range(k):
         for j in range(k):
-            full[:, :, i : i + 2 * h : 2, j : j + 2 * w : 2] += np.einsum("nchw,dc->ndhw", x, kernel[i, j])
+            full[:, :, i : i + 2 * h : 2, j : j + 2 * w : 2] += np.einsum(
+                "nchw,dc->ndhw", x, kernel[i, j]
+            )
     top, left = around(2 * h, k, 2)[0], around(2 * w, k, 2)[0]
     return full[:, :, top : top + 2 * h, left : left + 2 * w]
 
@@ -51,7 +56,9 @@ def means(x):
 
 
 def blur(x):
-    return np.stack([correlate(x[:, [c]], BLUR[:, :, None, None])[:, 0] for c in range(x.shape[1])], 1)
+    return np.stack(
+        [correlate(x[:, [c]], BLUR[:, :, None, None])[:, 0] for c in range(x.shape[1])], 1
+    )
 
 
 def weight(variables, name, gain=SQRT2, lr=1.0):
@@ -83,7 +90,9 @@ def minibatch_std(x, group):
     n, _, h, w = x.shape
     m = n // min(group, n)
     deviations = [np.sqrt(np.var(x[j::m], 0) + 1e-8).mean() for j in range(m)]
-    return np.concatenate([x, np.stack([np.full((1, h, w), deviations[i % m]) for i in range(n)])], 1)
+    return np.concatenate(
+        [x, np.stack([np.full((1, h, w), deviations[i % m]) for i in range(n)])], 1
+    )
 
 
 def convolved(x, variables, name):
@@ -112,9 +121,14 @@ def stylegan1_synthesis(variables, w_plus, noise, fused="auto", eps=1e-8):
 
     def finished(x, name, index):
         name = f"synthesis/{name}"
-        x = x + np.asarray(variables[f"{name}/Noise/weight"], np.float64)[None, :, None, None] * np.asarray(noise[index], np.float64)
+        x = x + np.asarray(variables[f"{name}/Noise/weight"], np.float64)[
+            None, :, None, None
+        ] * np.asarray(noise[index], np.float64)
         x = instance_norm(activated(x, variables, name), eps)
-        style = w_plus[index] @ weight(variables, f"{name}/StyleMod", gain=1) + variables[f"{name}/StyleMod/bias"]
+        style = (
+            w_plus[index] @ weight(variables, f"{name}/StyleMod", gain=1)
+            + variables[f"{name}/StyleMod/bias"]
+        )
         scale, shift = style.reshape(2, 1, -1, 1, 1)
         return x * (scale + 1) + shift
 
@@ -124,10 +138,18 @@ def stylegan1_synthesis(variables, w_plus, noise, fused="auto", eps=1e-8):
         side = 4 << i // 2
         block = f"{side}x{side}"
         kernel = weight(variables, f"synthesis/{block}/Conv0_up")
-        up = transposed(x, summed(kernel.transpose(0, 1, 3, 2))) if is_fused(fused, side) else correlate(repeated(x), kernel)
+        up = (
+            transposed(x, summed(kernel.transpose(0, 1, 3, 2)))
+            if is_fused(fused, side)
+            else correlate(repeated(x), kernel)
+        )
         x = finished(blur(up), f"{block}/Conv0_up", i)
         x = finished(convolved(x, variables, f"synthesis/{block}/Conv1"), f"{block}/Conv1", i + 1)
-    return biased(correlate(x, weight(variables, "synthesis/ToRGB_lod0", gain=1)), variables, "synthesis/ToRGB_lod0")[0]
+    return biased(
+        correlate(x, weight(variables, "synthesis/ToRGB_lod0", gain=1)),
+        variables,
+        "synthesis/ToRGB_lod0",
+    )[0]
 
 
 def discriminator(variables, images, *, group, blurred, fused, unfused_name):
@@ -140,23 +162,34 @@ def discriminator(variables, images, *, group, blurred, fused, unfused_name):
         x, down = blur(x) if blurred else x, is_fused(fused, side)
         name = f"{block}/{'Conv1_down' if down else unfused_name}"
         kernel = weight(variables, name)
-        if blurred or down:  # StyleGAN1 changes the side before the activation, PGGAN's separate layers behind it
-            x = activated(correlate(x, summed(kernel) / 4, 2) if down else means(correlate(x, kernel)), variables, name)
+        # StyleGAN1 changes the side before the activation, PGGAN's separate layers behind it.
+        if blurred or down:
+            x = activated(
+                correlate(x, summed(kernel) / 4, 2) if down else means(correlate(x, kernel)),
+                variables,
+                name,
+            )
         else:
             x = means(activated(correlate(x, kernel), variables, name))
         features.append(x)
         side //= 2
     x = activated(convolved(minibatch_std(x, group), variables, "4x4/Conv"), variables, "4x4/Conv")
     x = activated(x.reshape(len(x), -1) @ weight(variables, "4x4/Dense0"), variables, "4x4/Dense0")
-    return biased(x @ weight(variables, "4x4/Dense1", gain=1), variables, "4x4/Dense1")[:, 0], features
+    return biased(x @ weight(variables, "4x4/Dense1", gain=1), variables, "4x4/Dense1")[
+        :, 0
+    ], features
 
 
 def stylegan1_discriminator(variables, images, group=4, fused="auto"):
-    return discriminator(variables, images, group=group, blurred=True, fused=fused, unfused_name="Conv1_down")
+    return discriminator(
+        variables, images, group=group, blurred=True, fused=fused, unfused_name="Conv1_down"
+    )
 
 
 def pggan_discriminator(variables, images, group=4, fused=True):
-    return discriminator(variables, images, group=group, blurred=False, fused=fused, unfused_name="Conv1")
+    return discriminator(
+        variables, images, group=group, blurred=False, fused=fused, unfused_name="Conv1"
+    )
 
 
 def pggan_generator(variables, z, fused=True):
@@ -174,6 +207,8 @@ def pggan_generator(variables, z, fused=True):
             x = convolved(repeated(x), variables, f"{block}/Conv0")
         name = f"{block}/{'Conv0_up' if fused else 'Conv0'}"
         x = pixel_norm(activated(x, variables, name))
-        x = pixel_norm(activated(convolved(x, variables, f"{block}/Conv1"), variables, f"{block}/Conv1"))
+        x = pixel_norm(
+            activated(convolved(x, variables, f"{block}/Conv1"), variables, f"{block}/Conv1")
+        )
         side *= 2
     return biased(correlate(x, weight(variables, "ToRGB_lod0", gain=1)), variables, "ToRGB_lod0")[0]

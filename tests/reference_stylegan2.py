@@ -1,4 +1,5 @@
-"""StyleGAN2 in slow float64 NumPy, written from the paper: per-sample weights, zero-filled upsampling, the full 4x4 filter, NCHW."""
+"""StyleGAN2 in slow float64 NumPy, written from the paper: per-sample weights, zero-filled
+upsampling, the full 4x4 filter, NCHW."""
 
 import numpy as np
 
@@ -40,7 +41,9 @@ def conv_up(x, kernel):
     out = np.zeros((kernel.shape[0], 2 * h + 1, 2 * w + 1))
     for i in range(3):
         for j in range(3):
-            out[:, i : i + 2 * h : 2, j : j + 2 * w : 2] += np.einsum("chw,oc->ohw", x, kernel[:, :, i, j])
+            out[:, i : i + 2 * h : 2, j : j + 2 * w : 2] += np.einsum(
+                "chw,oc->ohw", x, kernel[:, :, i, j]
+            )
     return fir(out, 1, 1, 4.0)
 
 
@@ -104,7 +107,9 @@ def minibatch_std(xs, group):
     n = len(xs)
     group = min(group, n)
     m = n // group
-    stats = [np.mean(np.sqrt(np.var([xs[k * m + j] for k in range(group)], 0) + 1e-8)) for j in range(m)]
+    stats = [
+        np.mean(np.sqrt(np.var([xs[k * m + j] for k in range(group)], 0) + 1e-8)) for j in range(m)
+    ]
     return [np.concatenate([x, np.full((1, *x.shape[1:]), stats[i % m])]) for i, x in enumerate(xs)]
 
 
@@ -116,7 +121,10 @@ def discriminator(params, images, group=4):
     for name in blocks:
         p = params[name]
         deep = [conv(p["conv1"], conv(p["conv0"], x), down=True, gain=1.0) for x in xs]
-        xs = [conv(p["skip"], x, down=True, activate=False, gain=np.sqrt(0.5)) + d for x, d in zip(xs, deep, strict=True)]
+        xs = [
+            conv(p["skip"], x, down=True, activate=False, gain=np.sqrt(0.5)) + d
+            for x, d in zip(xs, deep, strict=True)
+        ]
         features.append(np.stack(xs))
     xs = [conv(params["conv"], x) for x in minibatch_std(xs, group)]
     xs = [lrelu(dense(params["fc"], x.transpose(1, 2, 0).reshape(-1))) for x in xs]

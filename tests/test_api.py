@@ -15,9 +15,23 @@ import jaxsr
 from jaxsr import methods
 
 ROOT = Path(__file__).parents[1]
-SOURCES = sorted(p for folder in ("jaxsr", "experiments", "ports", "tests", "colab") for p in (ROOT / folder).rglob("*.py"))
+SOURCES = sorted(
+    p
+    for folder in ("jaxsr", "experiments", "ports", "tests", "colab")
+    for p in (ROOT / folder).rglob("*.py")
+)
 MODULES = [name for _, name, _ in pkgutil.walk_packages(jaxsr.__path__, "jaxsr.")]
-HEAVY = ("distrax", "tensorflow_probability", "tensorflow_datasets", "tensorflow", "matplotlib", "scipy", "sklearn", "torch", "orbax")
+HEAVY = (
+    "distrax",
+    "tensorflow_probability",
+    "tensorflow_datasets",
+    "tensorflow",
+    "matplotlib",
+    "scipy",
+    "sklearn",
+    "torch",
+    "orbax",
+)
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(ROOT)))
@@ -27,7 +41,11 @@ def test_files_stay_under_400_lines(path):
 
 def public(module):
     for name, item in vars(module).items():
-        if not name.startswith("_") and getattr(item, "__module__", None) == module.__name__ and callable(item):
+        if (
+            not name.startswith("_")
+            and getattr(item, "__module__", None) == module.__name__
+            and callable(item)
+        ):
             yield name, item
 
 
@@ -43,39 +61,63 @@ def test_public_functions_follow_the_house_style(name):
         assert inspect.Parameter.VAR_KEYWORD not in kinds, f"{name}.{label} takes **kwargs"
         assert "rng_key" not in names, f"{name}.{label}: a key is called key"
         if "params" in names and "image" in names:
-            assert names.index("params") < names.index("image"), f"{name}.{label}: params come before data"
+            assert names.index("params") < names.index("image"), (
+                f"{name}.{label}: params come before data"
+            )
 
 
 def test_methods_lists_every_module():
     """A method that is not in the table cannot be chosen by --method."""
-    files = {p.stem for p in (ROOT / "jaxsr" / "methods").glob("*.py") if not p.stem.startswith("_")} - {"setups", "table"}
-    assert {factory.__module__.rpartition(".")[2] for factory, *_ in methods.METHODS.values()} == files
+    files = {
+        p.stem for p in (ROOT / "jaxsr" / "methods").glob("*.py") if not p.stem.startswith("_")
+    } - {"setups", "table"}
+    assert {
+        factory.__module__.rpartition(".")[2] for factory, *_ in methods.METHODS.values()
+    } == files
     for name, (factory, config, *_) in methods.METHODS.items():
         assert factory is getattr(methods, name)
         assert "paper" in config.PRESETS
 
 
 def test_the_package_of_the_same_name_is_told_apart(tmp_path):
-    """`pip install jaxsr` brings a stranger's project, and what fails then would fail somewhere else."""
+    """`pip install jaxsr` brings a stranger's project, and what fails then would fail somewhere
+    else."""
     (tmp_path / "jaxsr-0.3.0.dist-info").mkdir()
-    (tmp_path / "jaxsr-0.3.0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: jaxsr\nVersion: 0.3.0\n")
+    (tmp_path / "jaxsr-0.3.0.dist-info" / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: jaxsr\nVersion: 0.3.0\n"
+    )
     env = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(tmp_path)])}
-    done = subprocess.run([sys.executable, "-c", "import jaxsr"], env=env, capture_output=True, text=True, check=False)
-    assert 'ImportError: the distribution "jaxsr" is another project' in done.stderr.splitlines()[-1]
+    done = subprocess.run(
+        [sys.executable, "-c", "import jaxsr"], env=env, capture_output=True, text=True, check=False
+    )
+    assert (
+        'ImportError: the distribution "jaxsr" is another project' in done.stderr.splitlines()[-1]
+    )
 
 
 @pytest.mark.parametrize(
     "code, absent",
-    [("import jaxsr", (*HEAVY, "flax", "jax")), ("import jaxsr; [getattr(jaxsr, name) for name in jaxsr.__all__]", HEAVY)],
+    [
+        ("import jaxsr", (*HEAVY, "flax", "jax")),
+        ("import jaxsr; [getattr(jaxsr, name) for name in jaxsr.__all__]", HEAVY),
+    ],
     ids=["import", "everything"],
 )
 def test_import_is_light(code, absent):
-    """A script that fetches a file must not wait for JAX, nor a restoration for what only some users need."""
+    """A script that fetches a file must not wait for JAX, nor a restoration for what only some
+    users need."""
     code = f"import sys; {code}; print([m for m in {absent} if m in sys.modules])"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    assert (
+        subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        ).stdout.strip()
+        == "[]"
+    )
 
 
-@pytest.mark.parametrize("path", [p for p in SOURCES if p.is_relative_to(ROOT / "jaxsr")], ids=lambda p: p.stem)
+@pytest.mark.parametrize(
+    "path", [p for p in SOURCES if p.is_relative_to(ROOT / "jaxsr")], ids=lambda p: p.stem
+)
 def test_forbidden_imports(path):
     """torch and TensorFlow never enter jaxsr/; flax stays in nets/."""
     roots = set()

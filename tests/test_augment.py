@@ -39,7 +39,9 @@ def test_probability_one_changes_every_draw_and_is_differentiable():
     draws = np.asarray(apply(jax.random.split(jax.random.key(0), 16)))
     assert len(np.unique(draws.reshape(16, -1), axis=0)) == 16
     weight = jax.random.normal(jax.random.key(1), IMAGE.shape)
-    grad = jax.grad(lambda x: jnp.sum(weight * augment.augment(jax.random.key(2), x, jnp.float32(1))))(jnp.asarray(IMAGE))
+    grad = jax.grad(
+        lambda x: jnp.sum(weight * augment.augment(jax.random.key(2), x, jnp.float32(1)))
+    )(jnp.asarray(IMAGE))
     assert np.isfinite(grad).all()
     assert np.abs(grad).max() > 0
 
@@ -47,7 +49,9 @@ def test_probability_one_changes_every_draw_and_is_differentiable():
 def test_blit_moves_pixels_and_leaves_their_colours():
     """A colour that no photo has would leak into what is drawn."""
     flat = jnp.broadcast_to(jnp.array([0.3, -0.5, 0.1]), IMAGE.shape)
-    draws = jax.vmap(lambda key: augment.AUGMENTATIONS["blit"](key, flat, jnp.float32(1)))(jax.random.split(jax.random.key(0), 8))
+    draws = jax.vmap(lambda key: augment.AUGMENTATIONS["blit"](key, flat, jnp.float32(1)))(
+        jax.random.split(jax.random.key(0), 8)
+    )
     np.testing.assert_array_equal(draws, np.broadcast_to(flat, draws.shape))
 
 
@@ -59,12 +63,18 @@ def test_hue_turns_about_the_grey_axis():
     np.testing.assert_allclose(third, jnp.roll(chroma, 1, -1), atol=1e-6)
     odd = augment._turned(chroma, jnp.float32(0.7))
     np.testing.assert_allclose(odd.mean(-1), 0, atol=1e-6)
-    np.testing.assert_allclose(jnp.linalg.norm(odd, axis=-1), jnp.linalg.norm(chroma, axis=-1), rtol=1e-5)
+    np.testing.assert_allclose(
+        jnp.linalg.norm(odd, axis=-1), jnp.linalg.norm(chroma, axis=-1), rtol=1e-5
+    )
 
 
 @pytest.mark.parametrize(("sign", "direction"), [(0.9, 1), (0.3, -1), (0.6, 0)])
 def test_adapt_moves_towards_the_target(sign, direction):
-    """More augmentation when the discriminator is too sure of the reals, less when not, always a probability."""
-    assert np.sign(float(augment.adapt(jnp.float32(0.5), jnp.float32(sign), images=32)) - 0.5) == direction
+    """More augmentation when the discriminator is too sure of the reals, less when not, always a
+    probability."""
+    assert (
+        np.sign(float(augment.adapt(jnp.float32(0.5), jnp.float32(sign), images=32)) - 0.5)
+        == direction
+    )
     for p in (0.0, 1.0):
         assert 0 <= float(augment.adapt(jnp.float32(p), jnp.float32(sign), images=10**9)) <= 1

@@ -46,8 +46,12 @@ def assert_same(a, b):
 
 @pytest.mark.parametrize("abstract", [False, True])
 def test_round_trip_is_exact(tmp_path, abstract):
-    """Breaks when a dtype, a PRNG key, an empty leaf or the meta does not survive, with concrete and abstract templates."""
-    state, meta = make_state(3), {"settings": {"lr": 1e-4, "names": ["a", "b"]}, "history": [0.1, None]}
+    """Breaks when a dtype, a PRNG key, an empty leaf or the meta does not survive, with concrete
+    and abstract templates."""
+    state, meta = (
+        make_state(3),
+        {"settings": {"lr": 1e-4, "names": ["a", "b"]}, "history": [0.1, None]},
+    )
     checkpoints.save(tmp_path / "run", 3, state, meta)
     template = jax.eval_shape(lambda: make_state(0)) if abstract else make_state(0)
     restored, restored_meta = checkpoints.restore(tmp_path / "run", template)
@@ -66,7 +70,8 @@ def test_keeps_the_last_steps_only(tmp_path):
 
 
 def test_no_checkpoint_yet(tmp_path):
-    """Breaks when a fresh start is mistaken for an error, or a restore from nothing for a success."""
+    """Breaks when a fresh start is mistaken for an error, or a restore from nothing for a
+    success."""
     assert checkpoints.latest(tmp_path / "missing") is None
     assert checkpoints.latest(tmp_path) is None
     assert not (tmp_path / "missing").exists()
@@ -106,8 +111,16 @@ WRONG = {
     "damaged": (damaged, make_state, "expected a readable checkpoint"),
     "leaf missing": (good, lambda s: (make_state(s), jnp.ones(2)), "no such leaf"),
     "leaf left over": (good, lambda s: make_state(s)._replace(params={}), "no such leaf, got"),
-    "shape": (good, lambda s: make_state(s)._replace(step=jnp.zeros(2, jnp.int32)), r"step to be int32\[2\], got int32\[\]"),
-    "dtype": (good, lambda s: make_state(s)._replace(step=jnp.float32(0)), r"step to be float32\[\], got int32\[\]"),
+    "shape": (
+        good,
+        lambda s: make_state(s)._replace(step=jnp.zeros(2, jnp.int32)),
+        r"step to be int32\[2\], got int32\[\]",
+    ),
+    "dtype": (
+        good,
+        lambda s: make_state(s)._replace(step=jnp.float32(0)),
+        r"step to be float32\[\], got int32\[\]",
+    ),
 }
 
 
@@ -144,10 +157,13 @@ while True:
 
 
 def test_kill_leaves_the_last_good_one(tmp_path):
-    """Breaks when kill -9 at any moment leaves nothing, half a step, or a folder that cannot be continued, or distrax is needed."""
+    """Breaks when kill -9 at any moment leaves nothing, half a step, or a folder that cannot be
+    continued, or distrax is needed."""
     folder = tmp_path / "run"
     for delay in (0.0, 0.013, 0.029):
-        process = subprocess.Popen([sys.executable, "-c", SAVER, str(folder)], stdout=subprocess.PIPE, text=True)
+        process = subprocess.Popen(
+            [sys.executable, "-c", SAVER, str(folder)], stdout=subprocess.PIPE, text=True
+        )
         assert process.stdout is not None
         reported = [int(process.stdout.readline()) for _ in range(3)][-1]
         time.sleep(delay)
@@ -158,24 +174,38 @@ def test_kill_leaves_the_last_good_one(tmp_path):
         state, meta = checkpoints.restore(folder, {"x": jnp.zeros((200, 100), jnp.int32)})
         assert meta == {"step": step} and (state["x"] == step).all()
     checkpoints.save(folder, step + 1, {"x": jnp.zeros(1)}, {})
-    assert sorted(p.name for p in folder.iterdir()) == sorted([str(step), str(step + 1)])  # what the kills left is gone
+    # What the kills left is gone.
+    assert sorted(p.name for p in folder.iterdir()) == sorted([str(step), str(step + 1)])
 
 
 def test_a_setting_newer_than_the_checkpoint_is_at_its_default(tmp_path):
-    """A run of days could not go on with a program that has learned one more option, or would go on with another one unnoticed."""
+    """A run of days could not go on with a program that has learned one more option, or would go on
+    with another one unnoticed."""
     checkpoints.save(tmp_path, 1, {"x": jnp.ones(2)}, {"config": {"batch": 8}})
     template, defaults = {"x": jnp.zeros(2)}, {"config": {"batch": 4, "new": 1.0}}
-    state, _ = checkpoints.resume(tmp_path, template, {"config": {"batch": 8, "new": 1.0}}, defaults)
+    state, _ = checkpoints.resume(
+        tmp_path, template, {"config": {"batch": 8, "new": 1.0}}, defaults
+    )
     np.testing.assert_array_equal(state["x"], 1)
     with pytest.raises(ValueError, match=r"config = \{'new': 1.0\}, got \{'new': 2.0\}"):
         checkpoints.resume(tmp_path, template, {"config": {"batch": 8, "new": 2.0}}, defaults)
 
 
 def test_another_run_is_refused_by_what_differs(tmp_path):
-    """Two long lists of settings hide the one that differs; or a run that diverged cannot go on with the lower rate that it is told to."""
+    """Two long lists of settings hide the one that differs; or a run that diverged cannot go on
+    with the lower rate that it is told to."""
     settings = {"config": loop.fixed(laren.Config(learning_rate=1.0)), "seed": 0}
     checkpoints.save(tmp_path, 1, {"x": jnp.ones(2)}, settings)
-    state, _ = checkpoints.resume(tmp_path, {"x": jnp.zeros(2)}, {"config": loop.fixed(laren.Config(learning_rate=0.1)), "seed": 0})
+    state, _ = checkpoints.resume(
+        tmp_path,
+        {"x": jnp.zeros(2)},
+        {"config": loop.fixed(laren.Config(learning_rate=0.1)), "seed": 0},
+    )
     np.testing.assert_array_equal(state["x"], 1)
-    with pytest.raises(ValueError, match=r"holds a run with config = \{'batch': 8\}, got \{'batch': 4\}; choose another folder"):
-        checkpoints.resume(tmp_path, {"x": jnp.zeros(2)}, {"config": loop.fixed(laren.Config(batch=4)), "seed": 0})
+    with pytest.raises(
+        ValueError,
+        match=r"holds a run with config = \{'batch': 8\}, got \{'batch': 4\}; choose another",
+    ):
+        checkpoints.resume(
+            tmp_path, {"x": jnp.zeros(2)}, {"config": loop.fixed(laren.Config(batch=4)), "seed": 0}
+        )

@@ -1,4 +1,5 @@
-"""nets/convolution against XLA's own convolution and a slow float64 one, in every way that the library differentiates it."""
+"""nets/convolution against XLA's own convolution and a slow float64 one, in every way that the
+library differentiates it."""
 
 import itertools
 
@@ -11,7 +12,9 @@ from jax import lax
 
 from jaxsr.nets import convolution
 
-CASES = {  # kernel sides, padding, outputs of 4 inputs: what the synthesis, the phases of a strided convolution and their gradients use
+# Kernel sides, padding, outputs of 4 inputs: what the synthesis, the phases of a strided
+# convolution and their gradients use.
+CASES = {
     "same 3x3": ((3, 3), ((1, 1), (1, 1)), 2),
     "valid 2x1": ((2, 1), ((0, 0), (0, 0)), 6),
     "wide 2x2": ((2, 2), ((1, 1), (1, 1)), 2),
@@ -24,12 +27,17 @@ each_case = pytest.mark.parametrize("name", CASES)
 def instance(name: str, batch: int = 3):
     (kh, kw), padding, outputs = CASES[name]
     rng = np.random.default_rng(0)
-    x, kernel = rng.normal(size=(batch, 5, 6, 4)).astype(np.float32), rng.normal(size=(kh, kw, 4, outputs)).astype(np.float32)
+    x, kernel = (
+        rng.normal(size=(batch, 5, 6, 4)).astype(np.float32),
+        rng.normal(size=(kh, kw, 4, outputs)).astype(np.float32),
+    )
     return x, kernel, padding
 
 
 def xla(x, kernel, padding):
-    return lax.conv_general_dilated(x, kernel, (1, 1), padding, dimension_numbers=("NHWC", "HWIO", "NHWC"))
+    return lax.conv_general_dilated(
+        x, kernel, (1, 1), padding, dimension_numbers=("NHWC", "HWIO", "NHWC")
+    )
 
 
 def close(got, expected):
@@ -44,7 +52,10 @@ def test_equals_the_sum_over_the_window(name):
     padded = np.pad(x.astype(np.float64), ((0, 0), *padding, (0, 0)))
     kh, kw = kernel.shape[:2]
     height, width = padded.shape[1] - kh + 1, padded.shape[2] - kw + 1
-    expected = sum(padded[:, i : i + height, j : j + width] @ kernel[i, j] for i, j in itertools.product(range(kh), range(kw)))
+    expected = sum(
+        padded[:, i : i + height, j : j + width] @ kernel[i, j]
+        for i, j in itertools.product(range(kh), range(kw))
+    )
     np.testing.assert_allclose(convolution.conv(x, kernel, padding), expected, rtol=1e-5, atol=1e-5)
 
 
@@ -52,25 +63,43 @@ WAYS = {
     "reverse": lambda f: jax.grad(f, (0, 1)),
     "forward": lambda f: lambda x, k: jax.jvp(f, (x, k), (jnp.cos(x), jnp.sin(k))),
     "gradient penalty": lambda f: jax.grad(lambda x, k: jnp.sum(jax.grad(f)(x, k) ** 2), (0, 1)),
-    "kernel gradient twice": lambda f: jax.grad(lambda x, k: jnp.sum(jax.grad(f, 1)(x, k) ** 2), (0, 1)),
-    "forward over reverse": lambda f: lambda x, k: jax.jvp(jax.grad(f, (0, 1)), (x, k), (jnp.cos(x), jnp.sin(k))),
-    "vmap over images": lambda f: lambda x, k: jax.vmap(lambda x: jax.grad(f, (0, 1))(x[None], k))(x),
-    "vmap over kernels": lambda f: lambda x, k: jax.vmap(lambda s: jax.grad(f, (0, 1))(x, s * k))(jnp.arange(1.0, 3.0)),
-    "vmap over both": lambda f: lambda x, k: jax.vmap(lambda x, s: jax.grad(f, (0, 1))(x[None], s * k))(x, jnp.arange(1.0, 4.0)),
+    "kernel gradient twice": lambda f: jax.grad(
+        lambda x, k: jnp.sum(jax.grad(f, 1)(x, k) ** 2), (0, 1)
+    ),
+    "forward over reverse": lambda f: (
+        lambda x, k: jax.jvp(jax.grad(f, (0, 1)), (x, k), (jnp.cos(x), jnp.sin(k)))
+    ),
+    "vmap over images": lambda f: (
+        lambda x, k: jax.vmap(lambda x: jax.grad(f, (0, 1))(x[None], k))(x)
+    ),
+    "vmap over kernels": lambda f: (
+        lambda x, k: jax.vmap(lambda s: jax.grad(f, (0, 1))(x, s * k))(jnp.arange(1.0, 3.0))
+    ),
+    "vmap over both": lambda f: (
+        lambda x, k: jax.vmap(lambda x, s: jax.grad(f, (0, 1))(x[None], s * k))(
+            x, jnp.arange(1.0, 4.0)
+        )
+    ),
 }
 
 
 @each_case
 @pytest.mark.parametrize("way", WAYS)
 def test_derivatives_equal_those_of_the_plain_convolution(name, way):
-    """Training, R1, the refinement of RLS+ or e-GLASS would follow another gradient than that of the network."""
+    """Training, R1, the refinement of RLS+ or e-GLASS would follow another gradient than that of
+    the network."""
     x, kernel, padding = instance(name)
-    ours, plain = (lambda x, k, conv=conv: jnp.sum(jnp.sin(conv(x, k, padding))) for conv in (convolution.conv, xla))
+    ours, plain = (
+        lambda x, k, conv=conv: jnp.sum(jnp.sin(conv(x, k, padding)))
+        for conv in (convolution.conv, xla)
+    )
     close(jax.jit(WAYS[way](ours))(x, kernel), jax.jit(WAYS[way](plain))(x, kernel))
 
 
 @each_case
-@pytest.mark.parametrize("way", [convolution.by_taps, convolution.by_turned_maps, convolution.by_turned_kernel])
+@pytest.mark.parametrize(
+    "way", [convolution.by_taps, convolution.by_turned_maps, convolution.by_turned_kernel]
+)
 def test_all_gradients_by_the_maps_agree(name, way):
     """Large maps, small ones or an accelerator would follow another gradient."""
     x, kernel, padding = instance(name)
@@ -88,23 +117,35 @@ def test_both_kernel_gradients_agree(name):
     close(convolution.patch_products(jnp.asarray(x), cotangent, kernel.shape, padding), expected)
 
 
-RULES = {"grouped": convolution.GROUPED, "one by one": convolution.ONE_BY_ONE, "patches": weights.PATCHES}
+RULES = {
+    "grouped": convolution.GROUPED,
+    "one by one": convolution.ONE_BY_ONE,
+    "patches": weights.PATCHES,
+}
 
 
 @pytest.mark.parametrize("name", RULES)
 def test_weights_of_its_own_for_each_photo_give_the_same_gradient_under_every_rule(name):
-    """Photos whose weights are tuned would be restored to other images on an accelerator, or the benchmark would compare unlike things."""
+    """Photos whose weights are tuned would be restored to other images on an accelerator, or the
+    benchmark would compare unlike things."""
     rng = np.random.default_rng(0)
     x, target = (rng.normal(size=(3, 8, 8, c)).astype(np.float32) for c in (3, 2))
-    weights = [0.3 * rng.normal(size=(3, *shape)).astype(np.float32) for shape in ((3, 3, 3, 4), (1, 2, 4, 4), (3, 3, 4, 2))]
+    weights = [
+        0.3 * rng.normal(size=(3, *shape)).astype(np.float32)
+        for shape in ((3, 3, 3, 4), (1, 2, 4, 4), (3, 3, 4, 2))
+    ]
 
     def loss(weights, x, target, conv):
         for kernel in weights[:-1]:
-            x = jnp.tanh(conv(x, kernel, ((1, 1), (1, 1)) if kernel.shape[0] == 3 else ((0, 0), (0, 1))))
+            x = jnp.tanh(
+                conv(x, kernel, ((1, 1), (1, 1)) if kernel.shape[0] == 3 else ((0, 0), (0, 1)))
+            )
         return jnp.mean((conv(x, weights[-1], ((1, 1), (1, 1))) - target) ** 2)
 
     def gradients(conv):
-        return jax.vmap(jax.value_and_grad(lambda w, x, t: loss(w, x[None], t[None], conv), (0, 1)))(weights, x, target)
+        return jax.vmap(
+            jax.value_and_grad(lambda w, x, t: loss(w, x[None], t[None], conv), (0, 1))
+        )(weights, x, target)
 
     with convolution.one_rule(RULES[name]):
         got = jax.jit(gradients, static_argnums=0)(convolution.conv)
@@ -142,31 +183,47 @@ def test_a_measured_rule_leaves_the_table_as_it_was():
 def test_derivatives_hold_inside_a_shard_map():
     """Training on several devices takes them there."""
     x, kernel, padding = instance("same 3x3")
-    grads = jax.grad(lambda x, kernel: jnp.sum(jnp.sin(convolution.conv(x, kernel, padding))), (0, 1))
+    grads = jax.grad(
+        lambda x, kernel: jnp.sum(jnp.sin(convolution.conv(x, kernel, padding))), (0, 1)
+    )
     mesh, split = jax.sharding.Mesh(np.array(jax.devices()[:1]), ("batch",)), jax.P("batch")
-    mapped = jax.shard_map(grads, mesh=mesh, in_specs=(split, jax.P()), out_specs=(split, jax.P()), check_vma=False)
+    mapped = jax.shard_map(
+        grads, mesh=mesh, in_specs=(split, jax.P()), out_specs=(split, jax.P()), check_vma=False
+    )
     close(jax.jit(mapped)(x, kernel), grads(x, kernel))
 
 
 def test_half_precision_accumulates_in_single():
-    """The gradient by the kernel sums thousands of products: in bfloat16 most of them would vanish."""
+    """The gradient by the kernel sums thousands of products: in bfloat16 most of them would
+    vanish."""
     x, kernel, padding = jnp.ones((4, 16, 16, 1)), jnp.ones((1, 1, 1, 1)), ((0, 0), (0, 0))
-    grad = jax.grad(lambda k: convolution.conv(x.astype(jnp.bfloat16), k, padding).astype(jnp.float32).sum())(kernel)
+    grad = jax.grad(
+        lambda k: convolution.conv(x.astype(jnp.bfloat16), k, padding).astype(jnp.float32).sum()
+    )(kernel)
     assert float(grad.sum()) == 1024
 
 
 def test_a_batch_of_none_has_gradients():
     """The last, empty share of a folder would end a run."""
     x, kernel = jnp.zeros((0, 6, 6, 3)), jnp.ones((3, 3, 3, 2))
-    by_x, by_kernel = jax.grad(lambda x, k: jnp.sum(convolution.conv(x, k, ((1, 1), (1, 1)))), (0, 1))(x, kernel)
+    by_x, by_kernel = jax.grad(
+        lambda x, k: jnp.sum(convolution.conv(x, k, ((1, 1), (1, 1)))), (0, 1)
+    )(x, kernel)
     assert by_x.shape == x.shape
     np.testing.assert_array_equal(by_kernel, np.zeros(kernel.shape))
 
 
 def test_large_maps_have_the_same_gradients():
-    """A CPU takes another way for maps of many pixels, which the small instances above do not reach."""
+    """A CPU takes another way for maps of many pixels, which the small instances above do not
+    reach."""
     rng = np.random.default_rng(0)
-    x, kernel = rng.normal(size=(1, 32, 32, 3)).astype(np.float32), rng.normal(size=(3, 3, 3, 4)).astype(np.float32)
+    x, kernel = (
+        rng.normal(size=(1, 32, 32, 3)).astype(np.float32),
+        rng.normal(size=(3, 3, 3, 4)).astype(np.float32),
+    )
     assert x.shape[1] * x.shape[2] > convolution.FEW_PIXELS
-    ours, plain = (lambda x, k, conv=conv: jnp.mean(jnp.sin(conv(x, k, ((1, 1), (1, 1))))) for conv in (convolution.conv, xla))
+    ours, plain = (
+        lambda x, k, conv=conv: jnp.mean(jnp.sin(conv(x, k, ((1, 1), (1, 1)))))
+        for conv in (convolution.conv, xla)
+    )
     close(jax.grad(ours, (0, 1))(x, kernel), jax.grad(plain, (0, 1))(x, kernel))

@@ -1,4 +1,5 @@
-"""Codes as disentangle.py sees them: log odds, the factors that are used, correlations, and a whole run that goes on after a kill."""
+"""Codes as disentangle.py sees them: log odds, the factors that are used, correlations, and a whole
+run that goes on after a kill."""
 
 import dataclasses
 
@@ -12,7 +13,9 @@ from evaluation import codes
 from jaxsr import learned, loading, operators
 from jaxsr.nets import features
 
-CONFIG = features.Config((("kind", ("a", "b", "c")), ("size", ("big", "small"))), resolution=8, widths=(4, 4))
+CONFIG = features.Config(
+    (("kind", ("a", "b", "c")), ("size", ("big", "small"))), resolution=8, widths=(4, 4)
+)
 
 
 @pytest.fixture(scope="module")
@@ -40,9 +43,16 @@ def test_log_odds_are_those_of_the_softmax():
 
 def test_correlations_are_numpys_and_finite():
     """An entry that never changes makes the whole figure NaN."""
-    rows = np.random.default_rng(0).normal(size=(50, 6)) @ np.random.default_rng(1).normal(size=(6, 6)) + 5
-    np.testing.assert_allclose(codes.correlations(rows), np.abs(np.corrcoef(rows, rowvar=False)), atol=1e-12)
-    constant = codes.correlations(np.concatenate([rows, np.full((50, 2), [0.1, 0.3])], 1).astype(np.float32))
+    rows = (
+        np.random.default_rng(0).normal(size=(50, 6)) @ np.random.default_rng(1).normal(size=(6, 6))
+        + 5
+    )
+    np.testing.assert_allclose(
+        codes.correlations(rows), np.abs(np.corrcoef(rows, rowvar=False)), atol=1e-12
+    )
+    constant = codes.correlations(
+        np.concatenate([rows, np.full((50, 2), [0.1, 0.3])], 1).astype(np.float32)
+    )
     np.testing.assert_array_equal(constant[-1], [0, 0, 0, 0, 0, 0, 0, 1])
     assert codes.summary(np.eye(5)) == {"mean": 0.0, "share above 0.5": 0.0, "mean of 1 to 20": 0.0}
 
@@ -53,12 +63,15 @@ def test_rare_and_repeated_factors_are_left_out():
     x[:, 2] = -3 * x[:, 0] + 0.01 * x[:, 2]
     x[:, 3] += 4
     assert codes.kept([x, x]) == [0, 1]
-    with pytest.raises(ValueError, match="expected two of 4 factors with 5% of samples on each side, got 1"):
+    with pytest.raises(
+        ValueError, match="expected two of 4 factors with 5% of samples on each side, got 1"
+    ):
         codes.kept([x, np.where(np.arange(4) == 1, 1.0, x)])
 
 
 def test_samples_of_the_spaces_are_of_one_image(run):
-    """W, W+ and S draw the same image by the generator's own way from either; G is what the restorer decodes from its measurement."""
+    """W, W+ and S draw the same image by the generator's own way from either; G is what the
+    restorer decodes from its measurement."""
     out, settings = run
     prior, params = loading.load_prior(out / "toy")
     operator = operators.downsample(2, image_shape=(8, 8, 3))
@@ -93,7 +106,8 @@ def test_run_goes_on_after_a_kill(run, capsys):
     np.testing.assert_array_equal(np.load(out / "log_odds_G.npy"), odds)
     assert (out / "dci.md").read_text() == before and "Table II" in before
     assert "|correlation|" not in before and (out / "correlations.png").is_file()
-    assert all(count in (out / "sizes.md").read_text() for count in ("420,417", "10,723,328"))  # the modules at the paper's sizes
+    # The modules at the paper's sizes.
+    assert all(count in (out / "sizes.md").read_text() for count in ("420,417", "10,723,328"))
     with pytest.raises(ValueError, match=r"another seed \(0 there, 1 now\)"):
         disentangle.run(dataclasses.replace(settings, seed=1))
 

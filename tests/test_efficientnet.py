@@ -1,4 +1,5 @@
-"""EfficientNet-Lite0 against a slow one in float64, its fast depthwise convolution against XLA's, and the way from its file to a folder."""
+"""EfficientNet-Lite0 against a slow one in float64, its fast depthwise convolution against XLA's,
+and the way from its file to a folder."""
 
 import functools
 
@@ -23,21 +24,30 @@ TABLE = [
     *[(5, 2, 6, False, False), (5, 1, 6, True, True)],
     *[(3, 2, 6, False, False), (3, 1, 6, True, False), (3, 1, 6, True, False)],
     *[(5, 1, 6, False, False), (5, 1, 6, True, False), (5, 1, 6, True, True)],
-    *[(5, 2, 6, False, False), (5, 1, 6, True, False), (5, 1, 6, True, False), (5, 1, 6, True, False)],
+    *[
+        (5, 2, 6, False, False),
+        (5, 1, 6, True, False),
+        (5, 1, 6, True, False),
+        (5, 1, 6, True, False),
+    ],
     *[(3, 1, 6, False, True)],
 ]
 NORM = {"scale": "weight", "bias": "bias", "mean": "running_mean", "var": "running_var"}
 
 
 def same_windows(x, side, stride):
-    """[h', w', c, side, side]: what each place of a "SAME" convolution sees, by TensorFlow's own two cases for what is added."""
+    """[h', w', c, side, side]: what each place of a "SAME" convolution sees, by TensorFlow's own
+    two cases for what is added."""
     added = [max(side - (n % stride or stride), 0) for n in x.shape[:2]]
     before = [n // 2 for n in added]
-    return windows(x, side, side, stride, 0, before, [n - b for n, b in zip(added, before, strict=True)])
+    return windows(
+        x, side, side, stride, 0, before, [n - b for n, b in zip(added, before, strict=True)]
+    )
 
 
 def slow(image, layer):
-    """The maps; layer(name, x, side of the kernel, stride) is a convolution before its activation."""
+    """The maps; layer(name, x, side of the kernel, stride) is a convolution before its
+    activation."""
 
     def relu6(x):
         return np.clip(x, 0, 6)
@@ -54,15 +64,20 @@ def slow(image, layer):
 
 
 def small():
-    """Random folded parameters of an eighth of the widths; large biases, not kernels, which enlarge rounding, bring activations past 6."""
+    """Random folded parameters of an eighth of the widths; large biases, not kernels, which enlarge
+    rounding, bring activations past 6."""
     random = np.random.default_rng(0)
 
     def draw(path, leaf):
         shape = tuple(n // 8 if n >= 16 else n for n in leaf.shape)
         inputs = np.prod(shape[:2] if path[-2].key == "depthwise" else shape[:-1])
-        return np.float32(random.normal(size=shape) * (3 if path[-1].key == "bias" else 1 / np.sqrt(inputs)))
+        return np.float32(
+            random.normal(size=shape) * (3 if path[-1].key == "bias" else 1 / np.sqrt(inputs))
+        )
 
-    return jax.tree_util.tree_map_with_path(draw, jax.eval_shape(efficientnet.init, jax.random.key(0)))
+    return jax.tree_util.tree_map_with_path(
+        draw, jax.eval_shape(efficientnet.init, jax.random.key(0))
+    )
 
 
 def close(ours, expected):
@@ -74,8 +89,12 @@ def close(ours, expected):
 
 
 def test_maps_equal_slow_ones():
-    """Fails for another border, stride, cap or shortcut than the published weights were trained with; every map has odd and even sides."""
-    params, images = small(), np.random.default_rng(1).uniform(size=(2, 65, 64, 3)).astype(np.float32)
+    """Fails for another border, stride, cap or shortcut than the published weights were trained
+    with; every map has odd and even sides."""
+    params, images = (
+        small(),
+        np.random.default_rng(1).uniform(size=(2, 65, 64, 3)).astype(np.float32),
+    )
     beyond = []
 
     def layer(name, x, side, stride):
@@ -85,7 +104,15 @@ def test_maps_equal_slow_ones():
         if name.endswith("depthwise"):
             y = np.einsum("hwcij,ijc->hwc", seen, kernel) + own["bias"]
         else:
-            y = np.einsum("hwcij,ijcd->hwd", seen, kernel.reshape(side, side, x.shape[-1], -1), optimize=True) + own["bias"]
+            y = (
+                np.einsum(
+                    "hwcij,ijcd->hwd",
+                    seen,
+                    kernel.reshape(side, side, x.shape[-1], -1),
+                    optimize=True,
+                )
+                + own["bias"]
+            )
         beyond.append(np.mean(y > 6))
         return y
 
@@ -97,22 +124,48 @@ def test_maps_equal_slow_ones():
 
 def test_vector_is_the_mean_of_the_last_map(monkeypatch):
     """Fails when a Frechet distance is measured on other numbers than the docstring says."""
-    given = [np.random.default_rng(n).normal(size=(8 - n, 5, 3)).astype(np.float32) for n in range(4)]
+    given = [
+        np.random.default_rng(n).normal(size=(8 - n, 5, 3)).astype(np.float32) for n in range(4)
+    ]
     monkeypatch.setattr(efficientnet, "maps", lambda params, image: given)
-    np.testing.assert_allclose(efficientnet.vector({}, np.zeros((32, 32, 3))), given[3].reshape(-1, 3).mean(0), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(
+        efficientnet.vector({}, np.zeros((32, 32, 3))),
+        given[3].reshape(-1, 3).mean(0),
+        rtol=1e-5,
+        atol=1e-6,
+    )
 
 
 @pytest.mark.parametrize(
-    ("side", "stride", "shape"), [(3, 1, (6, 9)), (3, 2, (6, 9)), (5, 1, (4, 7)), (5, 2, (8, 5)), (3, 2, (1, 2)), (5, 2, (2, 1))]
+    ("side", "stride", "shape"),
+    [
+        (3, 1, (6, 9)),
+        (3, 2, (6, 9)),
+        (5, 1, (4, 7)),
+        (5, 2, (8, 5)),
+        (3, 2, (1, 2)),
+        (5, 2, (2, 1)),
+    ],
 )
 def test_depthwise_and_its_gradients_equal_those_of_xla(side, stride, shape):
-    """Fails when the own derivative goes wrong: guided pictures would follow another slope than that of the distance."""
+    """Fails when the own derivative goes wrong: guided pictures would follow another slope than
+    that of the distance."""
     random = np.random.default_rng(2)
-    x, kernel = random.normal(size=(2, *shape, 4)).astype(np.float32), random.normal(size=(side, side, 4)).astype(np.float32)
+    x, kernel = (
+        random.normal(size=(2, *shape, 4)).astype(np.float32),
+        random.normal(size=(side, side, 4)).astype(np.float32),
+    )
 
     def grouped(x, kernel):
         numbers = ("NHWC", "HWIO", "NHWC")
-        return lax.conv_general_dilated(x, kernel[:, :, None], (stride,) * 2, "SAME", dimension_numbers=numbers, feature_group_count=4)
+        return lax.conv_general_dilated(
+            x,
+            kernel[:, :, None],
+            (stride,) * 2,
+            "SAME",
+            dimension_numbers=numbers,
+            feature_group_count=4,
+        )
 
     def ours(x, kernel):
         return jax.vmap(lambda one: efficientnet.depthwise(one, kernel, stride))(x)
@@ -120,12 +173,15 @@ def test_depthwise_and_its_gradients_equal_those_of_xla(side, stride, shape):
     results = []
     for function in (ours, grouped):
         y, gradient = jax.vjp(jax.jit(function), x, kernel)
-        results.append((y, *gradient(jnp.cos(jnp.arange(y.size, dtype=jnp.float32)).reshape(y.shape))))
+        results.append(
+            (y, *gradient(jnp.cos(jnp.arange(y.size, dtype=jnp.float32)).reshape(y.shape)))
+        )
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5), *results)
 
 
 def test_full_size_has_the_published_widths():
-    """Fails when the network has other layers than the published one: 4,652,008 numbers with the last layers."""
+    """Fails when the network has other layers than the published one: 4,652,008 numbers with the
+    last layers."""
     params = jax.eval_shape(efficientnet.init, jax.random.key(0))
     shapes = [x.shape for x in jax.eval_shape(efficientnet.maps, params, jnp.zeros((64, 65, 3)))]
     assert shapes == [(16, 17, 24), (8, 9, 40), (4, 5, 112), (2, 3, 320)]
@@ -136,9 +192,13 @@ def test_full_size_has_the_published_widths():
 
 @pytest.mark.parametrize("shape", [(31, 64, 3), (64, 31, 3), (64, 64), (64, 64, 1), (2, 64, 64, 3)])
 def test_other_images_are_refused_in_one_line(shape):
-    """Fails when a picture that the network cannot see gives a number all the same, or a trace of XLA's."""
+    """Fails when a picture that the network cannot see gives a number all the same, or a trace of
+    XLA's."""
     for function in (efficientnet.maps, efficientnet.vector):
-        with pytest.raises(ValueError, match=r"^expected an image \[h, w, 3\] of at least 32 pixels a side, got .*$"):
+        with pytest.raises(
+            ValueError,
+            match=r"^expected an image \[h, w, 3\] of at least 32 pixels a side, got .*$",
+        ):
             function({}, jnp.zeros(shape))
 
 
@@ -146,18 +206,30 @@ def test_other_images_are_refused_in_one_line(shape):
 def published():
     """{the file's names: random arrays}, no array at its default."""
     random = np.random.default_rng(4)
-    state = {"_conv_head.weight": np.ones((4, 5, 1, 1)), "_bn1.num_batches_tracked": np.array(3), "_fc.bias": np.ones(2)}
+    state = {
+        "_conv_head.weight": np.ones((4, 5, 1, 1)),
+        "_bn1.num_batches_tracked": np.array(3),
+        "_fc.bias": np.ones(2),
+    }
 
     def add(conv, norm, *shape):
         state[f"{conv}.weight"] = random.normal(size=shape) * np.sqrt(1 / np.prod(shape[1:]))
         for ours, theirs in NORM.items():
             around_one = ours in ("scale", "var")
-            state[f"{norm}.{theirs}"] = random.uniform(0.5, 1.5, shape[0]) if around_one else random.normal(size=shape[0])
+            state[f"{norm}.{theirs}"] = (
+                random.uniform(0.5, 1.5, shape[0]) if around_one else random.normal(size=shape[0])
+            )
         state[f"{norm}.num_batches_tracked"] = np.array(7)
 
     add("_conv_stem", "_bn0", 32, 3, 3, 3)
-    outputs = [n for n, blocks in ((16, 1), (24, 2), (40, 2), (80, 3), (112, 3), (192, 4), (320, 1)) for _ in range(blocks)]
-    for i, ((side, _, expansion, *_), inputs, width) in enumerate(zip(TABLE, [32, *outputs], outputs, strict=False)):
+    outputs = [
+        n
+        for n, blocks in ((16, 1), (24, 2), (40, 2), (80, 3), (112, 3), (192, 4), (320, 1))
+        for _ in range(blocks)
+    ]
+    for i, ((side, _, expansion, *_), inputs, width) in enumerate(
+        zip(TABLE, [32, *outputs], outputs, strict=False)
+    ):
         block, inner = f"_blocks.{i}.", inputs * expansion
         if expansion > 1:
             add(f"{block}_expand_conv", f"{block}_bn0", inner, inputs, 1, 1)
@@ -172,14 +244,23 @@ def written(path, state):
     return file
 
 
-def test_the_file_gives_a_folder_whose_maps_are_those_of_the_unfolded_network(tmp_path, monkeypatch):
-    """Fails when an array lands in another place or a batch normalisation is folded wrongly: every distance would be another one."""
+def test_the_file_gives_a_folder_whose_maps_are_those_of_the_unfolded_network(
+    tmp_path, monkeypatch
+):
+    """Fails when an array lands in another place or a batch normalisation is folded wrongly: every
+    distance would be another one."""
     state = published()
     params, config = convert.convert(written(tmp_path, state))
     weights.save(tmp_path / NAME, params, config)
-    monkeypatch.setitem(networks.SOURCES, NAME, networks.SOURCES[NAME]._replace(sha256=config["source_sha256"]))
+    monkeypatch.setitem(
+        networks.SOURCES, NAME, networks.SOURCES[NAME]._replace(sha256=config["source_sha256"])
+    )
     loaded = networks.load(NAME, tmp_path / NAME)
-    names = {"stem": ("_conv_stem", "_bn0"), "expand": ("_expand_conv", "_bn0"), "depthwise": ("_depthwise_conv", "_bn1")}
+    names = {
+        "stem": ("_conv_stem", "_bn0"),
+        "expand": ("_expand_conv", "_bn0"),
+        "depthwise": ("_depthwise_conv", "_bn1"),
+    }
 
     def layer(name, x, side, stride):
         *place, kind = name.split("/")
@@ -200,15 +281,27 @@ def test_the_file_gives_a_folder_whose_maps_are_those_of_the_unfolded_network(tm
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda s: s.pop("_blocks.3._bn2.running_var"), "missing: blocks/3/project/var; left over: none"),
+        (
+            lambda s: s.pop("_blocks.3._bn2.running_var"),
+            "missing: blocks/3/project/var; left over: none",
+        ),
         (lambda s: s.pop("_blocks.7._expand_conv.weight"), "missing: blocks/7/expand/kernel"),
-        (lambda s: s.update({"_blocks.0._se_reduce.bias": np.ones(8, "f4")}), r"missing: none; left over: _blocks\.0\._se_reduce\.bias"),
-        (lambda s: s.update({"_blocks.16._bn1.bias": np.ones(8, "f4")}), "left over: blocks/16/depthwise/bias"),
+        (
+            lambda s: s.update({"_blocks.0._se_reduce.bias": np.ones(8, "f4")}),
+            r"missing: none; left over: _blocks\.0\._se_reduce\.bias",
+        ),
+        (
+            lambda s: s.update({"_blocks.16._bn1.bias": np.ones(8, "f4")}),
+            "left over: blocks/16/depthwise/bias",
+        ),
         (
             lambda s: s.update({"_blocks.1._depthwise_conv.weight": np.ones((96, 2, 3, 3), "f4")}),
             r"_depthwise_conv\.weight \[96, 2, 3, 3\]",
         ),
-        (lambda s: s.update({"_bn0.weight": np.ones(31, "f4")}), r"stem/scale \[31\] instead of \[32\]"),
+        (
+            lambda s: s.update({"_bn0.weight": np.ones(31, "f4")}),
+            r"stem/scale \[31\] instead of \[32\]",
+        ),
     ],
 )
 def test_other_files_are_refused_in_one_line(change, words, tmp_path):
@@ -217,4 +310,6 @@ def test_other_files_are_refused_in_one_line(change, words, tmp_path):
     change(state)
     with pytest.raises(ValueError, match=words) as caught:
         convert.convert(written(tmp_path, state))
-    assert "expected the arrays of EfficientNet-Lite0" in str(caught.value) and "\n" not in str(caught.value)
+    assert "expected the arrays of EfficientNet-Lite0" in str(caught.value) and "\n" not in str(
+        caught.value
+    )

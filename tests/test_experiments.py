@@ -1,4 +1,5 @@
-"""Every experiment runs with --smoke as a user would start it, and a mistake ends as one line with status 2."""
+"""Every experiment runs with --smoke as a user would start it, and a mistake ends as one line with
+status 2."""
 
 import json
 import os
@@ -25,14 +26,18 @@ SMOKE = {
 def run(script, *arguments, cwd):
     environment = os.environ | {"PYTHONPATH": str(ROOT), "XDG_CACHE_HOME": str(cwd / "cache")}
     command = [sys.executable, str(ROOT / "experiments" / script), *arguments]
-    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=300)
+    return subprocess.run(
+        command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=300
+    )
 
 
 def _photos(folder):
     """Two photos of the toy prior's size."""
     folder.mkdir()
     for i in range(2):
-        images.write(folder / f"{i}.png", np.random.default_rng(i).uniform(size=(8, 8, 3)).astype(np.float32))
+        images.write(
+            folder / f"{i}.png", np.random.default_rng(i).uniform(size=(8, 8, 3)).astype(np.float32)
+        )
     return folder
 
 
@@ -49,7 +54,14 @@ def test_smoke(script, tmp_path):
 def test_benchmark_smoke(tmp_path):
     bundled = run("bundle.py", "--smoke", f"--out={tmp_path / 'toy'}", "--factor=2", cwd=tmp_path)
     assert bundled.returncode == 0, bundled.stderr
-    done = run("benchmark.py", "--smoke", f"--prior={tmp_path / 'toy'}", "--factor=2", f"--out={tmp_path / 'out'}", cwd=tmp_path)
+    done = run(
+        "benchmark.py",
+        "--smoke",
+        f"--prior={tmp_path / 'toy'}",
+        "--factor=2",
+        f"--out={tmp_path / 'out'}",
+        cwd=tmp_path,
+    )
     assert done.returncode == 0, done.stderr
     assert "| pulse | 1 | 1 |" in done.stdout
     assert "| rlse | 1 | layer by layer | yes |" in done.stdout
@@ -59,9 +71,19 @@ def test_benchmark_smoke(tmp_path):
     assert "| e-GLASS, both metrics of 8 latents | 8 | 1 |" in done.stdout
     assert (tmp_path / "out" / "benchmark.md").read_text() in done.stdout
     tables = json.loads((tmp_path / "out" / "benchmark.json").read_text())
-    assert all(len(tables[name]) >= 1 for name in ("generator", "steps", "weights", "memory", "learned", "hot"))
-    assert all(row["ms"] > 0 and row["gflop"] > 0 for name in ("generator", "steps", "learned", "hot") for row in tables[name])
-    assert all(row["peak_mb"] >= row["before_mb"] > 0 and row["ms_a_photo_step"] > 0 for row in tables["memory"])
+    assert all(
+        len(tables[name]) >= 1
+        for name in ("generator", "steps", "weights", "memory", "learned", "hot")
+    )
+    assert all(
+        row["ms"] > 0 and row["gflop"] > 0
+        for name in ("generator", "steps", "learned", "hot")
+        for row in tables[name]
+    )
+    assert all(
+        row["peak_mb"] >= row["before_mb"] > 0 and row["ms_a_photo_step"] > 0
+        for row in tables["memory"]
+    )
 
 
 @pytest.mark.parametrize(
@@ -72,25 +94,65 @@ def test_benchmark_smoke(tmp_path):
         ("train_gan.py", ("--resolution=48", "--data=nowhere"), "power of two"),
         ("train_flow.py", ("--prior=nowhere",), "unknown prior 'nowhere'"),
         ("train_features.py", (), "--data, --labels, --val_data, --val_labels missing"),
-        ("train_features.py", ("--data=x", "--labels=nowhere", "--val_data=x", "--val_labels=x"), "nowhere: expected a table of labels"),
+        (
+            "train_features.py",
+            ("--data=x", "--labels=nowhere", "--val_data=x", "--val_labels=x"),
+            "nowhere: expected a table of labels",
+        ),
         ("train_laren.py", (), "--data is missing"),
-        ("train_laren.py", ("--network=larn", "--data=x"), "unknown network 'larn': did you mean 'laren'?"),
-        ("super_resolve.py", ("--method=glean",), "no glean model for prior 'pbc64' and downsample 8"),
-        ("super_resolve.py", ("--method=pulse", "--model=x"), "--model=x is for laren and glean, not for pulse"),
+        (
+            "train_laren.py",
+            ("--network=larn", "--data=x"),
+            "unknown network 'larn': did you mean 'laren'?",
+        ),
+        (
+            "super_resolve.py",
+            ("--method=glean",),
+            "no glean model for prior 'pbc64' and downsample 8",
+        ),
+        (
+            "super_resolve.py",
+            ("--method=pulse", "--model=x"),
+            "--model=x is for laren and glean, not for pulse",
+        ),
         ("super_resolve.py", ("--method=pulse", "--network=vgg"), "pulse has none: leave it out"),
-        ("evaluate.py", ("--methods=bicubic", "--preset=scaled", "--data=x"), "none of the methods has it, expected paper"),
-        ("evaluate.py", ("--methods=bicubic", "--factors=", "--data=x"), "--factors must be numbers"),
+        (
+            "evaluate.py",
+            ("--methods=bicubic", "--preset=scaled", "--data=x"),
+            "none of the methods has it, expected paper",
+        ),
+        (
+            "evaluate.py",
+            ("--methods=bicubic", "--factors=", "--data=x"),
+            "--factors must be numbers",
+        ),
         ("evaluate.py", ("--methods=bicubic", "--operators=", "--data=x"), "--operators is empty"),
         ("evaluate.py", ("--suite=rls_tabel1",), "did you mean 'rls_table1'"),
-        ("explore.py", ("--input=a.png", "--reference=b.png"), "--input and --reference are both given"),
+        (
+            "explore.py",
+            ("--input=a.png", "--reference=b.png"),
+            "--input and --reference are both given",
+        ),
         ("bundle.py", (), "--prior is missing"),
         ("bundle.py", ("--prior=pbc64", "--data=nowhere"), "nowhere: expected a folder of photos"),
         ("judge_prior.py", (), "--data is missing"),
-        ("judge_prior.py", ("--data=x", "--prior=pbc46"), "unknown prior 'pbc46': did you mean 'pbc64'?"),
+        (
+            "judge_prior.py",
+            ("--data=x", "--prior=pbc46"),
+            "unknown prior 'pbc46': did you mean 'pbc64'?",
+        ),
         ("benchmark.py", ("--prior=nowhere",), "unknown prior 'nowhere'"),
         ("benchmark.py", ("--tables=weihgts",), "did you mean 'weights'"),
-        ("benchmark.py", ("--compare=nowhere.json",), "--compare=nowhere.json: expected the benchmark.json of another run"),
-        ("benchmark.py", ("--official=nowhere",), "--official=nowhere: expected a checkout of stylegan2-ada-pytorch"),
+        (
+            "benchmark.py",
+            ("--compare=nowhere.json",),
+            "--compare=nowhere.json: expected the benchmark.json of another run",
+        ),
+        (
+            "benchmark.py",
+            ("--official=nowhere",),
+            "--official=nowhere: expected a checkout of stylegan2-ada-pytorch",
+        ),
         ("benchmark.py", ("--methods=bicubic",), "unknown method 'bicubic'"),
         ("train_gan.py", ("--resolutoin=64",), "Did you mean"),
     ],

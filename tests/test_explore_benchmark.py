@@ -1,4 +1,5 @@
-"""experiments/explore_benchmark.py: its rows are what its header says, and only what is missing is measured again."""
+"""experiments/explore_benchmark.py: its rows are what its header says, and only what is missing is
+measured again."""
 
 import dataclasses
 import functools
@@ -33,9 +34,15 @@ def test_every_way_and_search_has_its_row(done):
     """A way is left out, or seconds are not the sum of their parts."""
     found = rows(done[1])
     assert [row["way"] for row in found if row["table"] == "ways"] == ["vk", "algorithm1"]
-    assert [row["name"] for row in found if row["table"] == "restarts"] == ["e-GLASS", "PULSE one by one", "PULSE 1 at once"]
+    assert [row["name"] for row in found if row["table"] == "restarts"] == [
+        "e-GLASS",
+        "PULSE one by one",
+        "PULSE 1 at once",
+    ]
     ours = next(row for row in found if row["name"] == "e-GLASS")
-    assert ours["seconds"] == pytest.approx(ours["inversion_s"] + ours["geometry_s"] + ours["walks_s"])
+    assert ours["seconds"] == pytest.approx(
+        ours["inversion_s"] + ours["geometry_s"] + ours["walks_s"]
+    )
     assert all(2 <= row["solutions"] <= row["runs"] for row in found if row["table"] == "restarts")
 
 
@@ -48,19 +55,24 @@ def test_the_same_command_measures_nothing_again(done, capsys):
 
 
 def test_a_photo_without_a_first_solution_has_a_row_that_says_so(done):
-    """One photo that cannot be explained ends a run of hours, and the same command ends there again."""
+    """One photo that cannot be explained ends a run of hours, and the same command ends there
+    again."""
     settings, folder = done
     prior, params = explore_benchmark.loading.load_prior(str(folder / "toy"))
     settings = dataclasses.replace(settings, eps=1e-12, smoke=False, steps=1, tables=("ways",))
     condition = explore_benchmark.condition_of(settings, "x2", prior, params)
-    find = functools.partial(explore_benchmark.around, settings, condition, np.full((8, 8, 3), 0.9, np.float32))
+    find = functools.partial(
+        explore_benchmark.around, settings, condition, np.full((8, 8, 3), 0.9, np.float32)
+    )
     [row] = explore_benchmark.rows_of(settings, condition, "ways", find)
     assert row["status"] == "error" and "the start is no solution" in row["error"]
 
 
 def test_restarts_that_are_alike_or_infeasible_do_not_count():
     """Duplicates or infeasible results are counted as solutions."""
-    problem = explore.problem(toy.prior(), toy.operator(), explore.Config(perceptual="discriminator"))
+    problem = explore.problem(
+        toy.prior(), toy.operator(), explore.Config(perceptual="discriminator")
+    )
     params = toy.params(jax.random.key(0), flow=False)
     a, b = (np.asarray(toy.image(jax.random.key(i), params)) for i in range(2))
     apart = float(explore.distance(problem, params, a, b))
@@ -73,11 +85,31 @@ def test_ratios_are_of_the_same_photo():
     """A ratio of medians in place of the median of ratios, or one by another condition's rows."""
 
     def row(photo, way, change):
-        shared = {"table": "ways", "condition": "x8", "photo": photo, "status": "ok", "step": 1.0, "relevant": 3}
+        shared = {
+            "table": "ways",
+            "condition": "x8",
+            "photo": photo,
+            "status": "ok",
+            "step": 1.0,
+            "relevant": 3,
+        }
         shared |= {"reached": 1.0 if change else 0.0, "residual_at_start": 0.1}
-        return {**shared, "name": f"{way} at 0.1", "way": way, "distance": 0.1, "change": change, "residual": change}
+        return {
+            **shared,
+            "name": f"{way} at 0.1",
+            "way": way,
+            "distance": 0.1,
+            "change": change,
+            "residual": change,
+        }
 
-    made = [row("a", "vk", 8.0), row("b", "vk", 1.0), row("a", "curved", 1.0), row("b", "curved", 0.5), row("c", "curved", None)]
+    made = [
+        row("a", "vk", 8.0),
+        row("b", "vk", 1.0),
+        row("a", "curved", 1.0),
+        row("b", "curved", 0.5),
+        row("c", "curved", None),
+    ]
     line = next(line for line in tables.markdown(made, "").splitlines() if "curved at" in line)
     assert line.split(" | ")[6].startswith("5 [")
 
@@ -87,14 +119,18 @@ def test_cost_counts_both_metrics(solver):
     case = cost.Case("w", 8, 8, solver)
     found = cost.cost(case)
     assert (found["dimensions"], found["k"]) == (8, 8)
-    blocks = {"dense": 2 * 8, "matrix-free": 2 * 2 * 8}[solver]  # matrix-free: a block of all 8 and one for the trace
+    # Matrix-free: a block of all 8 and one for the trace.
+    blocks = {"dense": 2 * 8, "matrix-free": 2 * 2 * 8}[solver]
     assert found["products"] == blocks and found["seconds"] > 0
 
 
 BAD = [
     ({"tables": ("way",)}, "unknown table 'way': did you mean 'ways'"),
     ({"smoke": False}, "--data is missing"),
-    ({"conditions": ("inpaint",), "prior": "PRIOR"}, "unknown condition 'inpaint': did you mean 'inpainting'"),
+    (
+        {"conditions": ("inpaint",), "prior": "PRIOR"},
+        "unknown condition 'inpaint': did you mean 'inpainting'",
+    ),
     ({"conditions": ("x3",), "prior": "PRIOR"}, "a factor that divides the side, got factor 3"),
 ]
 

@@ -17,21 +17,28 @@ ways = t.explore.Directions(*(field[:3] for field in result.directions))
 far = t.explore.at_distance(told, t.params(), start, y, result.geometry, ways, (0.02, 0.05))
 free = t.problem("w_plus_noise", "blur", "closed_form")
 krylov = t.explore.geometry(free, t.params(), t.begin(free)[0])
-values = [metric.values for geometry in (result.geometry, krylov) for metric in (geometry.measurement, geometry.perceptual)]
+both = result.geometry, krylov
+values = [metric.values for found in both for metric in (found.measurement, found.perceptual)]
 np.savez(sys.argv[1], images, *values, far.image)
 """
 
 
+COUNT = "--xla_force_host_platform_device_count"
+
+
 def test_devices_do_not_change_an_exploration(tmp_path):
-    """Breaks when the columns of the metrics, matrix-free products or the walks of several devices are mixed up or lost."""
+    """Breaks when the columns of the metrics, matrix-free products or the walks of several devices
+    are mixed up or lost."""
     here, found = Path(__file__).parent, []
     for devices in (1, 2):
         code = DEVICES.format(paths=[str(here), str(here.parent)], devices=devices)
         env = os.environ | {
-            "XLA_FLAGS": f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count={devices}",
+            "XLA_FLAGS": f"{os.environ['XLA_FLAGS']} {COUNT}={devices}",
             "JAX_PLATFORMS": "cpu",
         }
-        subprocess.run([sys.executable, "-c", code, str(tmp_path / "found.npz")], env=env, check=True)
+        subprocess.run(
+            [sys.executable, "-c", code, str(tmp_path / "found.npz")], env=env, check=True
+        )
         with np.load(tmp_path / "found.npz") as arrays:
             found.append([arrays[name] for name in arrays.files])
     for one, two in zip(*found, strict=True):

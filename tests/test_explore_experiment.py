@@ -1,4 +1,5 @@
-"""experiments/explore.py as a user meets it: a photo in, solutions, tables and pictures out, one clear line when something is wrong."""
+"""experiments/explore.py as a user meets it: a photo in, solutions, tables and pictures out, one
+clear line when something is wrong."""
 
 import csv
 import dataclasses
@@ -23,8 +24,19 @@ def prior(tmp_path_factory):
     """A random 16 px prior with one example."""
     folder = tmp_path_factory.mktemp("priors") / "tiny"
     params = stylegan2.init(jax.random.key(0), NET)
-    params["statistics"] = priors.latent_statistics(stylegan2.stylegan2(NET), params, jax.random.key(1), num_samples=2_000)
-    weights.save(folder, params, {"architecture": "stylegan2", "name": "tiny", "domain": "noise", "net": dataclasses.asdict(NET)})
+    params["statistics"] = priors.latent_statistics(
+        stylegan2.stylegan2(NET), params, jax.random.key(1), num_samples=2_000
+    )
+    weights.save(
+        folder,
+        params,
+        {
+            "architecture": "stylegan2",
+            "name": "tiny",
+            "domain": "noise",
+            "net": dataclasses.asdict(NET),
+        },
+    )
     (folder / "examples").mkdir()
     images.write(folder / "examples" / "e.png", photo(4))
     return str(folder)
@@ -35,12 +47,21 @@ def photo(side):
 
 
 def quick(**settings):
-    return Settings(**{"smoke": True, "progress": False, "perceptual": "discriminator", "way": "generalized", "force": True} | settings)
+    return Settings(
+        **{
+            "smoke": True,
+            "progress": False,
+            "perceptual": "discriminator",
+            "way": "generalized",
+            "force": True,
+        }
+        | settings
+    )
 
 
 def test_everything_promised_is_written(prior, tmp_path, monkeypatch):
-    """A file of the header is missing, a table tells another picture than is there, a run cannot be repeated in its folder, or the first
-    solution is searched for again where it is kept."""
+    """A file of the header is missing, a table tells another picture than is there, a run cannot be
+    repeated in its folder, or the first solution is searched for again where it is kept."""
     explore.main(quick(prior=prior, out=str(tmp_path)))
     config = json.loads((tmp_path / "config.json").read_text())
     assert (config["perceptual"], config["settings"]["way"]) == ("discriminator", "generalized")
@@ -58,7 +79,9 @@ def test_everything_promised_is_written(prior, tmp_path, monkeypatch):
     assert all(images.read(tmp_path / name).ndim == 3 for name in pictures)
     before = [images.read(tmp_path / row["output"]) for row in done]
     deviation = np.load(tmp_path / "variation.npy")
-    shown = [images.read(tmp_path / name) for name in ("start.png", "solution_1.png", "solution_2.png")]
+    shown = [
+        images.read(tmp_path / name) for name in ("start.png", "solution_1.png", "solution_2.png")
+    ]
     np.testing.assert_allclose(deviation, np.std(shown, 0).mean(-1), atol=2 / 255)
     monkeypatch.setattr(saved, "restore_tuned", None)
     monkeypatch.setattr(explore.explore, "geometry", None)
@@ -69,17 +92,24 @@ def test_everything_promised_is_written(prior, tmp_path, monkeypatch):
 
 
 def test_another_exploration_starts_from_the_same_solution(prior, tmp_path, monkeypatch):
-    """Breaks when minutes of inversion are made again for another way, or another photo's solution is taken."""
+    """Breaks when minutes of inversion are made again for another way, or another photo's solution
+    is taken."""
     first = quick(prior=prior, out=str(tmp_path / "first"), num_solutions=1)
     explore.main(first)
     monkeypatch.setattr(saved, "restore_tuned", None)
-    again = dataclasses.replace(first, out=str(tmp_path / "again"), way="vk", space="w_plus", start=str(tmp_path / "first"))
+    again = dataclasses.replace(
+        first, out=str(tmp_path / "again"), way="vk", space="w_plus", start=str(tmp_path / "first")
+    )
     explore.main(again)
     starts = [(tmp_path / name / "start.png").read_bytes() for name in ("first", "again")]
     assert starts[0] == starts[1]
-    with pytest.raises(ValueError, match="start is the first solution of another seed: choose another --out or --start"):
+    with pytest.raises(
+        ValueError,
+        match="start is the first solution of another seed: choose another --out or --start",
+    ):
         explore.main(dataclasses.replace(again, out=str(tmp_path / "other"), seed=1))
-    assert not (tmp_path / "other" / "config.json").exists()  # which would refuse the mended command
+    # Which would refuse the mended command.
+    assert not (tmp_path / "other" / "config.json").exists()
 
 
 def test_rows_of_a_killed_run_stay(prior, tmp_path, monkeypatch):
@@ -99,22 +129,38 @@ def test_rows_of_a_killed_run_stay(prior, tmp_path, monkeypatch):
 
 
 def test_projections_are_of_a_reference(prior, tmp_path):
-    """Random projections of a photo are rounded like pixels, or shown as a picture that they are not."""
+    """Random projections of a photo are rounded like pixels, or shown as a picture that they are
+    not."""
     images.write(tmp_path / "photo.png", photo(32))
-    settings = quick(prior=prior, operator="compressed_sensing", reference=str(tmp_path / "photo.png"), out=str(tmp_path / "out"))
+    settings = quick(
+        prior=prior,
+        operator="compressed_sensing",
+        reference=str(tmp_path / "photo.png"),
+        out=str(tmp_path / "out"),
+    )
     read = explore.load(settings, prior, 16)
     assert read.y.shape == (76,) and read.reference.shape == (16, 16, 3)
-    np.testing.assert_allclose(read.y, read.operator(images.resize_area(images.read(tmp_path / "photo.png"), 16)), atol=1e-5)
+    np.testing.assert_allclose(
+        read.y,
+        read.operator(images.resize_area(images.read(tmp_path / "photo.png"), 16)),
+        atol=1e-5,
+    )
     explore.main(settings)
     assert (tmp_path / "out" / "gallery.png").exists()
 
 
 @pytest.mark.parametrize("operator", ["inpainting", "motion_blur", "grey"])
 def test_photos_of_every_operator(prior, tmp_path, operator):
-    """A photo that lacks something, and a sharp one that is degraded first, are not the measurement that the operator takes."""
+    """A photo that lacks something, and a sharp one that is degraded first, are not the measurement
+    that the operator takes."""
     images.write(tmp_path / "photo.png", photo(16 if operator == "motion_blur" else 32))
     for name in ("input", "reference"):
-        settings = quick(prior=prior, operator=operator, out=str(tmp_path / "out"), **{name: str(tmp_path / "photo.png")})
+        settings = quick(
+            prior=prior,
+            operator=operator,
+            out=str(tmp_path / "out"),
+            **{name: str(tmp_path / "photo.png")},
+        )
         read = explore.load(settings, prior, 16)
         assert read.y.shape == read.operator.measurement_shape
         assert (read.reference is None) == (name == "input")
@@ -126,17 +172,33 @@ def test_photos_of_every_operator(prior, tmp_path, operator):
 def test_a_blurred_photo_of_another_size_is_refused(prior, tmp_path):
     """Breaks when a photo is made smaller and its blur with it, without a word."""
     images.write(tmp_path / "photo.png", photo(32))
-    settings = quick(prior=prior, operator="gaussian_blur", input=str(tmp_path / "photo.png"), out=str(tmp_path / "out"))
-    with pytest.raises(ValueError, match="32x32 px, but with this operator photos are of the prior's 16x16 px"):
+    settings = quick(
+        prior=prior,
+        operator="gaussian_blur",
+        input=str(tmp_path / "photo.png"),
+        out=str(tmp_path / "out"),
+    )
+    with pytest.raises(
+        ValueError, match="32x32 px, but with this operator photos are of the prior's 16x16 px"
+    ):
         explore.load(settings, prior, 16)
 
 
 def test_a_first_solution_that_is_none_is_refused(prior, tmp_path):
-    """Long work goes on from an image that does not explain the photo; start.png stays to show it."""
+    """Long work goes on from an image that does not explain the photo; start.png stays to show
+    it."""
     images.write(tmp_path / "dark.png", np.zeros((4, 4, 3), np.float32))
-    settings = quick(prior=prior, input=str(tmp_path / "dark.png"), out=str(tmp_path / "out"), method="pulse", space="w_plus")
+    settings = quick(
+        prior=prior,
+        input=str(tmp_path / "dark.png"),
+        out=str(tmp_path / "out"),
+        method="pulse",
+        space="w_plus",
+    )
     settings = dataclasses.replace(settings, eps=1e-9, force=False)
-    with pytest.raises(ValueError, match=r"the start is no solution: its residual .* is above eps 1e-09"):
+    with pytest.raises(
+        ValueError, match=r"the start is no solution: its residual .* is above eps 1e-09"
+    ):
         explore.main(settings)
     assert (tmp_path / "out" / "start.png").exists()
 
@@ -145,15 +207,28 @@ BAD = [
     ({"input": "a.png", "reference": "b.png"}, "--input and --reference are both given"),
     ({"factor": 4, "operator": "grey"}, "--factor is for downsample, not for grey"),
     ({"input": "nowhere.png"}, "nowhere.png: expected an image file, got no such file"),
-    ({"operator": "compressed_sensing"}, "--operator=compressed_sensing needs --input or --reference"),
-    ({"operator": "inpainting", "smoke": False}, "--operator=inpainting needs --input or --reference"),
-    ({"operator": "grey", "reference": "a.png", "kernel": "box"}, "--kernel is for downsample, not for grey"),
+    (
+        {"operator": "compressed_sensing"},
+        "--operator=compressed_sensing needs --input or --reference",
+    ),
+    (
+        {"operator": "inpainting", "smoke": False},
+        "--operator=inpainting needs --input or --reference",
+    ),
+    (
+        {"operator": "grey", "reference": "a.png", "kernel": "box"},
+        "--kernel is for downsample, not for grey",
+    ),
     ({"start": "nowhere"}, "--start=nowhere: expected the folder of an exploration"),
     (
         {"method": "pulse", "space": "z"},
-        "space z starts from z, but the method returned .*; it fits --space=w or w_plus or w_plus_noise or styles",
+        "space z starts from z, but the method returned .*; it fits --space=w or w_plus or "
+        "w_plus_noise or styles",
     ),
-    ({"method": "bicubic"}, "--method=bicubic finds no single latent to explore from: .* returned no latent"),
+    (
+        {"method": "bicubic"},
+        "--method=bicubic finds no single latent to explore from: .* returned no latent",
+    ),
     ({"method": "pluse"}, "did you mean 'pulse'"),
     ({"perceptual": "lpips_vgg"}, "no weights 'vgg16': fetch"),
 ]

@@ -1,4 +1,5 @@
-"""explore.start: what a method returned becomes a point of the space, with the weights that the method tuned."""
+"""explore.start: what a method returned becomes a point of the space, with the weights that the
+method tuned."""
 
 import jax
 import numpy as np
@@ -13,8 +14,16 @@ from jaxsr.search import restore, restore_tuned
 
 LATENTS = [
     ("z", {"w_plus": np.zeros((6, 8))}, "space z starts from z, but the method returned w_plus"),
-    ("w_plus", {"styles": 0}, "space w_plus starts from w_plus or z, but the method returned styles"),
-    ("z", {"z": np.zeros((4, 8)), "alpha": 0}, r"space z starts from one z \(8,\), but the method returned \(4, 8\)"),
+    (
+        "w_plus",
+        {"styles": 0},
+        "space w_plus starts from w_plus or z, but the method returned styles",
+    ),
+    (
+        "z",
+        {"z": np.zeros((4, 8)), "alpha": 0},
+        r"space z starts from one z \(8,\), but the method returned \(4, 8\)",
+    ),
 ]
 
 
@@ -26,47 +35,70 @@ def test_latents_that_are_no_point_of_the_space(space, latent, message):
 
 
 def test_a_start_in_each_space_draws_the_same_image():
-    """z, its w, w+ and w+ with the noise maps are one solution; so are a w+ and the w with each layer's difference from it."""
+    """z, its w, w+ and w+ with the noise maps are one solution; so are a w+ and the w with each
+    layer's difference from it."""
     latent = {"z": toy._sample(jax.random.key(7), None)}
-    for space in [name for name in explore.SPACES if name != "styles"]:  # which the toy lacks: test_styles_are_explored
-        told = explore.problem(toy.prior(), toy.operator(), Config(space=space, perceptual="discriminator"))
+    # Which the toy lacks: test_styles_are_explored.
+    for space in [name for name in explore.SPACES if name != "styles"]:
+        told = explore.problem(
+            toy.prior(), toy.operator(), Config(space=space, perceptual="discriminator")
+        )
         start: Start = explore.start(toy.prior(), space, params(), latent)
-        np.testing.assert_allclose(told.draw(params(), start, start.latent), toy._decode(params(), latent["z"]), atol=1e-5)
+        np.testing.assert_allclose(
+            told.draw(params(), start, start.latent), toy._decode(params(), latent["z"]), atol=1e-5
+        )
 
 
 def test_a_w_plus_is_explored_in_w_by_moving_all_layers_alike():
     """LAREN's and PULSE's solutions would be lost in W, or explored around another image."""
-    prior, told = toy.prior(), explore.problem(toy.prior(), toy.operator(), Config(space="w", perceptual="discriminator"))
+    prior, told = (
+        toy.prior(),
+        explore.problem(toy.prior(), toy.operator(), Config(space="w", perceptual="discriminator")),
+    )
     w_plus = jax.random.normal(jax.random.key(3), (prior.info.num_layers, prior.info.w_dim))
     start = explore.start(prior, "w", params(), {"w_plus": w_plus})
     assert start.latent.shape == (prior.info.w_dim,)
     noise = prior.noise("const", params())
     for step in (0.0, jax.random.normal(jax.random.key(4), start.latent.shape)):
         expected = prior.synthesize(params(), w_plus + step, noise)
-        np.testing.assert_allclose(told.draw(params(), start, start.latent + step), expected, atol=1e-5)
+        np.testing.assert_allclose(
+            told.draw(params(), start, start.latent + step), expected, atol=1e-5
+        )
     plain = explore.start(prior, "w", params(), {"w_plus": priors.tile(prior, start.latent)})
     scales = [explore.geometry(told, params(), point).scale for point in (start, plain)]
-    np.testing.assert_allclose(*scales, rtol=1e-5)  # of the prior's own pictures, whatever is explored
+    # Of the prior's own pictures, whatever is explored.
+    np.testing.assert_allclose(*scales, rtol=1e-5)
 
 
 # The weights that a method tunes
 
 
-TUNED = {"iagan": IAGAN(back_projection=False), "rls_plus": RLSPlus(), "rlse": RLSE(preset="scaled")}
+TUNED = {
+    "iagan": IAGAN(back_projection=False),
+    "rls_plus": RLSPlus(),
+    "rlse": RLSE(preset="scaled"),
+}
 
 
 def drawn(tuned, latent):
     """The image of a method's latent as an exploration draws it."""
     space = "z" if "z" in latent else "w_plus"
-    told = explore.problem(toy.prior(), toy.operator(), Config(space=space, perceptual="discriminator"))
+    told = explore.problem(
+        toy.prior(), toy.operator(), Config(space=space, perceptual="discriminator")
+    )
     start = explore.start(toy.prior(), space, tuned, latent)
     return told.draw(tuned, start, start.latent)
 
 
 @pytest.mark.parametrize("name", TUNED)
 def test_tuned_weights_draw_the_methods_image(name):
-    """`Solve.tuned` leaves out weights that `finish` draws with; params get other ones at the start of the last phase."""
-    given, y, previous = params() | {"flow": None}, toy.operator()(toy.image(jax.random.key(1), params())), None
+    """`Solve.tuned` leaves out weights that `finish` draws with; params get other ones at the start
+    of the last phase."""
+    given, y, previous = (
+        params() | {"flow": None},
+        toy.operator()(toy.image(jax.random.key(1), params())),
+        None,
+    )
     solve = METHODS[name].make(toy.prior(), toy.operator(), TUNED[name])
     for phase in solve.phases:
         previous = phase.start(jax.random.key(4), given, y, previous)
@@ -78,9 +110,14 @@ def test_tuned_weights_draw_the_methods_image(name):
 
 
 def test_one_photo_with_its_weights_is_that_photo_among_others():
-    """`restore_tuned` restores another image than `restore`, or its weights are not those of the best iterate."""
+    """`restore_tuned` restores another image than `restore`, or its weights are not those of the
+    best iterate."""
     y = np.asarray(toy.operator()(toy.image(jax.random.key(1), params())))
-    solve = METHODS["iagan"].make(toy.prior(), toy.operator(), IAGAN(steps=2, starts=2, refine_steps=3, back_projection=False))
+    solve = METHODS["iagan"].make(
+        toy.prior(), toy.operator(), IAGAN(steps=2, starts=2, refine_steps=3, back_projection=False)
+    )
     result, tuned = restore_tuned(solve, params(), y, seed=4, progress=False)
-    np.testing.assert_array_equal(result.image, restore(solve, params(), y[None], seed=4, progress=False).image[0])
+    np.testing.assert_array_equal(
+        result.image, restore(solve, params(), y[None], seed=4, progress=False).image[0]
+    )
     np.testing.assert_allclose(drawn(tuned, result.latent), result.image, atol=1e-5)

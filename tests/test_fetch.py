@@ -1,4 +1,5 @@
-"""ports/fetch.py against a server on this machine: whole files only, resumed by bytes, and only when somebody starts it."""
+"""ports/fetch.py against a server on this machine: whole files only, resumed by bytes, and only
+when somebody starts it."""
 
 import ast
 import dataclasses
@@ -55,8 +56,16 @@ class Handler(BaseHTTPRequestHandler):
         start = self.start(answer)
         if start >= len(answer.body):
             return self.head(416, answer, {"Content-Range": f"bytes */{len(answer.body)}"})
-        span = {"Content-Range": f"bytes {start}-{len(answer.body) - 1}/{len(answer.body)}"} if start else {}
-        self.head(206 if start else 200, answer, span | ({"Content-Length": str(len(answer.body) - start)} if answer.length else {}))
+        span = (
+            {"Content-Range": f"bytes {start}-{len(answer.body) - 1}/{len(answer.body)}"}
+            if start
+            else {}
+        )
+        self.head(
+            206 if start else 200,
+            answer,
+            span | ({"Content-Length": str(len(answer.body) - start)} if answer.length else {}),
+        )
         self.wfile.write(answer.body[start:][: answer.cut])
         self.wfile.flush()
         if answer.stall:
@@ -65,11 +74,17 @@ class Handler(BaseHTTPRequestHandler):
     def start(self, answer):
         asked, version = self.headers.get("Range"), self.headers.get("If-Range")
         current = version in (answer.etag, answer.date) and not (version or "").startswith("W/")
-        return int(asked[6:-1]) if asked and answer.ranges and (current or not answer.if_range) else 0
+        return (
+            int(asked[6:-1]) if asked and answer.ranges and (current or not answer.if_range) else 0
+        )
 
     def head(self, status, answer, headers):
         self.send_response(status)
-        named = {"ETag": answer.etag, "Last-Modified": answer.date, "Content-Type": answer.kind} | headers
+        named = {
+            "ETag": answer.etag,
+            "Last-Modified": answer.date,
+            "Content-Type": answer.kind,
+        } | headers
         for name, value in named.items():
             if value:
                 self.send_header(name, value)
@@ -92,7 +107,14 @@ def server(monkeypatch):
 
 
 def entry(server, sha256=""):
-    return fetch.Entry("Weights", "a.pkl", server.address, "CC BY-NC 4.0 (non-commercial)", "https://example.org", sha256)
+    return fetch.Entry(
+        "Weights",
+        "a.pkl",
+        server.address,
+        "CC BY-NC 4.0 (non-commercial)",
+        "https://example.org",
+        sha256,
+    )
 
 
 def names(folder):
@@ -105,14 +127,32 @@ ARRIVES = {
     "in one piece": ([Answer()], [None]),
     "without a length": ([Answer(length=False)], [None]),
     "after a dropped connection": ([Answer(cut=1000), Answer()], [None, "bytes=1000-"]),
-    "after two": ([Answer(cut=1000), Answer(cut=500), Answer()], [None, "bytes=1000-", "bytes=1500-"]),
-    "after more drops than tries in a row": ([*[Answer(cut=600)] * 6, Answer()], [None, *(f"bytes={n}-" for n in range(600, 3601, 600))]),
-    "by its date": ([DATED, DATED, Answer(etag="", date=DATE)], [None, "bytes=1000-", "bytes=2000-"]),
+    "after two": (
+        [Answer(cut=1000), Answer(cut=500), Answer()],
+        [None, "bytes=1000-", "bytes=1500-"],
+    ),
+    "after more drops than tries in a row": (
+        [*[Answer(cut=600)] * 6, Answer()],
+        [None, *(f"bytes={n}-" for n in range(600, 3601, 600))],
+    ),
+    "by its date": (
+        [DATED, DATED, Answer(etag="", date=DATE)],
+        [None, "bytes=1000-", "bytes=2000-"],
+    ),
     "anew, for no version is told": ([Answer(cut=1000, etag=""), Answer()], [None, None]),
-    "anew, for a weak ETag promises no bytes": ([Answer(cut=1000, etag='W/"new"'), Answer()], [None, None]),
+    "anew, for a weak ETag promises no bytes": (
+        [Answer(cut=1000, etag='W/"new"'), Answer()],
+        [None, None],
+    ),
     "anew, for Range is ignored": ([Answer(cut=1000), Answer(ranges=False)], [None, "bytes=1000-"]),
-    "anew, for the file is another": ([Answer(OLD, etag=ETAG_OLD, cut=1000), Answer()], [None, "bytes=1000-"]),
-    "anew, for If-Range is ignored": ([Answer(OLD, etag=ETAG_OLD, cut=1000), Answer(if_range=False)], [None, "bytes=1000-", None]),
+    "anew, for the file is another": (
+        [Answer(OLD, etag=ETAG_OLD, cut=1000), Answer()],
+        [None, "bytes=1000-"],
+    ),
+    "anew, for If-Range is ignored": (
+        [Answer(OLD, etag=ETAG_OLD, cut=1000), Answer(if_range=False)],
+        [None, "bytes=1000-", None],
+    ),
     "anew, for the file is shorter": (
         [Answer(OLD * 2, etag=ETAG_OLD, cut=7000), Answer(if_range=False), Answer()],
         [None, "bytes=7000-", None],
@@ -122,10 +162,15 @@ ARRIVES = {
 
 
 @pytest.mark.parametrize("case", ARRIVES)
-def test_the_file_arrives_whole_and_only_missing_bytes_are_asked_for(case, server, tmp_path, capsys):
-    """If it fails: a checkpoint is mixed of two versions or cut off, or 300 MB are downloaded once more after each dropped connection."""
+def test_the_file_arrives_whole_and_only_missing_bytes_are_asked_for(
+    case, server, tmp_path, capsys
+):
+    """If it fails: a checkpoint is mixed of two versions or cut off, or 300 MB are downloaded once
+    more after each dropped connection."""
     server.answers, asked = list(ARRIVES[case][0]), ARRIVES[case][1]
-    path = fetch.fetch(entry(server, hashlib.sha256(NEW).hexdigest()[:8]), tmp_path / "new" / "folder")
+    path = fetch.fetch(
+        entry(server, hashlib.sha256(NEW).hexdigest()[:8]), tmp_path / "new" / "folder"
+    )
     assert path.read_bytes() == NEW and names(path.parent) == ["a.pkl"]
     assert server.asked == asked
     assert "licence: CC BY-NC 4.0 (non-commercial)" in capsys.readouterr().out.splitlines()[0]
@@ -134,16 +179,37 @@ def test_the_file_arrives_whole_and_only_missing_bytes_are_asked_for(case, serve
 FAILS = {
     "not there": ([Answer(status=404)], "the server answered 404", [], 1),
     "always busy": ([Answer(status=500)], "the server answered 500", [], fetch.TRIES),
-    "always dropped": ([Answer(cut=0)], "ended after 0 of 5,000 bytes", ["a.pkl.part", "a.pkl.part.etag"], fetch.TRIES),
-    "a page by its type": ([Answer(kind="text/html; charset=utf-8")], r"open it in a browser and save the file as .*a\.pkl", [], 1),
-    "a page by its text": ([Answer(PAGE)], r"open it in a browser and save the file as .*a\.pkl", [], 1),
-    "another file": ([Answer(OLD)], r"expected a\.pkl with sha256 [0-9a-f]{64}, got [0-9a-f]{64}; nothing of it was kept", [], 1),
+    "always dropped": (
+        [Answer(cut=0)],
+        "ended after 0 of 5,000 bytes",
+        ["a.pkl.part", "a.pkl.part.etag"],
+        fetch.TRIES,
+    ),
+    "a page by its type": (
+        [Answer(kind="text/html; charset=utf-8")],
+        r"open it in a browser and save the file as .*a\.pkl",
+        [],
+        1,
+    ),
+    "a page by its text": (
+        [Answer(PAGE)],
+        r"open it in a browser and save the file as .*a\.pkl",
+        [],
+        1,
+    ),
+    "another file": (
+        [Answer(OLD)],
+        r"expected a\.pkl with sha256 [0-9a-f]{64}, got [0-9a-f]{64}; nothing of it was kept",
+        [],
+        1,
+    ),
 }
 
 
 @pytest.mark.parametrize("case", FAILS)
 def test_what_is_not_the_file_ends_in_one_line_and_gets_no_final_name(case, server, tmp_path):
-    """If it fails: a Drive page or a foreign file lies where the converter expects a checkpoint, or the user reads a traceback."""
+    """If it fails: a Drive page or a foreign file lies where the converter expects a checkpoint, or
+    the user reads a traceback."""
     server.answers, message, left, requests = FAILS[case]
     with pytest.raises(ValueError, match=message) as caught:
         fetch.fetch(entry(server, hashlib.sha256(NEW).hexdigest()), tmp_path)
@@ -163,7 +229,8 @@ def test_a_page_in_place_of_the_rest_does_not_cost_what_had_arrived(server, tmp_
 
 
 def test_a_complete_part_needs_no_byte_more(server, tmp_path):
-    """A kill between the last byte and the renaming must not cost the download, nor end in the error 416."""
+    """A kill between the last byte and the renaming must not cost the download, nor end in the
+    error 416."""
     (tmp_path / "a.pkl.part").write_bytes(NEW)
     (tmp_path / "a.pkl.part.etag").write_text(f'{server.address}\n"new"')
     assert fetch.fetch(entry(server), tmp_path).read_bytes() == NEW
@@ -171,7 +238,8 @@ def test_a_complete_part_needs_no_byte_more(server, tmp_path):
 
 
 def test_a_part_of_unknown_origin_is_not_continued(server, tmp_path):
-    """Another address's beginning, or one without its note, would be mixed with this file's rest."""
+    """Another address's beginning, or one without its note, would be mixed with this file's
+    rest."""
     for note in (None, 'http://elsewhere/file\n"new"'):
         folder = tmp_path / str(note is None)
         folder.mkdir()
@@ -183,14 +251,19 @@ def test_a_part_of_unknown_origin_is_not_continued(server, tmp_path):
 
 
 def test_a_file_that_is_there_is_left_alone(server, tmp_path, capsys):
-    """If it fails: each start downloads again, or a file of the user's with the same name is overwritten."""
+    """If it fails: each start downloads again, or a file of the user's with the same name is
+    overwritten."""
     (tmp_path / "a.pkl").write_bytes(OLD)
     for sha256 in ("", hashlib.sha256(OLD).hexdigest()):
         assert fetch.fetch(entry(server, sha256), tmp_path) == tmp_path / "a.pkl"
         assert "already there" in capsys.readouterr().out
     with pytest.raises(ValueError, match=r"a\.pkl: expected a\.pkl with sha256 00000000, got"):
         fetch.fetch(entry(server, "00000000"), tmp_path)
-    assert (tmp_path / "a.pkl").read_bytes() == OLD and names(tmp_path) == ["a.pkl"] and server.asked == []
+    assert (
+        (tmp_path / "a.pkl").read_bytes() == OLD
+        and names(tmp_path) == ["a.pkl"]
+        and server.asked == []
+    )
 
 
 def test_nobody_answers(server, tmp_path):
@@ -218,21 +291,31 @@ def run(*flags):
 
 
 def test_a_killed_command_goes_on_and_two_at_once_do_not_mix(server, tmp_path):
-    """As a user starts it: the second is refused while the first runs; after kill -9 the same command asks for the rest only."""
+    """As a user starts it: the second is refused while the first runs; after kill -9 the same
+    command asks for the rest only."""
     manifest, out = tmp_path / "list.toml", tmp_path / "out"
     fields = {k: v for k, v in entry(server)._asdict().items() if v}
-    manifest.write_text("[mine]\n" + "".join(f'{key} = "{value}"\n' for key, value in fields.items()))
+    manifest.write_text(
+        "[mine]\n" + "".join(f'{key} = "{value}"\n' for key, value in fields.items())
+    )
     stall = threading.Event()
     server.answers = [Answer(cut=2000, stall=stall), Answer()]
     flags = ("mine", "--out", out, f"--manifest={manifest}")
     with subprocess.Popen(command(*flags), stdout=subprocess.DEVNULL) as first:
         deadline = time.monotonic() + 8
-        while not ((out / "a.pkl.part").exists() and (out / "a.pkl.part").stat().st_size) and time.monotonic() < deadline:
+        while (
+            not ((out / "a.pkl.part").exists() and (out / "a.pkl.part").stat().st_size)
+            and time.monotonic() < deadline
+        ):
             time.sleep(0.01)
         refused = run(*flags)
         first.send_signal(signal.SIGKILL)
     stall.set()
-    assert refused.returncode == 2 and refused.stderr.count("\n") == 1 and "another process is fetching it" in refused.stderr
+    assert (
+        refused.returncode == 2
+        and refused.stderr.count("\n") == 1
+        and "another process is fetching it" in refused.stderr
+    )
     kept = (out / "a.pkl.part").stat().st_size
     assert not (out / "a.pkl").exists() and 0 < kept <= 2000
     done = run(*flags)
@@ -250,7 +333,8 @@ def test_command_without_a_name_lists_names_and_licences():
 
 
 def test_command_ends_mistakes_with_one_line(tmp_path):
-    """A wrong name tells the nearest; a folder that cannot be, a list that is none, and a second name are told; nothing is asked for."""
+    """A wrong name tells the nearest; a folder that cannot be, a list that is none, and a second
+    name are told; nothing is asked for."""
     (tmp_path / "file").write_text("")
     (tmp_path / "list.toml").write_text("[mine]\nwhat = 3\n")
     mistakes = {
@@ -258,12 +342,18 @@ def test_command_ends_mistakes_with_one_line(tmp_path):
         ("--name=vgg61",): "did you mean 'vgg16'?",
         ("vgg16", f"--out={tmp_path / 'file' / 'folder'}"): "Not a directory",
         ("vgg16", "--out="): "--out is empty",
-        ("mine", f"--manifest={tmp_path / 'list.toml'}"): "expected TOML tables with what, file, address",
+        (
+            "mine",
+            f"--manifest={tmp_path / 'list.toml'}",
+        ): "expected TOML tables with what, file, address",
         ("vgg16", "alexnet"): "unexpected argument 'alexnet'",
     }
     for flags, message in mistakes.items():
         done = run(*flags)
-        assert done.returncode == 2 and done.stderr.count("\n") == 1 and message in done.stderr, (flags, done.stderr)
+        assert done.returncode == 2 and done.stderr.count("\n") == 1 and message in done.stderr, (
+            flags,
+            done.stderr,
+        )
 
 
 def test_the_bare_name_is_told_from_the_values_of_flags():
@@ -282,33 +372,58 @@ def test_the_bare_name_is_told_from_the_values_of_flags():
 
 def drive(address):
     """An address of Google Drive in the form that downloads."""
-    return re.sub(r"https://drive\.google\.com/file/d/([^/]+)/view.*", r"https://drive.google.com/uc?export=download&id=\1", address)
+    return re.sub(
+        r"https://drive\.google\.com/file/d/([^/]+)/view.*",
+        r"https://drive.google.com/uc?export=download&id=\1",
+        address,
+    )
 
 
 def test_the_manifest_keeps_its_laws():
-    """If it fails: a checkpoint without licence or source, over an open line, or one that another one's file is taken for."""
+    """If it fails: a checkpoint without licence or source, over an open line, or one that another
+    one's file is taken for."""
     entries = fetch.read_manifest()
     for name, official in entries.items():
-        assert all([official.what, official.file, official.address, official.licence, official.source]), name
-        assert re.fullmatch(r"[A-Za-z0-9_-]+", name) and re.fullmatch(r"[A-Za-z0-9._-]+", official.file), name
-        assert official.address.startswith("https://") and official.source.startswith("https://") and " " not in official.address, name
+        assert all(
+            [official.what, official.file, official.address, official.licence, official.source]
+        ), name
+        assert re.fullmatch(r"[A-Za-z0-9_-]+", name) and re.fullmatch(
+            r"[A-Za-z0-9._-]+", official.file
+        ), name
+        assert (
+            official.address.startswith("https://")
+            and official.source.startswith("https://")
+            and " " not in official.address
+        ), name
         assert official.address == drive(official.address), name
         assert re.fullmatch(r"([0-9a-f]{8}|[0-9a-f]{64})?", official.sha256), name
         assert not any("\n" in text for text in official), name
     for field in ("file", "address", "what"):
-        assert len({getattr(official, field) for official in entries.values()}) == len(entries), field
-    assert all("non-commercial" in e.licence for e in entries.values() if "nvidia" in e.address or "NVlabs" in e.source)
+        assert len({getattr(official, field) for official in entries.values()}) == len(entries), (
+            field
+        )
+    assert all(
+        "non-commercial" in e.licence
+        for e in entries.values()
+        if "nvidia" in e.address or "NVlabs" in e.source
+    )
 
 
 def test_the_metric_networks_are_those_that_the_metrics_ask_for():
-    """If it fails: fetch brings a file that metrics.networks refuses, or the report names another address."""
+    """If it fails: fetch brings a file that metrics.networks refuses, or the report names another
+    address."""
     entries = fetch.read_manifest()
     for name, source in SOURCES.items():
         if source.address.startswith(PACKAGE):  # pip brings it
             assert name not in entries
             continue
         got = entries[name]
-        assert (got.what, got.file, got.licence, got.sha256) == (source.what, source.file, source.licence, source.sha256)
+        assert (got.what, got.file, got.licence, got.sha256) == (
+            source.what,
+            source.file,
+            source.licence,
+            source.sha256,
+        )
         assert got.address == drive(source.address)
 
 
@@ -325,29 +440,71 @@ STARTERS = {
     "import_module",
     "__import__",
 }
-NETWORK = {"urllib", "http", "socket", "ftplib", "requests", "aiohttp", "httpx", "gdown", "huggingface_hub"}
+NETWORK = {
+    "urllib",
+    "http",
+    "socket",
+    "ftplib",
+    "requests",
+    "aiohttp",
+    "httpx",
+    "gdown",
+    "huggingface_hub",
+}
 
 
 def reaches_out(node):
-    """Whether a statement imports ports/fetch.py or what opens connections, or starts a command that names fetch."""
+    """Whether a statement imports ports/fetch.py or what opens connections, or starts a command
+    that names fetch."""
     if isinstance(node, ast.Import):
-        return any(a.name.split(".")[0] in NETWORK or a.name.split(".")[-1] == "fetch" for a in node.names)
+        return any(
+            a.name.split(".")[0] in NETWORK or a.name.split(".")[-1] == "fetch" for a in node.names
+        )
     if isinstance(node, ast.ImportFrom):
         module = node.module or ""
-        return module.split(".")[0] in NETWORK or module.split(".")[-1] == "fetch" or any(a.name == "fetch" for a in node.names)
+        return (
+            module.split(".")[0] in NETWORK
+            or module.split(".")[-1] == "fetch"
+            or any(a.name == "fetch" for a in node.names)
+        )
     if isinstance(node, ast.Call):
-        called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
-        texts = [n.value for n in ast.walk(node) if isinstance(n, ast.Constant) and isinstance(n.value, str)]
+        called = (
+            node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+        )
+        texts = [
+            n.value
+            for n in ast.walk(node)
+            if isinstance(n, ast.Constant) and isinstance(n.value, str)
+        ]
         return called in STARTERS and any("fetch" in text for text in texts)
     return False
 
 
 def test_nothing_but_the_user_starts_fetch():
-    """If it fails: training, restoring or measuring may download something behind the user's back."""
-    paths = itertools.chain.from_iterable((ROOT / folder).rglob("*.py") for folder in ("jaxsr", "experiments", "ports"))
+    """If it fails: training, restoring or measuring may download something behind the user's
+    back."""
+    paths = itertools.chain.from_iterable(
+        (ROOT / folder).rglob("*.py") for folder in ("jaxsr", "experiments", "ports")
+    )
     others = [path for path in paths if path != Path(fetch.__file__)]
     assert len(others) > 50
-    found = [f"{p}:{n.lineno}" for p in others for n in ast.walk(ast.parse(p.read_text())) if reaches_out(n)]
+    found = [
+        f"{p}:{n.lineno}"
+        for p in others
+        for n in ast.walk(ast.parse(p.read_text()))
+        if reaches_out(n)
+    ]
     assert not found
-    for line in ("from ports import fetch", "import ports.fetch", "import urllib.request", "subprocess.run(['ports/fetch.py'])"):
-        assert reaches_out(next(n for n in ast.walk(ast.parse(line)) if isinstance(n, ast.Import | ast.ImportFrom | ast.Call)))
+    for line in (
+        "from ports import fetch",
+        "import ports.fetch",
+        "import urllib.request",
+        "subprocess.run(['ports/fetch.py'])",
+    ):
+        assert reaches_out(
+            next(
+                n
+                for n in ast.walk(ast.parse(line))
+                if isinstance(n, ast.Import | ast.ImportFrom | ast.Call)
+            )
+        )

@@ -74,7 +74,9 @@ def parse():
         delattr(absl_flags.FLAGS, name)
 
 
-@pytest.mark.parametrize("default", [Settings(), Settings(4, 0.5, "x", True, "pad", (), (8, 4), ("a,b", "c"), Inner(7))])
+@pytest.mark.parametrize(
+    "default", [Settings(), Settings(4, 0.5, "x", True, "pad", (), (8, 4), ("a,b", "c"), Inner(7))]
+)
 def test_no_argument_gives_the_default(default, parse):
     assert parse(default) == default
 
@@ -105,7 +107,11 @@ def test_values_that_do_not_fit_are_refused(argument, parse):
 
 def test_help_is_the_docstring(parse):
     parse(Settings())
-    texts = {name.partition(".")[2]: absl_flags.FLAGS[name].help for name in absl_flags.FLAGS if name.startswith("t")}
+    texts = {
+        name.partition(".")[2]: absl_flags.FLAGS[name].help
+        for name in absl_flags.FLAGS
+        if name.startswith("t")
+    }
     assert texts["count"] == "How many, on two lines."
     assert texts["kind"].endswith("One of two.")
     assert texts["inner.depth"] == "Of something."
@@ -125,7 +131,8 @@ def test_fields_without_a_text_are_refused(parse):
 
 
 def test_inherited_texts_and_fields_without_a_flag(parse):
-    """A subclass would have to repeat its parent's texts; a value that something else decides would have two flags."""
+    """A subclass would have to repeat its parent's texts; a value that something else decides would
+    have two flags."""
 
     @dataclasses.dataclass(frozen=True)
     class Outer(Inner):
@@ -146,7 +153,9 @@ def test_inherited_texts_and_fields_without_a_flag(parse):
 
 def test_choose_names_the_nearest():
     assert flags.choose("rls", ["rls", "pulse"], "method") == "rls"
-    with pytest.raises(ValueError, match="unknown method 'plse': did you mean 'pulse'\\? known: rls, pulse"):
+    with pytest.raises(
+        ValueError, match="unknown method 'plse': did you mean 'pulse'\\? known: rls, pulse"
+    ):
         flags.choose("plse", ["rls", "pulse"], "method")
 
 
@@ -184,17 +193,34 @@ FLAG = "flags.absl_flags.DEFINE_integer('train.batch', 8, ''); "
         ("raise ValueError('expected a, got b')", [], 2, "error: expected a, got b"),
         ("raise ValueError('two\\nlines')", [], 2, "error: two lines"),
         ("open('/nowhere/x')", [], 2, "error: No such file or directory: /nowhere/x"),
-        ("raise RuntimeError('RESOURCE_EXHAUSTED: 9 GiB')", [], 2, "out of memory: use a smaller prior"),
-        (FLAG + "raise RuntimeError('RESOURCE_EXHAUSTED: 9 GiB')", [], 2, "out of memory: use a smaller --train.batch"),
+        (
+            "raise RuntimeError('RESOURCE_EXHAUSTED: 9 GiB')",
+            [],
+            2,
+            "out of memory: use a smaller prior",
+        ),
+        (
+            FLAG + "raise RuntimeError('RESOURCE_EXHAUSTED: 9 GiB')",
+            [],
+            2,
+            "out of memory: use a smaller --train.batch",
+        ),
         ("raise KeyboardInterrupt", [], 130, "the same command goes on from there"),
         ("return 0", ["photo.png"], 2, "unexpected argument 'photo.png'"),
         ("return 0", ["--unknown=1"], 2, "Unknown command line flag 'unknown'"),
     ],
 )
 def test_how_a_program_ends(body, arguments, status, words):
-    """One line and a status that scripts can tell apart; a traceback is for our own mistakes alone."""
+    """One line and a status that scripts can tell apart; a traceback is for our own mistakes
+    alone."""
     code = PROGRAM.format(paths=[str(ROOT)], body=body)
-    done = subprocess.run([sys.executable, "-c", code, *arguments], env=os.environ, capture_output=True, text=True, timeout=100)
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        env=os.environ,
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
     assert done.returncode == status, done.stderr
     assert words in done.stderr
     assert len(done.stderr.splitlines()) == (status != 0)
@@ -202,7 +228,9 @@ def test_how_a_program_ends(body, arguments, status, words):
 
 def test_our_own_mistakes_keep_their_traceback():
     code = PROGRAM.format(paths=[str(ROOT)], body="raise RuntimeError('a bug')")
-    done = subprocess.run([sys.executable, "-c", code], env=os.environ, capture_output=True, text=True, timeout=100)
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=os.environ, capture_output=True, text=True, timeout=100
+    )
     assert done.returncode == 1
     assert "Traceback" in done.stderr and "a bug" in done.stderr
 
@@ -230,7 +258,8 @@ from jaxsr.search import restore
 prior, params = jaxsr.load_prior("pbc64")
 A = jaxsr.operators.downsample(8, image_shape=(64, 64, 3))
 solve = jaxsr.methods.pulse(prior, A, jaxsr.methods.PULSE(steps=2))
-print(restore(solve, params, np.full((1, 8, 8, 3), 0.4, np.float32), progress=False).image.tobytes().hex()[-512:])
+y = np.full((1, 8, 8, 3), 0.4, np.float32)
+print(restore(solve, params, y, progress=False).image.tobytes().hex()[-512:])
 """
 
 
@@ -238,10 +267,16 @@ print(restore(solve, params, np.full((1, 8, 8, 3), 0.4, np.float32), progress=Fa
 def test_the_number_of_cores_does_not_change_a_result():
     """A container with fewer cores would restore another picture from the same seed."""
     paths, made = [str(ROOT)], []
-    every = {name: value for name, value in os.environ.items() if name not in ("XLA_FLAGS", "JAX_NUM_CPU_DEVICES", "NPROC")}
+    every = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in ("XLA_FLAGS", "JAX_NUM_CPU_DEVICES", "NPROC")
+    }
     for cores in (set(sorted(os.sched_getaffinity(0))[:1]), os.sched_getaffinity(0)):
         code = CORES.format(paths=paths, cores=cores)
-        done = subprocess.run([sys.executable, "-c", code], env=every, capture_output=True, text=True, timeout=300)
+        done = subprocess.run(
+            [sys.executable, "-c", code], env=every, capture_output=True, text=True, timeout=300
+        )
         assert done.returncode == 0, done.stderr
         made.append(done.stdout)
     assert made[0] == made[1]
@@ -262,7 +297,9 @@ def test_the_compilation_cache_is_in_the_users_cache_folder(writable, tmp_path, 
     flags.cache_compilations()
     monkeypatch.undo()
     jax.config.update("jax_compilation_cache_dir", folder)
-    assert kept.get("jax_compilation_cache_dir") == (str(home / "jaxsr" / "xla") if writable else None)
+    assert kept.get("jax_compilation_cache_dir") == (
+        str(home / "jaxsr" / "xla") if writable else None
+    )
 
 
 FAULTS = """
@@ -280,11 +317,22 @@ print(faults(), faults())
 """
 
 
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc hands freed memory back in a way that can be told not to")
+@pytest.mark.skipif(
+    platform.libc_ver()[0] != "glibc",
+    reason="only glibc hands freed memory back in a way that can be told not to",
+)
 def test_freed_memory_is_used_again_without_page_faults():
-    """Every call of a compiled program would pay for fresh pages: up to four times the time where memory is the limit."""
+    """Every call of a compiled program would pay for fresh pages: up to four times the time where
+    memory is the limit."""
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run([sys.executable, "-c", FAULTS], env=env, capture_output=True, text=True, timeout=100, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", FAULTS],
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=True,
+    )
     first, again = map(int, done.stdout.split())
     assert first > 100
     assert again < first / 10

@@ -1,4 +1,5 @@
-"""The flow: laws of a bijector and a density, and equality with a slow float64 flow written from its description."""
+"""The flow: laws of a bijector and a density, and equality with a slow float64 flow written from
+its description."""
 
 import subprocess
 import sys
@@ -25,7 +26,8 @@ CONFIGS = {
 
 
 def random_params(seed, config):
-    """Parameters far from their initial values in every leaf, as after training; variances and standard deviations positive."""
+    """Parameters far from their initial values in every leaf, as after training; variances and
+    standard deviations positive."""
     rng = np.random.default_rng(seed)
 
     def draw(path, leaf):
@@ -33,15 +35,24 @@ def random_params(seed, config):
         if name in ("std", "var"):
             return jnp.asarray(np.exp(0.3 * noise), jnp.float32)
         # Larger kernels would let five exponentials in sequence leave float32's range.
-        return jnp.asarray((0.6 / np.sqrt(leaf.shape[0]) if name.startswith("kernel") else 0.2) * noise, jnp.float32)
+        return jnp.asarray(
+            (0.6 / np.sqrt(leaf.shape[0]) if name.startswith("kernel") else 0.2) * noise,
+            jnp.float32,
+        )
 
-    return jax.tree_util.tree_map_with_path(draw, jax.eval_shape(lambda: flows.init(jax.random.key(0), config)))
+    return jax.tree_util.tree_map_with_path(
+        draw, jax.eval_shape(lambda: flows.init(jax.random.key(0), config))
+    )
 
 
 @pytest.fixture(scope="module", params=CONFIGS)
 def case(request):
     config = CONFIGS[request.param]
-    return config, random_params(1, config), jnp.asarray(np.random.default_rng(2).normal(size=config.dim), jnp.float32)
+    return (
+        config,
+        random_params(1, config),
+        jnp.asarray(np.random.default_rng(2).normal(size=config.dim), jnp.float32),
+    )
 
 
 def reference_block(block, statistics, x):
@@ -49,15 +60,28 @@ def reference_block(block, statistics, x):
     d, h = block["kernel0"].shape
     degree_in, degree_hidden = list(range(1, d + 1)), [1 + j % (d - 1) for j in range(h)]
     hidden1 = [
-        max(0.0, block["bias0"][j] + sum(block["kernel0"][i, j] * x[i] for i in range(d) if degree_hidden[j] >= degree_in[i]))
+        max(
+            0.0,
+            block["bias0"][j]
+            + sum(
+                block["kernel0"][i, j] * x[i] for i in range(d) if degree_hidden[j] >= degree_in[i]
+            ),
+        )
         for j in range(h)
     ]
     connected = [[degree_hidden[j] >= degree_hidden[i] for i in range(h)] for j in range(h)]
     hidden2 = [
-        max(0.0, block["bias1"][j] + sum(block["kernel1"][i, j] * hidden1[i] for i in range(h) if connected[j][i])) for j in range(h)
+        max(
+            0.0,
+            block["bias1"][j]
+            + sum(block["kernel1"][i, j] * hidden1[i] for i in range(h) if connected[j][i]),
+        )
+        for j in range(h)
     ]
     out = [
-        block["bias2"][j] + sum(block["kernel2"][i, j] * hidden2[i] for i in range(h) if degree_hidden[i] < 1 + j % d) for j in range(2 * d)
+        block["bias2"][j]
+        + sum(block["kernel2"][i, j] * hidden2[i] for i in range(h) if degree_hidden[i] < 1 + j % d)
+        for j in range(2 * d)
     ]
     u, log_det = np.zeros(d), 0.0
     for i in range(d):
@@ -75,13 +99,16 @@ def reference_flow(params, w):
     u = (np.asarray(w, np.float64) - statistics["w"]["mean"]) / statistics["w"]["std"]
     log_det = -np.log(statistics["w"]["std"]).sum()
     for i in range(len(params["blocks"])):
-        u, block_log_det = reference_block(params["blocks"][f"block{i}"], statistics[f"block{i}"], u)
+        u, block_log_det = reference_block(
+            params["blocks"][f"block{i}"], statistics[f"block{i}"], u
+        )
         log_det += block_log_det
     return u, log_det
 
 
 def test_equals_the_reference(case):
-    """Breaks when masks, order of outputs, normalisation, reversal or a log-det differ from the description."""
+    """Breaks when masks, order of outputs, normalisation, reversal or a log-det differ from the
+    description."""
     _, params, w = case
     u, log_det = forward_and_log_det(params, w)
     expected_u, expected_log_det = reference_flow(params, w)
@@ -105,11 +132,17 @@ def test_log_det_is_that_of_the_jacobian(case):
     """Breaks when a layer's log-det is not its own derivative's."""
     _, params, w = case
     jacobian = jax.jacobian(lambda w: forward_and_log_det(params, w)[0])(w)
-    np.testing.assert_allclose(forward_and_log_det(params, w)[1], np.linalg.slogdet(np.float64(jacobian))[1], rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(
+        forward_and_log_det(params, w)[1],
+        np.linalg.slogdet(np.float64(jacobian))[1],
+        rtol=1e-4,
+        atol=1e-4,
+    )
 
 
 def test_made_is_triangular(case):
-    """Breaks when an output of a MADE sees itself or a later input, or (all being zero) sees nothing before it."""
+    """Breaks when an output of a MADE sees itself or a later input, or (all being zero) sees
+    nothing before it."""
     _, params, w = case
     made = flows.Made(params["blocks"]["block0"])
     network = jax.jacobian(lambda x: jnp.stack(made._shift_and_log_scale(x)))(w)
@@ -127,7 +160,8 @@ def test_masks_connect_exactly_the_earlier_inputs(dim, hidden):
 
 
 def test_density_integrates_to_one():
-    """Breaks when log_prob is no density: the log-det of the standardisation missing, a wrong constant."""
+    """Breaks when log_prob is no density: the log-det of the standardisation missing, a wrong
+    constant."""
     params = random_params(3, CONFIGS["two dimensions"])
     draws = jax.vmap(sample, in_axes=(0, None))(jax.random.split(jax.random.key(0), 4_000), params)
     low, high = np.asarray(draws.min(0)) - 3, np.asarray(draws.max(0)) + 3
@@ -138,26 +172,39 @@ def test_density_integrates_to_one():
 
 
 def test_vmap_and_leading_axes_equal_the_loop(case):
-    """Breaks when a code's density depends on its neighbours, or distrax's batched call differs from vmap's."""
+    """Breaks when a code's density depends on its neighbours, or distrax's batched call differs
+    from vmap's."""
     config, params, _ = case
     w = jax.random.normal(jax.random.key(5), (3, 4, config.dim))
     loop = np.array([[log_prob(params, w[i, j]) for j in range(4)] for i in range(3)])
-    np.testing.assert_allclose(jax.vmap(jax.vmap(log_prob, (None, 0)), (None, 0))(params, w), loop, rtol=1e-5)
-    np.testing.assert_allclose(jax.jit(lambda p, w: flows.distribution(p).log_prob(w))(params, w), loop, rtol=1e-5)
+    np.testing.assert_allclose(
+        jax.vmap(jax.vmap(log_prob, (None, 0)), (None, 0))(params, w), loop, rtol=1e-5
+    )
+    np.testing.assert_allclose(
+        jax.jit(lambda p, w: flows.distribution(p).log_prob(w))(params, w), loop, rtol=1e-5
+    )
     u, log_det = jax.jit(lambda p, w: flows.bijector(p).forward_and_log_det(w))(params, w)
-    back, inverse_log_det = jax.jit(lambda p, u: flows.bijector(p).inverse_and_log_det(u))(params, u)
+    back, inverse_log_det = jax.jit(lambda p, u: flows.bijector(p).inverse_and_log_det(u))(
+        params, u
+    )
     np.testing.assert_allclose(back, w, atol=2e-4)
     np.testing.assert_allclose(inverse_log_det, -log_det, rtol=1e-4, atol=1e-3)
 
 
 def test_samples_have_the_density_they_are_given(case):
-    """Breaks when sample is not the inverse of the direction that log_prob takes: F(sample) must be standard normal."""
+    """Breaks when sample is not the inverse of the direction that log_prob takes: F(sample) must be
+    standard normal."""
     config, params, _ = case
     w = jax.vmap(sample, in_axes=(0, None))(jax.random.split(jax.random.key(7), 500), params)
-    assert w.shape == (500, config.dim) and np.isfinite(jax.vmap(log_prob, in_axes=(None, 0))(params, w)).all()
+    assert (
+        w.shape == (500, config.dim)
+        and np.isfinite(jax.vmap(log_prob, in_axes=(None, 0))(params, w)).all()
+    )
     u = jax.vmap(lambda w: forward_and_log_det(params, w)[0])(w)
     assert abs(float((u**2).sum(1).mean()) / config.dim - 1) < 5 * np.sqrt(2 / 500 / config.dim)
-    np.testing.assert_array_equal(sample(jax.random.key(8), params), sample(jax.random.key(8), params))
+    np.testing.assert_array_equal(
+        sample(jax.random.key(8), params), sample(jax.random.key(8), params)
+    )
 
 
 def test_is_a_distrax_bijector(case):
@@ -165,7 +212,9 @@ def test_is_a_distrax_bijector(case):
     config, params, w = case
     bijector = flows.bijector(params)
     assert isinstance(bijector, distrax.Bijector) and bijector.event_ndims_in == 1
-    density = distrax.Transformed(distrax.MultivariateNormalDiag(jnp.zeros(config.dim)), distrax.Inverse(bijector))
+    density = distrax.Transformed(
+        distrax.MultivariateNormalDiag(jnp.zeros(config.dim)), distrax.Inverse(bijector)
+    )
     np.testing.assert_allclose(density.log_prob(w), log_prob(params, w), rtol=1e-6)
     assert density.event_shape == (config.dim,)
 
@@ -181,30 +230,43 @@ def test_gradients_are_finite_and_right(case):
         return -0.5 * (u**2).sum() + log_det
 
     step = 1e-6 * direction
-    numeric = (reference_log_prob(np.float64(w) + step) - reference_log_prob(np.float64(w) - step)) / 2e-6
+    numeric = (
+        reference_log_prob(np.float64(w) + step) - reference_log_prob(np.float64(w) - step)
+    ) / 2e-6
     np.testing.assert_allclose(np.float64(gradient) @ direction, numeric, rtol=2e-3, atol=2e-3)
 
 
 def test_papers_flow_has_the_papers_size():
-    """Breaks when the default sizes leave RLS's five blocks of hidden 1024: about 13.1 M weights at 512 dimensions."""
+    """Breaks when the default sizes leave RLS's five blocks of hidden 1024: about 13.1 M weights at
+    512 dimensions."""
     params = jax.eval_shape(lambda: flows.init(jax.random.key(0), flows.Config(dim=512)))
-    kernels = [leaf.size for path, leaf in jax.tree_util.tree_leaves_with_path(params) if "kernel" in path[-1].key]
+    kernels = [
+        leaf.size
+        for path, leaf in jax.tree_util.tree_leaves_with_path(params)
+        if "kernel" in path[-1].key
+    ]
     assert sum(kernels) == 5 * (512 * 1024 + 1024 * 1024 + 1024 * 1024)
 
 
 def test_untrained_flow_is_seeded_and_orthogonal():
-    """Breaks when the start differs from the stated one: masked orthogonal kernels, zero biases, no change by the normalisation."""
+    """Breaks when the start differs from the stated one: masked orthogonal kernels, zero biases, no
+    change by the normalisation."""
     config = CONFIGS["one block"]
     params = jax.jit(lambda key: flows.init(key, config))(jax.random.key(0))
     block = params["blocks"]["block0"]
     _, hidden_mask, _ = flows.made_masks(config.dim, config.hidden)
-    whole = jax.nn.initializers.orthogonal()(jax.random.split(jax.random.split(jax.random.key(0), 1)[0], 3)[1], (config.hidden,) * 2)
+    whole = jax.nn.initializers.orthogonal()(
+        jax.random.split(jax.random.split(jax.random.key(0), 1)[0], 3)[1], (config.hidden,) * 2
+    )
     np.testing.assert_allclose(whole @ whole.T, np.eye(config.hidden), atol=1e-5)
     np.testing.assert_allclose(block["kernel1"], whole * hidden_mask, atol=1e-6)
     assert not any(np.any(block[name]) for name in ("bias0", "bias1", "bias2", "log_gain", "shift"))
 
 
-@pytest.mark.parametrize("config", [flows.Config(dim=1), flows.Config(dim=4, hidden=0), flows.Config(dim=4, num_blocks=0)])
+@pytest.mark.parametrize(
+    "config",
+    [flows.Config(dim=1), flows.Config(dim=4, hidden=0), flows.Config(dim=4, num_blocks=0)],
+)
 def test_impossible_sizes_are_refused(config):
     """Breaks when a flow of one dimension ends in a division by zero."""
     with pytest.raises(ValueError, match="expected a flow with dim >= 2"):
@@ -213,5 +275,8 @@ def test_impossible_sizes_are_refused(config):
 
 def test_importing_the_package_is_light():
     """Breaks when `import jaxsr` pulls in distrax, and with it TensorFlow Probability."""
-    code = "import sys, jaxsr; assert not {'distrax', 'tensorflow_probability', 'orbax', 'matplotlib'} & set(sys.modules)"
+    code = (
+        "import sys, jaxsr; assert not {'distrax', 'tensorflow_probability', 'orbax', "
+        "'matplotlib'} & set(sys.modules)"
+    )
     subprocess.run([sys.executable, "-c", code], check=True)

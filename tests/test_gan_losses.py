@@ -1,4 +1,5 @@
-"""training/gan: what may take the place of the non-saturating losses, or stand beside them, and what both players share."""
+"""training/gan: what may take the place of the non-saturating losses, or stand beside them, and
+what both players share."""
 
 import dataclasses
 import functools
@@ -17,12 +18,16 @@ REAL = jnp.float32(photos(TINY)) / 127.5 - 1
 
 
 def started(config):
-    return gan.begin(jax.random.key(0), TINY, config)._replace(params=randomised(TINY), step=jnp.int32(1))
+    return gan.begin(jax.random.key(0), TINY, config)._replace(
+        params=randomised(TINY), step=jnp.int32(1)
+    )
 
 
 def judged(images):
     """Logits in float64 of images that the start's discriminator sees."""
-    return np.asarray(stylegan2.discriminator(TINY, randomised(TINY)["discriminator"], images)[0], np.float64)
+    return np.asarray(
+        stylegan2.discriminator(TINY, randomised(TINY)["discriminator"], images)[0], np.float64
+    )
 
 
 def losses(config):
@@ -31,7 +36,9 @@ def losses(config):
     generator = gan._generator(state.params)
     of_generator = gan.generator_loss(key, TINY, config, state, generator, REAL)
     fakes = gan._fakes(jax.random.split(key)[0], TINY, config, generator)
-    of_discriminator, _ = gan.discriminator_loss(key, TINY, config, state, state.params["discriminator"], REAL, fakes)
+    of_discriminator, _ = gan.discriminator_loss(
+        key, TINY, config, state, state.params["discriminator"], REAL, fakes
+    )
     return float(of_generator), float(of_discriminator), judged(fakes), judged(REAL)
 
 
@@ -40,20 +47,24 @@ def softplus(x):
 
 
 def test_the_relativistic_losses_compare_pairs():
-    """R3GAN's (arXiv:2501.05441): breaks when a sign is turned or means are compared in the place of pairs."""
+    """R3GAN's (arXiv:2501.05441): breaks when a sign is turned or means are compared in the place
+    of pairs."""
     generator, discriminator, fake, real = losses(dataclasses.replace(PLAIN, loss="relativistic"))
     np.testing.assert_allclose(generator, softplus(real - fake).mean(), rtol=1e-5)
     np.testing.assert_allclose(discriminator, softplus(fake - real).mean(), rtol=1e-5)
 
 
 def test_the_relativistic_losses_have_r1_at_photos_and_pictures():
-    """R3GAN's second penalty: without it nothing holds the discriminator down where the generator is."""
+    """R3GAN's second penalty: without it nothing holds the discriminator down where the generator
+    is."""
     config = dataclasses.replace(PLAIN, loss="relativistic", r1_gamma=0.3, r1_interval=1)
     state = started(config)
     after, _ = jax.jit(gan.make_step(TINY, config))(state, photos(TINY))
     keys = jax.random.split(jax.random.fold_in(state.key, 1), 4)
     fakes = gan._fakes(jax.random.split(keys[2], 3)[0], TINY, config, after.params)
-    between = gan._discriminator_step(keys[2], gan._Share(TINY, config, None), state, REAL, fakes)[0].params["discriminator"]
+    between = gan._discriminator_step(keys[2], gan._Share(TINY, config, None), state, REAL, fakes)[
+        0
+    ].params["discriminator"]
 
     def penalty(params):
         at = functools.partial(gan.r1_penalty, keys[3], TINY, config, params, p=jnp.float32(0))
@@ -61,12 +72,17 @@ def test_the_relativistic_losses_have_r1_at_photos_and_pictures():
 
     # Adam's first moment is the last gradient itself, because beta1 is 0.
     grads = jax.jit(jax.grad(penalty))(between)
-    for moment, grad in zip(jax.tree.leaves(after.discriminator_opt[0].mu), jax.tree.leaves(grads), strict=True):
-        np.testing.assert_allclose(moment, grad, rtol=1e-2, atol=1e-4 * float(np.abs(grad).max()) + 1e-7)
+    for moment, grad in zip(
+        jax.tree.leaves(after.discriminator_opt[0].mu), jax.tree.leaves(grads), strict=True
+    ):
+        np.testing.assert_allclose(
+            moment, grad, rtol=1e-2, atol=1e-4 * float(np.abs(grad).max()) + 1e-7
+        )
 
 
 def test_instance_selection_leaves_out_the_photos_far_from_the_others():
-    """Instance selection (arXiv:2007.15255): noise among flat colours must go first, and the order of the rest stay."""
+    """Instance selection (arXiv:2007.15255): noise among flat colours must go first, and the order
+    of the rest stay."""
     rng = np.random.default_rng(0)
     flat = np.broadcast_to(rng.integers(120, 140, (60, 1, 1, 3)), (60, 32, 32, 3)).astype(np.uint8)
     odd = rng.integers(0, 256, (3, 32, 32, 3)).astype(np.uint8)
@@ -77,28 +93,40 @@ def test_instance_selection_leaves_out_the_photos_far_from_the_others():
 def test_instance_selection_of_too_few_photos_is_refused():
     """Each is then as far as any other, and what is left out would be chance."""
     with pytest.raises(ValueError, match="select: expected more photos than"):
-        gan_loop.typical(np.random.default_rng(0).integers(0, 256, (20, 32, 32, 3)).astype(np.uint8), 0.5)
+        gan_loop.typical(
+            np.random.default_rng(0).integers(0, 256, (20, 32, 32, 3)).astype(np.uint8), 0.5
+        )
 
 
 def test_augmentation_of_a_given_probability_stays():
     """A relativistic loss has nothing to adapt it by: it would drift to 0 or 1."""
     config = dataclasses.replace(PLAIN, loss="relativistic", augment="blit", augment_p=0.3)
-    state, log = jax.jit(gan.make_step(TINY, config))(gan.begin(jax.random.key(0), TINY, config), photos(TINY))
+    state, log = jax.jit(gan.make_step(TINY, config))(
+        gan.begin(jax.random.key(0), TINY, config), photos(TINY)
+    )
     assert state.ada_p == log["ada_p"] == jnp.float32(0.3)
     with pytest.raises(ValueError, match="a relativistic loss needs an augment_p"):
         dataclasses.replace(config, augment_p=None)
 
 
 def test_both_players_see_pictures_amplified_before_they_are_augmented():
-    """The discriminator would be trained on seams at mirrored borders that the generator's gradient and R1 never see."""
+    """The discriminator would be trained on seams at mirrored borders that the generator's gradient
+    and R1 never see."""
     sharp, config = dataclasses.replace(NET, emphasis=3.0), gan.Config(batch=4, augment="ada")
-    state = gan.begin(jax.random.key(0), sharp, config)._replace(params=randomised(NET), ada_p=jnp.float32(1))
+    state = gan.begin(jax.random.key(0), sharp, config)._replace(
+        params=randomised(NET), ada_p=jnp.float32(1)
+    )
     fakes, real = (jax.random.normal(jax.random.key(i), (4, 8, 8, 3)) for i in range(2))
     params, key = state.params["discriminator"], jax.random.key(3)
     _, *keys = jax.random.split(key, 3)
-    fake, photo = (gan._judge(k, sharp, config, params, x, state.ada_p) for k, x in zip(keys, (fakes, real), strict=True))
+    fake, photo = (
+        gan._judge(k, sharp, config, params, x, state.ada_p)
+        for k, x in zip(keys, (fakes, real), strict=True)
+    )
     value, _ = gan.discriminator_loss(key, sharp, config, state, params, real, fakes)
-    np.testing.assert_allclose(value, np.logaddexp(0, fake).mean() + np.logaddexp(0, -photo).mean(), rtol=1e-4)
+    np.testing.assert_allclose(
+        value, np.logaddexp(0, fake).mean() + np.logaddexp(0, -photo).mean(), rtol=1e-4
+    )
 
 
 def test_members_mean_in_one_exchange():
@@ -106,8 +134,14 @@ def test_members_mean_in_one_exchange():
     tree = {"a": jnp.arange(6.0).reshape(2, 3), "b": (jnp.array([1.0, 4.0]),)}
     mean = jax.vmap(functools.partial(members.mean, axis="batch"), axis_name="batch")
     got = mean(tree)
-    jax.tree.map(lambda x, y: np.testing.assert_allclose(x, np.broadcast_to(y.mean(0), x.shape)), got, tree)
+    jax.tree.map(
+        lambda x, y: np.testing.assert_allclose(x, np.broadcast_to(y.mean(0), x.shape)), got, tree
+    )
     shared = jax.shard_map(
-        lambda x: members.mean(x, "batch"), mesh=jax.make_mesh((1,), ("batch",)), in_specs=jax.P(), out_specs=jax.P(), check_vma=False
+        lambda x: members.mean(x, "batch"),
+        mesh=jax.make_mesh((1,), ("batch",)),
+        in_specs=jax.P(),
+        out_specs=jax.P(),
+        check_vma=False,
     )
     assert str(jax.make_jaxpr(shared)(tree)).count("psum") == 1

@@ -1,4 +1,5 @@
-"""geometry: the pulled-back metric against jax.hessian in float64, dense and matrix-free eigenpairs against each other."""
+"""geometry: the pulled-back metric against jax.hessian in float64, dense and matrix-free eigenpairs
+against each other."""
 
 import functools
 
@@ -27,7 +28,10 @@ MAPS = {
 }
 LATENTS = {
     "z": lambda params, key: toy._sample(key, params),
-    "w_plus and noise": lambda params, key: {"w_plus": jax.random.normal(key, (6, 8)), "noise": toy._random_noise(key)[:2]},
+    "w_plus and noise": lambda params, key: {
+        "w_plus": jax.random.normal(key, (6, 8)),
+        "noise": toy._random_noise(key)[:2],
+    },
 }
 
 
@@ -43,10 +47,13 @@ def toy_params():
 
 
 @pytest.mark.parametrize("whole", [True, False])
-@pytest.mark.parametrize(("name", "space"), [("measurement", "z"), ("discriminator", "z"), ("tree", "w_plus and noise")])
+@pytest.mark.parametrize(
+    ("name", "space"), [("measurement", "z"), ("discriminator", "z"), ("tree", "w_plus and noise")]
+)
 def test_metric_is_half_the_hessian(name, space, whole, monkeypatch):
-    """A factor, a transpose or the order of a raveled tree is wrong, a second derivative is missing at the solution, maps that share their
-    work are mixed up, or a Jacobian that is not held whole is another."""
+    """A factor, a transpose or the order of a raveled tree is wrong, a second derivative is missing
+    at the solution, maps that share their work are mixed up, or a Jacobian that is not held whole
+    is another."""
     monkeypatch.setattr(pullback, "GRAM_BYTES", 2**29 if whole else 0)
     params, latent = toy_params(), LATENTS[space](toy_params(), jax.random.key(1))
     with jax.enable_x64(True):
@@ -59,7 +66,9 @@ def test_metric_is_half_the_hessian(name, space, whole, monkeypatch):
         @jax.jit
         def both(v):
             here = ravel_pytree(phi(unravel(v)))[0]
-            hessian = jax.hessian(lambda u: 0.5 * jnp.sum((ravel_pytree(phi(unravel(u)))[0] - here) ** 2))(v)
+            hessian = jax.hessian(
+                lambda u: 0.5 * jnp.sum((ravel_pytree(phi(unravel(u)))[0] - here) ** 2)
+            )(v)
             maps = lambda latent: (phi(latent), jax.tree.map(lambda x: 2 * x, phi(latent)))  # noqa: E731
             return hessian, pullback.metrics(maps, unravel(v), chunk=3)
 
@@ -91,12 +100,15 @@ def products(h: np.ndarray):
 
 @pytest.mark.parametrize("decay", [0.6, 0.9, 0.98])
 def test_matrix_free_pairs_are_the_dense_ones(decay):
-    """The Krylov method stops early, returns the wrong end of the spectrum, or its vectors are not orthonormal."""
+    """The Krylov method stops early, returns the wrong end of the spectrum, or its vectors are not
+    orthonormal."""
     h, k = matrix(decay), 12
     values, vectors = np.linalg.eigh(h)
     found = pullback.top_eigen(products(h), len(h), k, jax.random.key(0))
     np.testing.assert_allclose(found.values, values[::-1][:k], rtol=1e-4)
-    np.testing.assert_allclose(np.abs(np.sum(found.vectors * vectors[:, ::-1][:, :k], 0)), 1.0, atol=1e-4)
+    np.testing.assert_allclose(
+        np.abs(np.sum(found.vectors * vectors[:, ::-1][:, :k], 0)), 1.0, atol=1e-4
+    )
     np.testing.assert_allclose(found.vectors.T @ found.vectors, np.eye(k), atol=1e-10)
     np.testing.assert_allclose(found.trace, np.trace(h), rtol=0.05)
 
@@ -136,7 +148,10 @@ BAD = [
 def test_bad_hessians_are_one_line(h, message):
     """A Hessian that means nothing becomes directions that mean nothing."""
     rank = 3 if "rank 3" in message else 1
-    for find in (lambda: pullback.eigen(h, rank=rank), lambda: pullback.top_eigen(products(h), 4, 4, jax.random.key(0), rank=rank)):
+    for find in (
+        lambda: pullback.eigen(h, rank=rank),
+        lambda: pullback.top_eigen(products(h), 4, 4, jax.random.key(0), rank=rank),
+    ):
         with pytest.raises(ValueError, match=message) as raised:
             find()
         assert "\n" not in str(raised.value)
@@ -150,7 +165,9 @@ def lpips_params():
 
     key = jax.random.key(0)
     widths = (64, 128, 256, 384, 384, 512, 512)
-    heads = [jax.random.uniform(jax.random.fold_in(key, i), (width,)) for i, width in enumerate(widths)]
+    heads = [
+        jax.random.uniform(jax.random.fold_in(key, i), (width,)) for i, width in enumerate(widths)
+    ]
     return {"squeeze": {"backbone": squeezenet.init(key), "heads": heads}}
 
 
@@ -162,12 +179,20 @@ def test_embeddings_are_the_published_metrics():
     """A weight, a mean or the clipping of an embedding differs from the metric of its name."""
     x, ref = pair(32)
     squeeze, trees = jax.jit(lpips_params)(), metrics.load_embedding("features")
-    lpips, own = (metrics.embedding(name, toy.prior().discriminate) for name in ("lpips_squeeze", "features"))
+    lpips, own = (
+        metrics.embedding(name, toy.prior().discriminate) for name in ("lpips_squeeze", "features")
+    )
 
     @jax.jit
     def both(squeeze, trees):
-        found = lpips.distance({"perceptual_embedding": squeeze}, x, ref), own.distance(trees, x, ref)
-        return found, (metrics.lpips(squeeze, x, ref), metrics.feature_distance(FEATURES, trees["perceptual_embedding"], x, ref))
+        found = (
+            lpips.distance({"perceptual_embedding": squeeze}, x, ref),
+            own.distance(trees, x, ref),
+        )
+        return found, (
+            metrics.lpips(squeeze, x, ref),
+            metrics.feature_distance(FEATURES, trees["perceptual_embedding"], x, ref),
+        )
 
     np.testing.assert_allclose(*both(squeeze, trees), rtol=1e-5)
     assert own.name == "features pbc64"
@@ -177,7 +202,9 @@ def test_the_discriminators_distance_is_a_mean_over_places():
     """By hand: unit vectors at each place of each map."""
     params, (x, ref) = toy_params(), pair(16)
     total = 0.0
-    for f, g in zip(*(toy.prior().discriminate(params, image[None])[1] for image in (x, ref)), strict=True):
+    for f, g in zip(
+        *(toy.prior().discriminate(params, image[None])[1] for image in (x, ref)), strict=True
+    ):
         a, b = (np.asarray(m[0]) / np.linalg.norm(m[0], axis=-1, keepdims=True) for m in (f, g))
         total += np.mean(np.sum((a - b) ** 2, -1))
     found = metrics.embedding("discriminator", toy.prior().discriminate).distance(params, x, ref)
@@ -185,7 +212,8 @@ def test_the_discriminators_distance_is_a_mean_over_places():
 
 
 def test_networks_without_weights_say_where_they_come_from(tmp_path, monkeypatch):
-    """A missing network is replaced in silence, or nothing is found though a bundled one is there."""
+    """A missing network is replaced in silence, or nothing is found though a bundled one is
+    there."""
     monkeypatch.setenv("JAXSR_WEIGHTS", str(tmp_path))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     with pytest.raises(ValueError, match="no weights 'alexnet': fetch"):

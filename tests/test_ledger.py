@@ -25,19 +25,26 @@ def test_rows_come_back_by_their_key_and_the_later_counts(tmp_path):
     book.add([row("a", "1", psnr=20.5), row("a", "2", psnr=float("inf"))])
     book.add([row("a", "1", psnr=21.0)])
     again = ledger(tmp_path).rows()
-    assert {key: found["psnr"] for key, found in again.items()} == {("a", "1"): 21.0, ("a", "2"): None}
+    assert {key: found["psnr"] for key, found in again.items()} == {
+        ("a", "1"): 21.0,
+        ("a", "2"): None,
+    }
 
 
 @pytest.mark.parametrize("cut", range(1, 40, 6))
 def test_a_line_cut_off_by_a_kill_costs_itself_alone(cut, tmp_path):
-    """kill -9 in the middle of a write: what was whole stays, what follows is not glued to the stump."""
+    """kill -9 in the middle of a write: what was whole stays, what follows is not glued to the
+    stump."""
     book = ledger(tmp_path)
     book.add([row("a", "1", note="whole")])
     with open(tmp_path / "rows.jsonl", "ab") as file:
         file.write(json.dumps(row("a", "2", note="a longer text")).encode()[:cut])
     assert set(book.rows()) == {("a", "1")}
     book.add([row("a", "2", note="again")])
-    assert {key: found["note"] for key, found in book.rows().items()} == {("a", "1"): "whole", ("a", "2"): "again"}
+    assert {key: found["note"] for key, found in book.rows().items()} == {
+        ("a", "1"): "whole",
+        ("a", "2"): "again",
+    }
 
 
 def test_another_runs_folder_is_refused(tmp_path):
@@ -62,7 +69,12 @@ def test_a_claim_excludes_others_and_ends_with_its_process(tmp_path):
             input()
             os.kill(os.getpid(), 9)
     """
-    other = subprocess.Popen([sys.executable, "-c", textwrap.dedent(code)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    other = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(code)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
     assert other.stdout.readline().strip() == "True"
     with book.claim("a") as mine, book.claim("b") as free:
         assert (mine, free) == (False, True)
@@ -81,6 +93,8 @@ def test_processes_that_write_at_once_lose_nothing(tmp_path):
         for i in range(60):
             book.add([{{"cell": sys.argv[1], "photo": str(i), "status": "ok", "text": "x" * 5000}}])
     """
-    started = [subprocess.Popen([sys.executable, "-c", textwrap.dedent(code), name]) for name in ("a", "b")]
+    started = [
+        subprocess.Popen([sys.executable, "-c", textwrap.dedent(code), name]) for name in ("a", "b")
+    ]
     assert [process.wait() for process in started] == [0, 0]
     assert set(ledger(tmp_path).rows()) == {(name, str(i)) for name in "ab" for i in range(60)}

@@ -1,4 +1,5 @@
-"""Laws that every method obeys, over the table METHODS, and each method's own objective against slow float64 numpy."""
+"""Laws that every method obeys, over the table METHODS, and each method's own objective against
+slow float64 numpy."""
 
 import dataclasses
 import functools
@@ -16,19 +17,46 @@ import toy
 
 import jaxsr.methods
 from jaxsr import operators, search
-from jaxsr.methods import BRGM, BRGMVI, IAGAN, METHODS, PULSE, RLS, RLSE, Interpolation, Learned, MGANPrior, Phased, RLSPlus
+from jaxsr.methods import (
+    BRGM,
+    BRGMVI,
+    IAGAN,
+    METHODS,
+    PULSE,
+    RLS,
+    RLSE,
+    Interpolation,
+    Learned,
+    MGANPrior,
+    Phased,
+    RLSPlus,
+)
 from jaxsr.settings import iterates_of
 
 SMALL = {
     "pulse": PULSE(steps=40),
     "rls": RLS(steps=40, learning_rate=0.2),
-    "rls_plus": RLSPlus(steps=30, learning_rate=0.2, refine_steps=15, refine_learning_rate=0.02, generator_learning_rate=1e-3),
+    "rls_plus": RLSPlus(
+        steps=30,
+        learning_rate=0.2,
+        refine_steps=15,
+        refine_learning_rate=0.02,
+        generator_learning_rate=1e-3,
+    ),
     "rlse": RLSE(preset="scaled", steps=40),
-    "brgm": BRGM(preset="code", steps=30, network="features", perceptual_weight=0.01, prior_weight=0.1),
-    "brgm_vi": BRGMVI(steps=30, samples=3, network="features", perceptual_weight=0.01, prior_weight=0.1),
-    "mganprior": MGANPrior(steps=20, learning_rate=30.0, codes=4, composing_layer=4, network="features"),
+    "brgm": BRGM(
+        preset="code", steps=30, network="features", perceptual_weight=0.01, prior_weight=0.1
+    ),
+    "brgm_vi": BRGMVI(
+        steps=30, samples=3, network="features", perceptual_weight=0.01, prior_weight=0.1
+    ),
+    "mganprior": MGANPrior(
+        steps=20, learning_rate=30.0, codes=4, composing_layer=4, network="features"
+    ),
     "iagan": IAGAN(steps=40, starts=2, refine_steps=15),
-    "phased": Phased(w_steps=30, w_plus_steps=20, style_steps=10, network="features", init_spread=0.2),
+    "phased": Phased(
+        w_steps=30, w_plus_steps=20, style_steps=10, network="features", init_spread=0.2
+    ),
 }
 NEEDS = {
     "pulse": ("statistics",),
@@ -47,7 +75,10 @@ OTHERS = (Interpolation, Learned)  # tests/test_interpolation.py and tests/test_
 SEARCHES = [name for name, (_, kind, *_) in METHODS.items() if kind not in OTHERS]
 W_FREE = {name for name in SEARCHES if METHODS[name].any_prior}
 STEPS = {name: iterates_of(METHODS[name].Config)[0] for name in SEARCHES}
-W_PLUS_NOISE = {"w_plus": (3, toy.LAYERS, toy.DIM), "noise": tuple((3, *shape) for shape in toy.NOISE_SHAPES)}
+W_PLUS_NOISE = {
+    "w_plus": (3, toy.LAYERS, toy.DIM),
+    "noise": tuple((3, *shape) for shape in toy.NOISE_SHAPES),
+}
 LATENTS = dict.fromkeys(SEARCHES, W_PLUS_NOISE) | {
     "brgm_vi": W_PLUS_NOISE | dict.fromkeys(("mean", "std"), (3, toy.LAYERS, toy.DIM)),
     "mganprior": {"z": (3, 4, toy.DIM), "alpha": (3, 4, 3)},
@@ -86,7 +117,9 @@ def case(name: str) -> Case:
 
     run, params = jax.jit(jax.vmap(counted, in_axes=(0, None, 0))), two_params()
     keys = jax.random.split(jax.random.key(7), 3)
-    ys = jax.vmap(lambda key: toy.operator()(toy.image(key, params[0])))(jax.random.split(jax.random.key(8), 3))
+    ys = jax.vmap(lambda key: toy.operator()(toy.image(key, params[0])))(
+        jax.random.split(jax.random.key(8), 3)
+    )
     return Case(solve, run, params, keys, ys, tuple(run(keys, p, ys) for p in params), traces)
 
 
@@ -96,7 +129,9 @@ def begin(name, config, stage=0) -> tuple[search.Phase, search.State]:
     phases = METHODS[name].make(toy.prior(), toy.operator(), config).phases
     state = search.begin(phases[0], this.keys[0], this.params[0], this.ys[0], None)
     for phase in phases[1 : stage + 1]:
-        state = search.begin(phase, this.keys[0], this.params[0], this.ys[0], (state.best, state.context))
+        state = search.begin(
+            phase, this.keys[0], this.params[0], this.ys[0], (state.best, state.context)
+        )
     return phases[stage], state
 
 
@@ -104,10 +139,13 @@ each_method = pytest.mark.parametrize("name", SEARCHES)
 
 
 def test_the_table_lists_every_module():
-    """A method's file is not reachable by its name, or the exported name is the module and not the function."""
+    """A method's file is not reachable by its name, or the exported name is the module and not the
+    function."""
     folder = pathlib.Path(jaxsr.methods.__file__).parent
     modules = {factory.__module__.rpartition(".")[2] for factory, *_ in METHODS.values()}
-    assert modules == {path.stem for path in folder.glob("*.py") if not path.stem.startswith("_")} - {"setups", "table"}
+    assert modules == {
+        path.stem for path in folder.glob("*.py") if not path.stem.startswith("_")
+    } - {"setups", "table"}
     for name, (factory, config, *_) in METHODS.items():
         assert getattr(jaxsr.methods, name) is factory
         assert callable(factory)
@@ -116,7 +154,10 @@ def test_the_table_lists_every_module():
 
 def test_import_is_light():
     """`import jaxsr.methods` loads distrax (and with it TensorFlow Probability)."""
-    check = "import sys, jaxsr.methods; sys.exit(any(m in sys.modules for m in ('distrax', 'tensorflow_probability', 'matplotlib')))"
+    check = (
+        "import sys, jaxsr.methods; sys.exit(any(m in sys.modules for m in ('distrax', "
+        "'tensorflow_probability', 'matplotlib')))"
+    )
     assert subprocess.run([sys.executable, "-c", check], check=False).returncode == 0
 
 
@@ -165,27 +206,34 @@ def test_alone_equals_among_others(name):
     this = case(name)
     alone = jax.jit(this.solve)(this.keys[1], this.params[0], this.ys[1])
     np.testing.assert_allclose(alone.image, this.results[0].image[1], atol=1e-3)
-    np.testing.assert_allclose(alone.trace["loss"][:10], this.results[0].trace["loss"][1][:10], rtol=1e-3)
+    np.testing.assert_allclose(
+        alone.trace["loss"][:10], this.results[0].trace["loss"][1][:10], rtol=1e-3
+    )
 
 
 @pytest.mark.parametrize("name", ["pulse", "rls"])
 def test_the_latent_decodes_to_the_image(name):
     """The returned latent belongs to another iterate than the returned image."""
     result, prior = case(name).results[0], toy.prior()
-    decoded = jax.vmap(lambda latent: prior.synthesize(case(name).params[0], latent["w_plus"], latent["noise"]))(result.latent)
+    decoded = jax.vmap(
+        lambda latent: prior.synthesize(case(name).params[0], latent["w_plus"], latent["noise"])
+    )(result.latent)
     np.testing.assert_allclose(decoded, result.image, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", [name for name in SEARCHES if name not in W_FREE])
 def test_generator_passes(name):
-    """A step evaluates the generator more than once, or more than the final image is decoded besides."""
+    """A step evaluates the generator more than once, or more than the final image is decoded
+    besides."""
     calls = []
 
     def synthesize(*args):
         calls.append(1)
         return toy.prior().synthesize(*args)
 
-    solve = METHODS[name].make(toy.prior()._replace(synthesize=synthesize), toy.operator(), SMALL[name])
+    solve = METHODS[name].make(
+        toy.prior()._replace(synthesize=synthesize), toy.operator(), SMALL[name]
+    )
     jax.make_jaxpr(solve)(case(name).keys[0], case(name).params[0], case(name).ys[0])
     assert len(calls) == len(solve.phases) + 1
 
@@ -194,12 +242,15 @@ def test_generator_passes(name):
 
 
 def test_pulse_stays_on_its_spheres():
-    """v, or a searched noise map, leaves its sphere; a fixed map moves; the paper's radius is not sqrt(d)."""
+    """v, or a searched noise map, leaves its sphere; a fixed map moves; the paper's radius is not
+    sqrt(d)."""
     this = case("pulse")
     phase, begun = begin("pulse", PULSE(steps=5, num_noise=2, bad_noise_layer=4))
     state, _ = search.advance(phase, this.params[0], this.ys[0], begun, length=5)
     for end in (begun, state):
-        np.testing.assert_allclose(np.linalg.norm(end.variables["v"], axis=-1), math.sqrt(toy.DIM), rtol=1e-5)
+        np.testing.assert_allclose(
+            np.linalg.norm(end.variables["v"], axis=-1), math.sqrt(toy.DIM), rtol=1e-5
+        )
     assert not np.allclose(state.variables["v"], begun.variables["v"], atol=1e-2)
     assert len(state.variables["noise"]) == 2
     assert (state.context["noise"][-1] == 0).all()
@@ -211,7 +262,9 @@ def test_pulse_stays_on_its_spheres():
 def test_pulse_has_no_data_gradient_once_feasible():
     """The data term still pulls at an image whose residual is below eps."""
     phase, state = begin("pulse", PULSE(geocross_weight=0.0, eps=10.0))
-    grads, _ = jax.grad(phase.loss, argnums=3, has_aux=True)(two_params()[0], case("pulse").ys[0], state.context, state.variables)
+    grads, _ = jax.grad(phase.loss, argnums=3, has_aux=True)(
+        two_params()[0], case("pulse").ys[0], state.context, state.variables
+    )
     assert all((leaf == 0).all() for leaf in jax.tree.leaves(grads))
 
 
@@ -226,31 +279,41 @@ def test_rls_starts_at_the_mean_of_w():
     mean = two_params()[0]["statistics"]["w_mean"]
     begun, near, far = (begin("rls", RLS(init_spread=spread))[1] for spread in (0.0, 0.2, 1.0))
     np.testing.assert_array_equal(begun.variables["w_plus"], np.tile(mean, (toy.LAYERS, 1)))
-    np.testing.assert_allclose(near.variables["w_plus"] - mean, 0.2 * (far.variables["w_plus"] - mean), atol=1e-6)
+    np.testing.assert_allclose(
+        near.variables["w_plus"] - mean, 0.2 * (far.variables["w_plus"] - mean), atol=1e-6
+    )
     assert np.abs(far.variables["w_plus"] - mean).max() > 0.1
     for map in begun.context["noise"]:
         np.testing.assert_allclose([map.mean(), map.std()], [0, 1], atol=1e-5)
 
 
 def test_rls_plus_refines_what_it_should():
-    """The refinement leaves the l1 ball or the noise's normalisation, tunes a fixed map, or leaves a weight alone."""
+    """The refinement leaves the l1 ball or the noise's normalisation, tunes a fixed map, or leaves
+    a weight alone."""
     config = dataclasses.replace(SMALL["rls_plus"], radius=0.05, num_noise=2)
     phase, begun = begin("rls_plus", config, stage=1)
     state, trace = search.advance(phase, two_params()[0], case("rls_plus").ys[0], begun, length=15)
-    moved = np.abs(state.variables["w_plus"] - begun.variables["w_plus"]).sum(-1) / (0.05 * math.sqrt(toy.DIM))
+    moved = np.abs(state.variables["w_plus"] - begun.variables["w_plus"]).sum(-1) / (
+        0.05 * math.sqrt(toy.DIM)
+    )
     assert 0.9 < moved.max() <= 1 + 1e-4
     assert len(state.variables["noise"]) == 2
     assert len(state.context["noise"]) == 3
     for new, old in zip(state.variables["noise"], begun.variables["noise"], strict=True):
         np.testing.assert_allclose([new.mean(), new.std()], [0, 1], atol=1e-5)
         assert not np.allclose(new, old)
-    changed = jax.tree.map(lambda a, b: not np.array_equal(a, b), state.variables["synthesis"], two_params()[0]["synthesis"])
+    changed = jax.tree.map(
+        lambda a, b: not np.array_equal(a, b),
+        state.variables["synthesis"],
+        two_params()[0]["synthesis"],
+    )
     assert all(jax.tree.leaves(changed))
     assert set(trace) == {"loss", "l1"}
 
 
 def test_rls_plus_starts_from_its_first_stage_and_beats_it():
-    """Refinement does not start at exactly the best image of the search, or ends with a worse fit."""
+    """Refinement does not start at exactly the best image of the search, or ends with a worse
+    fit."""
     fit, loss = (np.asarray(case("rls_plus").results[0].trace[name]) for name in ("l1", "loss"))
     best = loss[:, :30].argmin(1)
     np.testing.assert_allclose(fit[:, 30], fit[np.arange(3), best], rtol=1e-4)
@@ -279,22 +342,59 @@ def test_presets_have_the_published_values():
     """A preset differs from the papers' and the releases' published values."""
     x8 = toy.operator(8)
     pulse = jaxsr.settings.resolve(PULSE(), x8)
-    assert (pulse.steps, pulse.learning_rate, pulse.fit_weight, pulse.geocross_weight, pulse.eps) == (100, 0.4, 100, 0.05, 2e-3)
+    assert (
+        pulse.steps,
+        pulse.learning_rate,
+        pulse.fit_weight,
+        pulse.geocross_weight,
+        pulse.eps,
+    ) == (100, 0.4, 100, 0.05, 2e-3)
     assert (pulse.num_noise, pulse.bad_noise_layer, pulse.radius) == (5, 17, "sqrt_d")
-    assert jaxsr.settings.resolve(PULSE(preset="code"), x8) == dataclasses.replace(pulse, preset="code", radius="draw")
-    paper, code = (jaxsr.settings.resolve(RLSPlus(preset=preset), x8) for preset in ("paper", "code"))
+    assert jaxsr.settings.resolve(PULSE(preset="code"), x8) == dataclasses.replace(
+        pulse, preset="code", radius="draw"
+    )
+    paper, code = (
+        jaxsr.settings.resolve(RLSPlus(preset=preset), x8) for preset in ("paper", "code")
+    )
     for config in (paper, jaxsr.settings.resolve(RLS(), x8)):
-        assert (config.flow_weight, config.gaussian_weight, config.cross_weight) == (0.0002, 0.0004, 0.05)
-        assert (config.fit_weight, config.learning_rate, config.steps, config.cross, config.init_spread) == (1, 0.5, 200, "mean_l2", 0)
+        assert (config.flow_weight, config.gaussian_weight, config.cross_weight) == (
+            0.0002,
+            0.0004,
+            0.05,
+        )
+        assert (
+            config.fit_weight,
+            config.learning_rate,
+            config.steps,
+            config.cross,
+            config.init_spread,
+        ) == (1, 0.5, 200, "mean_l2", 0)
     for config in (code, jaxsr.settings.resolve(RLS(preset="code"), x8)):
-        assert (config.fit_weight, config.flow_weight, config.gaussian_weight, config.cross_weight) == (10, 0.002, 0.004, 0.5)
-        assert (config.learning_rate, config.steps, config.cross, config.init_spread) == (0.5, 500, "mean_l2", 0)
+        assert (
+            config.fit_weight,
+            config.flow_weight,
+            config.gaussian_weight,
+            config.cross_weight,
+        ) == (10, 0.002, 0.004, 0.5)
+        assert (config.learning_rate, config.steps, config.cross, config.init_spread) == (
+            0.5,
+            500,
+            "mean_l2",
+            0,
+        )
     for config, steps in ((paper, 50), (code, 80)):
-        assert (config.refine_steps, config.refine_learning_rate, config.generator_learning_rate) == (steps, 1e-4, 1e-4)
+        assert (
+            config.refine_steps,
+            config.refine_learning_rate,
+            config.generator_learning_rate,
+        ) == (steps, 1e-4, 1e-4)
         assert (config.radius, config.num_noise, config.eps) == (1, 9, 2e-3)
 
 
-@pytest.mark.parametrize(("factor", "steps"), [(1, 80), (4, 80), (8, 80), (16, 70), (24, 70), (32, 30), (64, 20), (128, 20)])
+@pytest.mark.parametrize(
+    ("factor", "steps"),
+    [(1, 80), (4, 80), (8, 80), (16, 70), (24, 70), (32, 30), (64, 20), (128, 20)],
+)
 def test_code_refines_by_the_factor(factor, steps):
     """The figure script's 80, 70, 30, 20 iterations at 8, 16, 32, 64 times."""
     operator = operators.downsample(factor, image_shape=(384, 384, 3), kernel="box")
@@ -303,7 +403,8 @@ def test_code_refines_by_the_factor(factor, steps):
 
 @each_method
 def test_given_values_win_over_the_preset(name):
-    """A setting is ignored, zero is taken for missing, or a value stays None in the resolved config."""
+    """A setting is ignored, zero is taken for missing, or a value stays None in the resolved
+    config."""
     config = METHODS[name].Config(**{STEPS[name]: 3}, eps=0.0)
     resolved = jaxsr.settings.resolve(config, toy.operator())
     assert getattr(resolved, STEPS[name]) == 3
@@ -350,35 +451,58 @@ def test_bad_settings(kind, field, value, message):
 
 @each_method
 def test_bad_priors_and_inputs(name):
-    """A mismatch of prior, operator, parameters or measurement gives a traceback from deep inside, or broadcasts silently."""
+    """A mismatch of prior, operator, parameters or measurement gives a traceback from deep inside,
+    or broadcasts silently."""
     factory, this = METHODS[name].make, case(name)
     if name not in W_FREE:
         with pytest.raises(ValueError, match="needs a prior with a w space: 'toy' has none"):
             factory(toy.prior()._replace(map=None, synthesize=None), toy.operator())
-    with pytest.raises(ValueError, match=r"takes images \(32, 32, 3\), but prior 'toy' makes \(16, 16, 3\)"):
+    with pytest.raises(
+        ValueError, match=r"takes images \(32, 32, 3\), but prior 'toy' makes \(16, 16, 3\)"
+    ):
         factory(toy.prior(), operators.downsample(4, image_shape=(32, 32, 3), kernel="box"))
-    with pytest.raises(ValueError, match=r"y has shape \(3,\), but the operator measures \(4, 4, 3\)"):
+    with pytest.raises(
+        ValueError, match=r"y has shape \(3,\), but the operator measures \(4, 4, 3\)"
+    ):
         this.solve(this.keys[0], this.params[0], jnp.zeros(3))
-    with pytest.raises(ValueError, match=r"expected floating-point measurements in \[0, 1\], got uint8"):
+    with pytest.raises(
+        ValueError, match=r"expected floating-point measurements in \[0, 1\], got uint8"
+    ):
         this.solve(this.keys[0], this.params[0], jnp.zeros((4, 4, 3), jnp.uint8))
     other = RLS() if name == "pulse" else PULSE()
-    with pytest.raises(ValueError, match=rf"expected {METHODS[name].Config.__name__}\(\), got {type(other).__name__}"):
+    with pytest.raises(
+        ValueError,
+        match=rf"expected {METHODS[name].Config.__name__}\(\), got {type(other).__name__}",
+    ):
         factory(toy.prior(), toy.operator(), other)
     with pytest.raises(ValueError, match=r"expected an operator, such as .*, got 8"):
         factory(toy.prior(), 8)
-    with pytest.raises(ValueError, match=r"expected a Prior, the first of what jaxsr\.load_prior returns, got tuple"):
+    with pytest.raises(
+        ValueError,
+        match=r"expected a Prior, the first of what jaxsr\.load_prior returns, got tuple",
+    ):
         factory((toy.prior(), {}), toy.operator())
     for missing in NEEDS[name]:
         params = {key: value for key, value in this.params[0].items() if key != missing}
-        with pytest.raises(ValueError, match=f"method {name} needs .*: params has no '{missing}'") as raised:
+        with pytest.raises(
+            ValueError, match=f"method {name} needs .*: params has no '{missing}'"
+        ) as raised:
             this.solve(this.keys[0], params, this.ys[0])
         assert "\n" not in str(raised.value)
 
 
 def test_chunked_rls_plus_equals_one_piece():
-    """The pieces that `restore` runs differ from solve(key, params, y), or a chunk compiles again."""
+    """The pieces that `restore` runs differ from solve(key, params, y), or a chunk compiles
+    again."""
     this = case("rls_plus")
-    key, params, y, previous, traces, state = this.keys[0], this.params[0], this.ys[0], None, [], None
+    key, params, y, previous, traces, state = (
+        this.keys[0],
+        this.params[0],
+        this.ys[0],
+        None,
+        [],
+        None,
+    )
     for phase in this.solve.phases:
         advance = jax.jit(functools.partial(search.advance, phase, length=5))
         state = jax.jit(functools.partial(search.begin, phase))(key, params, y, previous)

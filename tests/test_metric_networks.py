@@ -1,4 +1,5 @@
-"""The fixed networks of metrics against slow numpy ones, and the weights that metrics find on disk."""
+"""The fixed networks of metrics against slow numpy ones, and the weights that metrics find on
+disk."""
 
 import hashlib
 
@@ -28,14 +29,23 @@ MAP = RANDOM.normal(size=(9, 8, 4)).astype(np.float32)
 KERNEL = {"kernel": RANDOM.normal(size=(3, 1, 4, 5)).astype(np.float32)}
 NORM = {"scale": MAP[0, 0], "bias": MAP[0, 1], "mean": MAP[0, 2], "var": MAP[0, 3] ** 2}
 LAYERS = {
-    "strided convolution": (layers.conv(KERNEL, MAP, 2, ((1, 1), (0, 0))), reference.conv(KERNEL, MAP, 2, (1, 0))),
+    "strided convolution": (
+        layers.conv(KERNEL, MAP, 2, ((1, 1), (0, 0))),
+        reference.conv(KERNEL, MAP, 2, (1, 0)),
+    ),
     "convolution with bias": (
         layers.conv(KERNEL | {"bias": np.ones(5)}, MAP),
         reference.conv(KERNEL, MAP) + 1,
     ),
     "max-pool that drops the rest": (layers.max_pool(MAP, 3, 2), reference.pool(MAP, 3, 2)),
-    "max-pool with a border": (layers.max_pool(MAP - 9, 3, 1, layers.around(1)), reference.pool(MAP - 9, 3, 1, 1)),
-    "max-pool of a last partial window": (squeezenet._pool(MAP - 9), reference.pool(MAP - 9, 3, 2, ceil=True)),
+    "max-pool with a border": (
+        layers.max_pool(MAP - 9, 3, 1, layers.around(1)),
+        reference.pool(MAP - 9, 3, 1, 1),
+    ),
+    "max-pool of a last partial window": (
+        squeezenet._pool(MAP - 9),
+        reference.pool(MAP - 9, 3, 2, ceil=True),
+    ),
     "mean that leaves the padding out": (layers.mean_pool(MAP), reference.mean(MAP)),
     "batch norm": (layers.batch_norm(NORM, MAP, 1e-3), reference.norm(NORM, MAP, 1e-3)),
 }
@@ -69,7 +79,10 @@ def test_vgg_gives_any_convolution_before_its_relu():
     maps = jax.jit(vgg16.convolutions)(params, x)
     assert len(maps) == 13 and all(np.min(m) < 0 for m in maps.values())
     before = reference.vgg16(params, x)[2]
-    want = reference.conv(params["conv4_1"], reference.pool(before, 2, 2), 1, (1, 1)) + params["conv4_1"]["bias"]
+    want = (
+        reference.conv(params["conv4_1"], reference.pool(before, 2, 2), 1, (1, 1))
+        + params["conv4_1"]["bias"]
+    )
     np.testing.assert_allclose(maps["conv4_1"], want, rtol=1e-4, atol=1e-5)
 
 
@@ -78,7 +91,9 @@ def test_inception_equals_a_slow_one(shape):
     """From enlarging and from shrinking without antialiasing."""
     params, x = reference.small(inception.init), image(*shape)
     want = reference.inception(params, x)
-    np.testing.assert_allclose(jax.jit(inception.features)(params, x), want, rtol=1e-4, atol=1e-5 * np.abs(want).max())
+    np.testing.assert_allclose(
+        jax.jit(inception.features)(params, x), want, rtol=1e-4, atol=1e-5 * np.abs(want).max()
+    )
 
 
 def shallow():
@@ -107,7 +122,9 @@ def test_iresnet_equals_a_slow_one():
 )
 def test_sizes_are_the_published_ones(net, numbers):
     """torchvision's counts without classifiers, running statistics added."""
-    assert sum(x.size for x in jax.tree.leaves(jax.eval_shape(net.init, jax.random.key(0)))) == numbers
+    assert (
+        sum(x.size for x in jax.tree.leaves(jax.eval_shape(net.init, jax.random.key(0)))) == numbers
+    )
 
 
 @pytest.mark.parametrize(
@@ -131,7 +148,9 @@ def test_the_smallest_image_is_the_smallest_with_every_map(net, monkeypatch):
     """A bound too high would refuse images that the original takes."""
 
     def sides(size):
-        maps = jax.eval_shape(net.features, jax.eval_shape(net.init, jax.random.key(0)), jnp.zeros((size, size, 3)))
+        maps = jax.eval_shape(
+            net.features, jax.eval_shape(net.init, jax.random.key(0)), jnp.zeros((size, size, 3))
+        )
         return [min(x.shape) for x in maps]
 
     smallest = net.SMALLEST
@@ -153,7 +172,11 @@ def home(tmp_path, monkeypatch):
 
 def test_weights_are_found_by_path_then_variable_then_cache(home, monkeypatch):
     """Each place in turn, and what was saved comes back."""
-    places = {"cache": home / "cache" / "jaxsr" / "weights" / "lpips_alex", "named": home / "named" / "lpips_alex", "own": home / "own"}
+    places = {
+        "cache": home / "cache" / "jaxsr" / "weights" / "lpips_alex",
+        "named": home / "named" / "lpips_alex",
+        "own": home / "own",
+    }
     for place in places.values():
         weights.save(place, HEADS, CONFIG)
     assert networks.find("lpips_alex") == places["cache"]
@@ -165,8 +188,13 @@ def test_weights_are_found_by_path_then_variable_then_cache(home, monkeypatch):
 
 def test_a_backbone_comes_back(home):
     """Nested names survive the folder."""
-    params = jax.tree.map(lambda x: np.full(x.shape, 0.5, np.float32), jax.eval_shape(squeezenet.init, jax.random.key(0)))
-    weights.save(home / "s", params, {"architecture": "squeezenet", "source_sha256": "b8a52dc0" + "0" * 56})
+    params = jax.tree.map(
+        lambda x: np.full(x.shape, 0.5, np.float32),
+        jax.eval_shape(squeezenet.init, jax.random.key(0)),
+    )
+    weights.save(
+        home / "s", params, {"architecture": "squeezenet", "source_sha256": "b8a52dc0" + "0" * 56}
+    )
     jax.tree.map(np.testing.assert_array_equal, networks.load("squeezenet", home / "s"), params)
 
 
@@ -179,7 +207,12 @@ def test_missing_weights_say_what_to_fetch(home, name):
     text = str(error.value)
     assert all(
         part in text
-        for part in (source.file, source.address, source.licence, f"{home}/cache/jaxsr/weights/{source.file if source.as_is else name}")
+        for part in (
+            source.file,
+            source.address,
+            source.licence,
+            f"{home}/cache/jaxsr/weights/{source.file if source.as_is else name}",
+        )
     )
     assert "\n" not in text
     with pytest.raises(ValueError, match="elsewhere"):
@@ -189,7 +222,11 @@ def test_missing_weights_say_what_to_fetch(home, name):
 @pytest.mark.parametrize(
     ("params", "config", "words"),
     [
-        (HEADS, CONFIG | {"architecture": "lpips_vgg"}, "expected architecture 'lpips_alex', got 'lpips_vgg'"),
+        (
+            HEADS,
+            CONFIG | {"architecture": "lpips_vgg"},
+            "expected architecture 'lpips_alex', got 'lpips_vgg'",
+        ),
         (HEADS[:4], CONFIG, r"expected 4 \[256\], got nothing"),
         ([*HEADS[:4], np.ones(3, np.float32)], CONFIG, r"expected 4 \[256\], got 4 \[3\]"),
         ({"heads": HEADS}, CONFIG, r"and 2 more, got heads/0"),
@@ -212,7 +249,9 @@ def test_an_unknown_network_is_refused():
 
 def test_every_source_has_an_initializer():
     """A row without one could be found and not checked."""
-    assert set(networks._initializers()) == {name for name, source in networks.SOURCES.items() if not source.as_is}
+    assert set(networks._initializers()) == {
+        name for name, source in networks.SOURCES.items() if not source.as_is
+    }
 
 
 def test_a_file_read_as_it_is_must_be_the_published_one(home, monkeypatch):
@@ -223,7 +262,11 @@ def test_a_file_read_as_it_is_must_be_the_published_one(home, monkeypatch):
     with pytest.raises(ValueError, match=r"expected niqe_pris_params.npz with sha256 2a7c182a"):
         networks.find("niqe")
     source = networks.SOURCES["niqe"]
-    monkeypatch.setitem(networks.SOURCES, "niqe", source._replace(sha256=hashlib.sha256(b"another file").hexdigest()))
+    monkeypatch.setitem(
+        networks.SOURCES,
+        "niqe",
+        source._replace(sha256=hashlib.sha256(b"another file").hexdigest()),
+    )
     assert networks.find("niqe") == path
     with pytest.raises(ValueError, match="no parameters of a network"):
         networks.load("niqe")

@@ -13,10 +13,16 @@ SMOOTH = np.clip(np.asarray(resample.upsample(REF[:8, :10], 4)), 0, 1)
 
 
 def _noisy(ref: np.ndarray, sigma: float) -> np.ndarray:
-    return np.clip(ref + np.random.default_rng(1).normal(0, sigma, ref.shape), 0, 1).astype(np.float32)
+    return np.clip(ref + np.random.default_rng(1).normal(0, sigma, ref.shape), 0, 1).astype(
+        np.float32
+    )
 
 
-PAIRS = [(_noisy(ref, sigma), ref) for ref in (REF, SMOOTH, np.ones_like(REF)) for sigma in (0.003, 0.05, 0.3)]
+PAIRS = [
+    (_noisy(ref, sigma), ref)
+    for ref in (REF, SMOOTH, np.ones_like(REF))
+    for sigma in (0.003, 0.05, 0.3)
+]
 
 
 @pytest.mark.parametrize(("x", "ref"), PAIRS)
@@ -25,7 +31,13 @@ def test_psnr_and_ssim_equal_scikit_image(x, ref):
     skimage = pytest.importorskip("skimage.metrics")
     psnr = skimage.peak_signal_noise_ratio(ref, x, data_range=1)
     ssim = skimage.structural_similarity(
-        x, ref, gaussian_weights=True, sigma=1.5, use_sample_covariance=False, data_range=1, channel_axis=-1
+        x,
+        ref,
+        gaussian_weights=True,
+        sigma=1.5,
+        use_sample_covariance=False,
+        data_range=1,
+        channel_axis=-1,
     )
     np.testing.assert_allclose(metrics.psnr(x, ref), psnr, atol=1e-3)
     np.testing.assert_allclose(metrics.ssim(x, ref), ssim, atol=1e-4)
@@ -38,7 +50,9 @@ def test_image_metrics_are_ordered_symmetric_and_mappable(metric):
     scores = [float(metric(x, REF)) for x in noisy]
     assert scores[0] > scores[1] > scores[2]
     np.testing.assert_allclose(metric(REF, noisy[1]), scores[1], rtol=1e-6)
-    np.testing.assert_allclose(jax.jit(jax.vmap(metric, in_axes=(0, None)))(np.stack(noisy), REF), scores, rtol=1e-5)
+    np.testing.assert_allclose(
+        jax.jit(jax.vmap(metric, in_axes=(0, None)))(np.stack(noisy), REF), scores, rtol=1e-5
+    )
 
 
 def test_image_metrics_of_equal_images():
@@ -56,7 +70,13 @@ def test_image_metrics_clip():
 
 
 @pytest.mark.parametrize(
-    ("metric", "x"), [(metrics.psnr, REF[:, :1]), (metrics.psnr_y, REF[:, :1]), (metrics.ssim, REF[:, :20]), (metrics.ssim, None)]
+    ("metric", "x"),
+    [
+        (metrics.psnr, REF[:, :1]),
+        (metrics.psnr_y, REF[:, :1]),
+        (metrics.ssim, REF[:, :20]),
+        (metrics.ssim, None),
+    ],
 )
 def test_image_metrics_refuse_other_shapes(metric, x):
     """Broadcasting would give a number that means nothing; a window must fit."""
@@ -68,7 +88,11 @@ def test_image_metrics_refuse_other_shapes(metric, x):
 def test_psnr_y_equals_the_definition(x, ref):
     """MATLAB's luma with peak 255: most papers' PSNR, 1 to 3 dB from that of RGB."""
     y, y_ref = (16 + image.astype(np.float64) @ [65.481, 128.553, 24.966] for image in (x, ref))
-    np.testing.assert_allclose(metrics.psnr_y(x, ref), 20 * np.log10(255) - 10 * np.log10(np.mean((y - y_ref) ** 2)), atol=1e-4)
+    np.testing.assert_allclose(
+        metrics.psnr_y(x, ref),
+        20 * np.log10(255) - 10 * np.log10(np.mean((y - y_ref) ** 2)),
+        atol=1e-4,
+    )
 
 
 def _wave(frequency: float, size: int = 64) -> np.ndarray:
@@ -77,7 +101,8 @@ def _wave(frequency: float, size: int = 64) -> np.ndarray:
 
 
 def test_top_octave_power_hears_only_the_top_octave():
-    """A wave above a quarter of the sampling rate counts, with the square of its amplitude; one below, or a ramp, does not."""
+    """A wave above a quarter of the sampling rate counts, with the square of its amplitude; one
+    below, or a ramp, does not."""
     high = float(metrics.top_octave_power(_wave(0.35)))
     np.testing.assert_allclose(metrics.top_octave_power(0.5 * _wave(0.35)), high / 4, rtol=1e-4)
     ramp = np.broadcast_to(np.linspace(0, 1, 64, dtype=np.float32)[:, None, None], (64, 64, 3))
@@ -86,9 +111,17 @@ def test_top_octave_power_hears_only_the_top_octave():
 
 
 def test_top_octave_power_of_white_noise_and_its_enlargement():
-    """White noise of variance v has power v at every frequency; a bicubic enlargement has next to none up there."""
-    noise = np.random.default_rng(3).normal(0.5, 0.1, (8, 128, 128, 1)).astype(np.float32).repeat(3, axis=3)
-    np.testing.assert_allclose(np.mean([metrics.top_octave_power(x) for x in noise]), 0.01, rtol=0.05)
+    """White noise of variance v has power v at every frequency; a bicubic enlargement has next to
+    none up there."""
+    noise = (
+        np.random.default_rng(3)
+        .normal(0.5, 0.1, (8, 128, 128, 1))
+        .astype(np.float32)
+        .repeat(3, axis=3)
+    )
+    np.testing.assert_allclose(
+        np.mean([metrics.top_octave_power(x) for x in noise]), 0.01, rtol=0.05
+    )
     assert metrics.top_octave_power(resample.upsample(noise[0, :16, :16], 8)) < 1e-3 * 0.01
 
 
@@ -96,14 +129,17 @@ def test_top_octave_power_is_mappable():
     """A folder of results is one call."""
     pair = jnp.stack([REF, SMOOTH])
     expected = [metrics.top_octave_power(x) for x in pair]
-    np.testing.assert_allclose(jax.jit(jax.vmap(metrics.top_octave_power))(pair), expected, rtol=1e-3)
+    np.testing.assert_allclose(
+        jax.jit(jax.vmap(metrics.top_octave_power))(pair), expected, rtol=1e-3
+    )
 
 
 SHRINK = operators.downsample(4, image_shape=REF.shape, kernel="box")
 
 
 def test_lr_consistency():
-    """0 for the image that was measured; the square of a constant error; clipping is what a file does to an image."""
+    """0 for the image that was measured; the square of a constant error; clipping is what a file
+    does to an image."""
     y = SHRINK(REF)
     np.testing.assert_allclose(metrics.lr_consistency(SHRINK, REF, y), 0.0, atol=1e-12)
     np.testing.assert_allclose(metrics.lr_consistency(SHRINK, REF, y - 0.1), 0.01, rtol=1e-4)
@@ -117,7 +153,11 @@ def test_lr_psnr():
     np.testing.assert_allclose(metrics.lr_psnr(SHRINK, REF, y + 0.01), 40.0, atol=1e-2)
     images = np.stack([REF, _noisy(REF, 0.1), 3.0 * REF])
     expected = [metrics.lr_psnr(SHRINK, x, y + 0.01) for x in images]
-    np.testing.assert_allclose(jax.jit(jax.vmap(lambda x: metrics.lr_psnr(SHRINK, x, y + 0.01)))(images), expected, atol=1e-2)
+    np.testing.assert_allclose(
+        jax.jit(jax.vmap(lambda x: metrics.lr_psnr(SHRINK, x, y + 0.01)))(images),
+        expected,
+        atol=1e-2,
+    )
 
 
 def test_lr_consistency_refuses_other_shapes():
@@ -163,7 +203,8 @@ def test_check_pair_accepts_the_ends():
 )
 @pytest.mark.parametrize("metric", [metrics.psnr, metrics.psnr_y, metrics.ssim])
 def test_images_of_another_range_are_refused(metric, broken, words):
-    """psnr(255 x, 255 ref) would be a number, and a wrong one. Under jit there are no values to look at."""
+    """psnr(255 x, 255 ref) would be a number, and a wrong one. Under jit there are no values to
+    look at."""
     with pytest.raises(ValueError, match=words):
         metric(broken, REF)
     with pytest.raises(ValueError, match="one shape" if broken.ndim == 2 else words):

@@ -1,4 +1,5 @@
-"""DCI: known importances, the definition, and regressors that must find the latents that make the labels."""
+"""DCI: known importances, the definition, and regressors that must find the latents that make the
+labels."""
 
 import builtins
 
@@ -12,7 +13,8 @@ pytest.importorskip("sklearn")
 
 
 def test_dci_of_one_latent_a_factor():
-    """A permutation is perfect, whatever the scale of its entries; a latent that is not used changes nothing."""
+    """A permutation is perfect, whatever the scale of its entries; a latent that is not used
+    changes nothing."""
     scores = metrics.dci(np.eye(4)[[2, 0, 3, 1]] * [1.0, 2.0, 3.0, 0.5])
     np.testing.assert_allclose([scores.disentanglement, scores.completeness], 1.0, atol=1e-8)
     unused = metrics.dci(np.concatenate([np.eye(4), np.zeros((2, 4))]))
@@ -27,7 +29,8 @@ def test_dci_of_equal_importances():
 
 
 def test_dci_tells_its_two_sides_apart():
-    """Two latents for each factor: each latent has one purpose, but a factor takes two latents (1 - log 2 / log 4)."""
+    """Two latents for each factor: each latent has one purpose, but a factor takes two latents (1 -
+    log 2 / log 4)."""
     scores = metrics.dci(np.kron(np.eye(2), np.ones((2, 1))))
     np.testing.assert_allclose([scores.disentanglement, scores.completeness], [1.0, 0.5], atol=1e-8)
     turned = metrics.dci(np.kron(np.eye(2), np.ones((1, 2))))
@@ -40,11 +43,16 @@ def test_dci_equals_the_definition():
 
     def score(importance):
         each = [1 - entropy(row + 1e-11, base=len(row)) for row in importance]
-        return each, sum(row.sum() / importance.sum() * value for row, value in zip(importance, each, strict=True))
+        return each, sum(
+            row.sum() / importance.sum() * value
+            for row, value in zip(importance, each, strict=True)
+        )
 
     scores = metrics.dci(IMPORTANCE)
     (latents, disentanglement), (factors, completeness) = score(IMPORTANCE), score(IMPORTANCE.T)
-    for got, expected in zip(scores, (disentanglement, completeness, latents, factors), strict=True):
+    for got, expected in zip(
+        scores, (disentanglement, completeness, latents, factors), strict=True
+    ):
         np.testing.assert_allclose(got, expected, rtol=1e-9)
 
 
@@ -72,17 +80,21 @@ def test_dci_refuses(importance, message):
 
 
 def _labelled(samples: int = 200) -> tuple[np.ndarray, np.ndarray]:
-    """Three factors: the signs of latents 4 and 1, and a coin; a tenth of the first factor has no label."""
+    """Three factors: the signs of latents 4 and 1, and a coin; a tenth of the first factor has no
+    label."""
     random = np.random.default_rng(2)
     latents = random.normal(size=(samples, 5)) * [1, 10, 1, 1, 0.1] + 3
-    labels = np.stack([latents[:, 4] > 3, latents[:, 1] > 3, random.uniform(size=samples) < 0.5], 1).astype(float)
+    labels = np.stack(
+        [latents[:, 4] > 3, latents[:, 1] > 3, random.uniform(size=samples) < 0.5], 1
+    ).astype(float)
     labels[: samples // 10, 0] = np.nan
     return latents, labels
 
 
 @pytest.mark.parametrize("regress", [metrics.boosted_tree_importance, metrics.logistic_importance])
 def test_importances_find_the_latents_of_a_factor(regress):
-    """The right latent has the largest importance, whatever its scale; only what can be known is classified; a seed fixes all."""
+    """The right latent has the largest importance, whatever its scale; only what can be known is
+    classified; a seed fixes all."""
     latents, labels = _labelled()
     importance, accuracy = regress(latents, labels, seed=0)
     assert importance.shape == (5, 3) and importance.min() >= 0

@@ -15,8 +15,13 @@ def _photo(seed: int, height: int, width: int) -> np.ndarray:
     """8-bit noise with the spectrum of photos, about 1 / frequency in amplitude, [h, w, 3]."""
     random = np.random.default_rng(seed)
     radius = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.fftfreq(width)[None]) + 0.5 / height
-    fields = [np.fft.ifft2(np.fft.fft2(random.normal(size=(height, width))) / radius).real for _ in range(3)]
-    image = 0.5 + 0.17 * np.stack([fields[0] + 0.3 * field for field in fields], -1) / np.std(fields[0])
+    fields = [
+        np.fft.ifft2(np.fft.fft2(random.normal(size=(height, width))) / radius).real
+        for _ in range(3)
+    ]
+    image = 0.5 + 0.17 * np.stack([fields[0] + 0.3 * field for field in fields], -1) / np.std(
+        fields[0]
+    )
     return (np.round(255 * np.clip(image, 0, 1)) / 255).astype(np.float32)
 
 
@@ -26,7 +31,8 @@ def _noisy(ref: np.ndarray, sigma: float) -> np.ndarray:
 
 
 def _reference_ms_ssim(x: np.ndarray, y: np.ndarray) -> float:
-    """Wang et al. 2003, eq. 7, with window by window means and, for odd sides, one line of zeros in front before pooling."""
+    """Wang et al. 2003, eq. 7, with window by window means and, for odd sides, one line of zeros in
+    front before pooling."""
     from numpy.lib.stride_tricks import sliding_window_view
 
     profile = np.exp(-(np.arange(-5, 6) ** 2) / (2 * 1.5**2))
@@ -40,7 +46,9 @@ def _reference_ms_ssim(x: np.ndarray, y: np.ndarray) -> float:
                 return np.einsum("ijkl,kl->ij", z, window)
 
             p, q = mean(u), mean(v)
-            contrast = (2 * (mean(u * v) - p * q) + 9e-4) / (mean(u * u) - p * p + mean(v * v) - q * q + 9e-4)
+            contrast = (2 * (mean(u * v) - p * q) + 9e-4) / (
+                mean(u * u) - p * p + mean(v * v) - q * q + 9e-4
+            )
             term = contrast if scale < 4 else contrast * (2 * p * q + 1e-4) / (p * p + q * q + 1e-4)
             score *= max(term.mean(), 0.0) ** beta
             a, b = (np.pad(z, [(side % 2, 0) for side in z.shape]) for z in (a, b))
@@ -51,20 +59,24 @@ def _reference_ms_ssim(x: np.ndarray, y: np.ndarray) -> float:
 
 @pytest.mark.parametrize("sigma", [0.02, 0.3])
 def test_ms_ssim_equals_the_definition(sigma):
-    """Numbers must be comparable with pytorch-msssim's, for sides that are odd at some scale too."""
+    """Numbers must be comparable with pytorch-msssim's, for sides that are odd at some scale
+    too."""
     ref = _photo(0, 165, 178)
     x = _noisy(ref, sigma)
     np.testing.assert_allclose(ms_ssim(x, ref), _reference_ms_ssim(x, ref), atol=1e-5)
 
 
 def test_ms_ssim_laws():
-    """1 for equal images, symmetric, 0 for a negative at the finest scale, lower with more noise; a batch gives what a loop gives."""
+    """1 for equal images, symmetric, 0 for a negative at the finest scale, lower with more noise; a
+    batch gives what a loop gives."""
     ref = _photo(0, 165, 178)
     noisy = [_noisy(ref, sigma) for sigma in (0.02, 0.1, 0.3)]
     scores = [float(ms_ssim(x, ref)) for x in noisy]
     np.testing.assert_allclose(ms_ssim(ref, ref), 1.0, atol=1e-6)
     np.testing.assert_allclose(ms_ssim(ref, noisy[1]), scores[1], rtol=1e-6)
-    np.testing.assert_allclose(ms_ssim(2 * ref - 0.5, ref), ms_ssim(np.clip(2 * ref - 0.5, 0, 1), ref), rtol=1e-6)
+    np.testing.assert_allclose(
+        ms_ssim(2 * ref - 0.5, ref), ms_ssim(np.clip(2 * ref - 0.5, 0, 1), ref), rtol=1e-6
+    )
     assert ms_ssim(1 - ref, ref) == 0 and scores[0] > scores[1] > scores[2]
     batch = jax.jit(jax.vmap(metrics.ms_ssim, in_axes=(0, None)))(np.stack(noisy), ref)
     np.testing.assert_allclose(batch, scores, rtol=1e-5)
@@ -78,20 +90,32 @@ def test_ms_ssim_refuses(shapes):
 
 
 def _reference_fit(values: np.ndarray) -> tuple[float, float, float, float]:
-    """Shape, mean, left and right scale of an asymmetric generalised Gaussian (NIQE, eqs. 4 to 8)."""
+    """Shape, mean, left and right scale of an asymmetric generalised Gaussian (NIQE, eqs. 4 to
+    8)."""
     from scipy.special import gamma
 
     shapes = np.arange(0.2, 10.0005, 0.001)
-    left, right = np.sqrt(np.mean(values[values < 0] ** 2)), np.sqrt(np.mean(values[values > 0] ** 2))
+    left, right = (
+        np.sqrt(np.mean(values[values < 0] ** 2)),
+        np.sqrt(np.mean(values[values > 0] ** 2)),
+    )
     g = left / right
-    wanted = np.mean(np.abs(values)) ** 2 / np.mean(values**2) * (g**3 + 1) * (g + 1) / (g**2 + 1) ** 2
-    a = shapes[np.argmin(np.abs(gamma(2 / shapes) ** 2 / (gamma(1 / shapes) * gamma(3 / shapes)) - wanted))]
-    left, right = left * np.sqrt(gamma(1 / a) / gamma(3 / a)), right * np.sqrt(gamma(1 / a) / gamma(3 / a))
+    wanted = (
+        np.mean(np.abs(values)) ** 2 / np.mean(values**2) * (g**3 + 1) * (g + 1) / (g**2 + 1) ** 2
+    )
+    a = shapes[
+        np.argmin(np.abs(gamma(2 / shapes) ** 2 / (gamma(1 / shapes) * gamma(3 / shapes)) - wanted))
+    ]
+    left, right = (
+        left * np.sqrt(gamma(1 / a) / gamma(3 / a)),
+        right * np.sqrt(gamma(1 / a) / gamma(3 / a)),
+    )
     return a, (right - left) * gamma(2 / a) / gamma(1 / a), left, right
 
 
 def _reference_halved(x: np.ndarray) -> np.ndarray:
-    """MATLAB's imresize(x, 0.5) of the first axis: Keys' cubic, stretched by two, border mirrored with its pixel repeated."""
+    """MATLAB's imresize(x, 0.5) of the first axis: Keys' cubic, stretched by two, border mirrored
+    with its pixel repeated."""
     t = np.abs(np.arange(-3.5, 4.0)) / 2
     taps = np.where(t < 1, 1.5 * t**3 - 2.5 * t**2 + 1, -0.5 * t**3 + 2.5 * t**2 - 4 * t + 2)
     padded = np.pad(x, ((3, 3), (0, 0)), mode="symmetric")
@@ -107,13 +131,31 @@ def _reference_features(image: np.ndarray) -> np.ndarray:
     y = np.round(16 + image.astype(np.float64) @ [65.481, 128.553, 24.966])
     for size in (96, 48):
         mean = correlate(y, window, mode="nearest")
-        field = (y - mean) / (np.sqrt(np.abs(correlate(y * y, window, mode="nearest") - mean**2)) + 1)
-        blocks = [field[i : i + size, j : j + size] for i in range(0, len(y), size) for j in range(0, y.shape[1], size)]
+        field = (y - mean) / (
+            np.sqrt(np.abs(correlate(y * y, window, mode="nearest") - mean**2)) + 1
+        )
+        blocks = [
+            field[i : i + size, j : j + size]
+            for i in range(0, len(y), size)
+            for j in range(0, y.shape[1], size)
+        ]
         rows = []
         for block in blocks:
             a, _, left, right = _reference_fit(block.ravel())
-            neighbours = [np.roll(block, shift, (0, 1)) for shift in ((0, 1), (1, 0), (1, 1), (1, -1))]
-            rows.append([a, (left + right) / 2, *(value for other in neighbours for value in _reference_fit((block * other).ravel()))])
+            neighbours = [
+                np.roll(block, shift, (0, 1)) for shift in ((0, 1), (1, 0), (1, 1), (1, -1))
+            ]
+            rows.append(
+                [
+                    a,
+                    (left + right) / 2,
+                    *(
+                        value
+                        for other in neighbours
+                        for value in _reference_fit((block * other).ravel())
+                    ),
+                ]
+            )
         scales.append(rows)
         y = _reference_halved(_reference_halved(y).T).T
     return np.concatenate(scales, 1)
@@ -141,7 +183,9 @@ def test_niqe_equals_the_definition(model):
     features = _reference_features(image[:192, :192])
     inverse = np.linalg.pinv((model.covariance + np.cov(features, rowvar=False)) / 2)
     difference = model.mean - features.mean(0)
-    np.testing.assert_allclose(niqe(image, model), np.sqrt(difference @ inverse @ difference), rtol=3e-3)
+    np.testing.assert_allclose(
+        niqe(image, model), np.sqrt(difference @ inverse @ difference), rtol=3e-3
+    )
 
 
 def test_fit_niqe_model_equals_the_definition(model):
@@ -154,12 +198,16 @@ def test_fit_niqe_model_equals_the_definition(model):
 
 def test_fit_niqe_model_takes_sharp_blocks_only(model):
     """Out-of-focus backgrounds are no statistics of natural texture."""
-    photos = [np.concatenate([_photo(seed, 96, 96), 0.5 + 0.1 * (_photo(seed + 100, 96, 96) - 0.5)], 1) for seed in range(60)]
+    photos = [
+        np.concatenate([_photo(seed, 96, 96), 0.5 + 0.1 * (_photo(seed + 100, 96, 96) - 0.5)], 1)
+        for seed in range(60)
+    ]
     np.testing.assert_allclose(metrics.fit_niqe_model(photos).mean, model.mean, atol=0.05)
 
 
 def test_niqe_laws(model):
-    """More noise scores worse; what does not fill a block, and values out of range, do not count; a batch gives what a loop gives."""
+    """More noise scores worse; what does not fill a block, and values out of range, do not count; a
+    batch gives what a loop gives."""
     photo = _photo(92, *SIDES)
     noisy = np.stack([photo, _noisy(photo, 0.05), _noisy(photo, 0.2)])
     scores = [float(niqe(x, model)) for x in noisy]
@@ -167,8 +215,11 @@ def test_niqe_laws(model):
     over = np.where(photo >= 1, 1.5, photo)
     over[192:], over[:, 192:] = 0.0, 1.0
     np.testing.assert_allclose(niqe(over, model), scores[0], rtol=1e-4)
-    # The inverse of the covariances multiplies what rounding differs by, more on some CPUs than on others.
-    np.testing.assert_allclose(jax.jit(jax.vmap(metrics.niqe, (0, None)))(noisy, model), scores, rtol=5e-4)
+    # The inverse of the covariances multiplies what rounding differs by, more on some CPUs than on
+    # others.
+    np.testing.assert_allclose(
+        jax.jit(jax.vmap(metrics.niqe, (0, None)))(noisy, model), scores, rtol=5e-4
+    )
 
 
 def test_niqe_of_images_without_texture(model):
@@ -195,7 +246,11 @@ def test_fit_niqe_model_refuses():
 
 
 def _arrays() -> dict[str, np.ndarray]:
-    return {"mu_pris_param": np.arange(36.0)[None], "cov_pris_param": np.eye(36), "gaussian_window": np.full((7, 7), 1 / 49)}
+    return {
+        "mu_pris_param": np.arange(36.0)[None],
+        "cov_pris_param": np.eye(36),
+        "gaussian_window": np.full((7, 7), 1 / 49),
+    }
 
 
 def test_read_niqe_model(tmp_path):

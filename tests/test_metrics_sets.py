@@ -1,4 +1,5 @@
-"""Distances between two sets of features: closed forms, the definitions, what does not change them, and what is refused."""
+"""Distances between two sets of features: closed forms, the definitions, what does not change them,
+and what is refused."""
 
 import warnings
 
@@ -17,7 +18,9 @@ def test_frechet_distance_of_known_gaussians():
     white = (white - white.mean(0)) @ np.linalg.inv(np.linalg.cholesky(np.cov(white.T)).T)
     s, t, shift = random.uniform(0.1, 2, 6), random.uniform(0.1, 2, 6), random.normal(size=6)
     expected = np.sum(shift**2) + np.sum((s - t) ** 2)
-    np.testing.assert_allclose(metrics.frechet_distance(white * s + shift, white * t), expected, rtol=1e-10)
+    np.testing.assert_allclose(
+        metrics.frechet_distance(white * s + shift, white * t), expected, rtol=1e-10
+    )
     assert metrics.frechet_distance(white * s, white * s) < 1e-12
 
 
@@ -25,9 +28,14 @@ def test_frechet_distance_equals_the_matrix_root():
     """The definition, by scipy's sqrtm, for correlated features; symmetric."""
     linalg = pytest.importorskip("scipy.linalg")
     random = np.random.default_rng(1)
-    f, g = random.normal(size=(300, 8)) @ random.normal(size=(8, 8)), random.normal(size=(200, 8)) @ random.normal(size=(8, 8)) + 0.3
+    f, g = (
+        random.normal(size=(300, 8)) @ random.normal(size=(8, 8)),
+        random.normal(size=(200, 8)) @ random.normal(size=(8, 8)) + 0.3,
+    )
     cov_f, cov_g = np.cov(f.T), np.cov(g.T)
-    expected = np.sum((f.mean(0) - g.mean(0)) ** 2) + np.trace(cov_f + cov_g - 2 * linalg.sqrtm(cov_f @ cov_g).real)
+    expected = np.sum((f.mean(0) - g.mean(0)) ** 2) + np.trace(
+        cov_f + cov_g - 2 * linalg.sqrtm(cov_f @ cov_g).real
+    )
     np.testing.assert_allclose(metrics.frechet_distance(f, g), expected, rtol=1e-9)
     np.testing.assert_allclose(metrics.frechet_distance(g, f), expected, rtol=1e-9)
 
@@ -62,13 +70,16 @@ def _features(seed: int, rows: int, shift: float = 0.0, width: int = 6) -> np.nd
 
 
 def test_kernel_distance_equals_the_definition():
-    """Every pair of rows once, none with itself, by two loops; blocks of rows must not change it."""
+    """Every pair of rows once, none with itself, by two loops; blocks of rows must not change
+    it."""
     f, g = _features(0, 7), _features(1, 5)
 
     def mean(pairs):
         return np.mean([(x @ y / 6 + 1) ** 3 for x, y in pairs])
 
-    within = [mean((x, y) for i, x in enumerate(h) for j, y in enumerate(h) if i != j) for h in (f, g)]
+    within = [
+        mean((x, y) for i, x in enumerate(h) for j, y in enumerate(h) if i != j) for h in (f, g)
+    ]
     expected = sum(within) - 2 * mean((x, y) for x in f for y in g)
     np.testing.assert_allclose(metrics.kernel_distance(f, g), expected, rtol=1e-12)
 
@@ -76,13 +87,25 @@ def test_kernel_distance_equals_the_definition():
 def test_kernel_distance_of_many_rows():
     """More rows than one block of the kernel matrix holds; an uneven rest too."""
     f, g = _features(2, 2100), _features(3, 1030, 0.1)
-    within = [(np.sum((h @ h.T / 6 + 1) ** 3) - np.sum((np.sum(h * h, 1) / 6 + 1) ** 3)) / (len(h) * (len(h) - 1)) for h in (f, g)]
-    np.testing.assert_allclose(metrics.kernel_distance(f, g), sum(within) - 2 * np.mean((f @ g.T / 6 + 1) ** 3), rtol=1e-9)
+    within = [
+        (np.sum((h @ h.T / 6 + 1) ** 3) - np.sum((np.sum(h * h, 1) / 6 + 1) ** 3))
+        / (len(h) * (len(h) - 1))
+        for h in (f, g)
+    ]
+    np.testing.assert_allclose(
+        metrics.kernel_distance(f, g), sum(within) - 2 * np.mean((f @ g.T / 6 + 1) ** 3), rtol=1e-9
+    )
 
 
 def test_kernel_distance_is_unbiased():
-    """Sets of one distribution are 0 apart on average, however few rows; the Frechet distance is not."""
-    values = np.array([metrics.kernel_distance(_features(2 * i, 12, width=3), _features(2 * i + 1, 9, width=3)) for i in range(400)])
+    """Sets of one distribution are 0 apart on average, however few rows; the Frechet distance is
+    not."""
+    values = np.array(
+        [
+            metrics.kernel_distance(_features(2 * i, 12, width=3), _features(2 * i + 1, 9, width=3))
+            for i in range(400)
+        ]
+    )
     assert abs(values.mean()) < 3 * values.std() / np.sqrt(len(values))
     assert (values < 0).any()
 
@@ -93,12 +116,15 @@ def test_distances_are_symmetric_and_ordered(distance):
     f, g, random = _features(4, 300), _features(5, 200, 0.4), np.random.default_rng(6)
     rows, columns = random.permutation(300), random.permutation(6)
     np.testing.assert_allclose(distance(g, f), distance(f, g), rtol=1e-9)
-    np.testing.assert_allclose(distance(f[rows][:, columns], g[:, columns]), distance(f, g), rtol=1e-9)
+    np.testing.assert_allclose(
+        distance(f[rows][:, columns], g[:, columns]), distance(f, g), rtol=1e-9
+    )
     assert distance(f, _features(5, 200)) < distance(f, g) < distance(f, _features(5, 200, 0.8))
 
 
 def test_kernel_distance_subsets():
-    """The whole set as the only subset is the distance itself; a seed fixes the rest; the mean estimates the distance."""
+    """The whole set as the only subset is the distance itself; a seed fixes the rest; the mean
+    estimates the distance."""
     f, g = _features(7, 400), _features(8, 300, 0.5)
     mean, deviation = metrics.kernel_distance_subsets(f[:300], g, num_subsets=2, subset_size=300)
     np.testing.assert_allclose(mean, metrics.kernel_distance(f[:300], g), rtol=1e-9)
@@ -112,4 +138,6 @@ def test_kernel_distance_subsets():
 def test_kernel_distance_subsets_refuses(num, size):
     """A subset cannot be larger than the set; the default of 1000 needs 1000 rows."""
     with pytest.raises(ValueError, match="2 <= subset_size <= 30 rows"):
-        metrics.kernel_distance_subsets(np.ones((30, 2)), np.ones((40, 2)), num_subsets=num, subset_size=size)
+        metrics.kernel_distance_subsets(
+            np.ones((30, 2)), np.ones((40, 2)), num_subsets=num, subset_size=size
+        )

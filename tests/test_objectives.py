@@ -1,4 +1,5 @@
-"""Every term against a slow float64 numpy version of its formula, with gradients where searches start."""
+"""Every term against a slow float64 numpy version of its formula, with gradients where searches
+start."""
 
 import itertools
 import math
@@ -17,7 +18,12 @@ def pairs(w):
 
 def slow_geocross(w):
     w = np.asarray(w, np.float64)
-    thetas = [2 * math.atan2(math.sqrt(((a - b) ** 2).sum() + 1e-9), math.sqrt(((a + b) ** 2).sum() + 1e-9)) for a in w for b in w]
+    thetas = [
+        2
+        * math.atan2(math.sqrt(((a - b) ** 2).sum() + 1e-9), math.sqrt(((a + b) ** 2).sum() + 1e-9))
+        for a in w
+        for b in w
+    ]
     return np.mean([w.shape[1] * theta**2 for theta in thetas]) / 8
 
 
@@ -28,8 +34,14 @@ def slow_gaussianisation(u):
 
 SLOW = {
     "geocross": (objectives.geocross, slow_geocross),
-    "pairwise_mean_l2": (objectives.pairwise_mean_l2, lambda w: np.mean([math.sqrt(((a - b) ** 2).sum()) for a, b in pairs(w)])),
-    "pairwise_sum_sq": (objectives.pairwise_sum_sq, lambda w: sum(((a - b) ** 2).sum() for a, b in pairs(w))),
+    "pairwise_mean_l2": (
+        objectives.pairwise_mean_l2,
+        lambda w: np.mean([math.sqrt(((a - b) ** 2).sum()) for a, b in pairs(w)]),
+    ),
+    "pairwise_sum_sq": (
+        objectives.pairwise_sum_sq,
+        lambda w: sum(((a - b) ** 2).sum() for a, b in pairs(w)),
+    ),
     "gaussianisation": (objectives.gaussianisation, slow_gaussianisation),
 }
 
@@ -38,7 +50,8 @@ SLOW = {
 @pytest.mark.parametrize("shape", [(2, 3), (6, 8), (18, 512)])
 @pytest.mark.parametrize("spread", [1.0, 1e-3])
 def test_equals_float64_numpy(name, shape, spread):
-    """The term differs from its formula, above all for codes that are almost equal (cancellation in float32)."""
+    """The term differs from its formula, above all for codes that are almost equal (cancellation in
+    float32)."""
     fast, slow = SLOW[name]
     key, key_rows = jax.random.split(jax.random.key(0))
     w = jax.random.normal(key, shape[1:]) + spread * jax.random.normal(key_rows, shape)
@@ -60,7 +73,15 @@ def test_gradient_where_a_search_starts(name, w):
 @pytest.mark.parametrize("angle", [0.1, 1.0, math.pi / 2, 3.0])
 def test_geocross_of_two_unit_vectors_is_their_angle(angle):
     """theta is not the angle: of the four ordered pairs two have it, two have 0."""
-    w = jnp.zeros((2, 512)).at[0, 0].set(1.0).at[1, 0].set(math.cos(angle)).at[1, 1].set(math.sin(angle))
+    w = (
+        jnp.zeros((2, 512))
+        .at[0, 0]
+        .set(1.0)
+        .at[1, 0]
+        .set(math.cos(angle))
+        .at[1, 1]
+        .set(math.sin(angle))
+    )
     np.testing.assert_allclose(objectives.geocross(w), 512 * angle**2 / 2 / 8, rtol=1e-4)
 
 
@@ -71,7 +92,9 @@ def test_gradient_equals_finite_differences(name):
     w, direction = np.asarray(jax.random.normal(jax.random.key(1), (2, 4, 5)), np.float64)
     expected = (slow(w + 1e-5 * direction) - slow(w - 1e-5 * direction)) / 2e-5
     np.testing.assert_allclose(
-        jnp.vdot(jax.grad(fast)(jnp.asarray(w, jnp.float32)), jnp.asarray(direction, jnp.float32)), expected, rtol=1e-3
+        jnp.vdot(jax.grad(fast)(jnp.asarray(w, jnp.float32)), jnp.asarray(direction, jnp.float32)),
+        expected,
+        rtol=1e-3,
     )
 
 
@@ -87,6 +110,12 @@ def test_flow_nll_of_an_affine_flow_is_the_gaussian_density():
     """The negative log-likelihood misses the constant, the determinant or the mean over layers."""
     mean, std = np.asarray([1.0, -2.0, 0.5]), np.asarray([2.0, 0.1, 1.0])
     w = mean + std * np.asarray(jax.random.normal(jax.random.key(3), (6, 3)), np.float64)
-    expected = np.mean(np.sum(0.5 * ((w - mean) / std) ** 2 + np.log(std * math.sqrt(2 * math.pi)), -1))
+    expected = np.mean(
+        np.sum(0.5 * ((w - mean) / std) ** 2 + np.log(std * math.sqrt(2 * math.pi)), -1)
+    )
     log_det = jnp.full((6,), -np.log(std).sum(), jnp.float32)
-    np.testing.assert_allclose(objectives.flow_nll(jnp.asarray((w - mean) / std, jnp.float32), log_det), expected, rtol=1e-5)
+    np.testing.assert_allclose(
+        objectives.flow_nll(jnp.asarray((w - mean) / std, jnp.float32), log_det),
+        expected,
+        rtol=1e-5,
+    )

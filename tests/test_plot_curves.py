@@ -22,7 +22,11 @@ def test_each_run_is_a_line_over_images_and_minutes(run, tmp_path):
     """Another run must change the picture, or two would be taken for one."""
     pytest.importorskip("matplotlib")
     first, second = run("a"), run("b", "70")
-    assert plot_curves.read(tmp_path / "a") == {"images": [1000, 2000], "seconds": [60, 120], "frechet": [50, 40.5]}
+    assert plot_curves.read(tmp_path / "a") == {
+        "images": [1000, 2000],
+        "seconds": [60, 120],
+        "frechet": [50, 40.5],
+    }
     for runs, out in (((first,), "one.png"), ((first, second), "two.png")):
         plot_curves.main(plot_curves.Settings(run=runs, out=str(tmp_path / out)))
     one, two = (images.read(tmp_path / name) for name in ("one.png", "two.png"))
@@ -42,4 +46,8 @@ def test_what_cannot_be_plotted_is_one_line(names, frechet, words, run, tmp_path
     """A run left out without a word would be missed by nobody."""
     pytest.importorskip("matplotlib")
     with pytest.raises(ValueError, match=words):
-        plot_curves.main(plot_curves.Settings(run=tuple(run(name, frechet) for name in names), out=str(tmp_path / "x.png")))
+        plot_curves.main(
+            plot_curves.Settings(
+                run=tuple(run(name, frechet) for name in names), out=str(tmp_path / "x.png")
+            )
+        )

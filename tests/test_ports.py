@@ -1,4 +1,5 @@
-"""Checkpoints that the tests write in every format convert to the parameters they were written from; what does not fit is refused."""
+"""Checkpoints that the tests write in every format convert to the parameters they were written
+from; what does not fit is refused."""
 
 import json
 import subprocess
@@ -19,18 +20,26 @@ PARAMS = files.random_params()
 WRITERS = {
     "ada": lambda: files.ada(PARAMS),
     "tensorflow": lambda: files.tensorflow(PARAMS),
-    "tensorflow protocol 2": lambda: files.tensorflow(PARAMS, {"mapping_lrmul": 0.01, "fmap_base": 64}, protocol=2),
-    "tensorflow of NumPy 1": lambda: files.tensorflow(PARAMS, protocol=2).replace(b"numpy._core.", b"numpy.core."),
+    "tensorflow protocol 2": lambda: files.tensorflow(
+        PARAMS, {"mapping_lrmul": 0.01, "fmap_base": 64}, protocol=2
+    ),
+    "tensorflow of NumPy 1": lambda: files.tensorflow(PARAMS, protocol=2).replace(
+        b"numpy._core.", b"numpy.core."
+    ),
     "tensorflow protocol 5": lambda: files.tensorflow(PARAMS, protocol=5),
     "rosinality zip": lambda: files.zipped(files.rosinality(PARAMS)),
-    "rosinality legacy": lambda: files.legacy(files.rosinality(PARAMS) | {"args": None, "g_optim": {"state": {0: {"step": 1}}}}),
+    "rosinality legacy": lambda: files.legacy(
+        files.rosinality(PARAMS) | {"args": None, "g_optim": {"state": {0: {"step": 1}}}}
+    ),
 }
 
 
 @pytest.fixture(autouse=True)
 def _few_statistics(monkeypatch):
     """100,000 draws of z are not what most tests are about."""
-    measured = {name: np.ones(8, np.float32) for name in ("w_mean", "w_std", "white_mean", "white_std")}
+    measured = {
+        name: np.ones(8, np.float32) for name in ("w_mean", "w_std", "white_mean", "white_std")
+    }
     monkeypatch.setattr(priors, "_measure", lambda *_: measured)
 
 
@@ -49,11 +58,21 @@ def same_arrays(got, expected):
 def test_every_format_gives_the_parameters_it_was_written_from(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # embedded source would write a file here if it ran
     params, config = convert(write(tmp_path, WRITERS[name]()))
-    same_arrays({k: v for k, v in params.items() if k != "statistics"}, {k: v for k, v in PARAMS.items() if k != "statistics"})
+    same_arrays(
+        {k: v for k, v in params.items() if k != "statistics"},
+        {k: v for k, v in PARAMS.items() if k != "statistics"},
+    )
     np.testing.assert_array_equal(params["statistics"]["w_mean"], PARAMS["statistics"]["w_mean"])
-    assert config["net"]["channels"] == files.CONFIG.channels and config["net"]["mapping_lr"] == 0.01
+    assert (
+        config["net"]["channels"] == files.CONFIG.channels and config["net"]["mapping_lr"] == 0.01
+    )
     assert config["net"]["mbstd_group"] == (4 if "rosinality" in name else 2)
-    assert config["source"] == "checkpoint.bin" and len(config["source_sha256"]) == 64 and config["source_format"] and config["licence"]
+    assert (
+        config["source"] == "checkpoint.bin"
+        and len(config["source_sha256"]) == 64
+        and config["source_format"]
+        and config["licence"]
+    )
     assert [p.name for p in tmp_path.iterdir()] == ["checkpoint.bin"]
 
 
@@ -64,7 +83,9 @@ def test_the_prior_computes_what_the_reference_computes(tmp_path):
     prior, params = load_prior(tmp_path / "prior")
     rng = np.random.default_rng(1)
     z, w_plus = rng.normal(size=8), rng.normal(size=(6, 8))
-    np.testing.assert_allclose(jax.jit(prior.map)(params, z), reference.mapping(PARAMS["mapping"], z), atol=1e-4)
+    np.testing.assert_allclose(
+        jax.jit(prior.map)(params, z), reference.mapping(PARAMS["mapping"], z), atol=1e-4
+    )
     for kind in ("const", "none"):
         noise = prior.noise(kind, params)
         image = jax.jit(prior.synthesize)(params, w_plus, noise)
@@ -80,7 +101,9 @@ def test_the_prior_computes_what_the_reference_computes(tmp_path):
 def test_other_precisions_become_float32(code, digits, tmp_path):
     def cast(tensor):
         array = tensor.array
-        return files.Tensor((array.view("u4") >> 16).astype("u2") if code == "bf16" else array.astype(code))
+        return files.Tensor(
+            (array.view("u4") >> 16).astype("u2") if code == "bf16" else array.astype(code)
+        )
 
     content = files.rosinality(PARAMS)
     content["g_ema"] = {k: v if "kernel" in k else cast(v) for k, v in content["g_ema"].items()}
@@ -91,7 +114,9 @@ def test_other_precisions_become_float32(code, digits, tmp_path):
 
 
 def test_a_generator_alone_is_a_prior_without_discriminator(tmp_path):
-    params, config = convert(write(tmp_path, files.zipped(files.rosinality(PARAMS, with_discriminator=False))))
+    params, config = convert(
+        write(tmp_path, files.zipped(files.rosinality(PARAMS, with_discriminator=False)))
+    )
     assert config["discriminator"] is False and "discriminator" not in params
     weights.save(tmp_path / "prior", params, config)
     prior, params = load_prior(tmp_path / "prior")
@@ -110,29 +135,48 @@ def rename(content):
 
 
 REFUSED = {
-    "missing and left over": (lambda: changed(rename), r"missing: synthesis/b4/torgb/bias; left over: g_ema\.to_rgb1\.surprise"),
+    "missing and left over": (
+        lambda: changed(rename),
+        r"missing: synthesis/b4/torgb/bias; left over: g_ema\.to_rgb1\.surprise",
+    ),
     "wrong shape": (
-        lambda: changed(lambda c: c["g_ema"].update({"style.2.bias": files.Tensor(np.zeros(7, "f4"))})),
+        lambda: changed(
+            lambda c: c["g_ema"].update({"style.2.bias": files.Tensor(np.zeros(7, "f4"))})
+        ),
         r"of the wrong shape or value: mapping/fc1/bias \[7\] instead of \[8\]",
     ),
     "wrong axes": (
-        lambda: changed(lambda c: c["g_ema"].update({"style.2.weight": files.Tensor(np.zeros(7, "f4"))})),
+        lambda: changed(
+            lambda c: c["g_ema"].update({"style.2.weight": files.Tensor(np.zeros(7, "f4"))})
+        ),
         r"of the wrong shape or value: g_ema\.style\.2\.weight \[7\]",
     ),
     "other filter": (
-        lambda: changed(lambda c: c["g_ema"].update({"convs.0.conv.blur.kernel": files.Tensor(np.ones((4, 4), "f4"))})),
+        lambda: changed(
+            lambda c: c["g_ema"].update(
+                {"convs.0.conv.blur.kernel": files.Tensor(np.ones((4, 4), "f4"))}
+            )
+        ),
         r"of the wrong shape or value: g_ema\.convs\.0\.conv\.blur\.kernel",
     ),
     "not finite": (
-        lambda: changed(lambda c: c["g_ema"].update({"style.2.bias": files.Tensor(np.full(8, np.nan, "f4"))})),
+        lambda: changed(
+            lambda c: c["g_ema"].update({"style.2.bias": files.Tensor(np.full(8, np.nan, "f4"))})
+        ),
         "expected finite numbers in g_ema.style.2.bias",
     ),
     "no mapping": (
         lambda: changed(lambda c: [c["g_ema"].pop(k) for k in list(c["g_ema"]) if "style" in k]),
         "mapping layers 0",
     ),
-    "other architecture": (lambda: files.tensorflow(PARAMS, {"nonlinearity": "relu"}), "expected a StyleGAN2 with nonlinearity lrelu"),
-    "conditional TensorFlow": (lambda: files.tensorflow(PARAMS, {"label_size": 10}), "expected a StyleGAN2 with label_size 0"),
+    "other architecture": (
+        lambda: files.tensorflow(PARAMS, {"nonlinearity": "relu"}),
+        "expected a StyleGAN2 with nonlinearity lrelu",
+    ),
+    "conditional TensorFlow": (
+        lambda: files.tensorflow(PARAMS, {"label_size": 10}),
+        "expected a StyleGAN2 with label_size 0",
+    ),
     "something else": (
         lambda: files.pickled({"weights": 1}),
         "BigGAN or metric network, got a dict with 1 names: weights",
@@ -151,7 +195,8 @@ def test_what_does_not_fit_is_refused_with_lists(name, tmp_path):
 
 
 def test_a_class_of_a_conditional_network_is_folded_in(tmp_path):
-    """The folded network is the conditional one: z and the normalised embedding side by side; the discriminator's outputs projected."""
+    """The folded network is the conditional one: z and the normalised embedding side by side; the
+    discriminator's outputs projected."""
     rng = np.random.default_rng(2)
     z_dim, classes, lr = 8, 3, 0.01
     arrays = {
@@ -169,19 +214,26 @@ def test_a_class_of_a_conditional_network_is_folded_in(tmp_path):
     folded = labels.fold(arrays, 2, lr)
 
     def embedded(prefix):
-        x = np.eye(classes)[2] @ arrays[f"{prefix}/kernel"] / np.sqrt(classes) + arrays[f"{prefix}/bias"]
+        x = (
+            np.eye(classes)[2] @ arrays[f"{prefix}/kernel"] / np.sqrt(classes)
+            + arrays[f"{prefix}/bias"]
+        )
         return x / np.sqrt(np.mean(x**2) + 1e-8)
 
     z, features = rng.normal(size=z_dim), rng.normal(size=5)
     layer = {"kernel": arrays["mapping/fc0/kernel"], "bias": arrays["mapping/fc0/bias"]}
     one = {"kernel": folded["mapping/fc0/kernel"], "bias": folded["mapping/fc0/bias"]}
     both = np.concatenate([z, embedded("label/embed")])
-    np.testing.assert_allclose(reference.dense(one, z, lr), reference.dense(layer, both, lr), rtol=1e-5)
+    np.testing.assert_allclose(
+        reference.dense(one, z, lr), reference.dense(layer, both, lr), rtol=1e-5
+    )
     fc = {k: arrays[f"label/discriminator/fc0/{k}"] for k in ("kernel", "bias")}
     direction = reference.lrelu(reference.dense(fc, embedded("label/discriminator/embed"), lr))
     out = {k: arrays[f"discriminator/out/{k}"] for k in ("kernel", "bias")}
     expected = reference.dense(out, features) @ direction / np.sqrt(6)
-    got = reference.dense({k: folded[f"discriminator/out/{k}"] for k in ("kernel", "bias")}, features)
+    got = reference.dense(
+        {k: folded[f"discriminator/out/{k}"] for k in ("kernel", "bias")}, features
+    )
     np.testing.assert_allclose(got, [expected], rtol=1e-5)
     assert not [path for path in folded if path.startswith("label/")]
     for wrong in (None, 3):
@@ -198,23 +250,35 @@ def inner(module, *names):
 
 
 def test_a_conditional_file_needs_a_label(tmp_path):
-    """StyleGAN2-ADA-PyTorch with classes: the label's embedding widens the first layer, the discriminator has a mapping of its own."""
+    """StyleGAN2-ADA-PyTorch with classes: the label's embedding widens the first layer, the
+    discriminator has a mapping of its own."""
     rng = np.random.default_rng(3)
 
     def linear(outputs, inputs):
-        parameters = {"weight": rng.normal(size=(outputs, inputs)).astype("f4"), "bias": rng.normal(size=outputs).astype("f4")}
+        parameters = {
+            "weight": rng.normal(size=(outputs, inputs)).astype("f4"),
+            "bias": rng.normal(size=outputs).astype("f4"),
+        }
         return files.Module("FullyConnectedLayer", parameters, facts={"bias_gain": 0.01})
 
     generator, discriminator = files.ada_generator(PARAMS), files.ada_discriminator(PARAMS)
-    inner(generator, "mapping").meta["state"]["_modules"] |= {"embed": linear(8, 5), "fc0": linear(8, 16)}
+    inner(generator, "mapping").meta["state"]["_modules"] |= {
+        "embed": linear(8, 5),
+        "fc0": linear(8, 16),
+    }
     discriminator.meta["state"]["_modules"]["mapping"] = files.Module(
         "MappingNetwork", modules={"embed": linear(6, 5), "fc0": linear(6, 6)}
     )
     inner(discriminator, "b4").meta["state"]["_modules"]["out"] = linear(6, 8)
     path = write(tmp_path, files.pickled({"G_ema": generator, "D": discriminator}))
-    with pytest.raises(ValueError, match="expected --label=0 to 4 for a class-conditional network, got none"):
+    with pytest.raises(
+        ValueError, match="expected --label=0 to 4 for a class-conditional network, got none"
+    ):
         convert(path)
-    (one, config), (other, _) = convert(path, choice=priors.Choice(1)), convert(path, choice=priors.Choice(4))
+    (one, config), (other, _) = (
+        convert(path, choice=priors.Choice(1)),
+        convert(path, choice=priors.Choice(4)),
+    )
     assert config["label"] == 1 and config["net"]["z_dim"] == 8
     assert (one["mapping"]["fc0"]["bias"] != other["mapping"]["fc0"]["bias"]).all()
     assert one["discriminator"]["out"]["kernel"].shape == (8, 1)
@@ -223,7 +287,9 @@ def test_a_conditional_file_needs_a_label(tmp_path):
 
 def command(*flags):
     script = Path(__file__).parents[1] / "ports" / "convert.py"
-    return subprocess.run([sys.executable, script, *flags], capture_output=True, text=True, check=False)
+    return subprocess.run(
+        [sys.executable, script, *flags], capture_output=True, text=True, check=False
+    )
 
 
 def test_command_writes_a_prior_and_leaves_nothing_of_a_damaged_one(tmp_path):
@@ -232,17 +298,26 @@ def test_command_writes_a_prior_and_leaves_nothing_of_a_damaged_one(tmp_path):
     done = command(f"--source={good}", f"--out={out}")
     assert done.returncode == 0, done.stderr
     config = json.loads((out / "config.json").read_text())
-    assert config["architecture"] == "stylegan2" and config["name"] == "out" and "PyTorch" in config["source_format"]
+    assert (
+        config["architecture"] == "stylegan2"
+        and config["name"] == "out"
+        and "PyTorch" in config["source_format"]
+    )
     _, params = load_prior(out)
     assert (np.asarray(params["statistics"]["white_std"]) > 0).all()
     good.write_bytes(good.read_bytes()[:-100])
     failed = command(f"--source={good}", f"--out={tmp_path / 'other'}")
-    assert failed.returncode == 2 and failed.stderr.count("\n") == 1 and "truncated" in failed.stderr
+    assert (
+        failed.returncode == 2 and failed.stderr.count("\n") == 1 and "truncated" in failed.stderr
+    )
     assert sorted(p.name for p in tmp_path.iterdir()) == ["checkpoint.bin", "out"]
 
 
 @pytest.mark.parametrize("name", WRITERS)
 def test_one_port_alone_takes_a_file(name, tmp_path):
-    """The order of the table would decide. StyleGAN2's row is the first, so other tests see that it leaves the others' files alone."""
+    """The order of the table would decide. StyleGAN2's row is the first, so other tests see that it
+    leaves the others' files alone."""
     contents = [torch_files.read(write(tmp_path, WRITERS[name]()))[0]]
-    assert [name for name, port in formats.PORTS.items() if port.find(contents) is not None] == ["stylegan2"]
+    assert [name for name, port in formats.PORTS.items() if port.find(contents) is not None] == [
+        "stylegan2"
+    ]

@@ -1,4 +1,5 @@
-"""StyleGAN1 and PGGAN: what every checkpoint format becomes computes what slow NumPy makes of the official variables; the nets' laws."""
+"""StyleGAN1 and PGGAN: what every checkpoint format becomes computes what slow NumPy makes of the
+official variables; the nets' laws."""
 
 import dataclasses
 import functools
@@ -30,7 +31,10 @@ WITH_DISCRIMINATOR = [name for name in CASES if "TensorFlow" in name]
 @pytest.fixture(autouse=True)
 def _few_statistics(monkeypatch):
     """100,000 draws of z are not what most tests are about."""
-    measured = {name: np.ones(made.W_DIM, np.float32) for name in ("w_mean", "w_std", "white_mean", "white_std")}
+    measured = {
+        name: np.ones(made.W_DIM, np.float32)
+        for name in ("w_mean", "w_std", "white_mean", "white_std")
+    }
     monkeypatch.setattr(priors, "_measure", lambda *_: measured)
 
 
@@ -65,27 +69,38 @@ def normal(seed, *shape):
 
 def photos(count, side):
     """Images that differ, so that samples of a batch are not exchangeable."""
-    return np.random.default_rng(4).uniform(size=(count, 1, 1, 3)) + 0.3 * normal(5, count, side, side, 3)
+    return np.random.default_rng(4).uniform(size=(count, 1, 1, 3)) + 0.3 * normal(
+        5, count, side, side, 3
+    )
 
 
 @pytest.mark.parametrize("name", STYLEGAN1)
 @pytest.mark.parametrize("kind", ["const", "none"])
 def test_stylegan1_synthesizes_what_its_file_holds(name, kind):
-    """Breaks when a kernel's layout, the order of noise and styles, eps, the blur or a gain is wrong."""
+    """Breaks when a kernel's layout, the order of noise and styles, eps, the blur or a gain is
+    wrong."""
     case, prior, params, _ = loaded(name)
     w_plus, noise = normal(1, prior.info.num_layers, made.W_DIM), prior.noise(kind, params)
-    expected_noise = noise if "PULSE" in name else [x * (kind == "const") for x in made.noise_of(case.variables)]
+    expected_noise = (
+        noise if "PULSE" in name else [x * (kind == "const") for x in made.noise_of(case.variables)]
+    )
     expected = reference.stylegan1_synthesis(case.variables, w_plus, expected_noise, **case.options)
-    np.testing.assert_allclose(chw(jax.jit(prior.synthesize)(params, w_plus, noise)), expected, atol=1e-4)
+    np.testing.assert_allclose(
+        chw(jax.jit(prior.synthesize)(params, w_plus, noise)), expected, atol=1e-4
+    )
     assert 0.1 < expected.std() < 10
 
 
 @pytest.mark.parametrize("name", STYLEGAN1)
 @pytest.mark.parametrize("scale", [1.0, 1e-4], ids=["usual z", "tiny z"])
 def test_stylegan1_maps_as_its_file_does(name, scale):
-    """Breaks when biases are not divided by sqrt(2), another learning rate or eps is taken, or truncation leaves from another mean."""
+    """Breaks when biases are not divided by sqrt(2), another learning rate or eps is taken, or
+    truncation leaves from another mean."""
     case, prior, params, config = loaded(name)
-    z, mean = scale * normal(2, made.Z_DIM), np.ones(made.W_DIM) if name == "PULSE" else case.variables["dlatent_avg"]
+    z, mean = (
+        scale * normal(2, made.Z_DIM),
+        np.ones(made.W_DIM) if name == "PULSE" else case.variables["dlatent_avg"],
+    )
     lr = 0.02 if name == "TensorFlow, fused" else 0.01
     expected = reference.stylegan1_mapping(case.variables, z[None], lr)[0]
     assert config["net"]["mapping_lr"] == lr
@@ -97,7 +112,8 @@ def test_stylegan1_maps_as_its_file_does(name, scale):
 @pytest.mark.parametrize("name", PGGAN)
 @pytest.mark.parametrize("scale", [1.0, 1e-4], ids=["usual z", "tiny z"])
 def test_pggan_decodes_what_its_file_holds(name, scale):
-    """Breaks when a kernel is turned or transposed wrongly, or a scale of a port or the normalisation is another."""
+    """Breaks when a kernel is turned or transposed wrongly, or a scale of a port or the
+    normalisation is another."""
     case, prior, params, _ = loaded(name)
     z = scale * normal(3, made.Z_DIM)
     expected = reference.pggan_generator(case.variables, z, **case.options)
@@ -107,12 +123,15 @@ def test_pggan_decodes_what_its_file_holds(name, scale):
 
 @pytest.mark.parametrize("name", WITH_DISCRIMINATOR)
 def test_discriminators_score_as_their_files_do(name):
-    """Breaks when the blur, the strided convolution, the groups of the minibatch statistic or the order of the last rows is wrong."""
+    """Breaks when the blur, the strided convolution, the groups of the minibatch statistic or the
+    order of the last rows is wrong."""
     case, prior, params, config = loaded(name)
     images = photos(8, prior.info.resolution)
     slow = reference.stylegan1_discriminator if name in STYLEGAN1 else reference.pggan_discriminator
     logits, features = jax.jit(prior.discriminate)(params, images)
-    expected, expected_features = slow(case.discriminator, chw(images), case.group, case.options["fused"])
+    expected, expected_features = slow(
+        case.discriminator, chw(images), case.group, case.options["fused"]
+    )
     np.testing.assert_allclose(logits, expected, atol=1e-4)
     for got, slow_one in zip(features, expected_features, strict=True):
         np.testing.assert_allclose(np.moveaxis(got, -1, 1), slow_one, atol=1e-4)
@@ -120,20 +139,34 @@ def test_discriminators_score_as_their_files_do(name):
 
 
 def test_turned_kernels_make_the_unfused_network_the_fused_one():
-    """The reference's own two ways agree, so that all formats whose first bias is one a channel make the same image."""
+    """The reference's own two ways agree, so that all formats whose first bias is one a channel
+    make the same image."""
     z = normal(3, made.Z_DIM)
-    images = [reference.pggan_generator(made.pggan(fused=fused)[0], z, fused) for fused in (True, False)]
+    images = [
+        reference.pggan_generator(made.pggan(fused=fused)[0], z, fused) for fused in (True, False)
+    ]
     np.testing.assert_allclose(*images, atol=1e-10)
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_config_says_what_was_converted(name):
-    """Breaks when a size, the licence or a note about what is missing is lost on the way to config.json."""
+    """Breaks when a size, the licence or a note about what is missing is lost on the way to
+    config.json."""
     case, prior, _, config = loaded(name)
     widths = made.WIDTHS[prior.info.resolution]
-    assert config["architecture"] == ("stylegan1" if name in STYLEGAN1 else "pggan") and config["net"]["channels"] == widths
-    assert prior.info.resolution == 2 << len(widths) and prior.info.num_layers == 2 * len(widths) and config["licence"]
-    assert (prior.info.z_dim, prior.info.w_dim) == (made.Z_DIM, made.W_DIM if name in STYLEGAN1 else 0)
+    assert (
+        config["architecture"] == ("stylegan1" if name in STYLEGAN1 else "pggan")
+        and config["net"]["channels"] == widths
+    )
+    assert (
+        prior.info.resolution == 2 << len(widths)
+        and prior.info.num_layers == 2 * len(widths)
+        and config["licence"]
+    )
+    assert (prior.info.z_dim, prior.info.w_dim) == (
+        made.Z_DIM,
+        made.W_DIM if name in STYLEGAN1 else 0,
+    )
     assert config.get("discriminator", True) is (case.discriminator is not None)
     assert ("notes" in config) is ("PULSE" in name or "zoo" in name)
     if case.discriminator is None:
@@ -142,14 +175,19 @@ def test_config_says_what_was_converted(name):
 
 
 def test_statistics_are_the_files_where_it_has_them(tmp_path, monkeypatch):
-    """PULSE searches in the file's own Gaussian fit; what the file lacks is measured (here truly)."""
+    """PULSE searches in the file's own Gaussian fit; what the file lacks is measured (here
+    truly)."""
     monkeypatch.setattr(priors, "_measure", MEASURE)
     case = STYLEGAN1["PULSE"]()
     params, _ = convert(*write(tmp_path, case.contents))
     w = reference.stylegan1_mapping(case.variables, normal(8, 20_000, made.Z_DIM))
     fit, got = made.pulse(case.variables)[2], params["statistics"]
-    np.testing.assert_array_equal([got["white_mean"], got["white_std"]], [fit["mean"].array, fit["std"].array])
-    np.testing.assert_allclose([got["w_mean"], got["w_std"]], [w.mean(0), w.std(0)], atol=0.05 * w.std())
+    np.testing.assert_array_equal(
+        [got["white_mean"], got["white_std"]], [fit["mean"].array, fit["std"].array]
+    )
+    np.testing.assert_allclose(
+        [got["w_mean"], got["w_std"]], [w.mean(0), w.std(0)], atol=0.05 * w.std()
+    )
 
 
 def test_noise_that_a_file_lacks_is_normal_and_the_same_again(tmp_path):
@@ -158,12 +196,21 @@ def test_noise_that_a_file_lacks_is_normal_and_the_same_again(tmp_path):
     again, _ = convert(*write(tmp_path, loaded("PULSE")[0].contents))
     jax.tree.map(np.testing.assert_array_equal, list(params["noise"]), again["noise"])
     numbers = np.concatenate([np.ravel(n) for n in params["noise"]])
-    assert abs(numbers.mean()) < 0.03 and abs(numbers.std() - 1) < 0.03 and len(np.unique(numbers)) > 0.99 * len(numbers)
+    assert (
+        abs(numbers.mean()) < 0.03
+        and abs(numbers.std() - 1) < 0.03
+        and len(np.unique(numbers)) > 0.99 * len(numbers)
+    )
 
 
 SIDES = [(1, 2), (4, 6)]
 CONFIGS = {
-    "stylegan1": (stylegan1, stylegan1.Config(resolution=8, z_dim=8, w_dim=8, mapping_layers=2, channels=(8, 6), hidden=9)),
+    "stylegan1": (
+        stylegan1,
+        stylegan1.Config(
+            resolution=8, z_dim=8, w_dim=8, mapping_layers=2, channels=(8, 6), hidden=9
+        ),
+    ),
     "pggan": (pggan, pggan.Config(resolution=8, z_dim=8, channels=(8, 6), hidden=9)),
 }
 
@@ -178,36 +225,56 @@ def begun(name):
 def fresh(name):
     """A prior, and fresh parameters of which none is zero."""
     net, config = CONFIGS[name]
-    return getattr(net, name)(config), jax.tree.map(lambda x: np.asarray(x + 0.1 * normal(x.size, *x.shape), np.float32), begun(name))
+    return getattr(net, name)(config), jax.tree.map(
+        lambda x: np.asarray(x + 0.1 * normal(x.size, *x.shape), np.float32), begun(name)
+    )
 
 
 def drawn(*shape, seed=0):
     return normal(seed, *shape).astype(np.float32)
 
 
-conv_up, conv_down, blur = (jax.jit(function) for function in (progressive.conv_up, progressive.conv_down, progressive.blur))
+conv_up, conv_down, blur = (
+    jax.jit(function) for function in (progressive.conv_up, progressive.conv_down, progressive.blur)
+)
 
 
 @jax.jit
 def convolved(x, kernel):
-    return jax.lax.conv_general_dilated(x, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
+    return jax.lax.conv_general_dilated(
+        x, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
+    )
 
 
 @pytest.mark.parametrize("side", SIDES)
 def test_resampling_equals_its_definition(side):
-    """Breaks when a phase of the four 2x2 convolutions has the wrong taps, or something else than zeros lies around."""
-    x, y, kernel = drawn(2, *side, 3), drawn(2, 2 * side[0], 2 * side[1], 3), drawn(3, 3, 3, 5, seed=1)
-    np.testing.assert_allclose(conv_up(x, kernel), convolved(x.repeat(2, 1).repeat(2, 2), kernel), atol=1e-5)
+    """Breaks when a phase of the four 2x2 convolutions has the wrong taps, or something else than
+    zeros lies around."""
+    x, y, kernel = (
+        drawn(2, *side, 3),
+        drawn(2, 2 * side[0], 2 * side[1], 3),
+        drawn(3, 3, 3, 5, seed=1),
+    )
+    np.testing.assert_allclose(
+        conv_up(x, kernel), convolved(x.repeat(2, 1).repeat(2, 2), kernel), atol=1e-5
+    )
     means = np.asarray(convolved(y, kernel)).reshape(2, side[0], 2, side[1], 2, 5).mean((2, 4))
     np.testing.assert_allclose(conv_down(y, kernel), means, atol=1e-5)
-    blurred = scipy.ndimage.convolve(x, np.outer([1, 2, 1], [1, 2, 1])[None, :, :, None] / 16, mode="constant")
+    blurred = scipy.ndimage.convolve(
+        x, np.outer([1, 2, 1], [1, 2, 1])[None, :, :, None] / 16, mode="constant"
+    )
     np.testing.assert_allclose(blur(x), blurred, atol=1e-6)
 
 
 @pytest.mark.parametrize("side", SIDES)
 def test_resampling_is_adjoint(side):
-    """conv_down is the transpose of conv_up with the turned kernel, up to the mean's 4; the blur is its own."""
-    x, y, kernel = drawn(2, *side, 3), drawn(2, 2 * side[0], 2 * side[1], 5, seed=1), drawn(3, 3, 3, 5, seed=2)
+    """conv_down is the transpose of conv_up with the turned kernel, up to the mean's 4; the blur is
+    its own."""
+    x, y, kernel = (
+        drawn(2, *side, 3),
+        drawn(2, 2 * side[0], 2 * side[1], 5, seed=1),
+        drawn(3, 3, 3, 5, seed=2),
+    )
     back = 4 * np.vdot(x, conv_down(y, kernel[::-1, ::-1].swapaxes(2, 3)))
     np.testing.assert_allclose(np.vdot(conv_up(x, kernel), y), back, rtol=1e-4)
     np.testing.assert_allclose(np.vdot(blur(x), x[::-1]), np.vdot(x, blur(x[::-1])), rtol=1e-4)
@@ -215,7 +282,8 @@ def test_resampling_is_adjoint(side):
 
 @pytest.mark.parametrize("name", CONFIGS)
 def test_logits_depend_on_the_group_alone(name):
-    """Samples i and i + 2 of 8 are of one group: exchanged, their logits are exchanged; across groups the statistic is another."""
+    """Samples i and i + 2 of 8 are of one group: exchanged, their logits are exchanged; across
+    groups the statistic is another."""
     prior, params = fresh(name)
     images, discriminate = photos(8, 8), jax.jit(prior.discriminate)
     images[1::2] *= 2
@@ -227,9 +295,15 @@ def test_logits_depend_on_the_group_alone(name):
 
 @pytest.mark.parametrize("name", CONFIGS)
 def test_vmap_equals_loop(name):
-    """A photo must not depend on its neighbours in the batch, nor on whether it is decoded from z or from its w."""
+    """A photo must not depend on its neighbours in the batch, nor on whether it is decoded from z
+    or from its w."""
     prior, params = fresh(name)
-    zs, decode = drawn(3, 8), jax.jit(prior.decode if name == "pggan" else lambda p, z: in_w(prior).decode(p, prior.map(p, z)))
+    zs, decode = (
+        drawn(3, 8),
+        jax.jit(
+            prior.decode if name == "pggan" else lambda p, z: in_w(prior).decode(p, prior.map(p, z))
+        ),
+    )
     batch = jax.jit(jax.vmap(prior.decode, (None, 0)))(params, zs)
     np.testing.assert_allclose(batch, np.stack([decode(params, z) for z in zs]), atol=1e-5)
 
@@ -238,7 +312,11 @@ DIFFERENTIATED = {
     "synthesis": (
         ("TensorFlow, fused", (6, made.W_DIM)),
         lambda prior, params, w: prior.synthesize(params, w, prior.noise("const", params)),
-        lambda case, w: hwc(reference.stylegan1_synthesis(case.variables, w, made.noise_of(case.variables), fused=True)),
+        lambda case, w: hwc(
+            reference.stylegan1_synthesis(
+                case.variables, w, made.noise_of(case.variables), fused=True
+            )
+        ),
     ),
     "generator": (
         ("PGGAN TensorFlow", (made.Z_DIM,)),
@@ -248,14 +326,17 @@ DIFFERENTIATED = {
     "discriminator": (
         ("TensorFlow, fused", (1, 16, 16, 3)),
         lambda prior, params, x: prior.discriminate(params, x)[0],
-        lambda case, x: reference.stylegan1_discriminator(case.discriminator, chw(x), fused=True)[0],
+        lambda case, x: reference.stylegan1_discriminator(case.discriminator, chw(x), fused=True)[
+            0
+        ],
     ),
 }
 
 
 @pytest.mark.parametrize("name", DIFFERENTIATED)
 def test_derivatives_equal_finite_differences(name):
-    """Breaks when a search would follow a wrong gradient; of one image the minibatch statistic is zero, where a root has no gradient."""
+    """Breaks when a search would follow a wrong gradient; of one image the minibatch statistic is
+    zero, where a root has no gradient."""
     (source, shape), fast, slow = DIFFERENTIATED[name]
     case, prior, params, _ = loaded(source)
     x, d = drawn(*shape), drawn(*shape, seed=8)
@@ -266,9 +347,13 @@ def test_derivatives_equal_finite_differences(name):
 
     _, forward = jax.jit(lambda x, d: jax.jvp(weighed, (x,), (d,)))(x, d)
     grad = jax.jit(jax.grad(weighed))(x)
-    difference = slow(case, x + 1e-7 * d.astype(np.float64)) - slow(case, x - 1e-7 * d.astype(np.float64))
+    difference = slow(case, x + 1e-7 * d.astype(np.float64)) - slow(
+        case, x - 1e-7 * d.astype(np.float64)
+    )
     assert np.isfinite(grad).all()
-    np.testing.assert_allclose([forward, np.vdot(grad, d)], np.vdot(difference / 2e-7, weight) * np.ones(2), rtol=1e-4)
+    np.testing.assert_allclose(
+        [forward, np.vdot(grad, d)], np.vdot(difference / 2e-7, weight) * np.ones(2), rtol=1e-4
+    )
 
 
 @pytest.mark.parametrize("name", CONFIGS)
@@ -288,8 +373,13 @@ def test_parameters_are_an_argument(name):
 
 @pytest.mark.parametrize("name", CONFIGS)
 def test_fresh_parameters_are_a_prior(name, tmp_path):
-    """Breaks when init draws another spread, or shapes that load_prior does not take: training could not start or be resumed."""
-    weights.save(tmp_path / "prior", begun(name), {"architecture": name, "name": name, "net": vars(CONFIGS[name][1])})
+    """Breaks when init draws another spread, or shapes that load_prior does not take: training
+    could not start or be resumed."""
+    weights.save(
+        tmp_path / "prior",
+        begun(name),
+        {"architecture": name, "name": name, "net": vars(CONFIGS[name][1])},
+    )
     prior, params = load_prior(tmp_path / "prior")
     jax.tree.map(np.testing.assert_array_equal, params, begun(name))
     assert 0.05 < np.std(jax.jit(prior.decode)(params, normal(1, 8))) < 5
@@ -299,7 +389,10 @@ def test_fresh_parameters_are_a_prior(name, tmp_path):
 def test_bfloat16_stays_close(name):
     net, config = CONFIGS[name]
     _, params = fresh(name)
-    kinds = [getattr(net, name)(dataclasses.replace(config, dtype=dtype)) for dtype in ("float32", "bfloat16")]
+    kinds = [
+        getattr(net, name)(dataclasses.replace(config, dtype=dtype))
+        for dtype in ("float32", "bfloat16")
+    ]
     images = [jax.jit(prior.decode)(params, np.ones(8, np.float32)) for prior in kinds]
     assert images[1].dtype == jnp.float32
     assert 0 < float(jnp.abs(images[0] - images[1]).max()) < 0.05 * float(jnp.abs(images[0]).max())
@@ -308,8 +401,15 @@ def test_bfloat16_stays_close(name):
 @pytest.mark.parametrize("method", ["pulse", "rls", "rls_plus"])
 def test_a_prior_without_w_is_refused_by_methods_of_w(method):
     prior, params = fresh("pggan")
-    assert prior.map is None and prior.synthesize is None and prior.info.w_dim == 0 and prior.noise("const", params) == ()
-    with pytest.raises(ValueError, match=f"method {method} needs a prior with a w space: 'pggan' has none") as caught:
+    assert (
+        prior.map is None
+        and prior.synthesize is None
+        and prior.info.w_dim == 0
+        and prior.noise("const", params) == ()
+    )
+    with pytest.raises(
+        ValueError, match=f"method {method} needs a prior with a w space: 'pggan' has none"
+    ) as caught:
         METHODS[method].make(prior, operators.downsample(4, image_shape=(8, 8, 3)))
     assert "\n" not in str(caught.value)
 
@@ -318,21 +418,33 @@ def test_a_prior_without_w_is_refused_by_methods_of_w(method):
 def test_methods_run_on_stylegan1(method, config):
     prior, params = fresh("stylegan1")
     operator = operators.downsample(4, image_shape=(8, 8, 3))
-    extra = {"statistics": jax.jit(lambda p: latent_statistics(prior, p, jax.random.key(0), num_samples=1000))(params)}
+    extra = {
+        "statistics": jax.jit(
+            lambda p: latent_statistics(prior, p, jax.random.key(0), num_samples=1000)
+        )(params)
+    }
     extra["flow"] = flows.init(jax.random.key(1), flows.Config(8, hidden=16, num_blocks=2))
     solve = jax.jit(METHODS[method].make(prior, operator, config))
     result = solve(jax.random.key(2), params | extra, operator(drawn(8, 8, 3)))
     assert result.image.shape == (8, 8, 3) and result.latent["w_plus"].shape == (4, 8)
-    assert all(np.isfinite(x).all() for x in jax.tree.leaves((result.image, result.latent, result.trace)))
+    assert all(
+        np.isfinite(x).all() for x in jax.tree.leaves((result.image, result.latent, result.trace))
+    )
 
 
 def test_official_sizes():
-    """1,024 px as published: StyleGAN1's 26,219,627 parameters without its 8 unused ToRGB layers, PGGAN's 23.1 M in each network."""
+    """1,024 px as published: StyleGAN1's 26,219,627 parameters without its 8 unused ToRGB layers,
+    PGGAN's 23.1 M in each network."""
     key = jax.random.key(0)
-    shapes = jax.eval_shape(lambda: stylegan1.init(key, stylegan1.Config()) | pggan.init(key, pggan.Config()))
+    shapes = jax.eval_shape(
+        lambda: stylegan1.init(key, stylegan1.Config()) | pggan.init(key, pggan.Config())
+    )
     count = {name: sum(x.size for x in jax.tree.leaves(tree)) for name, tree in shapes.items()}
     assert count["mapping"] + count["synthesis"] == 26_219_627 - 7_608
-    assert (round(count["generator"] / 1e6, 1), round(count["discriminator"] / 1e6, 1)) == (23.1, 23.1)
+    assert (round(count["generator"] / 1e6, 1), round(count["discriminator"] / 1e6, 1)) == (
+        23.1,
+        23.1,
+    )
 
 
 def changed(draw, write, change=lambda g, d: None, **settings):
@@ -357,28 +469,88 @@ def without(write, *names):
 REFUSED = {
     "StyleGAN1 growing": (lambda: styled(lod=1.0), r"of the wrong shape or value: Gs/lod"),
     "PGGAN growing": (lambda: grown(lod=1.0), r"of the wrong shape or value: Gs/lod"),
-    "StyleGAN1 conditional": (lambda: styled(settings={"label_size": 10}), "expected a StyleGAN1 with label_size 0"),
-    "PGGAN conditional": (lambda: grown(d_settings={"label_size": 10}), "expected a PGGAN with label_size 0"),
-    "pixel norm": (lambda: styled(settings={"use_pixel_norm": True}), "expected a StyleGAN1 with use_pixel_norm False"),
-    "no pixel norm": (lambda: grown(settings={"use_pixelnorm": False}), "expected a PGGAN with use_pixelnorm True"),
-    "other pixel norm": (lambda: grown(settings={"pixelnorm_epsilon": 1e-4}), "expected a PGGAN with pixelnorm_epsilon"),
-    "no blur": (lambda: styled(settings={"blur_filter": None}), "expected a StyleGAN1 with blur_filter"),
-    "strange fusing": (lambda: styled(settings={"fused_scale": "often"}), "expected fused_scale of a StyleGAN1 as True, False or 'auto'"),
-    "no groups": (lambda: styled(d_settings={"mbstd_group_size": 0}), "expected mbstd_group_size as a positive number"),
-    "StyleGAN1 layer missing": (lambda: styled(lambda g, d: g.pop("synthesis/8x8/Conv1/weight")), "with blocks 4, 8, 16, ... px"),
-    "StyleGAN1 bias missing": (lambda: styled(lambda g, d: g.pop("synthesis/8x8/Conv1/bias")), "missing: synthesis/b8/epilogue1/bias"),
-    "noise map missing": (lambda: styled(lambda g, d: g.pop("synthesis/noise5")), "missing: noise/5"),
-    "discriminator's missing": (lambda: styled(lambda g, d: d.pop("8x8/Conv0/bias")), "missing: discriminator/b8/conv0/bias"),
-    "StyleGAN1 shape": (lambda: styled(nine("synthesis/8x8/Conv1/bias")), r"value: synthesis/b8/epilogue1/bias \[9\] instead of \[8\]"),
-    "PGGAN shape": (lambda: grown(nine("16x16/Conv1/bias")), r"value: generator/layer5/bias \[9\] instead of \[6\]"),
-    "PGGAN layer missing": (lambda: grown(lambda g, d: g.pop("16x16/Conv1/weight")), "with two layers a resolution, got 5"),
-    "PGGAN colours missing": (lambda: grown(lambda g, d: g.pop("ToRGB_lod0/bias")), "missing: generator/torgb/bias"),
+    "StyleGAN1 conditional": (
+        lambda: styled(settings={"label_size": 10}),
+        "expected a StyleGAN1 with label_size 0",
+    ),
+    "PGGAN conditional": (
+        lambda: grown(d_settings={"label_size": 10}),
+        "expected a PGGAN with label_size 0",
+    ),
+    "pixel norm": (
+        lambda: styled(settings={"use_pixel_norm": True}),
+        "expected a StyleGAN1 with use_pixel_norm False",
+    ),
+    "no pixel norm": (
+        lambda: grown(settings={"use_pixelnorm": False}),
+        "expected a PGGAN with use_pixelnorm True",
+    ),
+    "other pixel norm": (
+        lambda: grown(settings={"pixelnorm_epsilon": 1e-4}),
+        "expected a PGGAN with pixelnorm_epsilon",
+    ),
+    "no blur": (
+        lambda: styled(settings={"blur_filter": None}),
+        "expected a StyleGAN1 with blur_filter",
+    ),
+    "strange fusing": (
+        lambda: styled(settings={"fused_scale": "often"}),
+        "expected fused_scale of a StyleGAN1 as True, False or 'auto'",
+    ),
+    "no groups": (
+        lambda: styled(d_settings={"mbstd_group_size": 0}),
+        "expected mbstd_group_size as a positive number",
+    ),
+    "StyleGAN1 layer missing": (
+        lambda: styled(lambda g, d: g.pop("synthesis/8x8/Conv1/weight")),
+        "with blocks 4, 8, 16, ... px",
+    ),
+    "StyleGAN1 bias missing": (
+        lambda: styled(lambda g, d: g.pop("synthesis/8x8/Conv1/bias")),
+        "missing: synthesis/b8/epilogue1/bias",
+    ),
+    "noise map missing": (
+        lambda: styled(lambda g, d: g.pop("synthesis/noise5")),
+        "missing: noise/5",
+    ),
+    "discriminator's missing": (
+        lambda: styled(lambda g, d: d.pop("8x8/Conv0/bias")),
+        "missing: discriminator/b8/conv0/bias",
+    ),
+    "StyleGAN1 shape": (
+        lambda: styled(nine("synthesis/8x8/Conv1/bias")),
+        r"value: synthesis/b8/epilogue1/bias \[9\] instead of \[8\]",
+    ),
+    "PGGAN shape": (
+        lambda: grown(nine("16x16/Conv1/bias")),
+        r"value: generator/layer5/bias \[9\] instead of \[6\]",
+    ),
+    "PGGAN layer missing": (
+        lambda: grown(lambda g, d: g.pop("16x16/Conv1/weight")),
+        "with two layers a resolution, got 5",
+    ),
+    "PGGAN colours missing": (
+        lambda: grown(lambda g, d: g.pop("ToRGB_lod0/bias")),
+        "missing: generator/torgb/bias",
+    ),
     "left over": (lambda: grown(nine("8x8/Conv2/bias")), "left over: Gs/8x8/Conv2/bias"),
     "odd layers": (lambda: without(made.genforce, "layer5"), "with two layers a resolution, got 5"),
-    "no layers": (lambda: without(made.ptrblck, "features.1."), "with two layers a resolution, got 1"),
-    "PULSE without mapping": (lambda: [files.zipped(made.pulse(made.stylegan1()[0])[0])], r"mapping\.pt"),
-    "PULSE's mapping alone": (lambda: [files.zipped(made.pulse(made.stylegan1()[0])[1])], "dict with 6 names: dense0.weight"),
-    "two networks": (lambda: grown() + styled(), "expected a StyleGAN, PGGAN, BigGAN or metric network"),
+    "no layers": (
+        lambda: without(made.ptrblck, "features.1."),
+        "with two layers a resolution, got 1",
+    ),
+    "PULSE without mapping": (
+        lambda: [files.zipped(made.pulse(made.stylegan1()[0])[0])],
+        r"mapping\.pt",
+    ),
+    "PULSE's mapping alone": (
+        lambda: [files.zipped(made.pulse(made.stylegan1()[0])[1])],
+        "dict with 6 names: dense0.weight",
+    ),
+    "two networks": (
+        lambda: grown() + styled(),
+        "expected a StyleGAN, PGGAN, BigGAN or metric network",
+    ),
 }
 
 
@@ -394,5 +566,7 @@ def test_what_does_not_fit_is_refused_in_one_line(name, tmp_path):
 @pytest.mark.parametrize("choice", [priors.Choice(label=1), priors.Choice(truncation=0.5)])
 def test_a_choice_of_a_class_is_refused(contents, choice, tmp_path):
     """These networks have no classes: a label that is silently ignored would promise one."""
-    with pytest.raises(ValueError, match=r"expected no --(label|truncation) for a network without classes"):
+    with pytest.raises(
+        ValueError, match=r"expected no --(label|truncation) for a network without classes"
+    ):
         convert(*write(tmp_path, contents()), choice=choice)

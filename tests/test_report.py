@@ -16,13 +16,30 @@ def row(output: str, digest: str = "d", status: str = "ok") -> dict:
     return {"output": output, "digest": digest, "status": status, "residual": 0.5, "feasible": True}
 
 
-def open_run(folder, *, settings=None, order=("a.png", "b.png"), overwrite=False, **config) -> report.Run:
-    return report.open_run(folder, {"settings": settings or CONFIG["settings"], **config}, COLUMNS, order, overwrite=overwrite)
+def open_run(
+    folder, *, settings=None, order=("a.png", "b.png"), overwrite=False, **config
+) -> report.Run:
+    return report.open_run(
+        folder,
+        {"settings": settings or CONFIG["settings"], **config},
+        COLUMNS,
+        order,
+        overwrite=overwrite,
+    )
 
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(None, ""), (math.nan, ""), (True, "yes"), (False, "no"), (1 / 3, "0.333333"), (1e-7, "1e-07"), (3, "3"), ("x", "x")],
+    [
+        (None, ""),
+        (math.nan, ""),
+        (True, "yes"),
+        (False, "no"),
+        (1 / 3, "0.333333"),
+        (1e-7, "1e-07"),
+        (3, "3"),
+        ("x", "x"),
+    ],
 )
 def test_cell(value, text):
     assert report.cell(value) == text
@@ -58,7 +75,10 @@ def test_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch
 
 
 def test_markdown_escapes_bars():
-    assert report.markdown([{"a": "x|y", "b": 0.25}], ["a", "b"]) == "| a | b |\n| --- | --- |\n| x\\|y | 0.25 |\n"
+    assert (
+        report.markdown([{"a": "x|y", "b": 0.25}], ["a", "b"])
+        == "| a | b |\n| --- | --- |\n| x\\|y | 0.25 |\n"
+    )
 
 
 def test_mean_and_share_take_numbers_and_text_and_skip_gaps():
@@ -75,15 +95,25 @@ def test_rows_keep_the_order_of_the_run_and_other_rows(tmp_path):
     run.add([row("b.png")])
     run.add([row("a.png", status="error")])
     run.add([row("a.png")])
-    assert [r["output"] for r in report.read_csv(tmp_path / "results.csv")] == ["z.png", "b.png", "a.png", "a.png"]
+    assert [r["output"] for r in report.read_csv(tmp_path / "results.csv")] == [
+        "z.png",
+        "b.png",
+        "a.png",
+        "a.png",
+    ]
     run.put_in_order()
-    assert [r["output"] for r in report.read_csv(tmp_path / "results.csv")] == ["z.png", "a.png", "b.png"]
+    assert [r["output"] for r in report.read_csv(tmp_path / "results.csv")] == [
+        "z.png",
+        "a.png",
+        "b.png",
+    ]
     assert {r["status"] for r in report.read_csv(tmp_path / "results.csv")} == {"ok"}
 
 
 @pytest.mark.parametrize("name", ["b.png", 'b "b", b.png', "b\nb.png"])
 def test_a_table_cut_anywhere_keeps_its_whole_rows(tmp_path, name):
-    """A kill in the middle of a row makes the folder unusable, loses rows that were whole, or spoils the row that comes next."""
+    """A kill in the middle of a row makes the folder unusable, loses rows that were whole, or
+    spoils the row that comes next."""
     open_run(tmp_path).add([row("a.png")])
     whole = (tmp_path / "results.csv").read_bytes()
     open_run(tmp_path).add([row(name)])
@@ -93,7 +123,10 @@ def test_a_table_cut_anywhere_keeps_its_whole_rows(tmp_path, name):
         run = open_run(tmp_path, order=("a.png", name, "c.png"))
         assert list(run.rows) == ["a.png"]
         run.add([row("c.png")])
-        assert [r["output"] for r in report.read_csv(tmp_path / "results.csv")] == ["a.png", "c.png"]
+        assert [r["output"] for r in report.read_csv(tmp_path / "results.csv")] == [
+            "a.png",
+            "c.png",
+        ]
 
 
 @pytest.mark.parametrize(
@@ -122,7 +155,8 @@ def test_other_settings_are_refused_and_named(tmp_path):
 
 
 def test_records_of_two_runs_are_merged_unless_their_values_differ(tmp_path):
-    """A folder tells of every photo in it; a preset whose numbers have changed since must not go on under its name."""
+    """A folder tells of every photo in it; a preset whose numbers have changed since must not go on
+    under its name."""
     open_run(tmp_path, values={"factor 4": {"steps": 5}}, photos={"a.png": 1})
     open_run(tmp_path, values={"factor 8": {"steps": 7}}, photos={"b.png": 2})
     config = json.loads((tmp_path / "config.json").read_text())
@@ -133,9 +167,12 @@ def test_records_of_two_runs_are_merged_unless_their_values_differ(tmp_path):
 
 
 def test_overwrite_removes_the_old_results_and_nothing_else(tmp_path):
-    """Pictures of the old settings must not lie among the new ones; nor may a table make us remove what no run made."""
+    """Pictures of the old settings must not lie among the new ones; nor may a table make us remove
+    what no run made."""
     folder = tmp_path / "run"
-    open_run(folder).add([row("a.png"), row("b.png"), row("../outside.png"), row("c.png", status="error")])
+    open_run(folder).add(
+        [row("a.png"), row("b.png"), row("../outside.png"), row("c.png", status="error")]
+    )
     for name in ("a.png", "b.png", "c.png", "mine.png", "../outside.png"):
         (folder / name).touch()
     run = open_run(folder, settings={"method": "rls", "seed": 1}, overwrite=True)

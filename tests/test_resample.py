@@ -1,4 +1,5 @@
-"""Laws of the one-axis downsampling matrices, against slow references written from the definitions, Pillow and jax.image.resize."""
+"""Laws of the one-axis downsampling matrices, against slow references written from the definitions,
+Pillow and jax.image.resize."""
 
 import jax
 import jax.numpy as jnp
@@ -20,7 +21,8 @@ def _keys_cubic(x: float) -> float:
 
 
 def _imresize(signal: np.ndarray, factor: int) -> np.ndarray:
-    """MATLAB's imresize of one axis as its documentation has it: 1-based positions, antialiased kernel, mirrored borders."""
+    """MATLAB's imresize of one axis as its documentation has it: 1-based positions, antialiased
+    kernel, mirrored borders."""
     size, scale = len(signal), 1 / factor
     out = []
     for i in range(1, size // factor + 1):
@@ -35,12 +37,20 @@ def _imresize(signal: np.ndarray, factor: int) -> np.ndarray:
 
 
 def _pulse(signal: np.ndarray, factor: int) -> np.ndarray:
-    """PULSE's downsampler of one axis: reflect padding, a strided correlation with 4 factor taps."""
-    weights = np.array([_keys_cubic((i - np.floor(4 * factor / 2) + 0.5) / factor) for i in range(4 * factor)])
+    """PULSE's downsampler of one axis: reflect padding, a strided correlation with 4 factor
+    taps."""
+    weights = np.array(
+        [_keys_cubic((i - np.floor(4 * factor / 2) + 0.5) / factor) for i in range(4 * factor)]
+    )
     before = (4 * factor - factor) // 2
     padded = np.pad(signal, (before, 3 * factor - before), mode="reflect")
     weights /= weights.sum()
-    return np.array([np.dot(weights, padded[i * factor : i * factor + 4 * factor]) for i in range(len(signal) // factor)])
+    return np.array(
+        [
+            np.dot(weights, padded[i * factor : i * factor + 4 * factor])
+            for i in range(len(signal) // factor)
+        ]
+    )
 
 
 @pytest.mark.parametrize("kernel", KERNELS)
@@ -53,31 +63,49 @@ def test_rows_sum_to_one(kernel, size, factor):
 
 
 @pytest.mark.parametrize(("size", "factor"), SIZES)
-@pytest.mark.parametrize(("kernel", "reference"), [("bicubic_matlab", _imresize), ("bicubic_pulse", _pulse)])
+@pytest.mark.parametrize(
+    ("kernel", "reference"), [("bicubic_matlab", _imresize), ("bicubic_pulse", _pulse)]
+)
 def test_equals_slow_reference(size, factor, kernel, reference):
-    """Otherwise low-resolution images made by MATLAB or by PULSE are explained by the wrong operator."""
+    """Otherwise low-resolution images made by MATLAB or by PULSE are explained by the wrong
+    operator."""
     signal = np.random.default_rng(0).uniform(size=size)
-    np.testing.assert_allclose(resample.downsample_matrix(size, factor, kernel) @ signal, reference(signal, factor), atol=1e-12)
+    np.testing.assert_allclose(
+        resample.downsample_matrix(size, factor, kernel) @ signal,
+        reference(signal, factor),
+        atol=1e-12,
+    )
 
 
 @pytest.mark.parametrize(("size", "factor"), [(32, 4), (64, 8), (128, 8)])
 def test_pulse_and_matlab_differ_only_at_the_border(size, factor):
     """The two are one kernel; only the two outermost pixels a side may differ."""
     difference = np.abs(
-        resample.downsample_matrix(size, factor, "bicubic_pulse") - resample.downsample_matrix(size, factor, "bicubic_matlab")
+        resample.downsample_matrix(size, factor, "bicubic_pulse")
+        - resample.downsample_matrix(size, factor, "bicubic_matlab")
     )
     assert difference[2:-2].max() < 1e-12 < difference.max()
 
 
 @pytest.mark.parametrize(("size", "factor"), SIZES)
 @pytest.mark.parametrize(
-    ("kernel", "method"), [("bicubic", Image.Resampling.BICUBIC), ("bilinear", Image.Resampling.BILINEAR), ("box", Image.Resampling.BOX)]
+    ("kernel", "method"),
+    [
+        ("bicubic", Image.Resampling.BICUBIC),
+        ("bilinear", Image.Resampling.BILINEAR),
+        ("box", Image.Resampling.BOX),
+    ],
 )
 def test_equals_pillow(size, factor, kernel, method):
     """Float images that Pillow shrank are the measurements people have; borders included."""
     image = np.random.default_rng(1).uniform(size=(size, 2 * size)).astype(np.float32)
-    expected = np.asarray(Image.fromarray(image).resize((2 * size // factor, size // factor), method))
-    rows, columns = resample.downsample_matrix(size, factor, kernel), resample.downsample_matrix(2 * size, factor, kernel)
+    expected = np.asarray(
+        Image.fromarray(image).resize((2 * size // factor, size // factor), method)
+    )
+    rows, columns = (
+        resample.downsample_matrix(size, factor, kernel),
+        resample.downsample_matrix(2 * size, factor, kernel),
+    )
     np.testing.assert_allclose(rows @ image @ columns.T, expected, atol=2e-6)
 
 
@@ -87,14 +115,18 @@ def test_equals_jax_resize(size, factor, kernel, method):
     """The other implementation that users compare with."""
     image = np.random.default_rng(2).uniform(size=(size, 1)).astype(np.float32)
     expected = jax.image.resize(jnp.asarray(image), (size // factor, 1), method, antialias=True)
-    np.testing.assert_allclose(resample.downsample_matrix(size, factor, kernel) @ image, expected, atol=2e-6)
+    np.testing.assert_allclose(
+        resample.downsample_matrix(size, factor, kernel) @ image, expected, atol=2e-6
+    )
 
 
 def test_box_is_the_mean_of_blocks():
     """The area average, exactly, also for an odd factor."""
     for size, factor in SIZES:
         np.testing.assert_allclose(
-            resample.downsample_matrix(size, factor, "box"), np.kron(np.eye(size // factor), np.full((1, factor), 1 / factor)), atol=1e-15
+            resample.downsample_matrix(size, factor, "box"),
+            np.kron(np.eye(size // factor), np.full((1, factor), 1 / factor)),
+            atol=1e-15,
         )
 
 
@@ -128,5 +160,7 @@ def test_upsample_equals_pillow(by, shape):
     out = np.asarray(resample.upsample(image, by))
     assert out.shape == (*shape, 3)
     for channel in range(3):
-        plane = Image.fromarray(np.ascontiguousarray(image[..., channel])).resize(shape[::-1], Image.Resampling.BICUBIC)
+        plane = Image.fromarray(np.ascontiguousarray(image[..., channel])).resize(
+            shape[::-1], Image.Resampling.BICUBIC
+        )
         np.testing.assert_allclose(out[..., channel], np.asarray(plane), atol=2e-6)

@@ -31,11 +31,15 @@ def counting(solve: search.Solve) -> tuple[search.Solve, list]:
         return phase.loss(*args)
 
     phase = solve.phases[0]
-    return search.Solve((phase._replace(loss=loss), *solve.phases[1:]), solve.finish, solve.operator, solve.eps), traced
+    return search.Solve(
+        (phase._replace(loss=loss), *solve.phases[1:]), solve.finish, solve.operator, solve.eps
+    ), traced
 
 
 def photos(n: int) -> np.ndarray:
-    images = jax.vmap(lambda key: OPERATOR(toy.image(key, PARAMS)))(jax.random.split(jax.random.key(1), n))
+    images = jax.vmap(lambda key: OPERATOR(toy.image(key, PARAMS)))(
+        jax.random.split(jax.random.key(1), n)
+    )
     return np.asarray(images)
 
 
@@ -66,7 +70,9 @@ def test_equals_the_method_applied_to_one_photo(all_eight):
     for i in (0, 5):
         one = jax.jit(SOLVE)(keys[i], PARAMS, photos(8)[i])
         np.testing.assert_allclose(all_eight.image[i], one.image, atol=1e-4)
-        np.testing.assert_allclose(all_eight.trace["loss"][i], one.trace["loss"], rtol=1e-3, atol=1e-5)
+        np.testing.assert_allclose(
+            all_eight.trace["loss"][i], one.trace["loss"], rtol=1e-3, atol=1e-5
+        )
         np.testing.assert_allclose(all_eight.residual[i], one.residual, atol=1e-5)
 
 
@@ -153,10 +159,18 @@ def nan_in(i: int) -> np.ndarray:
         (photos(2), {"seed": 0.5}, "seeds that are whole numbers from 0 to .*, got 0.5"),
         (photos(2), {"batch_size": "2"}, "a whole number, got '2'"),
         (255 * photos(2), {}, "got values up to 2.*: divide 8-bit values by 255"),
-        ((255 * photos(2)).astype(np.uint8), {}, "floating-point measurements of images in .*got uint8"),
+        (
+            (255 * photos(2)).astype(np.uint8),
+            {},
+            "floating-point measurements of images in .*got uint8",
+        ),
         (None, {}, r"measurements \[n, ...\], got NoneType"),
         ("photos", {}, r"measurements \[n, ...\], got str"),
-        ([photos(1)[0], photos(1)[0, :2]], {}, "array of measurements, got one that NumPy cannot make"),
+        (
+            [photos(1)[0], photos(1)[0, :2]],
+            {},
+            "array of measurements, got one that NumPy cannot make",
+        ),
         (photos(2), {"seed": jax.random.key(0)}, "array of seeds, got one that NumPy cannot make"),
     ],
 )
@@ -193,22 +207,32 @@ def test_a_restoration_that_tells_its_weights_refuses_the_same(y, seed, words):
     ids=["8 bits", "Fourier", "sums"],
 )
 def test_what_an_operator_makes_of_white_bounds_its_measurements(operator):
-    """Breaks when an operator whose measurements are far from [0, 1] is refused, or a photo of 8 bits is not."""
+    """Breaks when an operator whose measurements are far from [0, 1] is refused, or a photo of 8
+    bits is not."""
     solve, x = methods.bicubic(toy.prior(), operator), np.full((1, 16, 16, 3), 0.75, np.float32)
     ys = np.asarray(jax.vmap(operator.apply)(x))
     assert ys.max() > 10
-    assert restore(methods.exact(solve), PARAMS, ys, progress=False).residual[0] < 1e-6 * np.max(ys) ** 2
+    assert (
+        restore(methods.exact(solve), PARAMS, ys, progress=False).residual[0]
+        < 1e-6 * np.max(ys) ** 2
+    )
     with pytest.raises(ValueError, match="divide 8-bit values by 255"):
         restore(solve, PARAMS, 255 * ys, progress=False)
 
 
 def test_hidden_pixels_may_hold_anything():
-    """Breaks when what a mask hides enters a result: people hide pixels in white, in grey, or not at all."""
+    """Breaks when what a mask hides enters a result: people hide pixels in white, in grey, or not
+    at all."""
     hidden = np.zeros((16, 16, 3), bool)
     hidden[4:12, 4:12] = True
-    solve = methods.pulse(toy.prior(), operators.mask(~hidden[..., 0], (16, 16, 3)), methods.PULSE(steps=3))
+    solve = methods.pulse(
+        toy.prior(), operators.mask(~hidden[..., 0], (16, 16, 3)), methods.PULSE(steps=3)
+    )
     x = np.random.default_rng(0).uniform(size=(1, 16, 16, 3)).astype(np.float32)
-    made = [restore(solve, PARAMS, np.where(hidden, value, x), progress=False) for value in (0.0, 1.0, np.nan, x)]
+    made = [
+        restore(solve, PARAMS, np.where(hidden, value, x), progress=False)
+        for value in (0.0, 1.0, np.nan, x)
+    ]
     for other in made[1:]:
         jax.tree.map(np.testing.assert_array_equal, other, made[0])
 
@@ -219,9 +243,11 @@ import jax, numpy as np, test_restore as t
 assert jax.device_count() == 2
 images = []
 for batch_size, used in ((8, 2), (2, 2), (1, 1)):
-    images.append(t.restore(t.SOLVE, t.PARAMS, t.photos(8), batch_size=batch_size, progress=False).image)
+    found = t.restore(t.SOLVE, t.PARAMS, t.photos(8), batch_size=batch_size, progress=False)
+    images.append(found.image)
     assert t.mesh_of(batch_size).size == used
-    np.testing.assert_array_equal(images[-1], images[0])  # each device runs the program of one photo
+    # Each device runs the program of one photo.
+    np.testing.assert_array_equal(images[-1], images[0])
 (begin, _, _), (refine, advance, _) = t.batches.programs(t.SOLVE, t.mesh_of(2)).phases
 keys, ys = jax.random.split(jax.random.key(0), 2), t.photos(2)
 state = begin(keys, t.PARAMS, ys, None)
@@ -231,10 +257,15 @@ assert "all-gather" not in advance.lower(t.PARAMS, ys, state).compile().as_text(
 
 
 def test_devices_do_not_change_a_result():
-    """Fails when the shares of several devices are mixed up, when a CPU's result depends on the batch size or the number of cores, or when
-    the devices exchange what they compute: then each refines every photo."""
+    """Fails when the shares of several devices are mixed up, when a CPU's result depends on the
+    batch size or the number of cores, or when the devices exchange what they compute: then each
+    refines every photo."""
     here = Path(__file__).parent
     code = DEVICES.format(paths=[str(here), str(here.parent)])
-    # As users run it: with the tests' own flags, which switch the optimiser off, programs of one and two devices round apart on some CPUs.
-    env = os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=2", "JAX_PLATFORMS": "cpu"}
+    # As users run it: with the tests' own flags, which switch the optimiser off, programs of one
+    # and two devices round apart on some CPUs.
+    env = os.environ | {
+        "XLA_FLAGS": "--xla_force_host_platform_device_count=2",
+        "JAX_PLATFORMS": "cpu",
+    }
     subprocess.run([sys.executable, "-c", code], env=env, check=True)

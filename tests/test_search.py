@@ -12,7 +12,9 @@ from jaxsr import search
 
 def quadratic(x):
     """A skewed bowl with its minimum, 0.5, at (1, -2, 3)."""
-    value = jnp.sum(jnp.asarray([1.0, 10.0, 0.1]) * (x["a"] - jnp.asarray([1.0, -2.0, 3.0])) ** 2) + 0.5
+    value = (
+        jnp.sum(jnp.asarray([1.0, 10.0, 0.1]) * (x["a"] - jnp.asarray([1.0, -2.0, 3.0])) ** 2) + 0.5
+    )
     return value, {"first": x["a"][0]}
 
 
@@ -31,9 +33,12 @@ def hand_written(tx, steps, project=lambda x: x):
     return iterates, values
 
 
-@pytest.mark.parametrize("tx", [optax.sgd(0.02), optax.adam(0.3), optax.sgd(0.11)], ids=["sgd", "adam", "diverging"])
+@pytest.mark.parametrize(
+    "tx", [optax.sgd(0.02), optax.adam(0.3), optax.sgd(0.11)], ids=["sgd", "adam", "diverging"]
+)
 def test_minimise_equals_hand_written_steps(tx):
-    """The loop's losses differ from optax called by hand, or what it returns is not the best of the iterates (nor their minimum)."""
+    """The loop's losses differ from optax called by hand, or what it returns is not the best of the
+    iterates (nor their minimum)."""
     iterates, values = hand_written(tx, 20)
     found = search.minimise(quadratic, INIT, tx=tx, steps=20)
     best = int(np.argmin(values))
@@ -51,7 +56,11 @@ def test_projection_follows_every_update():
 
     _, values = hand_written(optax.adam(0.3), 20, project)
     np.testing.assert_allclose(
-        search.minimise(quadratic, INIT, tx=optax.adam(0.3), steps=20, project=project).trace["loss"], values, rtol=1e-5
+        search.minimise(quadratic, INIT, tx=optax.adam(0.3), steps=20, project=project).trace[
+            "loss"
+        ],
+        values,
+        rtol=1e-5,
     )
 
 
@@ -66,13 +75,17 @@ def test_reaches_the_ridge_solution_of_the_linear_prior():
     offset = np.asarray(measure(jnp.zeros((6, 8))), np.float64)
     matrix = np.asarray(jax.jacobian(measure)(jnp.zeros((6, 8))), np.float64).reshape(-1, 48)
     y = measure(jax.random.normal(jax.random.key(1), (6, 8)))
-    expected = np.linalg.solve(matrix.T @ matrix + 0.1 * np.eye(48), matrix.T @ (np.asarray(y, np.float64) - offset))
+    expected = np.linalg.solve(
+        matrix.T @ matrix + 0.1 * np.eye(48), matrix.T @ (np.asarray(y, np.float64) - offset)
+    )
 
     def loss(w):
         return jnp.sum((measure(w) - y) ** 2) + 0.1 * jnp.sum(w**2), {}
 
     largest = np.linalg.eigvalsh(matrix.T @ matrix)[-1]
-    found = search.minimise(loss, jnp.zeros((6, 8)), tx=optax.sgd(1 / (2 * largest + 0.2), momentum=0.9), steps=600)
+    found = search.minimise(
+        loss, jnp.zeros((6, 8)), tx=optax.sgd(1 / (2 * largest + 0.2), momentum=0.9), steps=600
+    )
     np.testing.assert_allclose(
         found.latent.reshape(-1), expected, atol=5e-4
     )  # as near as the rounding of the loss lets the best iterate be told
@@ -90,7 +103,8 @@ def test_a_loss_that_is_not_finite_never_becomes_the_best(bad):
 
 
 def phases():
-    """Two phases on the toy prior: w shared by the layers, then a free w+ near it; the second has no term "first"."""
+    """Two phases on the toy prior: w shared by the layers, then a free w+ near it; the second has
+    no term "first"."""
     prior, operator = toy.prior(), toy.operator()
 
     def start(key, params, y, previous):
@@ -139,7 +153,8 @@ def result(problem):
 
 
 def test_phases_run_in_sequence(result):
-    """The second phase does not start at the first one's best, or a term that a phase lacks is not NaN there."""
+    """The second phase does not start at the first one's best, or a term that a phase lacks is not
+    NaN there."""
     fit, first, loss = (np.asarray(result.trace[name]) for name in ("fit", "first", "loss"))
     assert fit.shape == first.shape == loss.shape == (50,)
     np.testing.assert_allclose(fit[30], fit[:30].min(), rtol=1e-5)
@@ -169,14 +184,19 @@ def test_nothing_finite_gives_an_image_that_is_not_feasible(problem):
 
 
 def test_chunks_equal_one_piece_and_compile_once(problem, result):
-    """A search shown in chunks differs from the same search in one piece, or each chunk is compiled again."""
+    """A search shown in chunks differs from the same search in one piece, or each chunk is compiled
+    again."""
     key, params, y = problem
     solver, previous, traces = solve(), None, []
     for phase in solver.phases:
-        advance = jax.jit(lambda params, y, state, phase=phase: search.advance(phase, params, y, state, length=5))
-        state = jax.jit(lambda key, params, y, previous, phase=phase: search.begin(phase, key, params, y, previous))(
-            key, params, y, previous
+        advance = jax.jit(
+            lambda params, y, state, phase=phase: search.advance(phase, params, y, state, length=5)
         )
+        state = jax.jit(
+            lambda key, params, y, previous, phase=phase: search.begin(
+                phase, key, params, y, previous
+            )
+        )(key, params, y, previous)
         for _ in range(phase.steps // 5):
             state, trace = advance(params, y, state)
             traces.append(trace)
@@ -184,11 +204,14 @@ def test_chunks_equal_one_piece_and_compile_once(problem, result):
         assert state.step == phase.steps
         previous = (state.best, state.context)
     concluded = jax.jit(solver.conclude)(params, y, state, traces)
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), concluded, result)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), concluded, result
+    )
 
 
 def test_a_step_is_one_forward_and_one_backward_pass(problem):
-    """A phase traces its loss more than once a step: measured by the convolution-free toy as the number of calls of its loss."""
+    """A phase traces its loss more than once a step: measured by the convolution-free toy as the
+    number of calls of its loss."""
     calls = []
     phase = phases()[0]
 
@@ -199,7 +222,9 @@ def test_a_step_is_one_forward_and_one_backward_pass(problem):
     key, params, y = problem
     counting = phase._replace(loss=counted)
     state = search.begin(counting, key, params, y, None)
-    jax.jit(lambda params, y, state: search.advance(counting, params, y, state, length=7)).lower(params, y, state)
+    jax.jit(lambda params, y, state: search.advance(counting, params, y, state, length=7)).lower(
+        params, y, state
+    )
     assert len(calls) == 1
 
 
@@ -214,7 +239,13 @@ def test_an_objective_of_random_draws_sees_others_in_each_step_and_keeps_the_las
     def loss(params, y, context, variables):
         return context["scale"] * (variables - context["target"]) ** 2, {}
 
-    phase = search.Phase(12, lambda key, params, y, previous: (jnp.zeros(()), {"scale": 2.0}), loss, optax.sgd(0.1), redraw=redraw)
+    phase = search.Phase(
+        12,
+        lambda key, params, y, previous: (jnp.zeros(()), {"scale": 2.0}),
+        loss,
+        optax.sgd(0.1),
+        redraw=redraw,
+    )
     state, x, values = search.begin(phase, None, None, None, None), 0.0, []
     traces = []
     for _ in range(12 // length):
@@ -229,7 +260,11 @@ def test_an_objective_of_random_draws_sees_others_in_each_step_and_keeps_the_las
     np.testing.assert_allclose(state.best, iterates[-1], rtol=1e-5)
 
 
-@pytest.mark.parametrize(("steps", "length"), [(200, 25), (80, 20), (70, 14), (30, 15), (50, 25), (20, 20), (7, 7), (29, 1), (1, 1)])
+@pytest.mark.parametrize(
+    ("steps", "length"),
+    [(200, 25), (80, 20), (70, 14), (30, 15), (50, 25), (20, 20), (7, 7), (29, 1), (1, 1)],
+)
 def test_chunk_length(steps, length):
-    """A chunk length that does not divide the steps would compile twice; a longer one would hide progress."""
+    """A chunk length that does not divide the steps would compile twice; a longer one would hide
+    progress."""
     assert search.chunk_length(steps) == length

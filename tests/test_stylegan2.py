@@ -1,4 +1,5 @@
-"""nets/stylegan2 against a slow float64 reference written from the paper, and the laws of a prior."""
+"""nets/stylegan2 against a slow float64 reference written from the paper, and the laws of a
+prior."""
 
 import dataclasses
 import functools
@@ -14,8 +15,12 @@ from jaxsr.nets import stylegan2
 
 CONFIGS = {
     "4 px": stylegan2.Config(resolution=4, z_dim=6, w_dim=5, mapping_layers=2, channels=(7,)),
-    "16 px": stylegan2.Config(resolution=16, z_dim=8, w_dim=8, mapping_layers=3, channels=(6, 5, 4)),
-    "32 px, official rule": stylegan2.Config(resolution=32, z_dim=8, w_dim=8, channel_base=128, channel_max=8),
+    "16 px": stylegan2.Config(
+        resolution=16, z_dim=8, w_dim=8, mapping_layers=3, channels=(6, 5, 4)
+    ),
+    "32 px, official rule": stylegan2.Config(
+        resolution=32, z_dim=8, w_dim=8, channel_base=128, channel_max=8
+    ),
 }
 
 
@@ -23,7 +28,9 @@ CONFIGS = {
 def randomised(name):
     """A prior and parameters none of which is at its default, so that a forgotten one shows."""
     config = CONFIGS[name]
-    leaves, tree = jax.tree.flatten(jax.jit(stylegan2.init, static_argnums=1)(jax.random.key(1), config))
+    leaves, tree = jax.tree.flatten(
+        jax.jit(stylegan2.init, static_argnums=1)(jax.random.key(1), config)
+    )
     keys = jax.random.split(jax.random.key(2), len(leaves))
     leaves = [x + 0.3 * jax.random.normal(k, x.shape) for x, k in zip(leaves, keys, strict=True)]
     return stylegan2.stylegan2(config), jax.tree.unflatten(tree, leaves)
@@ -40,7 +47,8 @@ def chw(images):
 @pytest.mark.parametrize("name", CONFIGS)
 @pytest.mark.parametrize("kind", ["const", "none", "random"])
 def test_synthesis_equals_the_paper(name, kind):
-    """Breaks when a filter, a gain, the demodulation, the order of styles or of noise maps is wrong."""
+    """Breaks when a filter, a gain, the demodulation, the order of styles or of noise maps is
+    wrong."""
     prior, params = randomised(name)
     w_plus = jax.random.normal(jax.random.key(3), (prior.info.num_layers, prior.info.w_dim))
     noise = prior.noise(kind, params, jax.random.key(4))
@@ -53,17 +61,24 @@ def test_synthesis_equals_the_paper(name, kind):
 def test_mapping_equals_the_paper(name):
     prior, params = randomised(name)
     z = jax.random.normal(jax.random.key(3), (prior.info.z_dim,))
-    np.testing.assert_allclose(prior.map(params, z), reference.mapping(double(params["mapping"]), double(z)), atol=1e-5)
+    np.testing.assert_allclose(
+        prior.map(params, z), reference.mapping(double(params["mapping"]), double(z)), atol=1e-5
+    )
 
 
 @pytest.mark.parametrize("name", CONFIGS)
 @pytest.mark.parametrize(("count", "group"), [(1, 1), (2, 2), (4, 4), (8, 4)])
 def test_discriminator_equals_the_paper(name, count, group):
-    """Breaks when the residual gains, the strided filter or the groups of the minibatch statistic are wrong."""
+    """Breaks when the residual gains, the strided filter or the groups of the minibatch statistic
+    are wrong."""
     prior, params = randomised(name)
-    images = jax.random.uniform(jax.random.key(5), (count, prior.info.resolution, prior.info.resolution, 3))
+    images = jax.random.uniform(
+        jax.random.key(5), (count, prior.info.resolution, prior.info.resolution, 3)
+    )
     logits, features = jax.jit(prior.discriminate)(params, images)
-    expected, expected_features = reference.discriminator(double(params["discriminator"]), chw(2 * images - 1), group)
+    expected, expected_features = reference.discriminator(
+        double(params["discriminator"]), chw(2 * images - 1), group
+    )
     np.testing.assert_allclose(logits, expected, atol=1e-4)
     assert [f.shape for f in features] == [np.moveaxis(f, 1, -1).shape for f in expected_features]
     for f, e in zip(features, expected_features, strict=True):
@@ -80,7 +95,9 @@ def test_gradient_equals_finite_differences():
     grad = jax.jit(jax.grad(lambda w: jnp.sum(prior.synthesize(params, w, noise) * weight)))(w_plus)
 
     def slow(step):
-        image = reference.synthesis(double(params["synthesis"]), double(w_plus) + step * double(direction), double(noise))
+        image = reference.synthesis(
+            double(params["synthesis"]), double(w_plus) + step * double(direction), double(noise)
+        )
         return np.sum((0.5 + 0.5 * image) * chw(weight))
 
     expected = (slow(1e-4) - slow(-1e-4)) / 2e-4
@@ -99,21 +116,32 @@ def test_resampling_equals_the_filter(function, side):
 @pytest.mark.parametrize("side", [2, 4, 8])
 def test_strided_convolutions_equal_their_definition(function, side):
     rng = np.random.default_rng(0)
-    x, kernel = rng.normal(size=(1, side, side + 2, 3)).astype(np.float32), rng.normal(size=(3, 3, 3, 5)).astype(np.float32)
+    x, kernel = (
+        rng.normal(size=(1, side, side + 2, 3)).astype(np.float32),
+        rng.normal(size=(3, 3, 3, 5)).astype(np.float32),
+    )
     expected = getattr(reference, function)(chw(x[0]), kernel.transpose(3, 2, 0, 1))
     np.testing.assert_allclose(chw(getattr(stylegan2, function)(x, kernel)[0]), expected, atol=1e-4)
 
 
 @pytest.mark.parametrize("emphasis", [0.0, 1.0, 4.0])
 def test_emphasis_amplifies_detail_and_keeps_means(emphasis):
-    """Against the filter in float64: checks of one pixel grow by 1 + emphasis, what is flat does not, borders are no edges."""
+    """Against the filter in float64: checks of one pixel grow by 1 + emphasis, what is flat does
+    not, borders are no edges."""
     images = np.random.default_rng(0).normal(size=(2, 8, 6, 3)).astype(np.float32)
     smooth = images.astype(np.float64)
     for axis in (1, 2):
         padded = np.pad(smooth, [(int(i == axis),) * 2 for i in range(4)], mode="edge")
-        smooth = sum(weight * np.take(padded, np.arange(k, k + smooth.shape[axis]), axis) for k, weight in enumerate((0.25, 0.5, 0.25)))
-    np.testing.assert_allclose(stylegan2.emphasised(images, emphasis), images + emphasis * (images - smooth), atol=1e-5)
-    checks = np.broadcast_to((-1.0) ** np.add.outer(np.arange(8), np.arange(8))[None, :, :, None], (1, 8, 8, 3)).astype(np.float32)
+        smooth = sum(
+            weight * np.take(padded, np.arange(k, k + smooth.shape[axis]), axis)
+            for k, weight in enumerate((0.25, 0.5, 0.25))
+        )
+    np.testing.assert_allclose(
+        stylegan2.emphasised(images, emphasis), images + emphasis * (images - smooth), atol=1e-5
+    )
+    checks = np.broadcast_to(
+        (-1.0) ** np.add.outer(np.arange(8), np.arange(8))[None, :, :, None], (1, 8, 8, 3)
+    ).astype(np.float32)
     for picture, gain in ((np.ones_like(checks), 1.0), (checks, 1.0 + emphasis)):
         inner = np.asarray(stylegan2.emphasised(picture, emphasis))[:, 1:-1, 1:-1]
         np.testing.assert_allclose(inner, gain * picture[:, 1:-1, 1:-1], rtol=1e-5)
@@ -125,7 +153,9 @@ def test_a_discriminator_with_emphasis_sees_the_emphasised_picture():
     plain = stylegan2.Config(resolution=8, z_dim=4, w_dim=4, mapping_layers=2, channels=(4, 3))
     params = stylegan2.init(jax.random.key(1), plain)
     prior = stylegan2.stylegan2(dataclasses.replace(plain, emphasis=4.0))
-    expected = stylegan2.discriminator(plain, params["discriminator"], stylegan2.emphasised(images, 4.0))[0]
+    expected = stylegan2.discriminator(
+        plain, params["discriminator"], stylegan2.emphasised(images, 4.0)
+    )[0]
     np.testing.assert_allclose(prior.discriminate(params, images / 2 + 0.5)[0], expected, rtol=1e-5)
 
 
@@ -165,22 +195,31 @@ def test_truncation_is_a_line_from_the_mean_to_w():
 
 
 def test_statistics_are_those_of_w():
-    """RLS starts at w_mean and PULSE searches in the whitened space: both must be the moments of the prior's own w."""
+    """RLS starts at w_mean and PULSE searches in the whitened space: both must be the moments of
+    the prior's own w."""
     prior, params = randomised("16 px")
     statistics = priors.latent_statistics(prior, params, jax.random.key(0), num_samples=20_000)
     z = jax.random.normal(jax.random.key(9), (20_000, prior.info.z_dim))
     w = np.asarray(jax.vmap(lambda z: prior.map(params, z))(z), np.float64)
     white = np.where(w > 0, w, 5 * w)
-    for name, expected in (("w_mean", w.mean(0)), ("w_std", w.std(0)), ("white_mean", white.mean(0)), ("white_std", white.std(0))):
+    for name, expected in (
+        ("w_mean", w.mean(0)),
+        ("w_std", w.std(0)),
+        ("white_mean", white.mean(0)),
+        ("white_std", white.std(0)),
+    ):
         np.testing.assert_allclose(statistics[name], expected, atol=0.05 * white.std())
 
 
 def test_bfloat16_stays_close():
-    """The accelerator's path computes convolutions in bfloat16; styles, RGB and logits stay float32."""
+    """The accelerator's path computes convolutions in bfloat16; styles, RGB and logits stay
+    float32."""
     config = CONFIGS["16 px"]
     _, params = randomised("16 px")
     images = [
-        stylegan2.stylegan2(stylegan2.Config(**{**vars(config), "dtype": dtype})).decode(params, jnp.ones(8))
+        stylegan2.stylegan2(stylegan2.Config(**{**vars(config), "dtype": dtype})).decode(
+            params, jnp.ones(8)
+        )
         for dtype in ("float32", "bfloat16")
     ]
     assert images[1].dtype == jnp.float32

@@ -1,4 +1,5 @@
-"""experiments/super_resolve.py as a user meets it: files in, files out, one clear line when something is wrong."""
+"""experiments/super_resolve.py as a user meets it: files in, files out, one clear line when
+something is wrong."""
 
 import csv
 import dataclasses
@@ -31,9 +32,20 @@ def prior(tmp_path_factory):
     """A random 16 px prior with a flow and two examples."""
     folder = tmp_path_factory.mktemp("priors") / "tiny"
     params = stylegan2.init(jax.random.key(0), NET)
-    params["statistics"] = priors.latent_statistics(stylegan2.stylegan2(NET), params, jax.random.key(1), num_samples=2_000)
+    params["statistics"] = priors.latent_statistics(
+        stylegan2.stylegan2(NET), params, jax.random.key(1), num_samples=2_000
+    )
     params["flow"] = flows.init(jax.random.key(2), flows.Config(dim=8, hidden=16, num_blocks=2))
-    weights.save(folder, params, {"architecture": "stylegan2", "name": "tiny", "domain": "noise", "net": dataclasses.asdict(NET)})
+    weights.save(
+        folder,
+        params,
+        {
+            "architecture": "stylegan2",
+            "name": "tiny",
+            "domain": "noise",
+            "net": dataclasses.asdict(NET),
+        },
+    )
     (folder / "examples").mkdir()
     for i in range(2):
         images.write(folder / "examples" / f"e{i}.png", photo(4, i))
@@ -41,7 +53,9 @@ def prior(tmp_path_factory):
 
 
 def photo(side, seed=0, width=None):
-    return np.random.default_rng(seed).uniform(0.2, 0.8, (side, width or side, 3)).astype(np.float32)
+    return (
+        np.random.default_rng(seed).uniform(0.2, 0.8, (side, width or side, 3)).astype(np.float32)
+    )
 
 
 def quick(**settings):
@@ -81,7 +95,10 @@ def write_formats(folder):
 def test_every_format_is_restored(prior, tmp_path):
     """Grey, alpha, 16 bit, turned by EXIF, not square: each gets a row and a picture."""
     write_formats(tmp_path / "photos")
-    super_resolve.main(quick(prior=prior, input=(str(tmp_path / "photos"),), out=str(tmp_path / "two")))  # smoke takes two photos
+    # Smoke takes two photos.
+    super_resolve.main(
+        quick(prior=prior, input=(str(tmp_path / "photos"),), out=str(tmp_path / "two"))
+    )
     for path in sorted((tmp_path / "photos").iterdir()):
         super_resolve.main(quick(prior=prior, input=(str(path),), out=str(tmp_path / "out")))
     done = {row["output"]: row for row in rows(tmp_path / "out")}
@@ -92,17 +109,22 @@ def test_every_format_is_restored(prior, tmp_path):
 
 
 def test_photos_that_no_model_serves_have_their_rows(tmp_path):
-    """One photo of another size than the bundled network's stops a whole folder; or three equal files pass for three solutions."""
+    """One photo of another size than the bundled network's stops a whole folder; or three equal
+    files pass for three solutions."""
     (tmp_path / "photos").mkdir()
     for side in (8, 16):
         images.write(tmp_path / "photos" / f"{side}.png", photo(side))
-    settings = Settings(method="laren", input=(str(tmp_path / "photos"),), out=str(tmp_path / "out"), progress=False)
+    settings = Settings(
+        method="laren", input=(str(tmp_path / "photos"),), out=str(tmp_path / "out"), progress=False
+    )
     assert super_resolve.main(settings) == 0
     status = {row["output"]: (row["status"], row["error"]) for row in rows(tmp_path / "out")}
     assert status["8.png"] == ("ok", "")
     assert "16.png: no laren model for prior 'pbc64' and downsample 4" in status["16.png"][1]
     with pytest.raises(ValueError, match="has one result for a photo, got 2 to make"):
-        super_resolve.main(dataclasses.replace(settings, num_solutions=2, out=str(tmp_path / "two")))
+        super_resolve.main(
+            dataclasses.replace(settings, num_solutions=2, out=str(tmp_path / "two"))
+        )
 
 
 def test_trajectory_ends_at_the_result(prior, tmp_path):
@@ -115,36 +137,65 @@ def test_trajectory_ends_at_the_result(prior, tmp_path):
         last = np.asarray(film.convert("RGB"))[::16, ::16] / 255
     assert frames > 2
     np.testing.assert_allclose(last, images.read(tmp_path / "e0.png"), atol=0.03)
-    assert np.abs(last - images.read(tmp_path / "e1.png")).max() > 0.1  # or the law would hold of any photo
+    # Or the law would hold of any photo.
+    assert np.abs(last - images.read(tmp_path / "e1.png")).max() > 0.1
 
 
 def test_references_are_scored(prior, tmp_path):
     images.write(tmp_path / "sharp.png", photo(24))
-    super_resolve.main(quick(prior=prior, reference=(str(tmp_path / "sharp.png"),), factor=4, out=str(tmp_path / "out")))
+    super_resolve.main(
+        quick(
+            prior=prior,
+            reference=(str(tmp_path / "sharp.png"),),
+            factor=4,
+            out=str(tmp_path / "out"),
+        )
+    )
     (row,) = rows(tmp_path / "out")
     assert 0 < float(row["psnr"]) < 60
     assert -1 <= float(row["ssim"]) <= 1
-    image, reference = images.read(tmp_path / "out" / "sharp.png"), images.resize_area(images.read(tmp_path / "sharp.png"), 16)
-    np.testing.assert_allclose(float(row["psnr"]), -10 * np.log10(np.mean((image - reference) ** 2)), atol=1e-3)
+    image, reference = (
+        images.read(tmp_path / "out" / "sharp.png"),
+        images.resize_area(images.read(tmp_path / "sharp.png"), 16),
+    )
+    np.testing.assert_allclose(
+        float(row["psnr"]), -10 * np.log10(np.mean((image - reference) ** 2)), atol=1e-3
+    )
 
 
 def test_one_bad_photo_does_not_stop_the_others(prior, tmp_path):
     (tmp_path / "photos").mkdir()
     images.write(tmp_path / "photos" / "good.png", photo(4))
     (tmp_path / "photos" / "bad.png").write_bytes(b"no picture")
-    assert super_resolve.main(quick(prior=prior, input=(str(tmp_path / "photos"),), out=str(tmp_path / "out"))) == 0
+    assert (
+        super_resolve.main(
+            quick(prior=prior, input=(str(tmp_path / "photos"),), out=str(tmp_path / "out"))
+        )
+        == 0
+    )
     status = {Path(row["file"]).name: row["status"] for row in rows(tmp_path / "out")}
     assert status == {"good.png": "ok", "bad.png": "error"}
 
 
 def start(prior, *arguments, cwd):
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "XDG_CACHE_HOME": str(Path(prior).parent / "cache")}
-    command = [sys.executable, str(ROOT / "experiments" / "super_resolve.py"), f"--prior={prior}", *arguments]
-    return subprocess.Popen(command, cwd=cwd, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    environment = os.environ | {
+        "PYTHONPATH": str(ROOT),
+        "XDG_CACHE_HOME": str(Path(prior).parent / "cache"),
+    }
+    command = [
+        sys.executable,
+        str(ROOT / "experiments" / "super_resolve.py"),
+        f"--prior={prior}",
+        *arguments,
+    ]
+    return subprocess.Popen(
+        command, cwd=cwd, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
 
 
 def test_killed_run_goes_on_and_ends_with_the_same_files(prior, tmp_path):
-    """kill -9 after the first results: the second start redoes none of them, and every picture equals an uninterrupted run's."""
+    """kill -9 after the first results: the second start redoes none of them, and every picture
+    equals an uninterrupted run's."""
     (tmp_path / "photos").mkdir()
     for i in range(6):
         images.write(tmp_path / "photos" / f"p{i}.png", photo(4, i))
@@ -162,7 +213,11 @@ def test_killed_run_goes_on_and_ends_with_the_same_files(prior, tmp_path):
     assert len(after) == 6
     for name in after:
         assert (tmp_path / "parts" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
-    assert not [p for p in (tmp_path / "parts").iterdir() if p.suffix not in (".png", ".csv", ".json") and p.name != ".lock"]
+    assert not [
+        p
+        for p in (tmp_path / "parts").iterdir()
+        if p.suffix not in (".png", ".csv", ".json") and p.name != ".lock"
+    ]
 
 
 def test_other_settings_in_the_same_folder_are_refused(prior, tmp_path):
@@ -174,7 +229,10 @@ def test_other_settings_in_the_same_folder_are_refused(prior, tmp_path):
 
 def test_two_processes_in_one_folder_are_refused(prior, tmp_path):
     """Each would write the table without the other's rows."""
-    with files.only_here(tmp_path), pytest.raises(ValueError, match="another process is writing there"):
+    with (
+        files.only_here(tmp_path),
+        pytest.raises(ValueError, match="another process is writing there"),
+    ):
         super_resolve.main(quick(prior=prior, out=str(tmp_path)))
 
 
@@ -182,9 +240,13 @@ def test_names_near_the_limit_of_the_file_system_are_restored(prior, tmp_path):
     """255 bytes are allowed, and results need room for _s1."""
     (tmp_path / "photos").mkdir()
     images.write(tmp_path / "photos" / f"{'é' * 125}.png", photo(4))
-    settings = quick(prior=prior, input=(str(tmp_path / "photos"),), out=str(tmp_path / "out"), num_solutions=2)
+    settings = quick(
+        prior=prior, input=(str(tmp_path / "photos"),), out=str(tmp_path / "out"), num_solutions=2
+    )
     assert super_resolve.main(settings) == 0
-    assert [row["output"] for row in rows(tmp_path / "out")] == [f"{'é' * 100}_s{i}.png" for i in range(2)]
+    assert [row["output"] for row in rows(tmp_path / "out")] == [
+        f"{'é' * 100}_s{i}.png" for i in range(2)
+    ]
 
 
 def test_bad_photos_are_in_the_table_before_the_search(prior, tmp_path, monkeypatch):
@@ -198,7 +260,9 @@ def test_bad_photos_are_in_the_table_before_the_search(prior, tmp_path, monkeypa
 
     monkeypatch.setattr(super_resolve, "restore_batches", killed)
     with pytest.raises(KeyboardInterrupt):
-        super_resolve.main(quick(prior=prior, input=(str(tmp_path / "photos"),), out=str(tmp_path / "out")))
+        super_resolve.main(
+            quick(prior=prior, input=(str(tmp_path / "photos"),), out=str(tmp_path / "out"))
+        )
     assert [row["status"] for row in rows(tmp_path / "out")] == ["error"]
 
 
@@ -228,15 +292,25 @@ def test_the_folder_of_the_photos_may_not_be_written_over(prior, tmp_path):
 
 def test_overwrite_does_not_remove_the_photo_it_is_to_restore(prior, tmp_path):
     """A result of an earlier run, given as input, is on the list of what --overwrite removes."""
-    super_resolve.main(quick(prior=prior, input=photos_folder(tmp_path, "a.png"), out=str(tmp_path / "out")))
-    settings = quick(prior=prior, reference=(str(tmp_path / "out" / "a.png"),), out=str(tmp_path / "out"), overwrite=True, num_solutions=2)
+    super_resolve.main(
+        quick(prior=prior, input=photos_folder(tmp_path, "a.png"), out=str(tmp_path / "out"))
+    )
+    settings = quick(
+        prior=prior,
+        reference=(str(tmp_path / "out" / "a.png"),),
+        out=str(tmp_path / "out"),
+        overwrite=True,
+        num_solutions=2,
+    )
     with pytest.raises(ValueError, match="would replace or remove the photo"):
         super_resolve.main(dataclasses.replace(settings, factor=4))
     assert (tmp_path / "out" / "a.png").exists()
 
 
 def test_a_finished_result_keeps_its_row_when_its_photo_can_no_longer_be_read(prior, tmp_path):
-    settings = quick(prior=prior, input=photos_folder(tmp_path, "a.png", "b.png"), out=str(tmp_path / "out"))
+    settings = quick(
+        prior=prior, input=photos_folder(tmp_path, "a.png", "b.png"), out=str(tmp_path / "out")
+    )
     super_resolve.main(settings)
     before = rows(tmp_path / "out")
     (tmp_path / "photos" / "b.png").write_bytes(b"")
@@ -249,8 +323,11 @@ def spoil(path):
 
 
 @pytest.mark.parametrize("happens", [Path.unlink, spoil])
-def test_a_photo_that_goes_or_changes_while_others_are_restored_stops_none(happens, prior, tmp_path, monkeypatch):
-    """Photos are read again when their turn comes, hours later perhaps: one that is no longer the same gets a row, and no wrong result."""
+def test_a_photo_that_goes_or_changes_while_others_are_restored_stops_none(
+    happens, prior, tmp_path, monkeypatch
+):
+    """Photos are read again when their turn comes, hours later perhaps: one that is no longer the
+    same gets a row, and no wrong result."""
     source = photos_folder(tmp_path, "a.png", "b.png")
     announce = super_resolve.announce
 
@@ -260,13 +337,19 @@ def test_a_photo_that_goes_or_changes_while_others_are_restored_stops_none(happe
 
     monkeypatch.setattr(super_resolve, "announce", meanwhile)
     assert super_resolve.main(quick(prior=prior, input=source, out=str(tmp_path / "out"))) == 0
-    assert {row["output"]: row["status"] for row in rows(tmp_path / "out")} == {"a.png": "error", "b.png": "ok"}
+    assert {row["output"]: row["status"] for row in rows(tmp_path / "out")} == {
+        "a.png": "error",
+        "b.png": "ok",
+    }
     assert not (tmp_path / "out" / "a.png").exists()
 
 
 def test_what_cannot_be_drawn_costs_no_finished_result(prior, tmp_path, capsys):
-    """A damaged result, or a name that a font cannot set, must not turn a finished run into a failed one."""
-    settings = quick(prior=prior, input=photos_folder(tmp_path, "a\nb.png", "c.png"), out=str(tmp_path / "out"))
+    """A damaged result, or a name that a font cannot set, must not turn a finished run into a
+    failed one."""
+    settings = quick(
+        prior=prior, input=photos_folder(tmp_path, "a\nb.png", "c.png"), out=str(tmp_path / "out")
+    )
     assert super_resolve.main(settings) == 0
     (tmp_path / "out" / "c.png").write_bytes(b"damaged")
     assert super_resolve.main(settings) == 0
@@ -277,7 +360,10 @@ def test_what_cannot_be_drawn_costs_no_finished_result(prior, tmp_path, capsys):
 BAD = {
     "empty path": ({"out": ""}, "--out is empty"),
     "missing file": ({"input": ("nowhere.png",)}, "nowhere.png"),
-    "larger than the prior": ({"input": ("large.png",)}, "32x32 px is too large for a prior of 16x16 px"),
+    "larger than the prior": (
+        {"input": ("large.png",)},
+        "32x32 px is too large for a prior of 16x16 px",
+    ),
     "factor": ({"factor": 5}, "--factor=5 does not divide"),
     "prior": ({"prior": "pbc46"}, "unknown prior"),
     "method": ({"method": "puls"}, "did you mean 'pulse'"),
@@ -296,7 +382,9 @@ def test_bad_input_is_one_clear_line_before_any_compilation(case, prior, tmp_pat
     images.write("large.png", photo(32))
     Image.fromarray(np.full((4, 4), np.nan, np.float32)).save("nan.tiff")
     Path("cut.png").write_bytes(Path("large.png").read_bytes()[:200])
-    monkeypatch.setattr(super_resolve, "restore_batches", lambda *_, **__: pytest.fail("the search was started"))
+    monkeypatch.setattr(
+        super_resolve, "restore_batches", lambda *_, **__: pytest.fail("the search was started")
+    )
     settings, words = BAD[case]
     with pytest.raises(ValueError, match=r"\w") as error:
         super_resolve.main(quick(**{"prior": prior, "out": "out"} | settings))
@@ -304,7 +392,9 @@ def test_bad_input_is_one_clear_line_before_any_compilation(case, prior, tmp_pat
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("argument", ["--method=puls", "--methd=pulse", "photo.png", "--factor=three"])
+@pytest.mark.parametrize(
+    "argument", ["--method=puls", "--methd=pulse", "photo.png", "--factor=three"]
+)
 def test_mistakes_on_the_command_line_have_status_2(argument, prior, tmp_path):
     process = start(prior, argument, cwd=tmp_path)
     _, stderr = process.communicate(timeout=120)
@@ -313,11 +403,19 @@ def test_mistakes_on_the_command_line_have_status_2(argument, prior, tmp_path):
     assert stderr.startswith("super_resolve.py: error: ")
 
 
-@pytest.mark.parametrize("operator", [name for name, kind in OPERATORS.items() if not kind.takes_factor])
+@pytest.mark.parametrize(
+    "operator", [name for name, kind in OPERATORS.items() if not kind.takes_factor]
+)
 def test_every_operator_restores_sharp_photos(operator, prior, tmp_path):
-    """A measurement that is no small photo: the grid cannot show it, or the table calls for a factor."""
+    """A measurement that is no small photo: the grid cannot show it, or the table calls for a
+    factor."""
     images.write(tmp_path / "sharp.png", photo(16))
-    settings = quick(prior=prior, reference=(str(tmp_path / "sharp.png"),), operator=operator, out=str(tmp_path / "out"))
+    settings = quick(
+        prior=prior,
+        reference=(str(tmp_path / "sharp.png"),),
+        operator=operator,
+        out=str(tmp_path / "out"),
+    )
     assert super_resolve.main(settings) == 0
     (row,) = rows(tmp_path / "out")
     assert (row["status"], row["factor"]) == ("ok", "1") and float(row["psnr"]) > 0
@@ -330,11 +428,18 @@ def test_what_a_mask_paints_is_not_looked_at(prior, tmp_path):
     mask[2:6, 3:9] = 1.0
     images.write(tmp_path / "mask.png", mask)
     shown = photo(16)
-    settings = quick(prior=prior, operator="inpainting", mask=str(tmp_path / "mask.png"), exact=True)
+    settings = quick(
+        prior=prior, operator="inpainting", mask=str(tmp_path / "mask.png"), exact=True
+    )
     results = {}
     for name, change in (("as_it_is", 0.0), ("hidden", mask), ("seen", np.roll(mask, 6, 0))):
-        images.write(tmp_path / f"{name}.png", np.where(change > 0, 0.0, shown) if name != "as_it_is" else shown)
-        one = dataclasses.replace(settings, input=(str(tmp_path / f"{name}.png"),), out=str(tmp_path / name))
+        images.write(
+            tmp_path / f"{name}.png",
+            np.where(change > 0, 0.0, shown) if name != "as_it_is" else shown,
+        )
+        one = dataclasses.replace(
+            settings, input=(str(tmp_path / f"{name}.png"),), out=str(tmp_path / name)
+        )
         assert super_resolve.main(one) == 0
         results[name] = images.read(tmp_path / name / f"{name}.png")
     np.testing.assert_array_equal(results["as_it_is"], results["hidden"])
@@ -347,8 +452,14 @@ def test_what_a_mask_paints_is_not_looked_at(prior, tmp_path):
     [
         ({"operator": "grey"}, "--operator=grey needs --input or --reference"),
         ({"operator": "gray", "input": ("p.png",)}, "unknown operator 'gray': did you mean 'grey'"),
-        ({"operator": "grey", "input": ("p.png",), "factor": 4}, "--factor is for downsample, not for grey"),
-        ({"operator": "grey", "input": ("p.png",), "kernel": "box"}, "--kernel is for downsample, not for grey"),
+        (
+            {"operator": "grey", "input": ("p.png",), "factor": 4},
+            "--factor is for downsample, not for grey",
+        ),
+        (
+            {"operator": "grey", "input": ("p.png",), "kernel": "box"},
+            "--kernel is for downsample, not for grey",
+        ),
         ({"mask": "p.png"}, "--mask is for inpainting, not for downsample: leave it out"),
         (
             {"operator": "inpainting", "input": ("p.png",), "mask": "black.png"},
@@ -358,11 +469,23 @@ def test_what_a_mask_paints_is_not_looked_at(prior, tmp_path):
             {"operator": "inpainting", "input": ("p.png",), "mask": "small.png"},
             "--mask=small.png: 4x4 px is smaller than the prior's 16x16",
         ),
-        ({"operator": "inpainting", "input": ("p.png",), "mask": "wide.png"}, "16x16 px, but --mask is of 32x16 px"),
-        ({"operator": "inpainting", "input": ("p.png",), "mask": "none.png"}, "--mask=none.png: expected an image file"),
+        (
+            {"operator": "inpainting", "input": ("p.png",), "mask": "wide.png"},
+            "16x16 px, but --mask is of 32x16 px",
+        ),
+        (
+            {"operator": "inpainting", "input": ("p.png",), "mask": "none.png"},
+            "--mask=none.png: expected an image file",
+        ),
         ({"operator": "inpainting", "input": ("p.png",), "mask": ""}, "--mask is empty"),
-        ({"operator": "compressed_sensing", "input": ("p.png",)}, "measures no picture: give a sharp photo as --reference"),
-        ({"operator": "motion_blur", "input": ("large.png",)}, "with this operator photos are of the prior's 16x16 px"),
+        (
+            {"operator": "compressed_sensing", "input": ("p.png",)},
+            "measures no picture: give a sharp photo as --reference",
+        ),
+        (
+            {"operator": "motion_blur", "input": ("large.png",)},
+            "with this operator photos are of the prior's 16x16 px",
+        ),
     ],
 )
 def test_what_an_operator_does_not_take_is_refused(settings, words, prior, tmp_path, monkeypatch):

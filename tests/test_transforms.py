@@ -10,11 +10,24 @@ from jaxsr.search import transforms
 
 
 @pytest.mark.parametrize(
-    ("x", "factor"), [(0.0, 0.1), (0.225, 0.55), (0.45, 1.0), (0.675, 0.55), (0.89999, 0.1), (0.9, 0.1), (0.95, 0.0505), (1.0, 0.001)]
+    ("x", "factor"),
+    [
+        (0.0, 0.1),
+        (0.225, 0.55),
+        (0.45, 1.0),
+        (0.675, 0.55),
+        (0.89999, 0.1),
+        (0.9, 0.1),
+        (0.95, 0.0505),
+        (1.0, 0.001),
+    ],
 )
 def test_schedule_has_pulses_values(x, factor):
-    """The step size is not PULSE's at this fraction of the search (up to 1 at 45 %, 1/10 at 90 %, 1/1000 at the end)."""
-    np.testing.assert_allclose(transforms.linear1cycledrop(0.4, 100_000)(jnp.asarray(x * 100_000)), 0.4 * factor, rtol=1e-3)
+    """The step size is not PULSE's at this fraction of the search (up to 1 at 45 %, 1/10 at 90 %,
+    1/1000 at the end)."""
+    np.testing.assert_allclose(
+        transforms.linear1cycledrop(0.4, 100_000)(jnp.asarray(x * 100_000)), 0.4 * factor, rtol=1e-3
+    )
 
 
 def test_schedule_drives_an_optimiser():
@@ -34,13 +47,18 @@ def test_sphere(shape):
     radius = jnp.arange(1.0, shape[0] + 1)[:, None]
     projected = transforms.project_to_sphere(x, radius)
     np.testing.assert_allclose(np.linalg.norm(projected, axis=-1, keepdims=True), radius, rtol=1e-5)
-    np.testing.assert_allclose(projected / radius, x / np.linalg.norm(x, axis=-1, keepdims=True), rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(
+        projected / radius, x / np.linalg.norm(x, axis=-1, keepdims=True), rtol=1e-4, atol=1e-6
+    )
 
 
 def test_sphere_of_a_map_and_of_nothing():
-    """A noise map is not treated as one vector, or a zero map (a switched-off layer) becomes NaN."""
+    """A noise map is not treated as one vector, or a zero map (a switched-off layer) becomes
+    NaN."""
     map = jax.random.normal(jax.random.key(0), (8, 8))
-    assert float(jnp.linalg.norm(transforms.project_to_sphere(map, jnp.asarray(2.0), (-2, -1)))) == pytest.approx(2, rel=1e-5)
+    assert float(
+        jnp.linalg.norm(transforms.project_to_sphere(map, jnp.asarray(2.0), (-2, -1)))
+    ) == pytest.approx(2, rel=1e-5)
     assert (transforms.project_to_sphere(jnp.zeros((4, 4)), jnp.asarray(2.0), (-2, -1)) == 0).all()
 
 
@@ -60,18 +78,28 @@ def l1_by_bisection(x, radius):
 @pytest.mark.parametrize("radius", [0.01, 1.0, 22.6, 1e6])
 @pytest.mark.parametrize("scale", [1e-3, 1.0, 50.0])
 def test_l1_ball(shape, radius, scale):
-    """The projection is not the nearest point of the ball, or not the identity inside it, or not idempotent."""
+    """The projection is not the nearest point of the ball, or not the identity inside it, or not
+    idempotent."""
     x = scale * jax.random.normal(jax.random.key(1), shape)
     projected = np.asarray(transforms.project_l1_ball(x, radius))
     tolerance = 1e-5 * np.abs(x).max()
-    np.testing.assert_allclose(projected, [l1_by_bisection(row, radius) for row in x], atol=tolerance)
-    np.testing.assert_allclose(projected, jax.vmap(lambda row: optax.projections.projection_l1_ball(row, radius))(x), atol=tolerance)
-    np.testing.assert_allclose(transforms.project_l1_ball(jnp.asarray(projected), radius), projected, atol=tolerance)
+    np.testing.assert_allclose(
+        projected, [l1_by_bisection(row, radius) for row in x], atol=tolerance
+    )
+    np.testing.assert_allclose(
+        projected,
+        jax.vmap(lambda row: optax.projections.projection_l1_ball(row, radius))(x),
+        atol=tolerance,
+    )
+    np.testing.assert_allclose(
+        transforms.project_l1_ball(jnp.asarray(projected), radius), projected, atol=tolerance
+    )
     assert (np.abs(projected).sum(-1) <= radius * (1 + 1e-4) + tolerance).all()
 
 
 def test_l1_ball_meets_the_optimality_conditions():
-    """KKT: what is taken away is the same for every survivor, never less for the others, and signs stay."""
+    """KKT: what is taken away is the same for every survivor, never less for the others, and signs
+    stay."""
     x = np.asarray(jax.random.normal(jax.random.key(2), (64,)))
     p = np.asarray(transforms.project_l1_ball(jnp.asarray(x), 5.0))
     taken, alive = np.abs(x) - np.abs(p), p != 0
@@ -85,7 +113,8 @@ def test_l1_ball_meets_the_optimality_conditions():
 def test_l1_ball_with_equal_entries():
     """Ties or an exact zero vector break the threshold."""
     np.testing.assert_allclose(
-        transforms.project_l1_ball(jnp.asarray([[2.0, -2.0, 2.0, 2.0], [0, 0, 0, 0]]), 4.0), [[1, -1, 1, 1], [0] * 4]
+        transforms.project_l1_ball(jnp.asarray([[2.0, -2.0, 2.0, 2.0], [0, 0, 0, 0]]), 4.0),
+        [[1, -1, 1, 1], [0] * 4],
     )
 
 
@@ -104,14 +133,19 @@ def test_noise_is_renormalised():
 
 
 def test_whitening_is_inverted():
-    """unwhiten(whiten(w)) differs from w, or whitened samples of LeakyReLU_0.2(normal) are not standard normal."""
+    """unwhiten(whiten(w)) differs from w, or whitened samples of LeakyReLU_0.2(normal) are not
+    standard normal."""
     mean, std = jnp.asarray([0.5, -1.0, 0.0]), jnp.asarray([2.0, 0.3, 1.0])
     v = jax.random.normal(jax.random.key(5), (20_000, 3))
     w = transforms.unwhiten(v, mean, std)
-    np.testing.assert_allclose(w, np.where(v * std + mean > 0, v * std + mean, 0.2 * (v * std + mean)), rtol=1e-6)
+    np.testing.assert_allclose(
+        w, np.where(v * std + mean > 0, v * std + mean, 0.2 * (v * std + mean)), rtol=1e-6
+    )
     np.testing.assert_allclose(transforms.whiten(w, mean, std), v, atol=1e-4)
 
 
 def test_whitening_of_a_dead_dimension_is_finite():
     """A dimension of w that never varies (std 0) gives NaN."""
-    assert (transforms.whiten(jnp.ones((2, 3)), jnp.zeros(3), jnp.asarray([1.0, 0.0, 1.0]))[:, 1] == 0).all()
+    assert (
+        transforms.whiten(jnp.ones((2, 3)), jnp.zeros(3), jnp.asarray([1.0, 0.0, 1.0]))[:, 1] == 0
+    ).all()

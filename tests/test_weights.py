@@ -1,4 +1,5 @@
-"""weights and load_prior: what was saved comes back, and what is not ours is refused in one line."""
+"""weights and load_prior: what was saved comes back, and what is not ours is refused in one
+line."""
 
 import json
 
@@ -11,7 +12,13 @@ from jaxsr import loading, priors, weights
 from jaxsr.nets import ARCHITECTURES, stylegan2
 
 NET = {"resolution": 8, "z_dim": 4, "w_dim": 4, "mapping_layers": 2, "channels": [4, 3]}
-CONFIG = {"architecture": "stylegan2", "net": NET, "name": "tiny", "domain": "noise", "licence": "CC0"}
+CONFIG = {
+    "architecture": "stylegan2",
+    "net": NET,
+    "name": "tiny",
+    "domain": "noise",
+    "licence": "CC0",
+}
 
 
 def params():
@@ -39,7 +46,11 @@ def test_saving_replaces_weights_and_keeps_what_lies_beside_them(tmp_path):
     (tmp_path / "w" / "card.md").write_text("card")
     weights.save(tmp_path / "w", {"a": jnp.ones(3)}, {"name": "other"})
     loaded, config = weights.load(tmp_path / "w")
-    assert (list(loaded), config, (tmp_path / "w" / "card.md").read_text()) == (["a"], {"name": "other"}, "card")
+    assert (list(loaded), config, (tmp_path / "w" / "card.md").read_text()) == (
+        ["a"],
+        {"name": "other"},
+        "card",
+    )
     assert [p.name for p in tmp_path.iterdir()] == ["w"]
 
 
@@ -59,8 +70,11 @@ def test_load_prior(tmp_path):
 
 @pytest.mark.parametrize("architecture", ["stylegan2", "stylegan1", "pggan"])
 def test_bfloat16_draws_nearly_the_same_images(architecture, tmp_path):
-    """Breaks when a prior ignores the dtype, or rounds more than its convolutions, codes or colours say, to it."""
-    net = {"resolution": 16, "z_dim": 8, "channels": [8, 8, 8]} | ({} if architecture == "pggan" else {"w_dim": 8, "mapping_layers": 2})
+    """Breaks when a prior ignores the dtype, or rounds more than its convolutions, codes or colours
+    say, to it."""
+    net = {"resolution": 16, "z_dim": 8, "channels": [8, 8, 8]} | (
+        {} if architecture == "pggan" else {"w_dim": 8, "mapping_layers": 2}
+    )
     row = ARCHITECTURES[architecture]
     drawn = row.init(jax.random.key(0), row.Config(**{**net, "channels": tuple(net["channels"])}))
     weights.save(tmp_path / "w", drawn, {"architecture": architecture, "net": net, "name": "tiny"})
@@ -96,7 +110,9 @@ def broken(tmp_path, case):
     if case == "no config":
         (folder / "config.json").unlink()
     elif case == "damaged arrays":
-        for path in [p for p in (folder / "params").rglob("*") if p.is_file() and p.stat().st_size > 100]:
+        for path in [
+            p for p in (folder / "params").rglob("*") if p.is_file() and p.stat().st_size > 100
+        ]:
             path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     else:
         (folder / "config.json").write_text(CONFIG_TEXTS[case])

@@ -1,4 +1,5 @@
-"""Winograd's convolution against the definition in float64, its transpose against its adjoint, and through `conv`'s gradients."""
+"""Winograd's convolution against the definition in float64, its transpose against its adjoint, and
+through `conv`'s gradients."""
 
 import re
 
@@ -9,7 +10,9 @@ import pytest
 
 from jaxsr.nets import convolution, winograd
 
-CASES = [  # x, outputs, padding: sizes that tiles do not divide, borders of all widths, more rows and more samples than one block holds
+# X, outputs, padding: sizes that tiles do not divide, borders of all widths, more rows and more
+# samples than one block holds.
+CASES = [
     ((2, 16, 16, 8), 4, ((1, 1), (1, 1))),
     ((1, 9, 13, 3), 5, ((0, 2), (1, 0))),
     ((3, 5, 6, 2), 2, ((2, 2), (0, 0))),
@@ -27,24 +30,32 @@ def _direct(x: jax.Array, kernel: jax.Array, padding: winograd.Padding) -> np.nd
     padded = np.pad(np.asarray(x, np.float64), ((0, 0), *padding, (0, 0)))
     height, width = padded.shape[1] - 2, padded.shape[2] - 2
     taps = np.asarray(kernel, np.float64)
-    return sum((padded[:, i : i + height, j : j + width] @ taps[i, j] for i in range(3) for j in range(3)), np.zeros(()))
+    return sum(
+        (padded[:, i : i + height, j : j + width] @ taps[i, j] for i in range(3) for j in range(3)),
+        np.zeros(()),
+    )
 
 
 def test_transforms_correlate_exactly():
-    """Interpolation that is wrong by a sign or an order gives other numbers than the correlation, in float64 too."""
+    """Interpolation that is wrong by a sign or an order gives other numbers than the correlation,
+    in float64 too."""
     samples, taps, back = winograd.transforms()
     d, g = np.random.default_rng(0).normal(size=6), np.random.default_rng(1).normal(size=3)
-    np.testing.assert_allclose(back @ ((taps @ g) * (samples @ d)), np.correlate(d, g, "valid"), atol=1e-12)
+    np.testing.assert_allclose(
+        back @ ((taps @ g) * (samples @ d)), np.correlate(d, g, "valid"), atol=1e-12
+    )
 
 
 def test_turned_taps_are_the_same_in_another_order():
-    """Gradients, which use the forward pass's transform of the kernel, would be those of another kernel."""
+    """Gradients, which use the forward pass's transform of the kernel, would be those of another
+    kernel."""
     _, taps, _ = winograd.transforms()
     np.testing.assert_allclose(taps[:, ::-1], taps[winograd.TURN], atol=1e-12)
 
 
 def test_a_gradient_transforms_its_kernel_once():
-    """A tenth of a wide generator's gradient is this transform; the compiler merges the two while both passes ask for the same one."""
+    """A tenth of a wide generator's gradient is this transform; the compiler merges the two while
+    both passes ask for the same one."""
     x, kernel = _normal(0, (1, 32, 32, 64)), _normal(1, (3, 3, 64, 80))
     step = jax.jit(jax.grad(lambda x, k: jnp.sum(convolution.conv(x, k, ((1, 1), (1, 1))) ** 2)))
     program = step.lower(x, kernel).compile().as_text()
@@ -54,9 +65,12 @@ def test_a_gradient_transforms_its_kernel_once():
 
 @pytest.mark.parametrize(("shape", "outputs", "padding"), CASES)
 def test_equals_the_definition(shape: tuple[int, ...], outputs: int, padding: winograd.Padding):
-    """Generated images change with the size of the map: a lost border, a tile in the wrong place."""
+    """Generated images change with the size of the map: a lost border, a tile in the wrong
+    place."""
     x, kernel = _normal(0, shape), _normal(1, (3, 3, shape[3], outputs))
-    np.testing.assert_allclose(winograd.convolved(x, kernel, padding), _direct(x, kernel, padding), atol=5e-5)
+    np.testing.assert_allclose(
+        winograd.convolved(x, kernel, padding), _direct(x, kernel, padding), atol=5e-5
+    )
 
 
 @pytest.mark.parametrize(("shape", "outputs", "padding"), CASES)
@@ -72,7 +86,9 @@ def test_transposed_is_the_adjoint(shape: tuple[int, ...], outputs: int, padding
 
 
 @pytest.mark.parametrize(("shape", "outputs", "padding"), CASES)
-def test_by_kernel_is_the_adjoint_in_the_kernel(shape: tuple[int, ...], outputs: int, padding: winograd.Padding):
+def test_by_kernel_is_the_adjoint_in_the_kernel(
+    shape: tuple[int, ...], outputs: int, padding: winograd.Padding
+):
     """Trainings descend along a wrong gradient where <y, C k> and <C^T y, k> differ."""
     x, kernel = _normal(0, shape), _normal(1, (3, 3, shape[3], outputs))
     image = _direct(x, kernel, padding)
@@ -85,9 +101,15 @@ def test_by_kernel_is_the_adjoint_in_the_kernel(shape: tuple[int, ...], outputs:
 
 @pytest.mark.parametrize(("channels", "most"), [(64, 1.2e-6), (256, 2.2e-6)])
 def test_rounding_stays_what_the_text_says(channels: int, most: float):
-    """Points of large error (the usual ones: 1.7e-6 and 3.2e-6) would move every image of a big generator."""
-    x, kernel = _normal(0, (1, 32, 32, channels)), _normal(1, (3, 3, channels, 64)) / np.sqrt(9 * channels)
-    error = np.asarray(winograd.convolved(x, kernel, ((1, 1), (1, 1)))) - _direct(x, kernel, ((1, 1), (1, 1)))
+    """Points of large error (the usual ones: 1.7e-6 and 3.2e-6) would move every image of a big
+    generator."""
+    x, kernel = (
+        _normal(0, (1, 32, 32, channels)),
+        _normal(1, (3, 3, channels, 64)) / np.sqrt(9 * channels),
+    )
+    error = np.asarray(winograd.convolved(x, kernel, ((1, 1), (1, 1)))) - _direct(
+        x, kernel, ((1, 1), (1, 1))
+    )
     assert np.sqrt(np.mean(error**2)) < most
 
 
@@ -95,17 +117,30 @@ def test_a_sample_is_the_same_in_any_batch():
     """A photo's result would depend on its neighbours in the batch."""
     x, kernel = _normal(0, (8, 32, 32, 64)), _normal(1, (3, 3, 64, 64))
     together = winograd.convolved(x, kernel, ((1, 1), (1, 1)))
-    alone = jnp.concatenate([winograd.convolved(x[i : i + 1], kernel, ((1, 1), (1, 1))) for i in range(8)])
+    alone = jnp.concatenate(
+        [winograd.convolved(x[i : i + 1], kernel, ((1, 1), (1, 1))) for i in range(8)]
+    )
     np.testing.assert_allclose(together, alone, atol=5e-5)
 
 
 @pytest.mark.parametrize(
-    ("shape", "uses"), [((1, 32, 32, 64), True), ((1, 8, 8, 64), False), ((1, 32, 32, 32), True), ((1, 32, 32, 24), False)]
+    ("shape", "uses"),
+    [
+        ((1, 32, 32, 64), True),
+        ((1, 8, 8, 64), False),
+        ((1, 32, 32, 32), True),
+        ((1, 32, 32, 24), False),
+    ],
 )
 def test_conv_and_its_gradients_agree_with_the_direct_ones(shape: tuple[int, ...], uses: bool):
-    """A layer wide and large enough to take this way would differ from the small ones that other tests check, in any derivative."""
+    """A layer wide and large enough to take this way would differ from the small ones that other
+    tests check, in any derivative."""
     padding = ((1, 1), (1, 1))
-    x, kernel, y = _normal(0, shape), _normal(1, (3, 3, shape[3], 64)) / 24, _normal(2, (*shape[:3], 64))
+    x, kernel, y = (
+        _normal(0, shape),
+        _normal(1, (3, 3, shape[3], 64)) / 24,
+        _normal(2, (*shape[:3], 64)),
+    )
     program = jax.jit(lambda x, k: convolution.conv(x, k, padding)).lower(x, kernel).as_text()
     assert ("stablehlo.convolution" not in program) is uses
 
@@ -114,7 +149,10 @@ def test_conv_and_its_gradients_agree_with_the_direct_ones(shape: tuple[int, ...
 
     ours, plain = (
         jax.jit(jax.value_and_grad(lambda x, k, conv=conv: value(conv, x, k), (0, 1)))(x, kernel)
-        for conv in (lambda x, k: convolution.conv(x, k, padding), lambda x, k: convolution._plain(x, k, padding=padding))
+        for conv in (
+            lambda x, k: convolution.conv(x, k, padding),
+            lambda x, k: convolution._plain(x, k, padding=padding),
+        )
     )
     for got, want in zip(jax.tree.leaves(ours), jax.tree.leaves(plain), strict=True):
         np.testing.assert_allclose(got, want, atol=1e-4 * float(jnp.abs(want).max()))

@@ -1,4 +1,5 @@
-"""The clock of every benchmark: seconds of compiled programs, and what share of this machine's own rates they reach."""
+"""The clock of every benchmark: seconds of compiled programs, and what share of this machine's own
+rates they reach."""
 
 import functools
 import time
@@ -20,11 +21,14 @@ class Limits(NamedTuple):
 
 
 def timed(*calls: Callable, repeats: int) -> list[tuple[float, float]]:
-    """Median and half the interquartile range of each call's seconds. The calls take turns, so that whatever else the machine does strikes
-    all alike, and each runs once unmeasured before it is timed, so that none finds the caches as another left them. Slow ones are repeated
-    FEWEST times, or until SECONDS have passed."""
+    """Median and half the interquartile range of each call's seconds. The calls take turns, so that
+    whatever else the machine does strikes all alike, and each runs once unmeasured before it is
+    timed, so that none finds the caches as another left them. Slow ones are repeated FEWEST times,
+    or until SECONDS have passed."""
     begun, seconds = time.perf_counter(), []
-    while len(seconds) < repeats and (len(seconds) < FEWEST or time.perf_counter() - begun < SECONDS):
+    while len(seconds) < repeats and (
+        len(seconds) < FEWEST or time.perf_counter() - begun < SECONDS
+    ):
         taken = []
         for call in calls:
             jax.block_until_ready(call())
@@ -44,7 +48,8 @@ def compiled(function: Callable, *args) -> tuple[jax.stages.Compiled, float]:
 
 
 def limits(size: int, dtype: str, repeats: int) -> Limits:
-    """Rates of a matrix product of this size, in this dtype as precise as JAX is set, and of a copy."""
+    """Rates of a matrix product of this size, in this dtype as precise as JAX is set, and of a
+    copy."""
     a = jnp.ones((size, size), dtype)
     product = jax.jit(lambda a: a @ a)
     [(seconds, _)] = timed(lambda: product(a), repeats=repeats)
@@ -62,10 +67,11 @@ def _copy_rate(repeats: int, megabytes: int = 256) -> float:
 def measured(
     function: Callable, args: tuple, rates: Limits, repeats: int, beside: Sequence[Callable] = ()
 ) -> tuple[dict[str, float], list[float]]:
-    """What a table tells of a program, and the median seconds of other calls that took turns with it.
+    """What a table tells of a program, and the median seconds of other calls that took turns with
+    it.
 
-    `gflop` and `gbyte` are as the compiler counts them: the body of a loop once. `temporary_mb` is what the program needs besides its
-    arguments and results.
+    `gflop` and `gbyte` are as the compiler counts them: the body of a loop once. `temporary_mb` is
+    what the program needs besides its arguments and results.
     """
     program, compile_s = compiled(function, *args)
     (seconds, spread), *others = timed(functools.partial(program, *args), *beside, repeats=repeats)
@@ -79,6 +85,7 @@ def measured(
         "gbyte": gigabytes,
         "share_of_matrix_rate": gflop / seconds / rates.matrix,
         "share_of_copy_rate": gigabytes / seconds / rates.copy,
-        "temporary_mb": getattr(program.memory_analysis(), "temp_size_in_bytes", float("nan")) / 1e6,
+        "temporary_mb": getattr(program.memory_analysis(), "temp_size_in_bytes", float("nan"))
+        / 1e6,
     }
     return row, [median for median, _ in others]

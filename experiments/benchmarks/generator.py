@@ -1,7 +1,9 @@
-"""The synthesis network alone, of StyleGAN2-ADA's sizes: a pass and its gradient by the latent, for each resolution and batch.
+"""The synthesis network alone, of StyleGAN2-ADA's sizes: a pass and its gradient by the latent, for
+each resolution and batch.
 
-`benchmark.py` prints the table. With a checkout of NVIDIA's stylegan2-ada-pytorch (--official) and torch installed, the official network of
-the same sizes takes turns with ours on the same machine, in float32 on the CPU, by whichever of its two ways of modulating is faster.
+`benchmark.py` prints the table. With a checkout of NVIDIA's stylegan2-ada-pytorch (--official) and
+torch installed, the official network of the same sizes takes turns with ours on the same machine,
+in float32 on the CPU, by whichever of its two ways of modulating is faster.
 """
 
 import functools
@@ -36,14 +38,27 @@ def config_of(px: int, dtype: str) -> stylegan2.Config:
 
 
 def table(
-    resolutions: tuple[int, ...], batches: tuple[int, ...], *, limits: Limits, dtype: str, official: Path | None, repeats: int
+    resolutions: tuple[int, ...],
+    batches: tuple[int, ...],
+    *,
+    limits: Limits,
+    dtype: str,
+    official: Path | None,
+    repeats: int,
 ) -> Iterator[dict]:
-    """A row for each resolution, batch and program; one photo at a time from 512 px on, where a batch adds nothing but memory."""
+    """A row for each resolution, batch and program; one photo at a time from 512 px on, where a
+    batch adds nothing but memory."""
     for px in resolutions:
         params = jax.jit(stylegan2.init, static_argnums=1)(jax.random.key(0), config_of(px, dtype))
         for batch in batches if px < 512 else batches[:1]:
             for what in WHAT:
-                yield row(Case(px, batch, what, dtype), {"synthesis": params["synthesis"]}, limits, official, repeats)
+                yield row(
+                    Case(px, batch, what, dtype),
+                    {"synthesis": params["synthesis"]},
+                    limits,
+                    official,
+                    repeats,
+                )
 
 
 def row(case: Case, params: Params, limits: Limits, official: Path | None, repeats: int) -> dict:
@@ -57,12 +72,17 @@ def row(case: Case, params: Params, limits: Limits, official: Path | None, repea
 
 
 def program(case: Case, params: Params) -> tuple[Callable, tuple[Params, jax.Array]]:
-    """(params, w_plus [photos, N, 512]) -> images [photos, px, px, 3], or the gradient of the sum of their squares; no noise, as theirs."""
+    """(params, w_plus [photos, N, 512]) -> images [photos, px, px, 3], or the gradient of the sum
+    of their squares; no noise, as theirs."""
     config = config_of(case.px, case.dtype)
     noise = tuple(jnp.zeros(shape) for shape in config.noise_shapes)
 
     def images(params: Params, w_plus: jax.Array) -> jax.Array:
-        return jnp.asarray(jax.vmap(lambda w: stylegan2.synthesis(config, params["synthesis"], w, noise)[1])(w_plus))
+        return jnp.asarray(
+            jax.vmap(lambda w: stylegan2.synthesis(config, params["synthesis"], w, noise)[1])(
+                w_plus
+            )
+        )
 
     w_plus = jax.random.normal(jax.random.key(1), (case.photos, config.num_layers, config.w_dim))
     if case.what == "pass":
@@ -71,14 +91,23 @@ def program(case: Case, params: Params) -> tuple[Callable, tuple[Params, jax.Arr
 
 
 def official_calls(folder: Path, case: Case) -> list[Callable[[], Any]]:
-    """The same of the official network, modulating weights (one grouped convolution) and modulating activations.
+    """The same of the official network, modulating weights (one grouped convolution) and modulating
+    activations.
 
     Raises:
         ValueError: torch is not installed, or the folder is no checkout of stylegan2-ada-pytorch.
     """
     torch, networks = official_modules(folder)
-    sizes = {"channel_base": config_of(case.px, "float32").channel_base, "channel_max": 512, "num_fp16_res": 0}
-    net = networks.SynthesisNetwork(w_dim=512, img_resolution=case.px, img_channels=3, **sizes).eval().requires_grad_(False)
+    sizes = {
+        "channel_base": config_of(case.px, "float32").channel_base,
+        "channel_max": 512,
+        "num_fp16_res": 0,
+    }
+    net = (
+        networks.SynthesisNetwork(w_dim=512, img_resolution=case.px, img_channels=3, **sizes)
+        .eval()
+        .requires_grad_(False)
+    )
     ws = torch.randn(case.photos, net.num_ws, 512)
 
     def call(fused: bool) -> Any:
@@ -86,7 +115,9 @@ def official_calls(folder: Path, case: Case) -> list[Callable[[], Any]]:
             with torch.no_grad():
                 return net(ws, noise_mode="none", fused_modconv=fused).numpy()
         w = ws.clone().requires_grad_(True)
-        return torch.autograd.grad(net(w, noise_mode="none", fused_modconv=fused).square().sum(), w)[0].numpy()
+        return torch.autograd.grad(
+            net(w, noise_mode="none", fused_modconv=fused).square().sum(), w
+        )[0].numpy()
 
     return [functools.partial(call, fused) for fused in (True, False)]
 
@@ -94,7 +125,10 @@ def official_calls(folder: Path, case: Case) -> list[Callable[[], Any]]:
 def official_modules(folder: Path) -> tuple[Any, Any]:
     """torch and the checkout's training.networks. Raises ValueError as `official_calls`."""
     if not (folder / "training" / "networks.py").is_file():
-        raise ValueError(f"--official={folder}: expected a checkout of stylegan2-ada-pytorch, got no training/networks.py")
+        raise ValueError(
+            f"--official={folder}: expected a checkout of stylegan2-ada-pytorch, got no "
+            "training/networks.py"
+        )
     if str(folder) not in sys.path:
         sys.path.insert(0, str(folder))
     try:

@@ -1,7 +1,8 @@
-"""The other programs that take long: metrics by size, both metrics of e-GLASS, and training steps of GAN and flow.
+"""The other programs that take long: metrics by size, both metrics of e-GLASS, and training steps
+of GAN and flow.
 
-`benchmark.py` prints the table. A GAN's step is measured as most steps are, and as one of those that run R1 and path lengths too; its
-network is the prior's.
+`benchmark.py` prints the table. A GAN's step is measured as most steps are, and as one of those
+that run R1 and path lengths too; its network is the prior's.
 """
 
 import functools
@@ -37,7 +38,15 @@ class Case(NamedTuple):
 
 
 def table(
-    source: str, prior: Prior, params: Params, operator: Operator, *, sizes: tuple[int, ...], rates: Limits, repeats: int, smoke: bool
+    source: str,
+    prior: Prior,
+    params: Params,
+    operator: Operator,
+    *,
+    sizes: tuple[int, ...],
+    rates: Limits,
+    repeats: int,
+    smoke: bool,
 ) -> Iterator[dict]:
     """A row for each case; with `smoke` those of the smallest images alone."""
     sides = SIDES[:1] if smoke else SIDES
@@ -55,8 +64,13 @@ def compared(sides: tuple[int, ...], sizes: tuple[int, ...]) -> Iterator[Case]:
     perceptual = functools.partial(metrics.feature_distance, net, params)
     for px in sides:
         for photos in sizes:
-            pair = tuple(jax.random.uniform(key, (photos, px, px, 3)) for key in jax.random.split(jax.random.key(0)))
-            fitting = {name: metric for name, metric in SIMPLE.items() if name != "MS-SSIM" or px > 160}
+            pair = tuple(
+                jax.random.uniform(key, (photos, px, px, 3))
+                for key in jax.random.split(jax.random.key(0))
+            )
+            fitting = {
+                name: metric for name, metric in SIMPLE.items() if name != "MS-SSIM" or px > 160
+            }
             for name, metric in (fitting | {f"distance, {net.name}": perceptual}).items():
                 yield Case(name, px, photos, jax.vmap(metric), pair)
 
@@ -68,9 +82,17 @@ def explored(prior: Prior, params: Params, operator: Operator) -> Iterator[Case]
     start = explore.start(prior, "z", params, {"z": prior.sample(jax.random.key(0), params)})
 
     def both(params: Params, start: explore.Start) -> tuple[jax.Array, ...]:
-        return pullback.metrics(lambda latent: told.both(params, start, latent), start.latent, chunk=CHUNK)
+        return pullback.metrics(
+            lambda latent: told.both(params, start, latent), start.latent, chunk=CHUNK
+        )
 
-    yield Case(f"e-GLASS, both metrics of {prior.info.z_dim} latents", prior.info.resolution, 1, both, (params, start))
+    yield Case(
+        f"e-GLASS, both metrics of {prior.info.z_dim} latents",
+        prior.info.resolution,
+        1,
+        both,
+        (params, start),
+    )
 
 
 def gan_steps(source: str, prior: Prior, sizes: tuple[int, ...]) -> Iterator[Case]:
@@ -78,14 +100,26 @@ def gan_steps(source: str, prior: Prior, sizes: tuple[int, ...]) -> Iterator[Cas
     record = weights.read_config(source)
     if record["architecture"] != "stylegan2":
         return
-    settings: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in record["net"].items()}
+    settings: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in record["net"].items()
+    }
     net = stylegan2.Config(**settings)
     for batch in (size for size in sizes if size > 1):
         config = gan.Config(batch=batch)
         state = gan.begin(jax.random.key(0), net, config)
         photos = jnp.full((batch, net.resolution, net.resolution, 3), 127, jnp.uint8)
-        for what, step in (("GAN training step", 1), ("GAN training step with R1 and path lengths", 0)):
-            yield Case(what, net.resolution, batch, gan.make_step(net, config), (state._replace(step=jnp.int32(step)), photos))
+        for what, step in (
+            ("GAN training step", 1),
+            ("GAN training step with R1 and path lengths", 0),
+        ):
+            yield Case(
+                what,
+                net.resolution,
+                batch,
+                gan.make_step(net, config),
+                (state._replace(step=jnp.int32(step)), photos),
+            )
 
 
 def flow_step(prior: Prior) -> Iterator[Case]:
@@ -95,5 +129,9 @@ def flow_step(prior: Prior) -> Iterator[Case]:
         config = flow.Config(batch_size=FLOW_BATCH)
         state = flow.begin(jax.random.key(1), w, config)
         yield Case(
-            "flow training step (latents)", prior.info.resolution, FLOW_BATCH, functools.partial(flow.train_step, config=config), (state, w)
+            "flow training step (latents)",
+            prior.info.resolution,
+            FLOW_BATCH,
+            functools.partial(flow.train_step, config=config),
+            (state, w),
         )

@@ -1,11 +1,12 @@
-"""Several photos at once on one device, each with generator weights of its own: a step of each tuning method under every strategy.
+"""Several photos at once on one device, each with generator weights of its own: a step of each
+tuning method under every strategy.
 
 `benchmark.py` prints the table and holds its numbers; here are the strategies.
 
-    photo by photo      the whole step for one photo after the other
-    grouped             all photos at once; a convolution whose kernels differ is XLA's grouped convolution
-    layer by layer      all photos at once, but such a convolution and its gradients take one photo after the other
-    patches             all photos at once; such a convolution is one batched matrix product of patches and kernels
+    photo by photo      the whole step for one photo after the other grouped             all photos
+    at once; a convolution whose kernels differ is XLA's grouped convolution layer by layer      all
+    photos at once, but such a convolution and its gradients take one photo after the other patches
+    all photos at once; such a convolution is one batched matrix product of patches and kernels
 """
 
 import functools
@@ -25,22 +26,29 @@ from jaxsr.types import Params
 
 
 def one_step(phase: search.Phase, many: Callable) -> Callable:
-    """(params, ys, states) -> states and trace of one step of all photos; `many` is `at_once` or `in_turn`."""
+    """(params, ys, states) -> states and trace of one step of all photos; `many` is `at_once` or
+    `in_turn`."""
     return many(functools.partial(search.advance, phase, length=1))
 
 
-def starts(solve: search.Solve, params: Params, batch: int) -> Iterator[tuple[search.Phase, jax.Array, search.State]]:
-    """(phase, measurements, state) of each phase for `batch` grey photos, from where the phase before started."""
+def starts(
+    solve: search.Solve, params: Params, batch: int
+) -> Iterator[tuple[search.Phase, jax.Array, search.State]]:
+    """(phase, measurements, state) of each phase for `batch` grey photos, from where the phase
+    before started."""
     keys = jax.random.split(jax.random.key(0), batch)
     ys, previous = jnp.full((batch, *solve.operator.measurement_shape), 0.5), None
     for phase in solve.phases:
-        state = jax.jit(jax.vmap(functools.partial(search.begin, phase), (0, None, 0, 0)))(keys, params, ys, previous)
+        state = jax.jit(jax.vmap(functools.partial(search.begin, phase), (0, None, 0, 0)))(
+            keys, params, ys, previous
+        )
         yield phase, ys, state
         previous = (state.best, state.context)
 
 
 class Tuning(NamedTuple):
-    """A method whose last phase tunes the weights, and the search of latents alone that its step is compared with (the first phase)."""
+    """A method whose last phase tunes the weights, and the search of latents alone that its step is
+    compared with (the first phase)."""
 
     method: Setup
     latent_only: Setup
@@ -64,7 +72,8 @@ def in_turn(step: Callable) -> Callable:
 
 
 def patches(x: jax.Array, kernel: jax.Array, padding: convolution.Padding) -> jax.Array:
-    """The convolution of a `convolution.Rule`: one matrix product a photo, of all patches [kh kw c] with the kernel."""
+    """The convolution of a `convolution.Rule`: one matrix product a photo, of all patches [kh kw c]
+    with the kernel."""
     photos, n = x.shape[:2]
     kh, kw, c, d = kernel.shape[1:]
     padded = jnp.pad(x, ((0, 0), (0, 0), *padding, (0, 0)))
@@ -74,7 +83,9 @@ def patches(x: jax.Array, kernel: jax.Array, padding: convolution.Padding) -> ja
     return (rows @ kernel.reshape(photos, kh * kw * c, d)).reshape(photos, n, height, width, d)
 
 
-def patches_by_input(cotangent: jax.Array, kernel: jax.Array, padding: convolution.Padding) -> jax.Array:
+def patches_by_input(
+    cotangent: jax.Array, kernel: jax.Array, padding: convolution.Padding
+) -> jax.Array:
     """The gradient by x of the same."""
     return patches(cotangent, *convolution.turned(kernel, padding))
 
@@ -117,22 +128,46 @@ def table(
     sizes: tuple[int, ...],
     repeats: int,
 ) -> Iterator[dict]:
-    """A row for each method, number of photos and strategy. `over_one`: the step's time over that of one photo alone as the library runs
-    it; as large as the number of photos where nothing is gained by running them together."""
+    """A row for each method, number of photos and strategy. `over_one`: the step's time over that
+    of one photo alone as the library runs it; as large as the number of photos where nothing is
+    gained by running them together."""
     for name in methods:
-        made = [case for batch in sizes for case in cases(prior, params, operator, name, strategies, batch)]
-        seconds = timed(*(functools.partial(case.program, *case.args) for case in made), repeats=repeats)
-        times = {(case.method, case.strategy, case.photos): median for case, (median, _) in zip(made, seconds, strict=True)}
+        made = [
+            case
+            for batch in sizes
+            for case in cases(prior, params, operator, name, strategies, batch)
+        ]
+        seconds = timed(
+            *(functools.partial(case.program, *case.args) for case in made), repeats=repeats
+        )
+        times = {
+            (case.method, case.strategy, case.photos): median
+            for case, (median, _) in zip(made, seconds, strict=True)
+        }
         for case, (median, spread) in zip(made, seconds, strict=True):
             alone = times.get((case.method, case.strategy and chosen(), 1), float("nan"))
             yield row(case, median, spread) | {"over_one": median / alone}
 
 
-def cases(prior: Prior, params: Params, operator: Operator, name: str, strategies: Collection[str], batch: int) -> Iterator[Case]:
-    """The search of latents alone as the library runs it, then the tuning under each strategy; for a photo alone they are one program."""
+def cases(
+    prior: Prior,
+    params: Params,
+    operator: Operator,
+    name: str,
+    strategies: Collection[str],
+    batch: int,
+) -> Iterator[Case]:
+    """The search of latents alone as the library runs it, then the tuning under each strategy; for
+    a photo alone they are one program."""
     solve, full = make_solve(prior, params, operator, TUNING[name].latent_only)
     phase, ys, state = next(starts(solve, full, batch))
-    yield Case(f"{name}: latent alone", "", batch, *compiled(one_step(phase, at_once), full, ys, state), (full, ys, state))
+    yield Case(
+        f"{name}: latent alone",
+        "",
+        batch,
+        *compiled(one_step(phase, at_once), full, ys, state),
+        (full, ys, state),
+    )
     solve, full = make_solve(prior, params, operator, TUNING[name].method)
     *_, (phase, ys, state) = starts(solve, full, batch)
     for strategy in strategies if batch > 1 else (chosen(),):

@@ -1,4 +1,5 @@
-"""Plots of an evaluation: each metric of each method with its interval, or over the weight that a figure varies. Needs matplotlib."""
+"""Plots of an evaluation: each metric of each method with its interval, or over the weight that a
+figure varies. Needs matplotlib."""
 
 import math
 from collections.abc import Sequence
@@ -14,7 +15,8 @@ PER_ROW = 4
 
 
 def draw(folder: Path, found: Sequence[Line], columns: Sequence[str]) -> list[str]:
-    """Writes folder/plot_CONDITIONS.png for each group of lines; returns their names, none without matplotlib."""
+    """Writes folder/plot_CONDITIONS.png for each group of lines; returns their names, none without
+    matplotlib."""
     if not find_spec("matplotlib"):
         return []
     names = []
@@ -63,7 +65,9 @@ def _curves(axes: Any, group: Sequence[Line], name: str) -> None:
     series = dict.fromkeys(line.cell.variant.at[0] for line in group if line.cell.variant.at)
     for label in series:
         points = sorted(
-            (line.cell.variant.at[1], line.values[name]) for line in group if line.cell.variant.at and line.cell.variant.at[0] == label
+            (line.cell.variant.at[1], line.values[name])
+            for line in group
+            if line.cell.variant.at and line.cell.variant.at[0] == label
         )
         x, y = [at for at, _ in points], [value.mean for _, value in points]
         axes.plot(x, y, "o-", label=label, markersize=3)

@@ -1,4 +1,5 @@
-"""How well a flow Gaussianises w (RLS, Figure 3): squared norms of w, of PULSE's transform and of F(w), against chi-squared."""
+"""How well a flow Gaussianises w (RLS, Figure 3): squared norms of w, of PULSE's transform and of
+F(w), against chi-squared."""
 
 import json
 from importlib.util import find_spec
@@ -13,21 +14,28 @@ from jaxsr.training import flow
 from jaxsr.types import Params
 
 PANELS = {"raw": "w itself", "pulse": "PULSE's transform of w", "flow": "the flow's F(w)"}
-SAMPLES, FITTED = 5_000, 20_000  # the paper's number of w; those that the Gaussian it is compared with is fitted to
+# The paper's number of w; those that the Gaussian it is compared with is fitted to.
+SAMPLES, FITTED = 5_000, 20_000
 
 
 def run(prior: Prior, params: Params, out: Path, *, seed: int) -> None:
-    """Figure 3 of a prior that has a flow: out/gaussianisation.json and, with matplotlib, out/gaussianisation.png.
+    """Figure 3 of a prior that has a flow: out/gaussianisation.json and, with matplotlib,
+    out/gaussianisation.png.
 
     Raises:
         ValueError: the prior has no flow.
     """
     if "flow" not in params:
         raise ValueError(f"the prior {prior.info.name} has no flow: run experiments/train_flow.py")
-    drawn = flow.samples(prior, params, jax.random.key(seed), flow.Config(num_train=FITTED, num_valid=SAMPLES))
+    drawn = flow.samples(
+        prior, params, jax.random.key(seed), flow.Config(num_train=FITTED, num_valid=SAMPLES)
+    )
     norms = flow.squared_norms(params["statistics"], params["flow"], drawn.test)
     summary = flow.assess(params["flow"], drawn, norms)
-    files.write_text(out / "gaussianisation.json", json.dumps({"prior": prior.info.name, "seed": seed, **summary}, indent=2) + "\n")
+    files.write_text(
+        out / "gaussianisation.json",
+        json.dumps({"prior": prior.info.name, "seed": seed, **summary}, indent=2) + "\n",
+    )
     show(out, summary, norms, prior.info.w_dim)
 
 
@@ -42,14 +50,18 @@ def show(out: Path, summary: dict, norms: dict[str, jax.Array], dim: int) -> Non
 
 def print_summary(summary: dict) -> None:
     nats, gaussian = summary["nats_per_dim"], summary["gaussian_nats_per_dim"]
-    print(f"{summary['test_samples']:,} new samples, nats a dimension: flow {nats:.4f}, full-covariance Gaussian {gaussian:.4f}")
+    print(
+        f"{summary['test_samples']:,} new samples, nats a dimension: flow {nats:.4f}, "
+        f"full-covariance Gaussian {gaussian:.4f}"
+    )
     print(f"squared norm:  {'mean':>10} {'std':>10}  distance from chi-squared")
     for name, row in summary["squared_norm"].items():
         print(f"  {name:<12} {row['mean']:>10.2f} {row['std']:>10.2f}  {row['ks_distance']:.3f}")
 
 
 def draw_figure(path: Path, norms: dict[str, jax.Array], dim: int) -> None:
-    """RLS, Figure 3: histograms of the squared norms, each against the chi-squared density of `dim` degrees of freedom; written as PNG."""
+    """RLS, Figure 3: histograms of the squared norms, each against the chi-squared density of `dim`
+    degrees of freedom; written as PNG."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -58,10 +70,30 @@ def draw_figure(path: Path, norms: dict[str, jax.Array], dim: int) -> None:
     spread = np.sqrt(2 * dim)
     for axes, (name, title) in zip(figure.subplots(1, len(PANELS)), PANELS.items(), strict=True):
         values = np.asarray(norms[name])
-        low, high = min(np.quantile(values, 0.002), dim - 4 * spread), max(np.quantile(values, 0.998), dim + 4 * spread)
+        low, high = (
+            min(np.quantile(values, 0.002), dim - 4 * spread),
+            max(np.quantile(values, 0.998), dim + 4 * spread),
+        )
         x = np.linspace(max(low, 1e-3), high, 600)
-        axes.hist(values, bins=np.linspace(max(low, 0), high, 90), density=True, color="tab:blue", alpha=0.6, label=title)
-        axes.plot(x, np.asarray(jax.scipy.stats.chi2.pdf(x, dim)), color="black", linewidth=1, label=f"chi-squared, {dim} degrees")
-        axes.set(xlabel="squared norm", yticks=[], title=f"mean {values.mean():.1f}, std {values.std():.1f}")
+        axes.hist(
+            values,
+            bins=np.linspace(max(low, 0), high, 90),
+            density=True,
+            color="tab:blue",
+            alpha=0.6,
+            label=title,
+        )
+        axes.plot(
+            x,
+            np.asarray(jax.scipy.stats.chi2.pdf(x, dim)),
+            color="black",
+            linewidth=1,
+            label=f"chi-squared, {dim} degrees",
+        )
+        axes.set(
+            xlabel="squared norm",
+            yticks=[],
+            title=f"mean {values.mean():.1f}, std {values.std():.1f}",
+        )
         axes.legend(fontsize=7)
     figure.savefig(path, dpi=110, format="png")

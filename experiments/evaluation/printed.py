@@ -1,4 +1,5 @@
-"""The numbers that the papers print, as printed: heading, columns, rows. They were measured on other data and weights than ours."""
+"""The numbers that the papers print, as printed: heading, columns, rows. They were measured on
+other data and weights than ours."""
 
 from typing import NamedTuple
 
@@ -12,9 +13,13 @@ class Table(NamedTuple):
 
 
 def _table(heading: str, columns: str, rows: str) -> Table:
-    """Columns separated by |; a row a line, its label up to the colon, its numbers by spaces; "-" where nothing is printed."""
+    """Columns separated by |; a row a line, its label up to the colon, its numbers by spaces; "-"
+    where nothing is printed."""
     lines = [line.strip() for line in rows.strip().splitlines()]
-    split = tuple((label.strip(), *numbers.split()) for label, _, numbers in (line.partition(":") for line in lines))
+    split = tuple(
+        (label.strip(), *numbers.split())
+        for label, _, numbers in (line.partition(":") for line in lines)
+    )
     names = tuple(columns.split("|"))
     wrong = [row for row in split if len(row) != len(names) + 1]
     if wrong:

@@ -1,6 +1,8 @@
-"""What a result is judged by: columns of the evaluation's tables, each a function of an image and its reference, and distances of sets.
+"""What a result is judged by: columns of the evaluation's tables, each a function of an image and
+its reference, and distances of sets.
 
-A metric whose weights are not on this machine, or for which the images are too small, is left out, and the report says why.
+A metric whose weights are not on this machine, or for which the images are too small, is left out,
+and the report says why.
 """
 
 import warnings
@@ -16,7 +18,8 @@ from jaxsr.metrics.table import VECTORS
 
 
 class Column(NamedTuple):
-    """A column of the tables: its title, and the direction in which it is better ("" for neither)."""
+    """A column of the tables: its title, and the direction in which it is better ("" for
+    neither)."""
 
     title: str
     better: Better
@@ -44,14 +47,18 @@ class Scorer:
     """
 
     def __init__(self, resolution: int, features: str):
-        """`features`: a bundled feature network or the folder of one; ValueError if there is none."""
+        """`features`: a bundled feature network or the folder of one; ValueError if there is
+        none."""
         self.net, self.params = metrics.load_features(features)
         self.missing: dict[str, str] = {}
         self._pairs: dict[str, metrics.Score] = {}
         for name, metric in METRICS.items():
             try:
                 if resolution < metric.least_side:
-                    raise ValueError(f"needs images of at least {metric.least_side} px a side, these have {resolution}")
+                    raise ValueError(
+                        f"needs images of at least {metric.least_side} px a side, these have "
+                        f"{resolution}"
+                    )
                 self._pairs[name] = metric.make(features)
             except ValueError as error:
                 self.missing[name] = str(error)
@@ -61,17 +68,26 @@ class Scorer:
             try:
                 self._vectors[network] = make(features)
             except ValueError as error:
-                self.missing |= {name: str(error) for name, distance in DISTANCES.items() if distance.network == network}
+                self.missing |= {
+                    name: str(error)
+                    for name, distance in DISTANCES.items()
+                    if distance.network == network
+                }
 
     @property
     def names(self) -> list[str]:
         """The columns that every result gets here."""
-        return sorted([*self._pairs, "type_agrees", *(name for name in DISTANCES if name not in self.missing)])
+        return sorted(
+            [*self._pairs, "type_agrees", *(name for name in DISTANCES if name not in self.missing)]
+        )
 
     def pair(self, image: np.ndarray, reference: np.ndarray) -> dict[str, float]:
-        """Scores of an image [h, w, 3] as it was written, against its reference; ValueError for a pair that cannot be compared."""
+        """Scores of an image [h, w, 3] as it was written, against its reference; ValueError for a
+        pair that cannot be compared."""
         metrics.check_pair(image, reference)
-        found = {name: float(np.asarray(score(image, reference))) for name, score in self._pairs.items()}
+        found = {
+            name: float(np.asarray(score(image, reference))) for name, score in self._pairs.items()
+        }
         return found | {"type_agrees": float(self.type_of(image) == self.type_of(reference))}
 
     def type_of(self, image: np.ndarray) -> str:
@@ -83,12 +99,21 @@ class Scorer:
         """Mean feature distance over all pairs of images."""
         distance = self._pairs["feature_distance"]
         pairs = [(a, b) for i, a in enumerate(images) for b in images[i + 1 :]]
-        return float(np.mean([float(np.asarray(distance(a, b))) for a, b in pairs])) if pairs else float("nan")
+        return (
+            float(np.mean([float(np.asarray(distance(a, b))) for a, b in pairs]))
+            if pairs
+            else float("nan")
+        )
 
-    def sets(self, images: Sequence[np.ndarray], references: Sequence[np.ndarray]) -> tuple[dict[str, float], list[str]]:
+    def sets(
+        self, images: Sequence[np.ndarray], references: Sequence[np.ndarray]
+    ) -> tuple[dict[str, float], list[str]]:
         """Distances of two sets of at least two images, and warnings of those that have too few."""
         found, notes = {}, []
-        pairs = {network: (vectors(images), vectors(references)) for network, vectors in self._vectors.items()}
+        pairs = {
+            network: (vectors(images), vectors(references))
+            for network, vectors in self._vectors.items()
+        }
         for name, distance in DISTANCES.items():
             if distance.network in pairs:
                 with warnings.catch_warnings(record=True) as caught:
@@ -96,5 +121,7 @@ class Scorer:
                     found[name] = distance.measure(*pairs[distance.network]) * distance.scale
                 notes += [f"{distance.title}: {warning.message}" for warning in caught]
                 if distance.few and len(images) < distance.few:
-                    notes.append(f"{distance.title}: of {len(images)} photos only, unbiased but noisy")
+                    notes.append(
+                        f"{distance.title}: of {len(images)} photos only, unbiased but noisy"
+                    )
         return found, notes

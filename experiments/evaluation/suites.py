@@ -1,8 +1,10 @@
-"""The tables and figures of the papers, as data: which methods, at which factors, judged by what, and what the paper printed.
+"""The tables and figures of the papers, as data: which methods, at which factors, judged by what,
+and what the paper printed.
 
-Those of e-GLASS are made by `explore_benchmark.py` and `explore.py`, LAREN's Table II and Figure 7 by
-`disentangle.py`. A learned restorer that is not trained keeps its row. Printed numbers are the papers' own, on data and weights that are
-not ours: they are set beside our figures, never mixed with them.
+Those of e-GLASS are made by `explore_benchmark.py` and `explore.py`, LAREN's Table II and Figure 7
+by `disentangle.py`. A learned restorer that is not trained keeps its row. Printed numbers are the
+papers' own, on data and weights that are not ours: they are set beside our figures, never mixed
+with them.
 """
 
 import dataclasses
@@ -61,8 +63,9 @@ class Suite:
 
 
 def scaled(factors: tuple[int, ...], resolution: int) -> dict[int, int]:
-    """A prior's factor -> the paper's that it stands for: the same where at least 8 pixels remain, else the largest that leaves 8; where
-    two meet, the smaller becomes half the larger, and what would fall below 2 is dropped."""
+    """A prior's factor -> the paper's that it stands for: the same where at least 8 pixels remain,
+    else the largest that leaves 8; where two meet, the smaller becomes half the larger, and what
+    would fall below 2 is dropped."""
     found: dict[int, int] = {}
     for factor in sorted(factors, reverse=True):
         fitting = min(factor, max(resolution // 8, 2), *(f // 2 for f in list(found)[-1:]))
@@ -74,14 +77,19 @@ def scaled(factors: tuple[int, ...], resolution: int) -> dict[int, int]:
 REAL = Variant("real photo", "reference")
 BICUBIC, BILINEAR = Variant("bicubic", "bicubic"), Variant("bilinear", "bilinear")
 PULSE, RLS, RLS_PLUS = Variant("PULSE", "pulse"), Variant("RLS", "rls"), Variant("RLS+", "rls_plus")
-# Their perceptual terms see with the bundled network, which is at hand; --network=vgg takes the papers'.
+# Their perceptual terms see with the bundled network, which is at hand; --network=vgg takes the
+# papers'.
 BRGM = Variant("BRGM", "brgm", {"preset": "code", "network": "features"})
 BRGM_SAMPLE = Variant("BRGM sample", "brgm_vi", {"network": "features"})
 PHASED, IAGAN = Variant("phased", "phased", {"network": "features"}), Variant("IAGAN", "iagan")
 MGANPRIOR = Variant("mGANprior", "mganprior", {"network": "features"})
-RLSE, RLSE_SCALED = Variant("RLSE", "rlse", {"preset": "paper"}), Variant("RLSE scaled", "rlse", {"preset": "scaled"})
+RLSE, RLSE_SCALED = (
+    Variant("RLSE", "rlse", {"preset": "paper"}),
+    Variant("RLSE scaled", "rlse", {"preset": "scaled"}),
+)
 _NETWORK = (
-    "BRGM (preset code) and mGANprior see with the bundled feature network unless --network=vgg is given: feature distances favour them"
+    "BRGM (preset code) and mGANprior see with the bundled feature network unless --network=vgg "
+    "is given: feature distances favour them"
 )
 GLEAN, LAREN = Variant("GLEAN", "glean"), Variant("LAREN", "laren")
 
@@ -91,7 +99,11 @@ def _trained(label: str, network: str, at: tuple[str, float] | None = None) -> V
     return Variant(label, "glean" if network == "glean" else "laren", {"model": network}, at)
 
 
-_BASE, _GDM, _CGM = _trained("Base", "base"), _trained("GDM (HMRR)", "gdm"), _trained("GDM + CGM (ReRR)", "laren")
+_BASE, _GDM, _CGM = (
+    _trained("Base", "base"),
+    _trained("GDM (HMRR)", "gdm"),
+    _trained("GDM + CGM (ReRR)", "laren"),
+)
 _LAREN4 = (
     _BASE,
     _trained("Base + W+", "base_w_plus"),
@@ -102,17 +114,30 @@ _LAREN4 = (
     _CGM,
     _trained("GLEAN", "glean"),
 )
-_LAREN_NOTE = "each row is --models/NAME/model, as `train_laren.py --network=NAME --out=MODELS/NAME` leaves it"
-_SWEPT = {"nodes": ("J", (16, 32, 64, 128)), "node_width": ("C", (2, 4, 8, 16)), "code_width": ("F", (16, 32, 64, 128))}
+_LAREN_NOTE = (
+    "each row is --models/NAME/model, as `train_laren.py --network=NAME --out=MODELS/NAME` leaves "
+    "it"
+)
+_SWEPT = {
+    "nodes": ("J", (16, 32, 64, 128)),
+    "node_width": ("C", (2, 4, 8, 16)),
+    "code_width": ("F", (16, 32, 64, 128)),
+}
 _LAREN_SIZES = {"nodes": 64, "node_width": 8, "code_width": 64}
 _LAREN8 = tuple(
-    _trained(f"{letter} {size}", "laren" if size == _LAREN_SIZES[flag] else f"{flag}_{size}", (letter, size))
+    _trained(
+        f"{letter} {size}",
+        "laren" if size == _LAREN_SIZES[flag] else f"{flag}_{size}",
+        (letter, size),
+    )
     for flag, (letter, sizes) in _SWEPT.items()
     for size in sizes
 )
 _LAREN8_NOTE = (
-    "J 64, C 8 and F 64 are --models/laren/model; any other is --models/FLAG_SIZE/model, such as nodes_16, as "
-    "`train_laren.py --nodes=16 --out=MODELS/nodes_16` leaves it (likewise --node_width for C, --code_width for F)"
+    "J 64, C 8 and F 64 are --models/laren/model; any other is --models/FLAG_SIZE/model, such "
+    "as nodes_16, as "
+    "`train_laren.py --nodes=16 --out=MODELS/nodes_16` leaves it (likewise --node_width for "
+    "C, --code_width for F)"
 )
 
 FIDELITY = ("psnr", "ssim", "ms_ssim", "lpips_alex", "feature_distance", "type_agrees")
@@ -123,13 +148,39 @@ _LAMBDAS = (0.0, 2e-5, 2e-4, 2e-3, 2e-2)
 _ONLY_W = {"gaussian_weight": 0.0, "cross_weight": 0.0}
 _ONLY_G = {"flow_weight": 0.0, "cross_weight": 0.0}
 _FIGURE2 = (
-    *(Variant(f"flow {x:g}", "rls", {**_ONLY_W, "flow_weight": x}, ("flow weight (gaussian = cross = 0)", x)) for x in _LAMBDAS),
-    *(Variant(f"gaussian {x:g}", "rls", {**_ONLY_G, "gaussian_weight": x}, ("gaussian weight (flow = cross = 0)", x)) for x in _LAMBDAS),
+    *(
+        Variant(
+            f"flow {x:g}",
+            "rls",
+            {**_ONLY_W, "flow_weight": x},
+            ("flow weight (gaussian = cross = 0)", x),
+        )
+        for x in _LAMBDAS
+    ),
+    *(
+        Variant(
+            f"gaussian {x:g}",
+            "rls",
+            {**_ONLY_G, "gaussian_weight": x},
+            ("gaussian weight (flow = cross = 0)", x),
+        )
+        for x in _LAMBDAS
+    ),
 )
 _NO_REGULARISER = {"flow_weight": 0.0, "gaussian_weight": 0.0, "cross_weight": 0.0}
-# The paper does not say for how long and how fast the variant without an anchor goes: as many steps as search and refinement together.
-_NO_ANCHOR = {"steps": 1, "learning_rate": 0.0, "refine_steps": 250, "refine_learning_rate": 0.1, "radius": float("inf")}
-_NO_ANCHOR_NOTE = "w/o anchor starts at the mean of w and refines for 250 steps, latent and noise at a step size of 0.1 (our reading)"
+# The paper does not say for how long and how fast the variant without an anchor goes: as many steps
+# as search and refinement together.
+_NO_ANCHOR = {
+    "steps": 1,
+    "learning_rate": 0.0,
+    "refine_steps": 250,
+    "refine_learning_rate": 0.1,
+    "radius": float("inf"),
+}
+_NO_ANCHOR_NOTE = (
+    "w/o anchor starts at the mean of w and refines for 250 steps, latent and noise at a step "
+    "size of 0.1 (our reading)"
+)
 
 SUITES = {
     "rls_table1": Suite(
@@ -139,7 +190,10 @@ SUITES = {
         "bicubic",
         ALL,
         as_printed=(printed.RLS1_64, printed.RLS1_8),
-        note=f"GPEN, GFPGAN and DDRM are other people's trained networks; only their printed numbers are here; {_NETWORK}",
+        note=(
+            "GPEN, GFPGAN and DDRM are other people's trained networks; only their printed "
+            f"numbers are here; {_NETWORK}"
+        ),
     ),
     "rls_table2": Suite(
         "RLS Table 2: what RLS+ refines",
@@ -188,7 +242,9 @@ SUITES = {
         ALL,
         as_printed=(printed.RLS5,),
     ),
-    "rls_figure2": Suite("RLS Figure 2: fidelity and realism over the weights", _FIGURE2, (64,), "flow 0", ALL),
+    "rls_figure2": Suite(
+        "RLS Figure 2: fidelity and realism over the weights", _FIGURE2, (64,), "flow 0", ALL
+    ),
     "rls_figure3": Suite("RLS Figure 3: how well w is Gaussianised", (), (), "", ()),
     "rls_figure10": Suite(
         "RLS Figure 10: the flow's term P_w",
@@ -219,15 +275,25 @@ SUITES = {
         ALL,
         as_printed=(printed.RLSE2,),
     ),
-    "rlse_figure4": Suite("RLSE Figure 4: seconds a photo at 16x", (BILINEAR, MGANPRIOR, PULSE, RLSE), (16,), "PULSE", ("seconds", "psnr")),
+    "rlse_figure4": Suite(
+        "RLSE Figure 4: seconds a photo at 16x",
+        (BILINEAR, MGANPRIOR, PULSE, RLSE),
+        (16,),
+        "PULSE",
+        ("seconds", "psnr"),
+    ),
     "restoration": Suite(
-        "Beyond the papers: every method where a square is missing and where the photo is blurred by motion",
+        "Beyond the papers: every method where a square is missing and where the photo is "
+        "blurred by motion",
         (PULSE, BRGM, BRGM_SAMPLE, MGANPRIOR, IAGAN, PHASED, RLSE, RLSE_SCALED, RLS, RLS_PLUS),
         (),
         "PULSE",
         ALL,
         operators=("inpainting", "motion_blur"),
-        note="every perceptual term sees with the bundled feature network unless --network=vgg is given: feature distances favour it",
+        note=(
+            "every perceptual term sees with the bundled feature network unless --network=vgg is "
+            "given: feature distances favour it"
+        ),
     ),
     "laren_table1": Suite(
         "LAREN Table I: large factors",
@@ -238,8 +304,24 @@ SUITES = {
         as_printed=(printed.LAREN1,),
     ),
     "laren_table3": Suite(
-        "LAREN Table III: modules", (_BASE, _GDM, _CGM), (64,), "Base", ALL, as_printed=(printed.LAREN3,), note=_LAREN_NOTE
+        "LAREN Table III: modules",
+        (_BASE, _GDM, _CGM),
+        (64,),
+        "Base",
+        ALL,
+        as_printed=(printed.LAREN3,),
+        note=_LAREN_NOTE,
     ),
-    "laren_table4": Suite("LAREN Table IV: ablation", _LAREN4, (64,), "Base", ALL, as_printed=(printed.LAREN4,), note=_LAREN_NOTE),
-    "laren_figure8": Suite("LAREN Figure 8: the parameters J, C and F", _LAREN8, (64,), "J 64", ALL, note=_LAREN8_NOTE),
+    "laren_table4": Suite(
+        "LAREN Table IV: ablation",
+        _LAREN4,
+        (64,),
+        "Base",
+        ALL,
+        as_printed=(printed.LAREN4,),
+        note=_LAREN_NOTE,
+    ),
+    "laren_figure8": Suite(
+        "LAREN Figure 8: the parameters J, C and F", _LAREN8, (64,), "J 64", ALL, note=_LAREN8_NOTE
+    ),
 }

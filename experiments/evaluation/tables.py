@@ -1,4 +1,5 @@
-"""From rows to tables: means with bootstrap intervals, paired differences, distances of sets, beside what the papers print."""
+"""From rows to tables: means with bootstrap intervals, paired differences, distances of sets,
+beside what the papers print."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -20,9 +21,28 @@ from jaxsr.records import report
 
 Rows = Sequence[Mapping]
 SHOWN_ERRORS = 3
-ROW_COLUMNS = ("cell", "method", "operator", "factor", "degradation", "photo", "solution", "status", "error", "seconds")
+ROW_COLUMNS = (
+    "cell",
+    "method",
+    "operator",
+    "factor",
+    "degradation",
+    "photo",
+    "solution",
+    "status",
+    "error",
+    "seconds",
+)
 ROW_COLUMNS += ("residual", "residual_before", "feasible")
-ROW_COLUMNS += (*METRICS, "type_agrees", "type_right", "diversity", "output", "reference", "measurement")
+ROW_COLUMNS += (
+    *METRICS,
+    "type_agrees",
+    "type_right",
+    "diversity",
+    "output",
+    "reference",
+    "measurement",
+)
 
 
 class Line(NamedTuple):
@@ -46,9 +66,14 @@ class Line(NamedTuple):
 
 
 def lines(
-    bench: Bench, suite: Suite, cells: Sequence[Cell], rows: Mapping[tuple[str, ...], Mapping], lacking: Mapping[str, str]
+    bench: Bench,
+    suite: Suite,
+    cells: Sequence[Cell],
+    rows: Mapping[tuple[str, ...], Mapping],
+    lacking: Mapping[str, str],
 ) -> list[Line]:
-    """The table's lines in the order of the cells; `lacking`: name of a cell that was not run -> why."""
+    """The table's lines in the order of the cells; `lacking`: name of a cell that was not run ->
+    why."""
     found = []
     for cell in cells:
         if cell.name in lacking:
@@ -56,17 +81,40 @@ def lines(
             continue
         mine = [row for row in rows.values() if row["cell"] == cell.name]
         done = [row for row in mine if row["status"] == "ok"]
-        base = [row for row in rows.values() if row["cell"] == _baseline(suite, cell).name and row["status"] == "ok"]
-        names = [name for name in COLUMNS if name not in DISTANCES and any(row.get(name) is not None for row in done)]
+        base = [
+            row
+            for row in rows.values()
+            if row["cell"] == _baseline(suite, cell).name and row["status"] == "ok"
+        ]
+        names = [
+            name
+            for name in COLUMNS
+            if name not in DISTANCES and any(row.get(name) is not None for row in done)
+        ]
         values = {name: _summary(name, done) for name in names}
         sets, notes = _sets(bench, [row for row in done if row["solution"] == 0])
         notes += _about(bench, cell)
         errors = list(dict.fromkeys(row["error"] for row in mine if row["status"] == "error"))
-        notes += [f"failed: {error}" for error in errors[:SHOWN_ERRORS]] + (["and others"] if len(errors) > SHOWN_ERRORS else [])
-        paired = {} if cell.variant.label == suite.baseline else {name: _paired(name, done, base) for name in names if name != "seconds"}
+        notes += [f"failed: {error}" for error in errors[:SHOWN_ERRORS]] + (
+            ["and others"] if len(errors) > SHOWN_ERRORS else []
+        )
+        paired = (
+            {}
+            if cell.variant.label == suite.baseline
+            else {name: _paired(name, done, base) for name in names if name != "seconds"}
+        )
         paired = {name: interval for name, interval in paired.items() if interval.count}
         good = {row["photo"] for row in done}
-        found.append(Line(cell, values | sets, paired, len(good), len({row["photo"] for row in mine} - good), "; ".join(notes)))
+        found.append(
+            Line(
+                cell,
+                values | sets,
+                paired,
+                len(good),
+                len({row["photo"] for row in mine} - good),
+                "; ".join(notes),
+            )
+        )
     return found
 
 
@@ -75,10 +123,18 @@ def _about(bench: Bench, cell: Cell) -> list[str]:
     if cell.variant.method not in METHODS:
         return []
     method = METHODS[cell.variant.method]
-    notes = [] if bench.preset in method.Config.PRESETS else [f"has no preset {bench.preset} and ran with paper"]
+    notes = (
+        []
+        if bench.preset in method.Config.PRESETS
+        else [f"has no preset {bench.preset} and ran with paper"]
+    )
     if method.kind == "interpolation" and not OPERATORS[cell.operator].takes_factor:
         exact = "shows the image of least norm behind the measurement, projected"
-        notes.append(exact if bench.exact else "shows the measurement as it is, which is as large as the photo")
+        notes.append(
+            exact
+            if bench.exact
+            else "shows the measurement as it is, which is as large as the photo"
+        )
     if method.kind == "interpolation" and bench.solutions > 1:
         notes.append("draws nothing at random: its solutions are one")
     return notes
@@ -95,7 +151,8 @@ def _baseline(suite: Suite, cell: Cell) -> Cell:
 
 
 def _by_photo(name: str, rows: Rows) -> dict[str, float]:
-    """A column's number for each photo: the mean over its solutions, which are not independent of each other. NaN where there is none."""
+    """A column's number for each photo: the mean over its solutions, which are not independent of
+    each other. NaN where there is none."""
     values: dict[str, list[float]] = {}
     for row in rows:
         value = row.get(name)
@@ -114,26 +171,38 @@ def _summary(name: str, rows: Rows) -> Interval:
 def _paired(name: str, rows: Rows, base: Rows) -> Interval:
     ours, theirs = _by_photo(name, rows), _by_photo(name, base)
     both = [photo for photo in ours if photo in theirs]
-    return difference_interval(np.array([ours[photo] for photo in both]), np.array([theirs[photo] for photo in both]))
+    return difference_interval(
+        np.array([ours[photo] for photo in both]), np.array([theirs[photo] for photo in both])
+    )
 
 
 def _sets(bench: Bench, rows: Rows) -> tuple[dict[str, Interval], list[str]]:
-    """Distances between the results, as they lie in the folder, and the photos that they were made from."""
+    """Distances between the results, as they lie in the folder, and the photos that they were made
+    from."""
     if len(rows) < 2:
         return {}, ["distances of sets need at least two photos"]
     results = [images.read(bench.folder / row["output"]) for row in rows]
     paths = dict.fromkeys(row["reference"] for row in rows)
     found, notes = bench.scorer.sets(results, [images.read(bench.folder / path) for path in paths])
-    return {name: Interval(value, math.nan, math.nan, len(rows)) for name, value in found.items()}, notes
+    return {
+        name: Interval(value, math.nan, math.nan, len(rows)) for name, value in found.items()
+    }, notes
 
 
-def markdown(suite: Suite, found: Sequence[Line], missing: Mapping[str, str], head: Sequence[str]) -> str:
-    """The report as text: a table for each set of conditions, paired differences, what is missing and why, the printed tables."""
+def markdown(
+    suite: Suite, found: Sequence[Line], missing: Mapping[str, str], head: Sequence[str]
+) -> str:
+    """The report as text: a table for each set of conditions, paired differences, what is missing
+    and why, the printed tables."""
     parts = [f"# {suite.title}\n", *(f"{line}\n" for line in head)]
     for group in groups(found):
         parts += [f"## {heading(suite, group[0].cell)}\n", _values(group)]
         if any(line.paired for line in group):
-            parts += [f"Differences from {suite.baseline} over the same photos, mean and 95 % bootstrap interval:\n", _differences(group)]
+            parts += [
+                f"Differences from {suite.baseline} over the same photos, mean and 95 % "
+                "bootstrap interval:\n",
+                _differences(group),
+            ]
     notes = remarks(found, missing)
     if notes:
         parts += ["## Remarks\n", "\n".join(f"- {note}" for note in notes) + "\n"]
@@ -145,15 +214,21 @@ def markdown(suite: Suite, found: Sequence[Line], missing: Mapping[str, str], he
 
 
 def remarks(found: Sequence[Line], missing: Mapping[str, str]) -> list[str]:
-    """What to be careful of, each remark once with the lines that it is about, and what is left out."""
+    """What to be careful of, each remark once with the lines that it is about, and what is left
+    out."""
     about: dict[str, list[str]] = {}
     for line in found:
         if line.remark:
-            about.setdefault(line.remark, []).append(f"{line.cell.variant.label}, {line.cell.conditions}")
+            about.setdefault(line.remark, []).append(
+                f"{line.cell.variant.label}, {line.cell.conditions}"
+            )
     absent: dict[str, list[str]] = {}
     for name, why in missing.items():
         absent.setdefault(why, []).append(COLUMNS[name].title)
-    notes = [f"{'all' if len(where) == len(found) else '; '.join(where)}: {remark}" for remark, where in about.items()]
+    notes = [
+        f"{'all' if len(where) == len(found) else '; '.join(where)}: {remark}"
+        for remark, where in about.items()
+    ]
     return notes + [f"{' and '.join(names)} left out: {why}" for why, names in absent.items()]
 
 
@@ -161,7 +236,11 @@ def heading(suite: Suite, cell: Cell) -> str:
     """ "Factor 8 (in place of the paper's 64), clean" """
     if not OPERATORS[cell.operator].takes_factor:
         return f"{cell.operator.replace('_', ' ').capitalize()}, {cell.degradation}"
-    instead = f" (in place of the paper's {suite.stands_for[cell.factor]})" if cell.factor in suite.stands_for else ""
+    instead = (
+        f" (in place of the paper's {suite.stands_for[cell.factor]})"
+        if cell.factor in suite.stands_for
+        else ""
+    )
     return f"Factor {cell.factor}{instead}, {cell.degradation}"
 
 
@@ -179,7 +258,11 @@ def columns_of(group: Sequence[Line]) -> list[str]:
 def _values(group: Sequence[Line]) -> str:
     names = columns_of(group)
     rows = [
-        {"method": line.cell.variant.label, "photos": _count(line), **{n: show(line.values.get(n)) + partial(line, n) for n in names}}
+        {
+            "method": line.cell.variant.label,
+            "photos": _count(line),
+            **{n: show(line.values.get(n)) + partial(line, n) for n in names},
+        }
         for line in group
     ]
     return _titled(rows, names)
@@ -187,7 +270,14 @@ def _values(group: Sequence[Line]) -> str:
 
 def _differences(group: Sequence[Line]) -> str:
     names = [name for name in columns_of(group) if any(name in line.paired for line in group)]
-    rows = [{"method": line.cell.variant.label, **{n: show(line.paired.get(n), sign=True) for n in names}} for line in group if line.paired]
+    rows = [
+        {
+            "method": line.cell.variant.label,
+            **{n: show(line.paired.get(n), sign=True) for n in names},
+        }
+        for line in group
+        if line.paired
+    ]
     return _titled(rows, names)
 
 
@@ -210,7 +300,8 @@ def _count(line: Line) -> str:
 
 
 def partial(line: Line, name: str) -> str:
-    """ " (of 190)" where a column has a number for fewer photos than the line has, such as an infinite PSNR."""
+    """ " (of 190)" where a column has a number for fewer photos than the line has, such as an
+    infinite PSNR."""
     count = line.values[name].count if name in line.values else line.photos
     return f" (of {count})" if 0 < count < line.photos else ""
 
@@ -221,7 +312,11 @@ def show(interval: Interval | None, *, sign: bool = False) -> str:
         return ""
     plus = "+" if sign else ""
     mean = f"{interval.mean:{plus}.4g}"
-    return mean if math.isnan(interval.low) or interval.count < 2 else f"{mean} [{interval.low:{plus}.4g}, {interval.high:{plus}.4g}]"
+    return (
+        mean
+        if math.isnan(interval.low) or interval.count < 2
+        else f"{mean} [{interval.low:{plus}.4g}, {interval.high:{plus}.4g}]"
+    )
 
 
 def printed(table: Table) -> str:
@@ -230,9 +325,18 @@ def printed(table: Table) -> str:
     return report.markdown([dict(zip(names, row, strict=True)) for row in table.rows], names)
 
 
-def write_rows(path: Path, rows: Mapping[tuple[str, ...], Mapping], cells: Sequence[Cell], photos: Sequence[str]) -> None:
-    """results.csv: a row a result, in the order of the cells and the photos, whatever order they were made in."""
-    place = {cell.name: i for i, cell in enumerate(cells)}, {name: i for i, name in enumerate(photos)}
+def write_rows(
+    path: Path,
+    rows: Mapping[tuple[str, ...], Mapping],
+    cells: Sequence[Cell],
+    photos: Sequence[str],
+) -> None:
+    """results.csv: a row a result, in the order of the cells and the photos, whatever order they
+    were made in."""
+    place = (
+        {cell.name: i for i, cell in enumerate(cells)},
+        {name: i for i, name in enumerate(photos)},
+    )
     mine = [row for row in rows.values() if row["cell"] in place[0] and row["photo"] in place[1]]
     mine.sort(key=lambda row: (place[0][row["cell"]], place[1][row["photo"]], row["solution"]))
     report.write_csv(path, mine, ROW_COLUMNS)

@@ -1,7 +1,9 @@
-"""Seconds and memory of both metrics' eigenvectors by latent size, dense and matrix-free, each in a process of its own.
+"""Seconds and memory of both metrics' eigenvectors by latent size, dense and matrix-free, each in a
+process of its own.
 
-The generators are StyleGAN2 with random weights, as wide as the bundled prior's where they have its resolutions; the perceptual network is
-the discriminator. 9,216 dimensions are the w+ of a generator of 1,024 px, here a narrow one.
+The generators are StyleGAN2 with random weights, as wide as the bundled prior's where they have its
+resolutions; the perceptual network is the discriminator. 9,216 dimensions are the w+ of a generator
+of 1,024 px, here a narrow one.
 """
 
 import multiprocessing
@@ -23,7 +25,8 @@ from jaxsr.nets import stylegan2
 from jaxsr.records.ledger import Ledger
 from jaxsr.types import Params
 
-RANK, FEW, MOST_DENSE = 64, 16, 4096  # pairs of each metric; columns that stand for all above MOST_DENSE dimensions
+# Pairs of each metric; columns that stand for all above MOST_DENSE dimensions.
+RANK, FEW, MOST_DENSE = 64, 16, 4096
 WIDTHS = (64, 64, 64, 48, 24, 12, 8, 4, 4)  # of 4, 8, ... 1024 px
 
 
@@ -62,7 +65,10 @@ def measure(ledger: Ledger, *, smoke: bool) -> None:
             with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
                 row = {"status": "ok", **pool.submit(cost, case).result()}
         except BrokenProcessPool:
-            row = {"status": "error", "error": f"{case.name}: the process was killed, most likely for lack of memory"}
+            row = {
+                "status": "error",
+                "error": f"{case.name}: the process was killed, most likely for lack of memory",
+            }
         ledger.add([{"table": "cost", "condition": "", "photo": "", "name": case.name, **row}])
 
 
@@ -72,17 +78,32 @@ def cost(case: Case) -> dict[str, Any]:
     problem, params, start = _problem(case)
     size, before = start.latent.size, peak_mb()
     row = (_dense if case.solver == "dense" else _matrix_free)(problem, params, start)
-    shown = {"latent": case.latent, "dimensions": size, "resolution": case.resolution, "solver": case.solver}
+    shown = {
+        "latent": case.latent,
+        "dimensions": size,
+        "resolution": case.resolution,
+        "solver": case.solver,
+    }
     return {**shown, **row, "before_mb": before, "peak_mb": peak_mb()}
 
 
 def _problem(case: Case) -> tuple[Problem, Params, Start]:
     widths = WIDTHS[: case.resolution.bit_length() - 2]
-    net = stylegan2.Config(resolution=case.resolution, z_dim=case.width, w_dim=case.width, mapping_layers=2, channels=widths)
+    net = stylegan2.Config(
+        resolution=case.resolution,
+        z_dim=case.width,
+        w_dim=case.width,
+        mapping_layers=2,
+        channels=widths,
+    )
     prior = stylegan2.stylegan2(net)
     params = jax.jit(stylegan2.init, static_argnums=1)(jax.random.key(0), net)
-    operator = operators.downsample(min(8, case.resolution // 2), image_shape=(case.resolution, case.resolution, 3))
-    problem = explore.problem(prior, operator, Config(space=case.latent, perceptual="discriminator"))
+    operator = operators.downsample(
+        min(8, case.resolution // 2), image_shape=(case.resolution, case.resolution, 3)
+    )
+    problem = explore.problem(
+        prior, operator, Config(space=case.latent, perceptual="discriminator")
+    )
     latent = {"z": prior.sample(jax.random.key(1), params)}
     return problem, params, explore.start(prior, case.latent, params, latent)
 
@@ -94,24 +115,45 @@ def _timed(function: Callable[[], Any]) -> tuple[float, Any]:
 
 
 def _dense(problem: Problem, params: Params, start: Start) -> dict[str, Any]:
-    """Both metrics whole and their `eigh`; above MOST_DENSE the products of FEW columns, scaled, without `eigh`."""
+    """Both metrics whole and their `eigh`; above MOST_DENSE the products of FEW columns, scaled,
+    without `eigh`."""
     size = start.latent.size
     if size > MOST_DENSE:
 
         @jax.jit
         def few(params, latent, rows):
-            return jax.lax.map(pullback.products(lambda z: problem.both(params, start, z), latent), rows, batch_size=FEW)
+            return jax.lax.map(
+                pullback.products(lambda z: problem.both(params, start, z), latent),
+                rows,
+                batch_size=FEW,
+            )
 
-        first, again = (_timed(lambda: few(params, start.latent, jnp.eye(FEW, size)))[0] for _ in range(2))
+        first, again = (
+            _timed(lambda: few(params, start.latent, jnp.eye(FEW, size)))[0] for _ in range(2)
+        )
         of = f"{FEW} columns, scaled, without eigh"
-        return {"compile_s": first - again, "seconds": again * size / FEW, "of": of, "k": size, "products": 2 * size}
+        return {
+            "compile_s": first - again,
+            "seconds": again * size / FEW,
+            "of": of,
+            "k": size,
+            "products": 2 * size,
+        }
 
     def whole(params, latent):
-        return pullback.metrics(lambda z: problem.both(params, start, z), latent, chunk=problem.config.chunk)
+        return pullback.metrics(
+            lambda z: problem.both(params, start, z), latent, chunk=problem.config.chunk
+        )
 
     compile_s, program = _timed(lambda: jax.jit(whole).lower(params, start.latent).compile())
     seconds, found = _timed(lambda: [pullback.eigen(h) for h in program(params, start.latent)])
-    return {"compile_s": compile_s, "seconds": seconds, "of": "all", "k": len(found[0].values), "products": 2 * size}
+    return {
+        "compile_s": compile_s,
+        "seconds": seconds,
+        "of": "all",
+        "k": len(found[0].values),
+        "products": 2 * size,
+    }
 
 
 def _matrix_free(problem: Problem, params: Params, start: Start) -> dict[str, Any]:
@@ -120,24 +162,42 @@ def _matrix_free(problem: Problem, params: Params, start: Start) -> dict[str, An
     compile_s, seconds = 0.0, 0.0
     for products in _products(problem, params, start):
         rows = jnp.eye(min(pullback.BLOCK, size), size)
-        first, again = (_timed(lambda products=products, rows=rows: products(rows))[0] for _ in range(2))
+        first, again = (
+            _timed(lambda products=products, rows=rows: products(rows))[0] for _ in range(2)
+        )
 
         def counted(rows: jax.Array, products: Callable = products) -> jax.Array:
             nonlocal calls
             calls += 1
             return products(rows)
 
-        taken, _ = _timed(lambda counted=counted: pullback.top_eigen(counted, size, min(RANK, size), jax.random.key(2)).values)
+        taken, _ = _timed(
+            lambda counted=counted: (
+                pullback.top_eigen(counted, size, min(RANK, size), jax.random.key(2)).values
+            )
+        )
         compile_s, seconds = compile_s + first - again, seconds + taken
-    return {"compile_s": compile_s, "seconds": seconds, "of": "all", "k": min(RANK, size), "products": calls * min(pullback.BLOCK, size)}
+    return {
+        "compile_s": compile_s,
+        "seconds": seconds,
+        "of": "all",
+        "k": min(RANK, size),
+        "products": calls * min(pullback.BLOCK, size),
+    }
 
 
-def _products(problem: Problem, params: Params, start: Start) -> Iterator[Callable[[jax.Array], jax.Array]]:
+def _products(
+    problem: Problem, params: Params, start: Start
+) -> Iterator[Callable[[jax.Array], jax.Array]]:
     """rows -> H applied to each, of H_Y and of H_X."""
     for phi in (problem.measure, problem.embed):
 
         def products(params, latent, rows, phi=phi):
-            return jax.lax.map(pullback.product(lambda z: phi(params, start, z), latent), rows, batch_size=len(rows))
+            return jax.lax.map(
+                pullback.product(lambda z: phi(params, start, z), latent),
+                rows,
+                batch_size=len(rows),
+            )
 
         compiled = jax.jit(products)
         yield lambda rows, compiled=compiled: compiled(params, start.latent, rows)

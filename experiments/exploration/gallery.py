@@ -1,4 +1,5 @@
-"""Pictures of an exploration: gallery, animations, the map of what varies, and, with matplotlib, its spectra and correlations."""
+"""Pictures of an exploration: gallery, animations, the map of what varies, and, with matplotlib,
+its spectra and correlations."""
 
 import io
 import math
@@ -20,7 +21,8 @@ ANIMATIONS = 16  # directions that get one, at most
 
 
 class Found(NamedTuple):
-    """What there is to draw: every walk made, the start's image, the measurement, and the reference if there is one."""
+    """What there is to draw: every walk made, the start's image, the measurement, and the reference
+    if there is one."""
 
     folder: Path
     problem: Problem
@@ -37,17 +39,32 @@ class Found(NamedTuple):
 
     def of_direction(self, row: int) -> dict[bool, Candidate]:
         """The solutions along (True) and against (False) a direction."""
-        return {candidate.step > 0: candidate for candidate in self.solutions if candidate.direction == row}
+        return {
+            candidate.step > 0: candidate
+            for candidate in self.solutions
+            if candidate.direction == row
+        }
 
 
 def told(geometry: Geometry, ways: Directions, problem: Problem, seconds: float) -> str:
     """One line about the spectra."""
     spectrum, k = geometry.measurement, geometry.relevant
     held = spectrum.values[:k].sum() / spectrum.trace
-    kind = "all" if len(spectrum.values) == len(spectrum.vectors) else f"the top {len(spectrum.values)} of {len(spectrum.vectors)}"
-    asked = f" of {problem.config.energy:.0%} asked for" if held < problem.config.energy * (1 - 1e-9) else ""
+    kind = (
+        "all"
+        if len(spectrum.values) == len(spectrum.vectors)
+        else f"the top {len(spectrum.values)} of {len(spectrum.vectors)}"
+    )
+    asked = (
+        f" of {problem.config.energy:.0%} asked for"
+        if held < problem.config.energy * (1 - 1e-9)
+        else ""
+    )
     share = f"{k} hold {held:.1%}{asked} of the measurement's change"
-    return f"{kind} eigenvectors of both metrics in {seconds:.3g} s; {share}; {len(ways.index)} directions"
+    return (
+        f"{kind} eigenvectors of both metrics in {seconds:.3g} s; {share}; {len(ways.index)} "
+        "directions"
+    )
 
 
 def draw(found: Found, frames: Callable[[np.ndarray], np.ndarray]) -> list[str]:
@@ -79,7 +96,8 @@ def _as_picture(found: Found) -> np.ndarray:
 
 
 def _gallery(found: Found) -> None:
-    """The measurement, the start and the reference; then the solutions against and along each direction on both sides of the start."""
+    """The measurement, the start and the reference; then the solutions against and along each
+    direction on both sides of the start."""
     rows: list[list[np.ndarray | None]] = [[_as_picture(found), found.first, found.reference]]
     captions = ["measurement | start" + ("" if found.reference is None else " | reference")]
     number = {id(candidate): i + 1 for i, candidate in enumerate(found.solutions)}
@@ -89,14 +107,16 @@ def _gallery(found: Found) -> None:
         against, along = (end and end.image for end in ends)
         rows.append([against, found.first, along])
         told = [end and f"solution {number[id(end)]}, {end.distance:.2g}" for end in ends]
-        captions.append(f"K {found.ways.index[row]}: {told[0] or 'none'} | start | {told[1] or 'none'}")
+        captions.append(
+            f"K {found.ways.index[row]}: {told[0] or 'none'} | start | {told[1] or 'none'}"
+        )
     picture = plots.grid(rows, columns=["", "", ""], captions=captions, cell=_cell(found))
     images.write(found.folder / "gallery.png", picture)
 
 
 def _variation(found: Found) -> str:
-    """The standard deviation of every pixel over start and solutions as their files show them, mean over channels: as numbers, and as a
-    picture that is white where it is largest."""
+    """The standard deviation of every pixel over start and solutions as their files show them, mean
+    over channels: as numbers, and as a picture that is white where it is largest."""
     shown = np.clip([found.first, *(candidate.image for candidate in found.solutions)], 0.0, 1.0)
     deviation = shown.std(0).mean(-1).astype(np.float32)
     file = io.BytesIO()
@@ -104,8 +124,14 @@ def _variation(found: Found) -> str:
     files.write_bytes(found.folder / "variation.npy", file.getvalue())
     most = float(deviation.max())
     picture = np.repeat((deviation / max(most, 1e-12))[..., None], 3, 2)
-    images.write(found.folder / "variation.png", plots.grid([[picture]], columns=[""], captions=[f"white: {most:.3f}"], cell=_cell(found)))
-    return f"{found.folder / 'variation.png'}, variation.npy: standard deviations on [0, 1] of up to {most:.3g}"
+    images.write(
+        found.folder / "variation.png",
+        plots.grid([[picture]], columns=[""], captions=[f"white: {most:.3f}"], cell=_cell(found)),
+    )
+    return (
+        f"{found.folder / 'variation.png'}, variation.npy: standard deviations on [0, 1] of up to "
+        f"{most:.3g}"
+    )
 
 
 def _animations(found: Found, frames: Callable[[np.ndarray], np.ndarray]) -> str:
@@ -131,17 +157,36 @@ def _figure(panels: int) -> tuple[Any, Any]:
 
 
 def _figure1(found: Found) -> None:
-    """Correlations of v^K (blue) and d (red) of the first solution with both metrics' eigenvectors, as the paper's Figure 1."""
+    """Correlations of v^K (blue) and d (red) of the first solution with both metrics' eigenvectors,
+    as the paper's Figure 1."""
     row = found.solutions[0].direction if found.solutions else 0
     index, d = int(found.ways.index[row]), found.ways.vectors[row]
     figure, axes = _figure(2)
-    for panel, spectrum, name in zip(axes, (found.geometry.measurement, found.geometry.perceptual), "UV", strict=True):
+    for panel, spectrum, name in zip(
+        axes, (found.geometry.measurement, found.geometry.perceptual), "UV", strict=True
+    ):
         ranks = np.arange(1, spectrum.vectors.shape[1] + 1)
         if found.problem.config.way != "generalized":  # whose K counts generalised eigenvectors
             v = found.geometry.perceptual.vectors[:, index - 1]
-            panel.plot(ranks, np.abs(spectrum.vectors.T @ v), "o", color="tab:blue", markersize=3, label=f"v, K {index}")
-        panel.plot(ranks, np.abs(spectrum.vectors.T @ d), "o", color="tab:red", markersize=3, label=f"d, K {index}")
-        panel.set_xlabel(f"eigenvector of {'H_Y' if name == 'U' else 'H_X'} ({name}), from 1", fontsize=8)
+            panel.plot(
+                ranks,
+                np.abs(spectrum.vectors.T @ v),
+                "o",
+                color="tab:blue",
+                markersize=3,
+                label=f"v, K {index}",
+            )
+        panel.plot(
+            ranks,
+            np.abs(spectrum.vectors.T @ d),
+            "o",
+            color="tab:red",
+            markersize=3,
+            label=f"d, K {index}",
+        )
+        panel.set_xlabel(
+            f"eigenvector of {'H_Y' if name == 'U' else 'H_X'} ({name}), from 1", fontsize=8
+        )
         panel.set_ylabel("|correlation|", fontsize=8)
         panel.legend(fontsize=7)
     figure.savefig(found.folder / "figure1.png", dpi=110, format="png")
@@ -149,16 +194,28 @@ def _figure1(found: Found) -> None:
 
 def _spectra(found: Found) -> None:
     figure, axes = _figure(2)
-    for spectrum, name in ((found.geometry.measurement, "H_Y, measurement"), (found.geometry.perceptual, "H_X, picture")):
+    for spectrum, name in (
+        (found.geometry.measurement, "H_Y, measurement"),
+        (found.geometry.perceptual, "H_X, picture"),
+    ):
         shares = spectrum.values / spectrum.values[0]
-        axes[0].semilogy(np.arange(1, len(shares) + 1), np.where(shares > ROUNDING, shares, np.nan), label=name)
-    axes[0].axvline(found.geometry.relevant + 0.5, color="black", linewidth=0.8, label=f"k = {found.geometry.relevant}")
+        axes[0].semilogy(
+            np.arange(1, len(shares) + 1), np.where(shares > ROUNDING, shares, np.nan), label=name
+        )
+    axes[0].axvline(
+        found.geometry.relevant + 0.5,
+        color="black",
+        linewidth=0.8,
+        label=f"k = {found.geometry.relevant}",
+    )
     axes[0].set_xlabel("number of the eigenvector, from 1", fontsize=8)
     axes[0].set_ylabel(f"eigenvalue, over the largest; above {ROUNDING:g}", fontsize=8)
     axes[0].legend(fontsize=7)
     rows, columns = found.geometry.coupling.shape
     extent = (0.5, columns + 0.5, rows + 0.5, 0.5)
-    shown = axes[1].imshow(np.abs(found.geometry.coupling), cmap="magma", vmin=0.0, aspect="auto", extent=extent)
+    shown = axes[1].imshow(
+        np.abs(found.geometry.coupling), cmap="magma", vmin=0.0, aspect="auto", extent=extent
+    )
     axes[1].set_xlabel("V, eigenvectors of H_X", fontsize=8)
     axes[1].set_ylabel("U, of H_Y", fontsize=8)
     axes[1].set_title("coupling |U^T V|", fontsize=9)

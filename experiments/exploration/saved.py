@@ -1,4 +1,5 @@
-"""What an exploration keeps in its folder so that it goes on after a kill: the first solution, and both metrics around it."""
+"""What an exploration keeps in its folder so that it goes on after a kill: the first solution, and
+both metrics around it."""
 
 import io
 import time
@@ -21,30 +22,57 @@ START, METRICS = "start", "metrics.npz"
 TOLD = {"prior_sha256": "prior or trained network", "photo_digest": "photo"}
 
 
-def made_by(params: Params, operator: operators.Operator, digest: str, solve: Solve, settings: Any) -> dict:
+def made_by(
+    params: Params, operator: operators.Operator, digest: str, solve: Solve, settings: Any
+) -> dict:
     """What a first solution depends on, in JSON's types."""
     names = ("method", "preset", "seed", "smoke")
     steps = [phase.steps for phase in solve.phases]
-    about = {"prior_sha256": weights.digest(params), "photo_digest": digest, "operator": operator.name, "steps": steps}
+    about = {
+        "prior_sha256": weights.digest(params),
+        "photo_digest": digest,
+        "operator": operator.name,
+        "steps": steps,
+    }
     return {**{name: getattr(settings, name) for name in names}, **about}
 
 
-def check_start(folder: Path, solve: Solve, params: Params, y: np.ndarray, reference: np.ndarray | None, settings: Any) -> None:
-    """Raises ValueError where --start's first solution is another photo's, prior's, method's or seed's, before the folder gets a record."""
+def check_start(
+    folder: Path,
+    solve: Solve,
+    params: Params,
+    y: np.ndarray,
+    reference: np.ndarray | None,
+    settings: Any,
+) -> None:
+    """Raises ValueError where --start's first solution is another photo's, prior's, method's or
+    seed's, before the folder gets a record."""
     if settings.start is not None and not (folder / START).is_dir():
-        _stored(Path(settings.start) / START, made_by(params, solve.operator, inputs.digest(y, reference), solve, settings))
+        _stored(
+            Path(settings.start) / START,
+            made_by(params, solve.operator, inputs.digest(y, reference), solve, settings),
+        )
 
 
 def first_solution(
-    folder: Path, solve: Solve, params: Params, y: np.ndarray, reference: np.ndarray | None, settings: Any
+    folder: Path,
+    solve: Solve,
+    params: Params,
+    y: np.ndarray,
+    reference: np.ndarray | None,
+    settings: Any,
 ) -> tuple[Params, dict, float]:
-    """The weights tuned for the photo, the latent of the first solution, and the seconds that took: that in folder/start, or that of
-    --start, or found now and kept.
+    """The weights tuned for the photo, the latent of the first solution, and the seconds that took:
+    that in folder/start, or that of --start, or found now and kept.
 
     Raises:
-        ValueError: the solution that is there is another photo's, prior's, method's or seed's; or --start holds none.
+        ValueError: the solution that is there is another photo's, prior's, method's or seed's; or
+            --start holds none.
     """
-    mine, asked = folder / START, made_by(params, solve.operator, inputs.digest(y, reference), solve, settings)
+    mine, asked = (
+        folder / START,
+        made_by(params, solve.operator, inputs.digest(y, reference), solve, settings),
+    )
     if not mine.is_dir() and settings.start is not None:
         weights.save(mine, *_stored(Path(settings.start) / START, asked))
     if mine.is_dir():
@@ -54,28 +82,49 @@ def first_solution(
     result, tuned = restore_tuned(solve, params, y, seed=settings.seed, progress=settings.progress)
     seconds = time.perf_counter() - begun
     changed = {name: tree for name, tree in tuned.items() if tree is not params.get(name)}
-    latent = {name: list(leaf) if isinstance(leaf, tuple) else leaf for name, leaf in result.latent.items()}
-    weights.save(mine, {"latent": latent, **({"tuned": changed} if changed else {})}, {"seconds": seconds, "made_by": asked})
+    latent = {
+        name: list(leaf) if isinstance(leaf, tuple) else leaf
+        for name, leaf in result.latent.items()
+    }
+    weights.save(
+        mine,
+        {"latent": latent, **({"tuned": changed} if changed else {})},
+        {"seconds": seconds, "made_by": asked},
+    )
     return params | changed, latent, seconds
 
 
 def _stored(folder: Path, asked: dict[str, Any]) -> tuple[dict, dict]:
     if not folder.is_dir():
-        raise ValueError(f"{folder}: expected the first solution that an exploration left, got nothing there")
+        raise ValueError(
+            f"{folder}: expected the first solution that an exploration left, got nothing there"
+        )
     stored, about = weights.load(folder)
-    different = [TOLD.get(name, name) for name in asked if about.get("made_by", {}).get(name) != asked[name]]
+    different = [
+        TOLD.get(name, name) for name in asked if about.get("made_by", {}).get(name) != asked[name]
+    ]
     if different:
-        raise ValueError(f"{folder} is the first solution of another {' and '.join(different)}: choose another --out or --start")
+        raise ValueError(
+            f"{folder} is the first solution of another {' and '.join(different)}: choose "
+            "another --out or --start"
+        )
     return stored, about
 
 
 _EMPTY = Geometry(
-    Spectrum(np.zeros(0), np.zeros(0), 0.0), Spectrum(np.zeros(0), np.zeros(0), 0.0), np.zeros(0), np.zeros(0), 0, Scale(0, 0), 0
+    Spectrum(np.zeros(0), np.zeros(0), 0.0),
+    Spectrum(np.zeros(0), np.zeros(0), 0.0),
+    np.zeros(0),
+    np.zeros(0),
+    0,
+    Scale(0, 0),
+    0,
 )
 
 
 def geometry(folder: Path, find: Callable[[], Geometry]) -> Geometry:
-    """Both metrics at the start, from folder/metrics.npz where they are there; float64 on the host."""
+    """Both metrics at the start, from folder/metrics.npz where they are there; float64 on the
+    host."""
     path, shape = folder / METRICS, jax.tree.structure(_EMPTY)
     if path.is_file():
         with np.load(path, allow_pickle=False) as arrays:

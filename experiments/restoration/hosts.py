@@ -1,7 +1,7 @@
 """Which part of the photos a process has, where many hosts share them.
 
-Photos are independent, so hosts need each other only to learn who they are. A child process asks JAX, and ends: this one is connected to
-nobody, so that a host that is lost takes no other with it.
+Photos are independent, so hosts need each other only to learn who they are. A child process asks
+JAX, and ends: this one is connected to nobody, so that a host that is lost takes no other with it.
 """
 
 import os
@@ -9,7 +9,10 @@ import subprocess
 import sys
 from typing import NamedTuple
 
-ASK = "import jax; jax.distributed.initialize(); print(jax.process_index(), jax.process_count()); jax.distributed.shutdown()"
+ASK = (
+    "import jax; jax.distributed.initialize(); print(jax.process_index(), jax.process_count()); "
+    "jax.distributed.shutdown()"
+)
 
 
 class Part(NamedTuple):
@@ -26,7 +29,8 @@ class Part(NamedTuple):
 
 
 def part(text: str | None) -> Part | None:
-    """The part that --part asks for: "INDEX/COUNT", or "auto" for what `jax.distributed` finds out; None for all photos.
+    """The part that --part asks for: "INDEX/COUNT", or "auto" for what `jax.distributed` finds out;
+    None for all photos.
 
     "auto" returns once every process has asked.
 
@@ -39,16 +43,24 @@ def part(text: str | None) -> Part | None:
         return _found()
     index, _, count = text.partition("/")
     if not (index.isdecimal() and count.isdecimal() and int(index) < int(count)):
-        raise ValueError(f"--part={text}: expected auto, or INDEX/COUNT such as 0/8 for the first of eight")
+        raise ValueError(
+            f"--part={text}: expected auto, or INDEX/COUNT such as 0/8 for the first of eight"
+        )
     return Part(int(index), int(count))
 
 
 def _found() -> Part:
     done = subprocess.run(
-        [sys.executable, "-c", ASK], env=os.environ | {"JAX_PLATFORMS": "cpu"}, capture_output=True, text=True, check=False
+        [sys.executable, "-c", ASK],
+        env=os.environ | {"JAX_PLATFORMS": "cpu"},
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if done.returncode:
         told = (done.stderr.strip().splitlines() or [f"it ended with status {done.returncode}"])[-1]
-        raise ValueError(f"--part=auto: jax.distributed found no cluster ({told}): say --part=INDEX/COUNT")
+        raise ValueError(
+            f"--part=auto: jax.distributed found no cluster ({told}): say --part=INDEX/COUNT"
+        )
     index, count = done.stdout.split()[-2:]
     return Part(int(index), int(count))

@@ -30,8 +30,13 @@ def draw_grid(run: report.Run, jobs: Sequence[Job], fitter: Fitter, num_solution
             left_out.append(str(error))
             continue
         operator = fitter.operator(group[0].photo.factor)
-        seen = [operators.as_image(operator, jnp.asarray(y)), operators.enlarged(operator, jnp.asarray(y), "bicubic")]
-        rows.append([*map(np.asarray, seen if fitter.kind.takes_factor else seen[:1]), *results, reference])
+        seen = [
+            operators.as_image(operator, jnp.asarray(y)),
+            operators.enlarged(operator, jnp.asarray(y), "bicubic"),
+        ]
+        rows.append(
+            [*map(np.asarray, seen if fitter.kind.takes_factor else seen[:1]), *results, reference]
+        )
         captions.append(_caption(group[0].output, run.rows[group[0].output]))
     if not rows:
         return f"no grid: {left_out[0] if left_out else 'there is no result'}"
@@ -42,12 +47,16 @@ def draw_grid(run: report.Run, jobs: Sequence[Job], fitter: Fitter, num_solution
     cell = min(fitter.resolution * math.ceil(128 / fitter.resolution), 256)
     images.write(run.folder / GRID, plots.grid(rows, columns=columns, captions=captions, cell=cell))
     shown = f" (the first {GRID_ROWS} of {len(groups)} photos)" if len(groups) > GRID_ROWS else ""
-    return f"{run.folder / GRID}{shown}" + (f"; {len(left_out)} left out, the first: {left_out[0]}" if left_out else "")
+    return f"{run.folder / GRID}{shown}" + (
+        f"; {len(left_out)} left out, the first: {left_out[0]}" if left_out else ""
+    )
 
 
 def _caption(output: str, row: report.Row) -> str:
     psnr = report.cell(row.get("psnr"))
-    return f"{Path(output).stem}  " + (f"{float(psnr):.2f} dB" if psnr else f"residual {float(report.cell(row['residual'])):.2g}")
+    return f"{Path(output).stem}  " + (
+        f"{float(psnr):.2f} dB" if psnr else f"residual {float(report.cell(row['residual'])):.2g}"
+    )
 
 
 def draw_trajectory(run: report.Run, job: Job, solve: Solve, params: Params, seed: int) -> str:
@@ -58,6 +67,9 @@ def draw_trajectory(run: report.Run, job: Job, solve: Solve, params: Params, see
         return f"no trajectory: {error}"
     frames = trajectory(solve, params, y, seed=seed + job.solution)
     times = math.ceil(256 / len(frames[0]))
-    shown = [np.clip(frame, 0, 1).repeat(times, 0).repeat(times, 1) for frame in (*frames, *[frames[-1]] * HELD)]
+    shown = [
+        np.clip(frame, 0, 1).repeat(times, 0).repeat(times, 1)
+        for frame in (*frames, *[frames[-1]] * HELD)
+    ]
     images.write_animation(run.folder / TRAJECTORY, shown)
     return f"{run.folder / TRAJECTORY}: {len(frames)} images of the search of {job.photo.file}"

@@ -17,11 +17,19 @@ def score(image: np.ndarray, reference: np.ndarray | None) -> dict[str, float]:
     power = _compiled("top_octave_power")
     scores = {"top_octave": power(image)}
     if reference is not None:
-        defined = [name for name in SCORES if min(image.shape[:2]) >= metrics.METRICS[name].least_side]
-        scores |= {name: _compiled(name)(image, reference) for name in defined} | {"top_octave_reference": power(reference)}
+        defined = [
+            name for name in SCORES if min(image.shape[:2]) >= metrics.METRICS[name].least_side
+        ]
+        scores |= {name: _compiled(name)(image, reference) for name in defined} | {
+            "top_octave_reference": power(reference)
+        }
     return {name: float(value) for name, value in scores.items()}
 
 
 @functools.cache
 def _compiled(name: str) -> Callable:
-    return metrics.METRICS[name].make(features.DEFAULT) if name in SCORES else jax.jit(metrics.top_octave_power)
+    return (
+        metrics.METRICS[name].make(features.DEFAULT)
+        if name in SCORES
+        else jax.jit(metrics.top_octave_power)
+    )

@@ -1,4 +1,5 @@
-"""Directions that change the picture and hardly the measurement, from the eigenvectors of both metrics; float64 on the host."""
+"""Directions that change the picture and hardly the measurement, from the eigenvectors of both
+metrics; float64 on the host."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -15,7 +16,8 @@ class Directions(NamedTuple):
     Attributes:
         vectors: [n, d], of unit length.
         index: [n], K from 1: which v^K, or which generalised eigenvector, it comes from.
-        retained: [n], norm of what is left of that vector's projection onto the complement of the k top eigenvectors of H_Y.
+        retained: [n], norm of what is left of that vector's projection onto the complement of the k
+            top eigenvectors of H_Y.
     """
 
     vectors: np.ndarray
@@ -24,28 +26,35 @@ class Directions(NamedTuple):
 
 
 def directions(problem: Problem, geometry: Geometry) -> Directions:
-    """The directions of `Config.way`, at most `Config.most_directions`; for "curved" those that its walks start along.
+    """The directions of `Config.way`, at most `Config.most_directions`; for "curved" those that its
+    walks start along.
 
     Raises:
-        ValueError: none retains enough, that is all that changes the picture changes the measurement.
+        ValueError: none retains enough, that is all that changes the picture changes the
+            measurement.
     """
     found = _WAYS[problem.config.way](geometry, problem.config)
     if not len(found.vectors):
         least = problem.config.least_retained
-        raise ValueError(f"no direction keeps {least:g} of its norm outside the {geometry.relevant} that change the measurement most")
+        raise ValueError(
+            f"no direction keeps {least:g} of its norm outside the {geometry.relevant} that "
+            "change the measurement most"
+        )
     return Directions(*(field[: problem.config.most_directions] for field in found))
 
 
 def closed_form(vectors: np.ndarray, top: np.ndarray) -> np.ndarray:
-    """(I - U_k U_k^T) v of each column of `vectors` [d, n], not normalised; `top` [d, k] is orthonormal."""
+    """(I - U_k U_k^T) v of each column of `vectors` [d, n], not normalised; `top` [d, k] is
+    orthonormal."""
     return vectors - top @ (top.T @ vectors)
 
 
 def algorithm1(vector: np.ndarray, top: np.ndarray, threshold: float) -> np.ndarray:
-    """Algorithm 1 of Montanaro et al. as printed: d <- d - (d . u) u, d <- d / |d| for each u with |d . u| > threshold, iterated.
+    """Algorithm 1 of Montanaro et al. as printed: d <- d - (d . u) u, d <- d / |d| for each u with
+    |d . u| > threshold, iterated.
 
-    With threshold 0 one pass is Gram-Schmidt and equals `closed_form`, normalised. Dividing by |d| enlarges correlations that were below
-    the threshold, which is why a pass may not be the last.
+    With threshold 0 one pass is Gram-Schmidt and equals `closed_form`, normalised. Dividing by |d|
+    enlarges correlations that were below the threshold, which is why a pass may not be the last.
 
     Args:
         vector: [d], of unit length, not in the span of `top`.
@@ -61,11 +70,15 @@ def algorithm1(vector: np.ndarray, top: np.ndarray, threshold: float) -> np.ndar
     return d
 
 
-def generalized(perceptual: np.ndarray, measured: np.ndarray, damping: float) -> tuple[np.ndarray, np.ndarray]:
-    """H_X v = mu (H_Y + damping I) v: the most perceptual change for the least change of the measurement, in one step.
+def generalized(
+    perceptual: np.ndarray, measured: np.ndarray, damping: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """H_X v = mu (H_Y + damping I) v: the most perceptual change for the least change of the
+    measurement, in one step.
 
-    v^T (H_Y + damping I) v <= const bounds the change of the measurement and the length of the step together. Solved by Cholesky's
-    factor L of the right side, as the eigenvectors w of L^-1 H_X L^-T with v = L^-T w.
+    v^T (H_Y + damping I) v <= const bounds the change of the measurement and the length of the step
+    together. Solved by Cholesky's factor L of the right side, as the eigenvectors w of L^-1 H_X
+    L^-T with v = L^-T w.
 
     Args:
         perceptual: H_X [d, d].
@@ -92,7 +105,9 @@ def _scanned(geometry: Geometry, config: Config) -> tuple[Directions, np.ndarray
     vectors = geometry.perceptual.vectors
     projected = closed_form(vectors, _top(geometry))
     retained = np.linalg.norm(projected, axis=0)
-    kept = np.flatnonzero((retained >= config.least_retained) & (retained > 1e-6))[: config.most_directions]
+    kept = np.flatnonzero((retained >= config.least_retained) & (retained > 1e-6))[
+        : config.most_directions
+    ]
     return Directions(vectors[:, kept].T, kept + 1, retained[kept]), projected[:, kept].T
 
 
@@ -112,11 +127,18 @@ def _printed(geometry: Geometry, config: Config) -> Directions:
 
 
 def _generalized(geometry: Geometry, config: Config) -> Directions:
-    """In the basis V, which is all of the space where the metrics are dense and the perceptual part of it elsewhere."""
+    """In the basis V, which is all of the space where the metrics are dense and the perceptual part
+    of it elsewhere."""
     basis = geometry.perceptual.vectors
-    _, coordinates = generalized(np.diag(np.maximum(geometry.perceptual.values, 0.0)), geometry.seen, geometry.damping)
+    _, coordinates = generalized(
+        np.diag(np.maximum(geometry.perceptual.values, 0.0)), geometry.seen, geometry.damping
+    )
     vectors = basis @ coordinates
-    return Directions(vectors.T, np.arange(1, vectors.shape[1] + 1), np.linalg.norm(closed_form(vectors, _top(geometry)), axis=0))
+    return Directions(
+        vectors.T,
+        np.arange(1, vectors.shape[1] + 1),
+        np.linalg.norm(closed_form(vectors, _top(geometry)), axis=0),
+    )
 
 
 _WAYS: dict[str, Callable[[Geometry, Config], Directions]] = {

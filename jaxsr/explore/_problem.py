@@ -1,4 +1,5 @@
-"""What is explored: a prior's latent space, a measurement operator and a perceptual metric, and the solution it starts from."""
+"""What is explored: a prior's latent space, a measurement operator and a perceptual metric, and the
+solution it starts from."""
 
 import dataclasses
 import functools
@@ -11,7 +12,16 @@ import jax.numpy as jnp
 
 from jaxsr import metrics
 from jaxsr.operators import Operator
-from jaxsr.priors import Prior, check_images, in_styles, in_w, in_w_plus, in_w_plus_noise, require_w, tile
+from jaxsr.priors import (
+    Prior,
+    check_images,
+    in_styles,
+    in_w,
+    in_w_plus,
+    in_w_plus_noise,
+    require_w,
+    tile,
+)
 from jaxsr.settings import check_choices, check_types
 from jaxsr.types import Image, Latent, Measurement, Noise, Params, Scalar
 
@@ -24,7 +34,13 @@ SPACES: dict[str, Callable[[Prior], Prior]] = {
     "styles": in_styles,
 }
 # what a method's latent must hold for the space: any of these
-SOURCES = {"z": ("z",), "w": ("z", "w_plus"), "w_plus": ("w_plus", "z"), "w_plus_noise": ("w_plus", "z"), "styles": ("w_plus", "z")}
+SOURCES = {
+    "z": ("z",),
+    "w": ("z", "w_plus"),
+    "w_plus": ("w_plus", "z"),
+    "w_plus_noise": ("w_plus", "z"),
+    "styles": ("w_plus", "z"),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,29 +48,35 @@ class Config:
     """Settings of e-GLASS. The paper leaves k, K, the threshold and the step open.
 
     Attributes:
-        space: latent space that is explored: the paper's "z", or a StyleGAN's "w" (from a point of W+ the w of all layers move alike),
-            "w_plus", "w_plus_noise" with the noise maps, or "styles", one number for every channel that is modulated.
-        perceptual: network of the perceptual metric; None: the first of LPIPS (alex, vgg, squeeze), the bundled feature network and the
-            prior's discriminator that is on this machine.
-        way: directions: "vk", top eigenvectors of H_X as they are; "algorithm1", the paper's Algorithm 1 of them; "closed_form", them
-            projected onto the complement of the top k eigenvectors of H_Y; "generalized", H_X v = mu (H_Y + damping I) v; "curved", a walk
-            that starts along the closed form's and turns at every step to where the picture changes most and the measurement least. The
-            first three use the same K.
+        space: latent space that is explored: the paper's "z", or a StyleGAN's "w" (from a point of
+            W+ the w of all layers move alike), "w_plus", "w_plus_noise" with the noise maps, or
+            "styles", one number for every channel that is modulated.
+        perceptual: network of the perceptual metric; None: the first of LPIPS (alex, vgg, squeeze),
+            the bundled feature network and the prior's discriminator that is on this machine.
+        way: directions: "vk", top eigenvectors of H_X as they are; "algorithm1", the paper's
+            Algorithm 1 of them; "closed_form", them projected onto the complement of the top k
+            eigenvectors of H_Y; "generalized", H_X v = mu (H_Y + damping I) v; "curved", a walk
+            that starts along the closed form's and turns at every step to where the picture changes
+            most and the measurement least. The first three use the same K.
         num_solutions: wanted.
-        eps: largest feasible residual, mean squared A(G(z)) - y on [0, 1]: the paper's 1e-2 ("l2"); PULSE's is 2e-3.
+        eps: largest feasible residual, mean squared A(G(z)) - y on [0, 1]: the paper's 1e-2 ("l2");
+            PULSE's is 2e-3.
         energy: share of the trace of H_Y that its k top eigenvectors hold.
         threshold: tau of Algorithm 1: correlations |d . u| with one of the k that may remain.
         least_retained: K is skipped where the projection keeps less of v^K than this norm.
-        least_distance: perceptual distance of a solution from the start and from every other, as a share of the typical distance of two
-            random images of the prior.
-        reach: longest step, in units of the root mean square distance of random latents from their mean.
+        least_distance: perceptual distance of a solution from the start and from every other, as a
+            share of the typical distance of two random images of the prior.
+        reach: longest step, in units of the root mean square distance of random latents from their
+            mean.
         steps: points at which a step's search looks first, and those of a curved walk.
         bisections: halvings of the interval that holds the largest feasible step.
-        corrections: conjugate-gradient iterations of each solve of a curved walk, preconditioned by H_Y at the start.
+        corrections: conjugate-gradient iterations of each solve of a curved walk, preconditioned by
+            H_Y at the start.
         most_directions: directions tried before the search for solutions ends.
-        dense_limit: latent sizes up to this get all of their eigenvectors, larger ones the `rank` largest by a block Krylov method.
-        rank: eigenpairs of each metric in the matrix-free case; those of H_Y are doubled until they hold `energy` of its trace, up to
-            four times as many.
+        dense_limit: latent sizes up to this get all of their eigenvectors, larger ones the `rank`
+            largest by a block Krylov method.
+        rank: eigenpairs of each metric in the matrix-free case; those of H_Y are doubled until they
+            hold `energy` of its trace, up to four times as many.
         chunk: passes of the generator at once on each device; bounds the memory.
     """
 
@@ -82,9 +104,10 @@ class Start(NamedTuple):
 
     Attributes:
         latent: z0 in the space that is explored.
-        noise: noise maps of the generator, which stay as they are (except in "w_plus_noise"); () for a prior without.
-        offset: [num_layers, w_dim], what stays added to the w of each layer in "w": a point of W+ is explored by moving all layers alike.
-            0 in the other spaces.
+        noise: noise maps of the generator, which stay as they are (except in "w_plus_noise"); ()
+            for a prior without.
+        offset: [num_layers, w_dim], what stays added to the w of each layer in "w": a point of W+
+            is explored by moving all layers alike. 0 in the other spaces.
     """
 
     latent: Latent
@@ -94,7 +117,8 @@ class Start(NamedTuple):
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Problem:
-    """What is explored; functions and settings only, so that jit takes it as a static argument, and compiles once for each Problem.
+    """What is explored; functions and settings only, so that jit takes it as a static argument, and
+    compiles once for each Problem.
 
     Attributes:
         base: the prior itself.
@@ -118,7 +142,9 @@ class Problem:
         """phi of H_Y: A G(z)."""
         return self.operator(self.draw(params, start, latent))
 
-    def both(self, params: Params, start: Start, latent: Latent) -> tuple[Measurement, list[jax.Array]]:
+    def both(
+        self, params: Params, start: Start, latent: Latent
+    ) -> tuple[Measurement, list[jax.Array]]:
         """`measure` and `embed` of one image."""
         image = self.draw(params, start, latent)
         return self.operator(image), self.embedding.embed(params, image)
@@ -129,20 +155,24 @@ class Problem:
 
 
 def _around(prior: Prior, start: Start) -> Prior:
-    """The prior whose "const" noise maps are the start's, and whose layers get the start's offset besides."""
+    """The prior whose "const" noise maps are the start's, and whose layers get the start's offset
+    besides."""
 
     def synthesize(params: Params, w_plus: jax.Array, noise: Noise) -> Image:
         return prior.synthesize(params, w_plus + start.offset, noise)
 
-    return prior._replace(noise=lambda kind, params, key=None: start.noise, synthesize=prior.synthesize and synthesize)
+    return prior._replace(
+        noise=lambda kind, params, key=None: start.noise, synthesize=prior.synthesize and synthesize
+    )
 
 
 def problem(prior: Prior, operator: Operator, config: Config = Config()) -> Problem:
     """The exploration of a prior's solutions under an operator.
 
     Raises:
-        ValueError: a choice that does not exist, a number that makes no sense, a prior without the space, images that are not the
-            operator's, or perceptual weights that are not on this machine.
+        ValueError: a choice that does not exist, a number that makes no sense, a prior without the
+            space, images that are not the operator's, or perceptual weights that are not on this
+            machine.
     """
     if not isinstance(config, Config):
         raise ValueError(f"expected an explore.Config, got {config!r}")
@@ -188,20 +218,33 @@ def start(prior: Prior, space: str, params: Params, latent: dict[str, Any]) -> S
     if space not in SPACES:
         raise ValueError(f"unknown space {space!r}: expected one of {', '.join(SPACES)}")
     if not isinstance(latent, Mapping):
-        raise ValueError(f"expected the latent of a method's Result, such as {{'z': z}}, got {type(latent).__name__}")
+        raise ValueError(
+            f"expected the latent of a method's Result, such as {{'z': z}}, got "
+            f"{type(latent).__name__}"
+        )
     if space != "z":
         require_w(f"space {space}", prior)
     given = next((name for name in SOURCES[space] if name in latent), None)
     if given is None:
         raise ValueError(
-            f"space {space} starts from {' or '.join(SOURCES[space])}, but the method returned {', '.join(latent) or 'no latent'}"
+            f"space {space} starts from {' or '.join(SOURCES[space])}, but the method "
+            f"returned {', '.join(latent) or 'no latent'}"
         )
     code, noise = latent[given], latent.get("noise", prior.noise("const", params))
-    one = jax.eval_shape((in_w_plus(prior) if given == "w_plus" else prior).sample, jax.random.key(0), params)
+    one = jax.eval_shape(
+        (in_w_plus(prior) if given == "w_plus" else prior).sample, jax.random.key(0), params
+    )
     if jax.tree.map(jnp.shape, code) != jax.tree.map(jnp.shape, one):
-        raise ValueError(f"space {space} starts from one {given} {one.shape}, but the method returned {jnp.shape(code)}")
+        raise ValueError(
+            f"space {space} starts from one {given} {one.shape}, but the method returned "
+            f"{jnp.shape(code)}"
+        )
     point = _AS[space](prior, params, given, jnp.asarray(code), noise)
-    offset = _w_plus(prior, params, given, jnp.asarray(code), noise) - point if space == "w" else jnp.zeros(())
+    offset = (
+        _w_plus(prior, params, given, jnp.asarray(code), noise) - point
+        if space == "w"
+        else jnp.zeros(())
+    )
     return Start(point, tuple(noise), offset)
 
 
@@ -217,11 +260,14 @@ _AS: dict[str, Callable[..., Latent]] = {
         "w_plus": _w_plus(prior, params, given, code, noise),
         "noise": tuple(noise),
     },
-    "styles": lambda prior, params, given, code, noise: prior.styles(params, _w_plus(prior, params, given, code, noise)),
+    "styles": lambda prior, params, given, code, noise: prior.styles(
+        params, _w_plus(prior, params, given, code, noise)
+    ),
 }
 
 
 @functools.partial(jax.jit, static_argnums=0)
 def residual(problem: Problem, params: Params, start: Start, y: Measurement) -> Scalar:
-    """Mean squared A(G(z0)) - y of the start, drawn with these params: what decides whether it is a solution."""
+    """Mean squared A(G(z0)) - y of the start, drawn with these params: what decides whether it is a
+    solution."""
     return jnp.mean((problem.measure(params, start, start.latent) - y) ** 2)

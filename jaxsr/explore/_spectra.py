@@ -1,4 +1,5 @@
-"""Both metrics of the latent space at a solution: their eigenvectors, how the two couple, and the scale of the space."""
+"""Both metrics of the latent space at a solution: their eigenvectors, how the two couple, and the
+scale of the space."""
 
 import functools
 from collections.abc import Callable
@@ -10,7 +11,15 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 
 from jaxsr.explore._problem import SPACES, Config, Problem, Start
-from jaxsr.explore.pullback import Spectrum, eigen, metrics, over_devices, product, top_eigen, uncommitted
+from jaxsr.explore.pullback import (
+    Spectrum,
+    eigen,
+    metrics,
+    over_devices,
+    product,
+    top_eigen,
+    uncommitted,
+)
 from jaxsr.types import Params, PRNGKey
 
 GROWTH = 4  # times Config.rank, eigenpairs of H_Y where its trace needs as many
@@ -39,7 +48,8 @@ class Geometry(NamedTuple):
         seen: V^T H_Y V, the measurement's metric in the basis V.
         relevant: k, how many eigenvectors of H_Y hold `Config.energy` of its trace.
         scale: of the space.
-        damping: m eps / (reach radius)^2: below this curvature of H_Y the longest step stays feasible.
+        damping: m eps / (reach radius)^2: below this curvature of H_Y the longest step stays
+            feasible.
     """
 
     measurement: Spectrum
@@ -52,8 +62,8 @@ class Geometry(NamedTuple):
 
 
 def geometry(problem: Problem, params: Params, start: Start, *, seed: int = 0) -> Geometry:
-    """Both metrics at z0 as Gauss-Newton products (`pullback`): all eigenpairs up to `Config.dense_limit` dimensions, else the top
-    `Config.rank` by a block Krylov method.
+    """Both metrics at z0 as Gauss-Newton products (`pullback`): all eigenpairs up to
+    `Config.dense_limit` dimensions, else the top `Config.rank` by a block Krylov method.
 
     Args:
         problem: what is explored.
@@ -72,7 +82,9 @@ def geometry(problem: Problem, params: Params, start: Start, *, seed: int = 0) -
     coupling = measurement.vectors.T @ perceptual.vectors
     radius, distance = (float(value) for value in _scale(problem, params, start, key_scale))
     config = problem.config
-    damping = np.prod(problem.operator.measurement_shape) * config.eps / (config.reach * radius) ** 2
+    damping = (
+        np.prod(problem.operator.measurement_shape) * config.eps / (config.reach * radius) ** 2
+    )
     return Geometry(
         measurement,
         perceptual,
@@ -94,10 +106,14 @@ def _named(what: str, find: Callable[[], Spectrum]) -> Spectrum:
         raise ValueError(f"{what}: {error}") from error
 
 
-def _dense(problem: Problem, params: Params, start: Start, key: PRNGKey) -> tuple[Spectrum, Spectrum]:
+def _dense(
+    problem: Problem, params: Params, start: Start, key: PRNGKey
+) -> tuple[Spectrum, Spectrum]:
     del key
     measured, perceived = _metrics(problem, params, start)
-    return _named(MEASUREMENT, lambda: eigen(measured)), _named(PERCEPTUAL, lambda: eigen(perceived))
+    return _named(MEASUREMENT, lambda: eigen(measured)), _named(
+        PERCEPTUAL, lambda: eigen(perceived)
+    )
 
 
 def most_pairs(config: Config, size: int) -> int:
@@ -105,7 +121,9 @@ def most_pairs(config: Config, size: int) -> int:
     return size if size <= config.dense_limit else min(GROWTH * config.rank, size)
 
 
-def _krylov(problem: Problem, params: Params, start: Start, key: PRNGKey) -> tuple[Spectrum, Spectrum]:
+def _krylov(
+    problem: Problem, params: Params, start: Start, key: PRNGKey
+) -> tuple[Spectrum, Spectrum]:
     size, config = ravel_pytree(start.latent)[0].size, problem.config
     key_y, key_x = jax.random.split(key)
 
@@ -115,18 +133,29 @@ def _krylov(problem: Problem, params: Params, start: Start, key: PRNGKey) -> tup
     def enough(rank: int) -> Spectrum:
         found = top(Problem.measure, rank, key_y)
         known = found.values.sum() >= config.energy * found.trace
-        return found if known or rank == most_pairs(config, size) else enough(min(2 * rank, most_pairs(config, size)))
+        return (
+            found
+            if known or rank == most_pairs(config, size)
+            else enough(min(2 * rank, most_pairs(config, size)))
+        )
 
     measured = _named(MEASUREMENT, lambda: enough(min(config.rank, size)))
     return measured, _named(PERCEPTUAL, lambda: top(Problem.embed, min(config.rank, size), key_x))
 
 
-def _seen(problem: Problem, params: Params, start: Start, measurement: Spectrum, perceptual: Spectrum) -> np.ndarray:
+def _seen(
+    problem: Problem, params: Params, start: Start, measurement: Spectrum, perceptual: Spectrum
+) -> np.ndarray:
     if len(measurement.values) == len(measurement.vectors):  # all of H_Y is known
-        half = np.sqrt(np.maximum(measurement.values, 0.0))[:, None] * (measurement.vectors.T @ perceptual.vectors)
+        half = np.sqrt(np.maximum(measurement.values, 0.0))[:, None] * (
+            measurement.vectors.T @ perceptual.vectors
+        )
         return half.T @ half
     rows = jnp.asarray(perceptual.vectors.T, jnp.float32)
-    seen = perceptual.vectors.T @ np.asarray(_products(problem, Problem.measure, params, start, rows), np.float64).T
+    seen = (
+        perceptual.vectors.T
+        @ np.asarray(_products(problem, Problem.measure, params, start, rows), np.float64).T
+    )
     return (seen + seen.T) / 2
 
 
@@ -137,22 +166,31 @@ def _relevant(spectrum: Spectrum, energy: float) -> int:
 
 @functools.partial(jax.jit, static_argnums=0)
 def _metrics(problem: Problem, params: Params, start: Start) -> tuple[jax.Array, ...]:
-    return metrics(lambda latent: problem.both(params, start, latent), start.latent, chunk=problem.config.chunk)
+    return metrics(
+        lambda latent: problem.both(params, start, latent), start.latent, chunk=problem.config.chunk
+    )
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
-def _products(problem: Problem, phi: Callable, params: Params, start: Start, rows: jax.Array) -> jax.Array:
+def _products(
+    problem: Problem, phi: Callable, params: Params, start: Start, rows: jax.Array
+) -> jax.Array:
     gram = product(lambda latent: phi(problem, params, start, latent), start.latent)
     return over_devices(gram, rows, batch_size=problem.config.chunk)
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _scale(problem: Problem, params: Params, start: Start, key: PRNGKey) -> tuple[jax.Array, jax.Array]:
-    """Radius and distance (see `Scale`), of latents as the prior draws them, with the noise maps of the start."""
+def _scale(
+    problem: Problem, params: Params, start: Start, key: PRNGKey
+) -> tuple[jax.Array, jax.Array]:
+    """Radius and distance (see `Scale`), of latents as the prior draws them, with the noise maps of
+    the start."""
     sample = SPACES[problem.config.space](problem.base).sample
     start = start._replace(offset=jnp.zeros(()))
     key_latents, key_pairs = jax.random.split(key)
-    latents = jax.vmap(lambda key: ravel_pytree(sample(key, params))[0])(jax.random.split(key_latents, LATENTS))
+    latents = jax.vmap(lambda key: ravel_pytree(sample(key, params))[0])(
+        jax.random.split(key_latents, LATENTS)
+    )
     radius = jnp.sqrt(jnp.mean(jnp.sum((latents - latents.mean(0)) ** 2, -1)))
 
     def apart(keys):

@@ -1,4 +1,5 @@
-"""Walks from a solution along a ray, as far as the measurement allows: straight, or bent to keep it."""
+"""Walks from a solution along a ray, as far as the measurement allows: straight, or bent to keep
+it."""
 
 import functools
 from collections.abc import Callable
@@ -31,8 +32,9 @@ class Ends(NamedTuple):
 
 
 class Walk(NamedTuple):
-    """What all walks share: the largest residual and step, H_Y at the start as its eigenpairs [k], [d, k] and damping, and an orthonormal
-    basis [n, d] of the directions in their order, of which the first r span the first r."""
+    """What all walks share: the largest residual and step, H_Y at the start as its eigenpairs [k],
+    [d, k] and damping, and an orthonormal basis [n, d] of the directions in their order, of which
+    the first r span the first r."""
 
     bound: jax.Array
     longest: jax.Array
@@ -50,11 +52,14 @@ class Rays(NamedTuple):
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def ends(problem: Problem, params: Params, start: Start, y: Measurement, walk: Walk, rays: Rays) -> Ends:
+def ends(
+    problem: Problem, params: Params, start: Start, y: Measurement, walk: Walk, rays: Rays
+) -> Ends:
     """Walks along each of n rays until the residual exceeds walk.bound or the step walk.longest.
 
-    Compiled once for a problem and a number of rays; the devices share them, `Config.chunk` at once on each. A straight walk ends at the
-    largest step that is feasible with all `Config.steps` points before it, to longest / steps / 2^bisections.
+    Compiled once for a problem and a number of rays; the devices share them, `Config.chunk` at once
+    on each. A straight walk ends at the largest step that is feasible with all `Config.steps`
+    points before it, to longest / steps / 2^bisections.
     """
     unravel = ravel_pytree(start.latent)[1]
 
@@ -67,12 +72,22 @@ def ends(problem: Problem, params: Params, start: Start, y: Measurement, walk: W
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def at_distance(problem: Problem, params: Params, start: Start, y: Measurement, walk: Walk, rays: Rays, distances: jax.Array) -> Ends:
-    """Where walks along each of n rays are first each of `distances` [m] away from the start's image in the perceptual metric, whatever
-    the residual is there: what makes directions comparable; fields [n, m, ...]. `step` is NaN where walk.longest ends before, and `path`
-    ends there.
+def at_distance(
+    problem: Problem,
+    params: Params,
+    start: Start,
+    y: Measurement,
+    walk: Walk,
+    rays: Rays,
+    distances: jax.Array,
+) -> Ends:
+    """Where walks along each of n rays are first each of `distances` [m] away from the start's
+    image in the perceptual metric, whatever the residual is there: what makes directions
+    comparable; fields [n, m, ...]. `step` is NaN where walk.longest ends before, and `path` ends
+    there.
 
-    The first of a path's `Config.steps` points that is as far is found, then the place between it and the one before by bisection.
+    The first of a path's `Config.steps` points that is as far is found, then the place between it
+    and the one before by bisection.
     """
     unravel = ravel_pytree(start.latent)[1]
     away = _distance_of(problem, params, start)
@@ -91,7 +106,9 @@ def at_distance(problem: Problem, params: Params, start: Start, y: Measurement, 
     return pullback.over_devices(one, rays, batch_size=problem.config.chunk)
 
 
-def _whole(problem: Problem, params: Params, start: Start, y: Measurement, walk: Walk, ray: Rays) -> jax.Array:
+def _whole(
+    problem: Problem, params: Params, start: Start, y: Measurement, walk: Walk, ray: Rays
+) -> jax.Array:
     """The path of a walk that goes on to walk.longest, feasible or not."""
     if problem.config.way == "curved":
         return _curved(problem, params, start, y, walk._replace(bound=jnp.array(jnp.inf)), *ray)[0]
@@ -102,9 +119,11 @@ def _line(config: Any, z0: jax.Array, length: jax.Array, ray: jax.Array) -> jax.
     return z0 + length * jnp.linspace(0.0, 1.0, config.steps + 1)[:, None] * ray
 
 
-def _cut(config: Any, away: Callable, path: jax.Array, points: jax.Array, distance: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """The path, whose points are that far away, up to where it is `distance` away, its last point repeated to the same length, and its
-    length; NaN if it never is."""
+def _cut(
+    config: Any, away: Callable, path: jax.Array, points: jax.Array, distance: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """The path, whose points are that far away, up to where it is `distance` away, its last point
+    repeated to the same length, and its length; NaN if it never is."""
     far = points >= distance
     i = jnp.maximum(jnp.argmax(far), 1)
     before, after = path[i - 1], path[i]
@@ -138,19 +157,32 @@ def _measure_of(problem: Problem, params: Params, start: Start) -> Measure:
     return lambda point: problem.measure(params, start, unravel(point))
 
 
-def _distance_of(problem: Problem, params: Params, start: Start) -> Callable[[jax.Array], jax.Array]:
-    """The perceptual distance of a raveled latent's image from the start's, which is embedded once."""
+def _distance_of(
+    problem: Problem, params: Params, start: Start
+) -> Callable[[jax.Array], jax.Array]:
+    """The perceptual distance of a raveled latent's image from the start's, which is embedded
+    once."""
     unravel = ravel_pytree(start.latent)[1]
     first = problem.embed(params, start, start.latent)
     return lambda point: squared_distance(problem.embed(params, start, unravel(point)), first)
 
 
 def _straight(
-    problem: Problem, params: Params, start: Start, y: Measurement, walk: Walk, ray: jax.Array, order: jax.Array
+    problem: Problem,
+    params: Params,
+    start: Start,
+    y: Measurement,
+    walk: Walk,
+    ray: jax.Array,
+    order: jax.Array,
 ) -> tuple[jax.Array, jax.Array]:
     """The first interval of the grid in which feasibility ends, halved until the step is found."""
     del order
-    config, measure, z0 = problem.config, _measure_of(problem, params, start), ravel_pytree(start.latent)[0]
+    config, measure, z0 = (
+        problem.config,
+        _measure_of(problem, params, start),
+        ravel_pytree(start.latent)[0],
+    )
 
     def feasible(step: jax.Array) -> jax.Array:
         return jnp.mean((measure(z0 + step * ray) - y) ** 2) <= walk.bound
@@ -167,21 +199,31 @@ def _straight(
         return jnp.where(inside, middle, low), jnp.where(inside, high, middle)
 
     part = walk.longest / config.steps
-    points, _ = jax.lax.while_loop(lambda state: state[1] & (state[0] < config.steps), march, (0, jnp.array(True)))
+    points, _ = jax.lax.while_loop(
+        lambda state: state[1] & (state[0] < config.steps), march, (0, jnp.array(True))
+    )
     low, high = part * points, jnp.minimum(part * (points + 1), walk.longest)
     low, _ = jax.lax.fori_loop(0, config.bisections, halve, (low, high))
     return _line(config, z0, low, ray), low
 
 
 def _curved(
-    problem: Problem, params: Params, start: Start, y: Measurement, walk: Walk, ray: jax.Array, order: jax.Array
+    problem: Problem,
+    params: Params,
+    start: Start,
+    y: Measurement,
+    walk: Walk,
+    ray: jax.Array,
+    order: jax.Array,
 ) -> tuple[jax.Array, jax.Array]:
-    """Steps of equal length that go where the perceptual distance from the start grows most for the change of the measurement, then a
-    Gauss-Newton step back to the measurement; the first goes along the ray.
+    """Steps of equal length that go where the perceptual distance from the start grows most for the
+    change of the measurement, then a Gauss-Newton step back to the measurement; the first goes
+    along the ray.
 
-    The tangent solves (J^T J + damping I) t = gradient of the distance, J of the measurement there: the generalised direction of that
-    point. What lies in the span of the rays before this one is left out, else all walks would turn into the same. The walk ends before the
-    first point that is not feasible.
+    The tangent solves (J^T J + damping I) t = gradient of the distance, J of the measurement there:
+    the generalised direction of that point. What lies in the span of the rays before this one is
+    left out, else all walks would turn into the same. The walk ends before the first point that is
+    not feasible.
     """
     flat = ravel_pytree(start.latent)[0]
     measure, length = _measure_of(problem, params, start), walk.longest / problem.config.steps
@@ -196,9 +238,13 @@ def _curved(
         turned = own(_solve(problem.config, walk, at, gradient / _length(gradient))) * walk.damping
         tangent = jnp.where(walked > 0, turned / _length(turned), tangent)
         ahead = _corrected(problem.config, walk, measure, y, point + length * tangent)
-        leads = (walked == 0) | (jnp.linalg.norm(turned) > 1e-4)  # of 1 where the measurement sees nothing of the gradient
+        # Of 1 where the measurement sees nothing of the gradient.
+        leads = (walked == 0) | (jnp.linalg.norm(turned) > 1e-4)
         alive = alive & leads & (jnp.mean((measure(ahead) - y) ** 2) <= walk.bound)
-        point, walked = jnp.where(alive, ahead, point), jnp.where(alive, walked + jnp.linalg.norm(ahead - point), walked)
+        point, walked = (
+            jnp.where(alive, ahead, point),
+            jnp.where(alive, walked + jnp.linalg.norm(ahead - point), walked),
+        )
         return (point, tangent, walked, alive), point
 
     begun = (flat, ray, jnp.zeros(()), jnp.array(True))
@@ -210,21 +256,28 @@ def _length(v: jax.Array) -> jax.Array:
     return jnp.maximum(jnp.linalg.norm(v), 1e-12)
 
 
-def _corrected(config: Any, walk: Walk, measure: Measure, y: Measurement, point: jax.Array) -> jax.Array:
+def _corrected(
+    config: Any, walk: Walk, measure: Measure, y: Measurement, point: jax.Array
+) -> jax.Array:
     at = pullback.linearise(measure, point)
     return point - _solve(config, walk, at, at.vjp(at.value - y.ravel()))
 
 
 def _solve(config: Any, walk: Walk, at: pullback.Linearised, b: jax.Array) -> jax.Array:
-    """(J^T J + damping I)^-1 b by conjugate gradients, preconditioned by the same with H_Y at the start, which is near J^T J."""
+    """(J^T J + damping I)^-1 b by conjugate gradients, preconditioned by the same with H_Y at the
+    start, which is near J^T J."""
 
     def precondition(v: jax.Array) -> jax.Array:
-        return (v - walk.vectors @ (walk.values / (walk.values + walk.damping) * (walk.vectors.T @ v))) / walk.damping
+        return (
+            v - walk.vectors @ (walk.values / (walk.values + walk.damping) * (walk.vectors.T @ v))
+        ) / walk.damping
 
     def apply(v: jax.Array) -> jax.Array:
         return at.vjp(at.jvp(v)) + walk.damping * v
 
-    return jax.scipy.sparse.linalg.cg(apply, b, tol=1e-4, maxiter=config.corrections, M=precondition)[0]
+    return jax.scipy.sparse.linalg.cg(
+        apply, b, tol=1e-4, maxiter=config.corrections, M=precondition
+    )[0]
 
 
 _WALKS: dict[str, Callable[..., tuple[jax.Array, jax.Array]]] = {

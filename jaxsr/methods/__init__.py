@@ -1,4 +1,5 @@
-"""Restoration methods: each a factory (prior, operator, config) -> solve, with solve(key, params, y) -> Result for one image.
+"""Restoration methods: each a factory (prior, operator, config) -> solve, with solve(key, params,
+y) -> Result for one image.
 
 A new method is
 

@@ -1,4 +1,5 @@
-"""What the methods share: presets turned into explicit values, and the checks that make a mismatch one clear line."""
+"""What the methods share: presets turned into explicit values, and the checks that make a mismatch
+one clear line."""
 
 import dataclasses
 from typing import Any
@@ -11,18 +12,28 @@ from jaxsr.types import Image, Measurement, Params
 HINTS = {
     "statistics": ("statistics of w", "see jaxsr.priors.latent_statistics"),
     "flow": ("a flow", "run experiments/train_flow.py"),
-    "perceptual": ("a perceptual network", 'see jaxsr.methods.networks; network="features" needs no download'),
+    "perceptual": (
+        "a perceptual network",
+        'see jaxsr.methods.networks; network="features" needs no download',
+    ),
     "learned": ("a trained model", "see jaxsr.learned.load"),
     "discriminator": ("a discriminator", "the prior's checkpoint held a generator alone"),
 }
 
 
 def check_inputs(method: str, config: Any, operator: Any, params: Params, y: Measurement) -> None:
-    """Raises ValueError if y is not a floating-point measurement of the operator's, or if params lack what the method needs."""
+    """Raises ValueError if y is not a floating-point measurement of the operator's, or if params
+    lack what the method needs."""
     if tuple(y.shape) != tuple(operator.measurement_shape):
-        raise ValueError(f"y has shape {tuple(y.shape)}, but the operator measures {tuple(operator.measurement_shape)}")
+        raise ValueError(
+            f"y has shape {tuple(y.shape)}, but the operator measures "
+            f"{tuple(operator.measurement_shape)}"
+        )
     if not jnp.issubdtype(y.dtype, jnp.floating):
-        raise ValueError(f"expected floating-point measurements in [0, 1], got {y.dtype}: divide 8-bit values by 255")
+        raise ValueError(
+            f"expected floating-point measurements in [0, 1], got {y.dtype}: divide 8-bit "
+            "values by 255"
+        )
     for name in config.NEEDS:
         if name not in params:
             what, hint = HINTS[name]
@@ -30,14 +41,18 @@ def check_inputs(method: str, config: Any, operator: Any, params: Params, y: Mea
 
 
 def exact(solve: Solve) -> Solve:
-    """The same method, whose image is made `consistent` with the measurement at the end; the latent tells "residual_before" it was, which
-    a method that does so by itself (IAGAN) has told already.
+    """The same method, whose image is made `consistent` with the measurement at the end; the latent
+    tells "residual_before" it was, which a method that does so by itself (IAGAN) has told already.
 
-    Where the measurement is noisy and the operator nearly blind to some detail (a blur), this amplifies the noise.
+    Where the measurement is noisy and the operator nearly blind to some detail (a blur), this
+    amplifies the noise.
     """
 
     if not isinstance(solve, Solve):
-        raise ValueError(f"expected a method bound to a prior and an operator, such as methods.pulse(prior, operator), got {solve!r}")
+        raise ValueError(
+            "expected a method bound to a prior and an operator, such as "
+            f"methods.pulse(prior, operator), got {solve!r}"
+        )
 
     def finish(params, y, variables, context):
         image, latent = solve.finish(params, y, variables, context)
@@ -48,5 +63,6 @@ def exact(solve: Solve) -> Solve:
 
 
 def consistent(operator: Any, image: Image, y: Measurement) -> Image:
-    """x + pinv(y - A x): the image nearest to x that explains y as well as any does; what the measurement does not see of x stays."""
+    """x + pinv(y - A x): the image nearest to x that explains y as well as any does; what the
+    measurement does not see of x stays."""
     return image + operator.pinv(y - operator(image))

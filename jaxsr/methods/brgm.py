@@ -1,4 +1,5 @@
-"""BRGM: Bayesian reconstruction with a GAN prior over w (Marinescu et al., arXiv:2012.04567): the maximum a posteriori."""
+"""BRGM: Bayesian reconstruction with a GAN prior over w (Marinescu et al., arXiv:2012.04567): the
+maximum a posteriori."""
 
 import dataclasses
 import math
@@ -16,7 +17,8 @@ from jaxsr.search import Phase, Solve, objectives
 from jaxsr.settings import iterates, resolve
 from jaxsr.types import Measurement, Params, Scalar
 
-FEATURES_AT_256 = 64 * 256**2 + 128 * 128**2 + 256 * 64**2 + 512 * 32**2 + 512 * 16**2  # numbers in LPIPS-VGG's five maps
+# Numbers in LPIPS-VGG's five maps.
+FEATURES_AT_256 = 64 * 256**2 + 128 * 128**2 + 256 * 64**2 + 512 * 32**2 + 512 * 16**2
 PAPER = {
     "steps": 5000,
     "learning_rate": 0.1,
@@ -51,20 +53,28 @@ def _factor(operator: Any) -> float:
 class BRGM:
     """Settings of BRGM; a field left at None takes the preset's value.
 
-    Preset "paper" is the paper's TensorFlow code, "code" the authors' PyTorch port, which most people run.
+    Preset "paper" is the paper's TensorFlow code, "code" the authors' PyTorch port, which most
+    people run.
 
     Attributes:
         steps: iterates.
         learning_rate: of Adam, its peak.
-        schedule: of the step size: "projector", StyleGAN2's (up over the first 5 %, down over the last 25 %), or "fixed".
+        schedule: of the step size: "projector", StyleGAN2's (up over the first 5 %, down over the
+            last 25 %), or "fixed".
         fit_weight: of the mean squared A(image) - y on [0, 1]; 0.001 on [0, 255].
-        perceptual_weight: of LPIPS between A(image) and y; the port's 1e7 times a mean over the numbers of its maps at 256 px.
-        prior_weight: of mean ((w - w_mean) / sigma)^2, where sigma is one number, the root mean square distance of w from its mean.
-        cosine_weight: of |1 - cos(w_i, w_j)| over all ordered pairs of layers; the port's 0.1, and 1 above factor 16.
+        perceptual_weight: of LPIPS between A(image) and y; the port's 1e7 times a mean over the
+            numbers of its maps at 256 px.
+        prior_weight: of mean ((w - w_mean) / sigma)^2, where sigma is one number, the root mean
+            square distance of w from its mean.
+        cosine_weight: of |1 - cos(w_i, w_j)| over all ordered pairs of layers; the port's 0.1, and
+            1 above factor 16.
         cosine: "mean" or "sum" over the pairs.
-        side: LPIPS sees measurements "as_is" (area means of those above 256 px) or all at "256" px (bilinear).
-        start_spread: the start is w_mean plus one normal number, the same for every entry, times this and sigma.
-        network: "vgg", LPIPS with VGG-16, or "features", the feature distance of the network that comes with the package.
+        side: LPIPS sees measurements "as_is" (area means of those above 256 px) or all at "256" px
+            (bilinear).
+        start_spread: the start is w_mean plus one normal number, the same for every entry, times
+            this and sigma.
+        network: "vgg", LPIPS with VGG-16, or "features", the feature distance of the network that
+            comes with the package.
         eps: largest feasible residual (mean square on [0, 1]); PULSE's, as BRGM has none.
     """
 
@@ -87,14 +97,17 @@ class BRGM:
 
 
 def brgm(prior: Prior, operator: Any, config: BRGM = BRGM()) -> Solve:
-    """Returns solve(key, params, y) -> Result with latent {"w_plus": [L, d], "noise": tuple of [r, r]}.
+    """Returns solve(key, params, y) -> Result with latent {"w_plus": [L, d], "noise": tuple of [r,
+    r]}.
 
-    w+ is searched from the mean of w, the noise is drawn once. Departures: the cosine term is of the photo itself, where the port reads the
-    first of the batch; the measurement is the operator's, where the port downscales without a filter.
+    w+ is searched from the mean of w, the noise is drawn once. Departures: the cosine term is of
+    the photo itself, where the port reads the first of the batch; the measurement is the
+    operator's, where the port downscales without a filter.
 
     Raises:
-        ValueError: the prior has no w space, or its images are not the operator's, or measurements are too small for VGG-16 as they are
-            (16 px; side "256" enlarges them); at solve time also if params has no "statistics" or "perceptual", or y has the wrong shape.
+        ValueError: the prior has no w space, or its images are not the operator's, or measurements
+            are too small for VGG-16 as they are (16 px; side "256" enlarges them); at solve time
+            also if params has no "statistics" or "perceptual", or y has the wrong shape.
     """
     check_prior("brgm", prior, operator)
     settings = resolve(config, operator, BRGM)
@@ -118,18 +131,24 @@ def brgm(prior: Prior, operator: Any, config: BRGM = BRGM()) -> Solve:
         return weighted(settings, terms), terms
 
     def finish(params, y, variables, context):
-        return prior.synthesize(params, variables["w_plus"], context["noise"]), {**variables, **context}
+        return prior.synthesize(params, variables["w_plus"], context["noise"]), {
+            **variables,
+            **context,
+        }
 
     tx = optax.adam(SCHEDULES[settings.schedule](settings.learning_rate, settings.steps))
     return Solve((Phase(settings.steps, start, loss, tx),), finish, operator, settings.eps)
 
 
 def gaussian(params: Params) -> tuple[jax.Array, jax.Array]:
-    """The mean of w [d] and the root mean square distance of w from it [], StyleGAN2's and both releases' one number."""
+    """The mean of w [d] and the root mean square distance of w from it [], StyleGAN2's and both
+    releases' one number."""
     return params["statistics"]["w_mean"], jnp.sqrt(jnp.sum(params["statistics"]["w_std"] ** 2))
 
 
-def fidelity(settings: Any, operator: Any, params: Params, measured: Measurement, y: Measurement) -> dict[str, Scalar]:
+def fidelity(
+    settings: Any, operator: Any, params: Params, measured: Measurement, y: Measurement
+) -> dict[str, Scalar]:
     """How far a measurement is from y: {"l2", "perceptual"}."""
     seen = [_seen(operators.as_image(operator, m), settings.side) for m in (measured, y)]
     compare = perceptual(settings.network).distance
@@ -143,7 +162,8 @@ def check_fidelity(method: str, settings: Any, operator: Any) -> None:
 
 
 def log_prior(params: Params, w_plus: jax.Array) -> Scalar:
-    """mean ((w - w_mean) / sigma)^2: the negative logarithm of the Gaussian prior of w, but for factor and constant."""
+    """mean ((w - w_mean) / sigma)^2: the negative logarithm of the Gaussian prior of w, but for
+    factor and constant."""
     mean, sigma = gaussian(params)
     return jnp.mean(((w_plus - mean) / sigma) ** 2)
 
@@ -160,7 +180,8 @@ def weighted(settings: Any, terms: dict[str, Scalar]) -> Scalar:
 
 
 def _projector(peak: float, steps: int) -> optax.Schedule:
-    """StyleGAN2's projector (arXiv:1912.04958, appendix D): cosine down over the last quarter, linear up over the first twentieth."""
+    """StyleGAN2's projector (arXiv:1912.04958, appendix D): cosine down over the last quarter,
+    linear up over the first twentieth."""
 
     def schedule(count):
         x = count / steps
@@ -177,8 +198,14 @@ def _seen(image: jax.Array, side: str) -> jax.Array:
     """What LPIPS sees of a measurement."""
     height, width = image.shape[:2]
     if side == "256":
-        return image if (height, width) == (256, 256) else jax.image.resize(image, (256, 256, 3), "linear")
+        return (
+            image
+            if (height, width) == (256, 256)
+            else jax.image.resize(image, (256, 256, 3), "linear")
+        )
     times = max(1, math.ceil(max(height, width) / 256))
     if height % times or width % times:
-        return jax.image.resize(image, (math.ceil(height / times), math.ceil(width / times), 3), "linear")
+        return jax.image.resize(
+            image, (math.ceil(height / times), math.ceil(width / times), 3), "linear"
+        )
     return image.reshape(height // times, times, width // times, times, 3).mean((1, 3))

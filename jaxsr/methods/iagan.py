@@ -1,4 +1,5 @@
-"""IAGAN: image-adaptive GAN (Hussein et al., AAAI 2020, arXiv:1906.05284): z searched, then refined together with the generator."""
+"""IAGAN: image-adaptive GAN (Hussein et al., AAAI 2020, arXiv:1906.05284): z searched, then refined
+together with the generator."""
 
 import dataclasses
 from typing import Any, ClassVar, Literal
@@ -28,7 +29,8 @@ PAPER = {
 
 @dataclasses.dataclass(frozen=True)
 class IAGAN:
-    """Settings of IAGAN; a field left at None takes the preset's value. Preset "paper" is the released code's.
+    """Settings of IAGAN; a field left at None takes the preset's value. Preset "paper" is the
+    released code's.
 
     Attributes:
         steps: iterates of the search for z (CSGM), of each start.
@@ -37,8 +39,10 @@ class IAGAN:
         refine_steps: iterates in which z and all of the generator's weights are refined together.
         refine_learning_rate: of z.
         generator_learning_rate: of the weights.
-        fit_weight: of the mean squared A(image) - y; 4, because the release's images lie in [-1, 1].
-        back_projection: x + pinv(y - A x) at the end, which fits the measurement exactly where it can be fitted.
+        fit_weight: of the mean squared A(image) - y; 4, because the release's images lie in [-1,
+            1].
+        back_projection: x + pinv(y - A x) at the end, which fits the measurement exactly where it
+            can be fitted.
         eps: largest feasible residual (mean square on [0, 1]); PULSE's, as IAGAN has none.
     """
 
@@ -58,14 +62,17 @@ class IAGAN:
 
 
 def iagan(prior: Prior, operator: Any, config: IAGAN = IAGAN()) -> Solve:
-    """Returns solve(key, params, y) -> Result with latent {"z": [z_dim], "residual_before": []}, the latter with back_projection.
+    """Returns solve(key, params, y) -> Result with latent {"z": [z_dim], "residual_before": []},
+    the latter with back_projection.
 
-    Works on any prior: it needs `sample` and `decode` alone. The starts share one best iterate, that of the smallest sum of their
-    residuals. The image comes from weights that were tuned for it and are not returned. The pseudo-inverse is the true one, where the
-    release enlarges by an interpolation.
+    Works on any prior: it needs `sample` and `decode` alone. The starts share one best iterate,
+    that of the smallest sum of their residuals. The image comes from weights that were tuned for it
+    and are not returned. The pseudo-inverse is the true one, where the release enlarges by an
+    interpolation.
 
     Raises:
-        ValueError: the prior's images are not the operator's; at solve time also if y has the wrong shape.
+        ValueError: the prior's images are not the operator's; at solve time also if y has the wrong
+            shape.
     """
     check_images(prior, operator)
     settings = resolve(config, operator, IAGAN)
@@ -75,7 +82,10 @@ def iagan(prior: Prior, operator: Any, config: IAGAN = IAGAN()) -> Solve:
         if not settings.back_projection:
             return image, {"z": variables["z"]}
         before = objectives.l2(operator(image), y)
-        return _common.consistent(operator, image, y), {"z": variables["z"], "residual_before": before}
+        return _common.consistent(operator, image, y), {
+            "z": variables["z"],
+            "residual_before": before,
+        }
 
     phases = (_search(prior, operator, settings), _refinement(prior, operator, settings))
     return Solve(phases, finish, operator, settings.eps, lambda variables: variables["weights"])
@@ -85,7 +95,9 @@ def _decode(prior: Prior, params: Params, variables: dict) -> Image:
     return prior.decode({**params, **variables["weights"]}, variables["z"])
 
 
-def _residuals(prior: Prior, operator: Any, params: Params, y: Measurement, z: jax.Array) -> jax.Array:
+def _residuals(
+    prior: Prior, operator: Any, params: Params, y: Measurement, z: jax.Array
+) -> jax.Array:
     return jax.vmap(lambda z: objectives.l2(operator(prior.decode(params, z)), y))(z)
 
 
@@ -99,7 +111,8 @@ def _search(prior: Prior, operator: Any, config: Any) -> Phase:
 
     def loss(params, y, context, variables):
         each = _residuals(prior, operator, params, y, variables["z"])
-        return config.fit_weight * jnp.sum(each), {"l2": jnp.min(each)}  # the gradient of a sum is each start's own
+        # The gradient of a sum is each start's own.
+        return config.fit_weight * jnp.sum(each), {"l2": jnp.min(each)}
 
     return Phase(config.steps, start, loss, optax.adam(config.learning_rate))
 
@@ -110,11 +123,22 @@ def _refinement(prior: Prior, operator: Any, config: Any) -> Phase:
     def start(key, params, y, previous):
         z = previous[0]["z"]
         best = jnp.argmin(_residuals(prior, operator, params, y, z))
-        return {"z": z[best], "weights": {name: params[name] for name in GENERATOR if name in params}}, {}
+        return {
+            "z": z[best],
+            "weights": {name: params[name] for name in GENERATOR if name in params},
+        }, {}
 
     def loss(params, y, context, variables):
         fit = objectives.l2(operator(_decode(prior, params, variables)), y)
         return config.fit_weight * fit, {"l2": fit}
 
-    adam = {"z": optax.adam(config.refine_learning_rate), "weights": optax.adam(config.generator_learning_rate)}
-    return Phase(config.refine_steps, start, loss, optax.partition({**adam}, {"z": "z", "weights": "weights"}))
+    adam = {
+        "z": optax.adam(config.refine_learning_rate),
+        "weights": optax.adam(config.generator_learning_rate),
+    }
+    return Phase(
+        config.refine_steps,
+        start,
+        loss,
+        optax.partition({**adam}, {"z": "z", "weights": "weights"}),
+    )

@@ -1,4 +1,5 @@
-"""The baselines without a prior: a measurement enlarged by bicubic, bilinear or nearest-neighbour interpolation."""
+"""The baselines without a prior: a measurement enlarged by bicubic, bilinear or nearest-neighbour
+interpolation."""
 
 import dataclasses
 from typing import Any, ClassVar, Literal
@@ -30,13 +31,16 @@ class Interpolation:
 
 
 def bicubic(prior: Prior, operator: Any, config: Interpolation = Interpolation()) -> Solve:
-    """Returns solve(key, params, y) -> Result with latent {}: y enlarged with Keys' kernel (a = -0.5), not clipped.
+    """Returns solve(key, params, y) -> Result with latent {}: y enlarged with Keys' kernel (a =
+    -0.5), not clipped.
 
-    The trace is the residual. A measurement that is as large as the image comes back as it is, a grey one in three channels; one that is no
-    image becomes the image of least norm that explains it. Key and params are not used.
+    The trace is the residual. A measurement that is as large as the image comes back as it is, a
+    grey one in three channels; one that is no image becomes the image of least norm that explains
+    it. Key and params are not used.
 
     Raises:
-        ValueError: the prior's images are not the operator's; at solve time if y has the wrong shape.
+        ValueError: the prior's images are not the operator's; at solve time if y has the wrong
+            shape.
     """
     return _interpolation("bicubic", prior, operator, config)
 
@@ -52,7 +56,8 @@ def nearest(prior: Prior, operator: Any, config: Interpolation = Interpolation()
 
 
 def _interpolation(kernel: str, prior: Prior, operator: Any, config: Interpolation) -> Solve:
-    """A search of one step that searches nothing, so that it runs, and is judged, like every method."""
+    """A search of one step that searches nothing, so that it runs, and is judged, like every
+    method."""
     check_images(prior, operator)
     settings = resolve(config, operator, Interpolation)
 

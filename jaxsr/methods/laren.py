@@ -1,4 +1,5 @@
-"""Learned restorers as methods: LAREN (Zhang et al., arXiv:2208.02861) and GLEAN (Chan et al., arXiv:2012.00739), one pass an image."""
+"""Learned restorers as methods: LAREN (Zhang et al., arXiv:2208.02861) and GLEAN (Chan et al.,
+arXiv:2012.00739), one pass an image."""
 
 import dataclasses
 from typing import Any, ClassVar, Literal
@@ -19,8 +20,8 @@ class Learned:
     """Settings of a learned restorer; a field left at None takes the preset's value.
 
     Attributes:
-        model: folder of the trained network (experiments/train_laren.py); empty: the one that comes with the package for the prior and
-            operator.
+        model: folder of the trained network (experiments/train_laren.py); empty: the one that comes
+            with the package for the prior and operator.
         eps: largest feasible residual (mean square on [0, 1]); PULSE's.
     """
 
@@ -33,14 +34,15 @@ class Learned:
 
 
 def laren(prior: Prior, operator: Any, config: Learned = Learned()) -> Solve:
-    """Returns solve(key, params, y) -> Result with latent {"w_plus": [L, d], "noise"} (or "styles" in place of w_plus): codes and maps.
+    """Returns solve(key, params, y) -> Result with latent {"w_plus": [L, d], "noise"} (or "styles"
+    in place of w_plus): codes and maps.
 
-    One pass of the network and the generator. The trace is the residual. The key draws the noise of a network that makes no maps. Params
-    need "learned" (`jaxsr.learned.load`).
+    One pass of the network and the generator. The trace is the residual. The key draws the noise of
+    a network that makes no maps. Params need "learned" (`jaxsr.learned.load`).
 
     Raises:
-        ValueError: a prior without a w space, or whose images are not the operator's, no model for them; at solve time if params has no
-            "learned", or y has the wrong shape.
+        ValueError: a prior without a w space, or whose images are not the operator's, no model for
+            them; at solve time if params has no "learned", or y has the wrong shape.
     """
     return _learned("laren", prior, operator, config)
 
@@ -54,7 +56,11 @@ def _learned(architecture: str, prior: Prior, operator: Any, config: Learned) ->
     """A search of one step that searches nothing: its start is the result."""
     check_prior(architecture, prior, operator)
     settings = resolve(config, operator, Learned)
-    model = learned.bind(learned.read_net(learned.find(architecture, prior, operator, settings.model)), prior, operator)
+    model = learned.bind(
+        learned.read_net(learned.find(architecture, prior, operator, settings.model)),
+        prior,
+        operator,
+    )
 
     def start(key, params, y, previous):
         _common.check_inputs(architecture, settings, operator, params, y)

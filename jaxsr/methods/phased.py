@@ -1,4 +1,5 @@
-"""The three-phase search of "Robust Unsupervised StyleGAN Image Restoration" (Poirier-Ginter and Lalonde, CVPR 2023, arXiv:2302.06733)."""
+"""The three-phase search of "Robust Unsupervised StyleGAN Image Restoration" (Poirier-Ginter and
+Lalonde, CVPR 2023, arXiv:2302.06733)."""
 
 import dataclasses
 import math
@@ -27,14 +28,17 @@ PAPER = {
     "l1_weight": 0.1,
     "smallest": SMALLEST,
     "init_spread": 0.0,
-    "network": lambda config, operator: "vgg" if operators.image_side(operator) > config.smallest else "features",
+    "network": lambda config, operator: (
+        "vgg" if operators.image_side(operator) > config.smallest else "features"
+    ),
     "eps": 2e-3,
 }
 
 
 @dataclasses.dataclass(frozen=True)
 class Phased:
-    """Settings of the phased search; a field left at None takes the preset's value. One setting serves every degradation and level.
+    """Settings of the phased search; a field left at None takes the preset's value. One setting
+    serves every degradation and level.
 
     Attributes:
         w_steps: iterates with one code for all layers, from the mean of w.
@@ -44,10 +48,13 @@ class Phased:
         w_plus_learning_rate: in the second.
         style_learning_rate: in the third.
         l1_weight: of the mean absolute difference at the coarsest scale.
-        smallest: halvings of the measurement stop when its side is not above this (px); at a single scale that small the l1 term is all.
-        init_spread: the start is w_mean + init_spread (w - w_mean) with a random w: other keys give other solutions with 0.2, say.
-        network: "vgg", LPIPS with VGG-16, or "features", the feature distance of the network that comes with the package, which also stands
-            in for measurements whose side is not above `smallest`, where no network is asked.
+        smallest: halvings of the measurement stop when its side is not above this (px); at a single
+            scale that small the l1 term is all.
+        init_spread: the start is w_mean + init_spread (w - w_mean) with a random w: other keys give
+            other solutions with 0.2, say.
+        network: "vgg", LPIPS with VGG-16, or "features", the feature distance of the network that
+            comes with the package, which also stands in for measurements whose side is not above
+            `smallest`, where no network is asked.
         eps: largest feasible residual (mean square on [0, 1]); PULSE's, as the method has none.
     """
 
@@ -69,16 +76,19 @@ class Phased:
 
 
 def phased(prior: Prior, operator: Any, config: Phased = Phased()) -> Solve:
-    """Returns solve(key, params, y) -> Result with latent {"w_plus": [L, d], "styles": {layer: [c, 1]}}.
+    """Returns solve(key, params, y) -> Result with latent {"w_plus": [L, d], "styles": {layer: [c,
+    1]}}.
 
-    Each phase is gradient descent with steps of a fixed length, each code's gradient divided by its norm. All that matters of one
-    channel's code is how far it moved along that channel's row of the layer's kernel, so the third phase searches that one number for
-    each. The noise is the checkpoint's. Departures: each phase starts at the best iterate of the one before instead of its last, and what a
-    mask hides is black in both images, where the original fills it with noise.
+    Each phase is gradient descent with steps of a fixed length, each code's gradient divided by its
+    norm. All that matters of one channel's code is how far it moved along that channel's row of the
+    layer's kernel, so the third phase searches that one number for each. The noise is the
+    checkpoint's. Departures: each phase starts at the best iterate of the one before instead of its
+    last, and what a mask hides is black in both images, where the original fills it with noise.
 
     Raises:
-        ValueError: the prior has no w space, or its images are not the operator's; at solve time also if params has no "statistics", no
-            "perceptual" or no modulations, or y has the wrong shape.
+        ValueError: the prior has no w space, or its images are not the operator's; at solve time
+            also if params has no "statistics", no "perceptual" or no modulations, or y has the
+            wrong shape.
     """
     check_prior("phased", prior, operator)
     settings = resolve(config, operator, Phased)
@@ -87,7 +97,9 @@ def phased(prior: Prior, operator: Any, config: Phased = Phased()) -> Solve:
 
     def loss(params, y, context, variables):
         measured = operator(_decode(prior, params, {**context, **variables}))
-        return _multiscale(settings, compare, params, *(operators.as_image(operator, m) for m in (measured, y)))
+        return _multiscale(
+            settings, compare, params, *(operators.as_image(operator, m) for m in (measured, y))
+        )
 
     def first(key, params, y, previous):
         _common.check_inputs("phased", settings, operator, params, y)
@@ -112,7 +124,8 @@ def phased(prior: Prior, operator: Any, config: Phased = Phased()) -> Solve:
 
 
 def _descent(length: float) -> optax.GradientTransformation:
-    """Steps of a fixed length against the gradient of each code, the last axis of a leaf; no step where it is zero."""
+    """Steps of a fixed length against the gradient of each code, the last axis of a leaf; no step
+    where it is zero."""
 
     def update(updates, state, params=None):
         def unit(gradient: jax.Array) -> jax.Array:
@@ -126,29 +139,50 @@ def _descent(length: float) -> optax.GradientTransformation:
 
 def _decode(prior: Prior, params: Params, latent: dict) -> Image:
     styles = latent.get("styles", {})
-    params = {**params, "synthesis": with_layers(params["synthesis"], styles, _moved)} if styles else params
+    params = (
+        {**params, "synthesis": with_layers(params["synthesis"], styles, _moved)}
+        if styles
+        else params
+    )
     return prior.synthesize(params, tile(prior, latent["w_plus"]), prior.noise("const", params))
 
 
 def _offsets(params: Params) -> dict[str, jax.Array]:
-    """Zeros [c, 1] for each modulation of the synthesis network, by its path: how far its channels' codes have moved."""
+    """Zeros [c, 1] for each modulation of the synthesis network, by its path: how far its channels'
+    codes have moved."""
     leaves = jax.tree_util.tree_leaves_with_path(params["synthesis"])
     named = {jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in leaves}
-    found = {path.removesuffix("/bias"): leaf for path, leaf in named.items() if path.split("/")[-1] == "bias"}
-    styles = {path: jnp.zeros((len(bias), 1)) for path, bias in found.items() if path.split("/")[-1] in MODULATIONS}
+    found = {
+        path.removesuffix("/bias"): leaf
+        for path, leaf in named.items()
+        if path.split("/")[-1] == "bias"
+    }
+    styles = {
+        path: jnp.zeros((len(bias), 1))
+        for path, bias in found.items()
+        if path.split("/")[-1] in MODULATIONS
+    }
     if not styles:
-        raise ValueError(f"method phased needs a style-based generator: params['synthesis'] has no layer named {' or '.join(MODULATIONS)}")
+        raise ValueError(
+            "method phased needs a style-based generator: params['synthesis'] has no layer "
+            f"named {' or '.join(MODULATIONS)}"
+        )
     return styles
 
 
 def _moved(layer: Params, offset: jax.Array) -> Params:
-    """A modulation whose codes moved: a channel's code that went t along its row's direction adds t times the row's norm."""
-    norms = transforms.norm(layer["kernel"].T)[:, 0] / math.sqrt(len(layer["kernel"]))  # as the equalised layer scales its kernel
+    """A modulation whose codes moved: a channel's code that went t along its row's direction adds t
+    times the row's norm."""
+    # As the equalised layer scales its kernel.
+    norms = transforms.norm(layer["kernel"].T)[:, 0] / math.sqrt(len(layer["kernel"]))
     return {**layer, "bias": layer["bias"] + offset[:, 0] * norms}
 
 
-def _multiscale(config: Any, compare: Any, params: Params, measured: Image, y: Image) -> tuple[jax.Array, dict]:
-    """The distance at each scale while the side is above `smallest`, and the mean absolute difference at the scale where that ends."""
+def _multiscale(
+    config: Any, compare: Any, params: Params, measured: Image, y: Image
+) -> tuple[jax.Array, dict]:
+    """The distance at each scale while the side is above `smallest`, and the mean absolute
+    difference at the scale where that ends."""
     distance = jnp.zeros(())
     while min(y.shape[:2]) > config.smallest:
         distance = distance + compare(params["perceptual"], measured, y)
@@ -159,7 +193,11 @@ def _multiscale(config: Any, compare: Any, params: Params, measured: Image, y: I
 
 def _check_scales(config: Any, side: int) -> None:
     """Raises ValueError if the network cannot see the smallest of the scales that it compares."""
-    seen = [side >> halvings for halvings in range(side.bit_length()) if side >> halvings > config.smallest]
+    seen = [
+        side >> halvings
+        for halvings in range(side.bit_length())
+        if side >> halvings > config.smallest
+    ]
     if seen:
         check_side("phased", config.network, seen[-1])
 

@@ -1,4 +1,5 @@
-"""PULSE: search on spheres for an image that downscales to the measurement (Menon et al., CVPR 2020, arXiv:2003.03808)."""
+"""PULSE: search on spheres for an image that downscales to the measurement (Menon et al., CVPR
+2020, arXiv:2003.03808)."""
 
 import dataclasses
 from typing import Any, ClassVar, Literal
@@ -10,7 +11,13 @@ from jaxsr.priors import Prior, check_prior
 from jaxsr.search import Phase, Solve, objectives
 from jaxsr.settings import iterates, resolve
 
-PAPER = {**_spheres.SETTINGS, "fit": "l2", "fit_weight": 100.0, "geocross_weight": 0.05, "radius": "sqrt_d"}
+PAPER = {
+    **_spheres.SETTINGS,
+    "fit": "l2",
+    "fit_weight": 100.0,
+    "geocross_weight": 0.05,
+    "radius": "sqrt_d",
+}
 CODE = {**PAPER, "radius": "draw"}
 FITS = {"l2": (objectives.l2, 1.0), "l1": (objectives.l1, 10.0)}
 
@@ -19,22 +26,27 @@ FITS = {"l2": (objectives.l2, 1.0), "l1": (objectives.l1, 10.0)}
 class PULSE:
     """Settings of PULSE; a field left at None takes the preset's value.
 
-    The paper's text fixes 100 steps, step size 0.4, a random start and the sphere of radius sqrt(d); the numbers of the rest (weights, eps,
-    schedule, noise) are the released code's, so the two presets share them. They differ in the radius: sqrt(d) for preset "paper", the
-    norm of the random start, near sqrt(d), for "code". The release's -duplicates k are k results under k seeds.
+    The paper's text fixes 100 steps, step size 0.4, a random start and the sphere of radius
+    sqrt(d); the numbers of the rest (weights, eps, schedule, noise) are the released code's, so the
+    two presets share them. They differ in the radius: sqrt(d) for preset "paper", the norm of the
+    random start, near sqrt(d), for "code". The release's -duplicates k are k results under k seeds.
 
     Attributes:
         steps: iterates.
         learning_rate: of Adam, the peak of the schedule.
         schedule: of the step size: "fixed", "linear1cycle" or "linear1cycledrop".
-        fit: "l2", max(mean (A(image) - y)^2, eps), or "l1", 10 max(mean |A(image) - y|, eps); no gradient once below eps.
+        fit: "l2", max(mean (A(image) - y)^2, eps), or "l1", 10 max(mean |A(image) - y|, eps); no
+            gradient once below eps.
         fit_weight: of the fit.
-        geocross_weight: of the geodesic cross term on w+ (0 with a tiled latent, whose rows are equal).
+        geocross_weight: of the geodesic cross term on w+ (0 with a tiled latent, whose rows are
+            equal).
         eps: largest feasible residual (mean square on [0, 1]).
         tile_latent: one v for all layers, a search in W.
-        noise: "trainable": the first maps are searched on spheres; "fixed": all stay as drawn; "zero": there is none.
+        noise: "trainable": the first maps are searched on spheres; "fixed": all stay as drawn;
+            "zero": there is none.
         num_noise: how many noise maps, coarsest first, are searched; the others stay as drawn.
-        bad_noise_layer: the index of a map that is set to zero, 17 (StyleGAN1 at 1024 px); ignored if the prior has fewer maps.
+        bad_noise_layer: the index of a map that is set to zero, 17 (StyleGAN1 at 1024 px); ignored
+            if the prior has fewer maps.
         radius: of the spheres of v, the whitened w: "sqrt_d" or "draw".
     """
 
@@ -57,16 +69,18 @@ class PULSE:
 
 
 def pulse(prior: Prior, operator: Any, config: PULSE = PULSE()) -> Solve:
-    """Returns solve(key, params, y) -> Result with latent {"w_plus": [L, d], "noise": tuple of [r, r]}.
+    """Returns solve(key, params, y) -> Result with latent {"w_plus": [L, d], "noise": tuple of [r,
+    r]}.
 
-    v [L, d] is standard normal at the start (each row another code) and w_plus = LeakyReLU_0.2(v std + mean); each row of v and each
-    searched noise map is put back on its sphere after every step of Adam. Departures from the released code: loss and feasibility are
-    per image, feasibility is judged on the unclamped residual, and the best iterate (smallest loss) is returned instead of the last,
-    feasible or not.
+    v [L, d] is standard normal at the start (each row another code) and w_plus = LeakyReLU_0.2(v
+    std + mean); each row of v and each searched noise map is put back on its sphere after every
+    step of Adam. Departures from the released code: loss and feasibility are per image, feasibility
+    is judged on the unclamped residual, and the best iterate (smallest loss) is returned instead of
+    the last, feasible or not.
 
     Raises:
-        ValueError: the prior has no w space, or its images are not the operator's; at solve time also if params has no "statistics" or y
-            has the wrong shape.
+        ValueError: the prior has no w space, or its images are not the operator's; at solve time
+            also if params has no "statistics" or y has the wrong shape.
     """
     check_prior("pulse", prior, operator)
     settings = resolve(config, operator, PULSE)
@@ -79,10 +93,18 @@ def pulse(prior: Prior, operator: Any, config: PULSE = PULSE()) -> Solve:
         image, latent = _spheres.decode(prior, params, variables, context)
         distance, gain = FITS[settings.fit]
         fit, geocross = distance(operator(image), y), objectives.geocross(latent["w_plus"])
-        total = settings.fit_weight * gain * jnp.maximum(fit, settings.eps) + settings.geocross_weight * geocross
+        total = (
+            settings.fit_weight * gain * jnp.maximum(fit, settings.eps)
+            + settings.geocross_weight * geocross
+        )
         return total, {settings.fit: fit, "geocross": geocross}
 
     def finish(params, y, variables, context):
         return _spheres.decode(prior, params, variables, context)
 
-    return Solve((Phase(settings.steps, start, loss, _spheres.adam(settings), _spheres.project),), finish, operator, settings.eps)
+    return Solve(
+        (Phase(settings.steps, start, loss, _spheres.adam(settings), _spheres.project),),
+        finish,
+        operator,
+        settings.eps,
+    )

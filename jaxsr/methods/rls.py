@@ -1,4 +1,5 @@
-"""RLS: latent search regularised by a normalising flow of w (Gheisari and Genovesio, arXiv:2311.16923)."""
+"""RLS: latent search regularised by a normalising flow of w (Gheisari and Genovesio,
+arXiv:2311.16923)."""
 
 import dataclasses
 from typing import Any, ClassVar, Literal
@@ -37,9 +38,10 @@ CODE = {
 class RLS:
     """Settings of RLS; a field left at None takes the preset's value.
 
-    Preset "paper" has the paper's weights and 200 steps; "code" the release's, ten times those, and 500 steps (Adam does not see the common
-    factor). What the paper leaves open follows the release in both: the l1 fit is a mean, the cross term a mean of distances, the step
-    size follows linear1cycledrop.
+    Preset "paper" has the paper's weights and 200 steps; "code" the release's, ten times those, and
+    500 steps (Adam does not see the common factor). What the paper leaves open follows the release
+    in both: the l1 fit is a mean, the cross term a mean of distances, the step size follows
+    linear1cycledrop.
 
     Attributes:
         steps: iterates.
@@ -48,12 +50,13 @@ class RLS:
         flow_weight: lambda_w, of -log p_F(w), mean over layers.
         gaussian_weight: lambda_g, of (|F(w)| - sqrt d)^2, mean over layers.
         cross_weight: lambda_c, of the distances between the layers' codes.
-        cross: "mean_l2", the mean of distances that the release has, or "sum_sq", the sum of squares that the paper prints (eq. 5), under
-            the same weight.
+        cross: "mean_l2", the mean of distances that the release has, or "sum_sq", the sum of
+            squares that the paper prints (eq. 5), under the same weight.
         eps: largest residual (mean square on [0, 1]) called feasible; PULSE's, as RLS has none.
-        init_spread: the start is w_mean + init_spread (w - w_mean) with a random w: 0 starts at the mean of w as the paper, 0.2 is the
-            release's when several solutions are wanted.
-        space: "w_plus", one code a layer, or "w", one code for all layers (the paper's ablation "w/o W+", its Table 5).
+        init_spread: the start is w_mean + init_spread (w - w_mean) with a random w: 0 starts at the
+            mean of w as the paper, 0.2 is the release's when several solutions are wanted.
+        space: "w_plus", one code a layer, or "w", one code for all layers (the paper's ablation
+            "w/o W+", its Table 5).
     """
 
     preset: Literal["paper", "code"] = "paper"
@@ -76,15 +79,17 @@ CROSS = {"mean_l2": objectives.pairwise_mean_l2, "sum_sq": objectives.pairwise_s
 
 
 def rls(prior: Prior, operator: Any, config: RLS = RLS()) -> Solve:
-    """Returns solve(key, params, y) -> Result with latent {"w_plus": [L, d], "noise": tuple of [r, r]}.
+    """Returns solve(key, params, y) -> Result with latent {"w_plus": [L, d], "noise": tuple of [r,
+    r]}.
 
-    w+ is searched from the mean of w; the noise maps are drawn once, normalised to mean 0 and standard deviation 1 (so that the
-    refinement of RLS+, which keeps them so, starts at exactly this image), and fixed. The best iterate (smallest loss) is returned.
-    The key draws the noise maps and, with init_spread, the start: other keys give other solutions.
+    w+ is searched from the mean of w; the noise maps are drawn once, normalised to mean 0 and
+    standard deviation 1 (so that the refinement of RLS+, which keeps them so, starts at exactly
+    this image), and fixed. The best iterate (smallest loss) is returned. The key draws the noise
+    maps and, with init_spread, the start: other keys give other solutions.
 
     Raises:
-        ValueError: the prior has no w space, or its images are not the operator's; at solve time also if params has no "statistics" or
-            no "flow", or y has the wrong shape.
+        ValueError: the prior has no w space, or its images are not the operator's; at solve time
+            also if params has no "statistics" or no "flow", or y has the wrong shape.
     """
     check_prior("rls", prior, operator)
     settings = resolve(config, operator, RLS)
@@ -97,7 +102,8 @@ def rls(prior: Prior, operator: Any, config: RLS = RLS()) -> Solve:
 
 
 def search_phase(method: str, prior: Prior, operator: Any, config: Any) -> Phase:
-    """The search of RLS and the first stage of RLS+: variables {"w_plus" [L, d] or, in W, [1, d]}, context {"noise"}."""
+    """The search of RLS and the first stage of RLS+: variables {"w_plus" [L, d] or, in W, [1, d]},
+    context {"noise"}."""
     from jaxsr import flows  # distrax comes with it, which `import jaxsr` must not load
 
     def start(key, params, y, previous):
@@ -116,8 +122,15 @@ def search_phase(method: str, prior: Prior, operator: Any, config: Any) -> Phase
             "gaussian": objectives.gaussianisation(u),
             "cross": CROSS[config.cross](w_plus),
         }
-        weights = (config.fit_weight, config.flow_weight, config.gaussian_weight, config.cross_weight)
-        return sum(weight * term for weight, term in zip(weights, terms.values(), strict=True)), terms
+        weights = (
+            config.fit_weight,
+            config.flow_weight,
+            config.gaussian_weight,
+            config.cross_weight,
+        )
+        return sum(
+            weight * term for weight, term in zip(weights, terms.values(), strict=True)
+        ), terms
 
     tx = optax.adam(transforms.linear1cycledrop(config.learning_rate, config.steps))
     return Phase(config.steps, start, loss, tx)

@@ -1,4 +1,5 @@
-"""RLS+: RLS, then the latent code, the first noise maps and the generator refined for each image (arXiv:2311.16923, section 3.2)."""
+"""RLS+: RLS, then the latent code, the first noise maps and the generator refined for each image
+(arXiv:2311.16923, section 3.2)."""
 
 import dataclasses
 import math
@@ -13,7 +14,8 @@ from jaxsr.settings import iterates, resolve, unbounded
 
 
 def _code_refine_steps(config: Any, operator: Any) -> int:
-    """The figure script's iterations, 80, 70, 30, 20 at 8, 16, 32, 64 times; in between those of the next smaller factor, below 8 80."""
+    """The figure script's iterations, 80, 70, 30, 20 at 8, 16, 32, 64 times; in between those of
+    the next smaller factor, below 8 80."""
     factor = math.sqrt(math.prod(operator.image_shape) / math.prod(operator.measurement_shape))
     return next((steps for least, steps in ((64, 20), (32, 30), (16, 70)) if factor >= least), 80)
 
@@ -31,17 +33,20 @@ CODE = {**PAPER, **RLS.PRESETS["code"], "refine_steps": _code_refine_steps}
 
 @dataclasses.dataclass(frozen=True)
 class RLSPlus(RLS):
-    """Settings of RLS+: those of RLS for the search, and those of the refinement; a field left at None takes the preset's value.
+    """Settings of RLS+: those of RLS for the search, and those of the refinement; a field left at
+    None takes the preset's value.
 
-    Preset "paper" refines for 50 iterations, "code" for 80, 70, 30 or 20 by the factor (8, 16, 32, 64); both at 1e-4, where the step size
-    of the latent and the noise follows linear1cycledrop and the generator's stays constant.
+    Preset "paper" refines for 50 iterations, "code" for 80, 70, 30 or 20 by the factor (8, 16, 32,
+    64); both at 1e-4, where the step size of the latent and the noise follows linear1cycledrop and
+    the generator's stays constant.
 
     Attributes:
         refine_steps: iterates of the refinement.
         refine_learning_rate: of w+ and the noise maps, peak of the schedule.
         generator_learning_rate: of the generator's weights.
         radius: r; each row of w+ stays within r sqrt(d) of the search's result in the l1 norm.
-        num_noise: how many noise maps, coarsest first, are refined (9: 4 to 64 px); the others stay as they are.
+        num_noise: how many noise maps, coarsest first, are refined (9: 4 to 64 px); the others stay
+            as they are.
     """
 
     refine_steps: int | None = iterates()
@@ -54,10 +59,12 @@ class RLSPlus(RLS):
 
 
 def rls_plus(prior: Prior, operator: Any, config: RLSPlus = RLSPlus()) -> Solve:
-    """Returns solve(key, params, y) -> Result with latent {"w_plus": [L, d], "noise": tuple of [r, r]}.
+    """Returns solve(key, params, y) -> Result with latent {"w_plus": [L, d], "noise": tuple of [r,
+    r]}.
 
-    The refinement starts at the best iterate of the search and minimises the mean |A(image) - y| alone. The image comes from weights that
-    were tuned for it and are not returned: the latent in the prior's own generator gives a slightly different image.
+    The refinement starts at the best iterate of the search and minimises the mean |A(image) - y|
+    alone. The image comes from weights that were tuned for it and are not returned: the latent in
+    the prior's own generator gives a slightly different image.
 
     Raises:
         ValueError: as `rls`.
@@ -67,20 +74,36 @@ def rls_plus(prior: Prior, operator: Any, config: RLSPlus = RLSPlus()) -> Solve:
 
     def finish(params, y, variables, context):
         noise = variables["noise"] + context["noise"]
-        image = prior.synthesize({**params, "synthesis": variables["synthesis"]}, variables["w_plus"], noise)
+        image = prior.synthesize(
+            {**params, "synthesis": variables["synthesis"]}, variables["w_plus"], noise
+        )
         return image, {"w_plus": variables["w_plus"], "noise": noise}
 
-    phases = (search_phase("rls_plus", prior, operator, settings), refine_phase(prior, operator, settings))
-    return Solve(phases, finish, operator, settings.eps, lambda variables: {"synthesis": variables["synthesis"]})
+    phases = (
+        search_phase("rls_plus", prior, operator, settings),
+        refine_phase(prior, operator, settings),
+    )
+    return Solve(
+        phases,
+        finish,
+        operator,
+        settings.eps,
+        lambda variables: {"synthesis": variables["synthesis"]},
+    )
 
 
 def refine_phase(prior: Prior, operator: Any, config: Any) -> Phase:
-    """The refinement: variables {"w_plus", "noise", "synthesis"}, context {"anchor", "noise" (the fixed rest)}. `config` is resolved."""
+    """The refinement: variables {"w_plus", "noise", "synthesis"}, context {"anchor", "noise" (the
+    fixed rest)}. `config` is resolved."""
 
     def start(key, params, y, previous):
         found, fixed = previous
         w_plus, noise = tile(prior, found["w_plus"]), fixed["noise"]
-        variables = {"w_plus": w_plus, "noise": noise[: config.num_noise], "synthesis": params["synthesis"]}
+        variables = {
+            "w_plus": w_plus,
+            "noise": noise[: config.num_noise],
+            "synthesis": params["synthesis"],
+        }
         return variables, {"anchor": w_plus, "noise": noise[config.num_noise :]}
 
     def loss(params, y, context, variables):
@@ -91,12 +114,20 @@ def refine_phase(prior: Prior, operator: Any, config: Any) -> Phase:
 
     def project(context, variables):
         anchor = context["anchor"]
-        step = transforms.project_l1_ball(variables["w_plus"] - anchor, config.radius * math.sqrt(prior.info.w_dim))
-        return {**variables, "w_plus": anchor + step, "noise": transforms.renormalise_noise(variables["noise"])}
+        step = transforms.project_l1_ball(
+            variables["w_plus"] - anchor, config.radius * math.sqrt(prior.info.w_dim)
+        )
+        return {
+            **variables,
+            "w_plus": anchor + step,
+            "noise": transforms.renormalise_noise(variables["noise"]),
+        }
 
     tx = optax.partition(
         {
-            "latent": optax.adam(transforms.linear1cycledrop(config.refine_learning_rate, config.refine_steps)),
+            "latent": optax.adam(
+                transforms.linear1cycledrop(config.refine_learning_rate, config.refine_steps)
+            ),
             "weights": optax.adam(config.generator_learning_rate),
         },
         {"w_plus": "latent", "noise": "latent", "synthesis": "weights"},

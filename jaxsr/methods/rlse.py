@@ -1,4 +1,5 @@
-"""RLSE: PULSE's search guided by the GAN's own discriminator while the generator is fine-tuned (Shi et al., ICASSP 2024)."""
+"""RLSE: PULSE's search guided by the GAN's own discriminator while the generator is fine-tuned (Shi
+et al., ICASSP 2024)."""
 
 import dataclasses
 from typing import Any, ClassVar, Literal
@@ -37,9 +38,10 @@ SCALED = {**PAPER, "geocross_weight": 0.05, "reduction": "mean"}
 class RLSE:
     """Settings of RLSE; a field left at None takes the preset's value.
 
-    Preset "paper" takes the printed weights, step sizes and norms literally; "scaled" takes PULSE's scaling, under which the weight 100 was
-    first used: means in place of norms, and its weight 0.05 of the geodesic cross term, of which the paper prints ten thousand times as
-    much. What the paper leaves open (schedule, noise, radius of the spheres) follows PULSE's released code in both.
+    Preset "paper" takes the printed weights, step sizes and norms literally; "scaled" takes PULSE's
+    scaling, under which the weight 100 was first used: means in place of norms, and its weight 0.05
+    of the geodesic cross term, of which the paper prints ten thousand times as much. What the paper
+    leaves open (schedule, noise, radius of the spheres) follows PULSE's released code in both.
 
     Attributes:
         steps: iterates.
@@ -49,12 +51,14 @@ class RLSE:
         pixel_weight: lambda_p, of L_p (eq. 3).
         semantic_weight: lambda_s, of L_s (eq. 4).
         geocross_weight: lambda_g, of L_g, PULSE's geodesic cross term on w+.
-        reduction: "norm": L_p is the l2 norm of A(image) - y, L_s the sum of the blocks' l1 norms; "mean": the mean square, and the sum of
-            the blocks' mean absolute differences.
-        blocks: how many of the discriminator's blocks are compared, the last ones (all, if it has fewer). What leaves three is 16, 8 and
-            4 px wide; the convolution and the dense layers that follow at 4 px are its head.
-        entry: how a measurement enters the discriminator: "resize": as an image, grey ones in three channels, enlarged to the prior's
-            resolution (bicubic); "pinv": as the image of least norm that explains it. None: "resize" for what is an image, else "pinv".
+        reduction: "norm": L_p is the l2 norm of A(image) - y, L_s the sum of the blocks' l1 norms;
+            "mean": the mean square, and the sum of the blocks' mean absolute differences.
+        blocks: how many of the discriminator's blocks are compared, the last ones (all, if it has
+            fewer). What leaves three is 16, 8 and 4 px wide; the convolution and the dense layers
+            that follow at 4 px are its head.
+        entry: how a measurement enters the discriminator: "resize": as an image, grey ones in three
+            channels, enlarged to the prior's resolution (bicubic); "pinv": as the image of least
+            norm that explains it. None: "resize" for what is an image, else "pinv".
         eps: largest feasible residual (mean square on [0, 1]); PULSE's, as RLSE has none.
         tile_latent, noise, num_noise, bad_noise_layer, radius: as in PULSE.
     """
@@ -82,48 +86,74 @@ class RLSE:
 
 
 def rlse(prior: Prior, operator: Any, config: RLSE = RLSE()) -> Solve:
-    """Returns solve(key, params, y) -> Result with latent {"w_plus": [L, d], "noise": tuple of [r, r]}.
+    """Returns solve(key, params, y) -> Result with latent {"w_plus": [L, d], "noise": tuple of [r,
+    r]}.
 
-    v and noise are searched as in PULSE, the synthesis network is tuned at the same time; the discriminator stays as it is. The best
-    iterate (smallest loss) is returned. The image comes from weights that were tuned for it and are not returned.
+    v and noise are searched as in PULSE, the synthesis network is tuned at the same time; the
+    discriminator stays as it is. The best iterate (smallest loss) is returned. The image comes from
+    weights that were tuned for it and are not returned.
 
     Raises:
-        ValueError: the prior has no w space, its images are not the operator's, or measurements are no images and entry is "resize"; at
-            solve time also if params has no "statistics" or no "discriminator", or y has the wrong shape.
+        ValueError: the prior has no w space, its images are not the operator's, or measurements are
+            no images and entry is "resize"; at solve time also if params has no "statistics" or no
+            "discriminator", or y has the wrong shape.
     """
     check_prior("rlse", prior, operator)
     settings = resolve(config, operator, RLSE)
     if settings.entry == "resize" and not operators.is_image(operator.measurement_shape):
-        raise ValueError(f'rlse with entry="resize" needs measurements [h, w, 1 or 3], got {operator.measurement_shape}: use entry="pinv"')
+        raise ValueError(
+            'rlse with entry="resize" needs measurements [h, w, 1 or 3], got '
+            f'{operator.measurement_shape}: use entry="pinv"'
+        )
 
     def start(key, params, y, previous):
         _common.check_inputs("rlse", settings, operator, params, y)
         variables, context = _spheres.start(prior, settings, key, params)
-        context["features"] = _features(prior, params, as_image(operator, y, settings.entry), settings.blocks)
+        context["features"] = _features(
+            prior, params, as_image(operator, y, settings.entry), settings.blocks
+        )
         return {**variables, "synthesis": params["synthesis"]}, context
 
     def decode(params, variables, context):
-        return _spheres.decode(prior, {**params, "synthesis": variables["synthesis"]}, variables, context)
+        return _spheres.decode(
+            prior, {**params, "synthesis": variables["synthesis"]}, variables, context
+        )
 
     def loss(params, y, context, variables):
         image, latent = decode(params, variables, context)
         measured = operator(image)
-        features = _features(prior, params, as_image(operator, measured, settings.entry), settings.blocks)
+        features = _features(
+            prior, params, as_image(operator, measured, settings.entry), settings.blocks
+        )
         terms = {
             "pixel": _pixel(measured, y, settings.reduction),
             "semantic": _semantic(features, context["features"], settings.reduction),
             "geocross": objectives.geocross(latent["w_plus"]),
         }
         weights = (settings.pixel_weight, settings.semantic_weight, settings.geocross_weight)
-        return sum(weight * term for weight, term in zip(weights, terms.values(), strict=True)), terms
+        return sum(
+            weight * term for weight, term in zip(weights, terms.values(), strict=True)
+        ), terms
 
     def finish(params, y, variables, context):
         return decode(params, variables, context)
 
     labels = {"v": "latent", "noise": "latent", "synthesis": "weights"}
-    tx = optax.partition({"latent": _spheres.adam(settings), "weights": optax.adam(settings.generator_learning_rate)}, labels)
+    tx = optax.partition(
+        {
+            "latent": _spheres.adam(settings),
+            "weights": optax.adam(settings.generator_learning_rate),
+        },
+        labels,
+    )
     phases = (Phase(settings.steps, start, loss, tx, _spheres.project),)
-    return Solve(phases, finish, operator, settings.eps, lambda variables: {"synthesis": variables["synthesis"]})
+    return Solve(
+        phases,
+        finish,
+        operator,
+        settings.eps,
+        lambda variables: {"synthesis": variables["synthesis"]},
+    )
 
 
 def as_image(operator: Any, y: Measurement, entry: str) -> Image:
@@ -132,7 +162,8 @@ def as_image(operator: Any, y: Measurement, entry: str) -> Image:
 
 
 def _features(prior: Prior, params: Params, image: Image, blocks: int) -> list[jax.Array]:
-    """The maps of the discriminator's last blocks; one image at a time, so that its minibatch statistic couples nothing."""
+    """The maps of the discriminator's last blocks; one image at a time, so that its minibatch
+    statistic couples nothing."""
     _, features = prior.discriminate(params, image[None])
     return [maps[0] for maps in features[max(0, len(features) - blocks) :]]
 
@@ -145,4 +176,6 @@ def _pixel(measured: Measurement, y: Measurement, reduction: str) -> jax.Array:
 
 def _semantic(features: list[jax.Array], targets: list[jax.Array], reduction: str) -> jax.Array:
     reduce = jnp.mean if reduction == "mean" else jnp.sum
-    return sum((reduce(jnp.abs(f - t)) for f, t in zip(features, targets, strict=True)), jnp.zeros(()))
+    return sum(
+        (reduce(jnp.abs(f - t)) for f, t in zip(features, targets, strict=True)), jnp.zeros(())
+    )

@@ -1,4 +1,5 @@
-"""A method as the experiments start it: its settings, the networks that it needs, and its checks before any long work."""
+"""A method as the experiments start it: its settings, the networks that it needs, and its checks
+before any long work."""
 
 import dataclasses
 import functools
@@ -17,7 +18,9 @@ from jaxsr.settings import iterates_of, resolve
 from jaxsr.types import Params
 
 SMOKE_STEPS = 4
-INIT_SPREAD = 0.2  # of the starts of several solutions by methods that start at the mean of w, as in the release of RLS
+# Of the starts of several solutions by methods that start at the mean of w, as in the release of
+# RLS.
+INIT_SPREAD = 0.2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,20 +66,26 @@ def make_config(setup: Setup, operator: operators.Operator) -> Any:
 
 
 def values_of(setup: Setup, prior: Prior, operator: operators.Operator) -> dict[str, Any]:
-    """Every setting that a result depends on, in JSON's types; of a model also the digest of its record, which holds that of its arrays: a
-    folder can be trained anew, and another version of the package can bring another model."""
+    """Every setting that a result depends on, in JSON's types; of a model also the digest of its
+    record, which holds that of its arrays: a folder can be trained anew, and another version of the
+    package can bring another model."""
     values = dataclasses.asdict(make_config(setup, operator))
     if METHODS[setup.method].kind == "learned":
         folder = learned.find(setup.method, prior, operator, values["model"])
-        values["model_sha256"] = hashlib.sha256((folder / "config.json").read_bytes()).hexdigest()[:16]
+        values["model_sha256"] = hashlib.sha256((folder / "config.json").read_bytes()).hexdigest()[
+            :16
+        ]
     return values
 
 
-def make_solve(prior: Prior, params: Params, operator: operators.Operator, setup: Setup) -> tuple[Solve, Params]:
+def make_solve(
+    prior: Prior, params: Params, operator: operators.Operator, setup: Setup
+) -> tuple[Solve, Params]:
     """The method for one operator, and the parameters with the networks that it needs.
 
     Raises:
-        ValueError: the prior lacks what the method needs, or weights are not on this machine; before anything is compiled.
+        ValueError: the prior lacks what the method needs, or weights are not on this machine;
+            before anything is compiled.
     """
     config = make_config(setup, operator)
     solve = METHODS[setup.method].make(prior, operator, config)
@@ -84,8 +93,14 @@ def make_solve(prior: Prior, params: Params, operator: operators.Operator, setup
     if isinstance(config, Learned):
         folder = learned.find(setup.method, prior, operator, config.model)
         if setup.solutions > 1 and learned.is_deterministic(learned.read_net(folder)):
-            raise ValueError(f"{folder}: the network draws nothing at random and has one result for a photo, got {setup.solutions} to make")
+            raise ValueError(
+                f"{folder}: the network draws nothing at random and has one result for a "
+                f"photo, got {setup.solutions} to make"
+            )
         params = params | learned.load(setup.method, prior, params, operator, str(folder))
     y = jax.ShapeDtypeStruct(operator.measurement_shape, np.float32)
-    jax.eval_shape(functools.partial(solve.phases[0].start, previous=None), jax.random.key(0), params, y)  # its checks, without compiling
+    # Its checks, without compiling.
+    jax.eval_shape(
+        functools.partial(solve.phases[0].start, previous=None), jax.random.key(0), params, y
+    )
     return exact(solve) if setup.exact else solve, params

@@ -1,4 +1,5 @@
-"""METHODS: every method by its name. Command lines, help texts, documentation, benchmarks and tests derive from it."""
+"""METHODS: every method by its name. Command lines, help texts, documentation, benchmarks and tests
+derive from it."""
 
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
@@ -22,11 +23,13 @@ class Method(NamedTuple):
 
     Attributes:
         make: (prior, operator, config) -> Solve.
-        Config: class of its settings, with PRESETS and NEEDS, the entries of params beside the generator.
+        Config: class of its settings, with PRESETS and NEEDS, the entries of params beside the
+            generator.
         summary: what it does, in a line.
         paper: where it is published; "" for common knowledge.
         any_prior: whether it takes a prior without a w space.
-        kind: "search" iterates on each photo; "learned" takes one pass of a trained network; "interpolation" has no prior, and one result.
+        kind: "search" iterates on each photo; "learned" takes one pass of a trained network;
+            "interpolation" has no prior, and one result.
     """
 
     make: Callable[..., Solve]
@@ -38,20 +41,92 @@ class Method(NamedTuple):
 
 
 METHODS: dict[str, Method] = {
-    "nearest": Method(nearest, Interpolation, "no prior: each pixel repeated", "", any_prior=True, kind="interpolation"),
-    "bilinear": Method(bilinear, Interpolation, "no prior: linear between pixels", "", any_prior=True, kind="interpolation"),
-    "bicubic": Method(bicubic, Interpolation, "no prior: what the others have to beat", "", any_prior=True, kind="interpolation"),
-    "pulse": Method(pulse, PULSE, "search on spheres of w+ and noise", "Menon et al., arXiv:2003.03808"),
-    "brgm": Method(brgm, BRGM, "maximum a posteriori in w+, under a Gaussian", "Marinescu et al., arXiv:2012.04567"),
-    "brgm_vi": Method(brgm_vi, BRGMVI, "a Gaussian fitted to BRGM's posterior", "Marinescu et al., arXiv:2012.04567"),
-    "mganprior": Method(
-        mganprior, MGANPrior, "several codes, composed inside the generator", "Gu et al., arXiv:1912.07116", any_prior=True
+    "nearest": Method(
+        nearest,
+        Interpolation,
+        "no prior: each pixel repeated",
+        "",
+        any_prior=True,
+        kind="interpolation",
     ),
-    "iagan": Method(iagan, IAGAN, "z searched, then refined with the generator", "Hussein et al., arXiv:1906.05284", any_prior=True),
-    "phased": Method(phased, Phased, "w, then w+, then every style", "Poirier-Ginter and Lalonde, arXiv:2302.06733"),
-    "rlse": Method(rlse, RLSE, "the discriminator guides, the generator is tuned", "Shi et al., ICASSP 2024"),
-    "rls": Method(rls, RLS, "a normalizing flow keeps w+ realistic", "Gheisari and Genovesio, arXiv:2311.16923"),
-    "rls_plus": Method(rls_plus, RLSPlus, "RLS, then refined with the generator", "Gheisari and Genovesio, arXiv:2311.16923"),
-    "glean": Method(glean, Learned, "encoder, generator as a bank of features, decoder", "Chan et al., arXiv:2012.00739", kind="learned"),
-    "laren": Method(laren, Learned, "codes disentangled by a graph, image-specific maps", "Zhang et al., arXiv:2208.02861", kind="learned"),
+    "bilinear": Method(
+        bilinear,
+        Interpolation,
+        "no prior: linear between pixels",
+        "",
+        any_prior=True,
+        kind="interpolation",
+    ),
+    "bicubic": Method(
+        bicubic,
+        Interpolation,
+        "no prior: what the others have to beat",
+        "",
+        any_prior=True,
+        kind="interpolation",
+    ),
+    "pulse": Method(
+        pulse, PULSE, "search on spheres of w+ and noise", "Menon et al., arXiv:2003.03808"
+    ),
+    "brgm": Method(
+        brgm,
+        BRGM,
+        "maximum a posteriori in w+, under a Gaussian",
+        "Marinescu et al., arXiv:2012.04567",
+    ),
+    "brgm_vi": Method(
+        brgm_vi,
+        BRGMVI,
+        "a Gaussian fitted to BRGM's posterior",
+        "Marinescu et al., arXiv:2012.04567",
+    ),
+    "mganprior": Method(
+        mganprior,
+        MGANPrior,
+        "several codes, composed inside the generator",
+        "Gu et al., arXiv:1912.07116",
+        any_prior=True,
+    ),
+    "iagan": Method(
+        iagan,
+        IAGAN,
+        "z searched, then refined with the generator",
+        "Hussein et al., arXiv:1906.05284",
+        any_prior=True,
+    ),
+    "phased": Method(
+        phased,
+        Phased,
+        "w, then w+, then every style",
+        "Poirier-Ginter and Lalonde, arXiv:2302.06733",
+    ),
+    "rlse": Method(
+        rlse, RLSE, "the discriminator guides, the generator is tuned", "Shi et al., ICASSP 2024"
+    ),
+    "rls": Method(
+        rls,
+        RLS,
+        "a normalizing flow keeps w+ realistic",
+        "Gheisari and Genovesio, arXiv:2311.16923",
+    ),
+    "rls_plus": Method(
+        rls_plus,
+        RLSPlus,
+        "RLS, then refined with the generator",
+        "Gheisari and Genovesio, arXiv:2311.16923",
+    ),
+    "glean": Method(
+        glean,
+        Learned,
+        "encoder, generator as a bank of features, decoder",
+        "Chan et al., arXiv:2012.00739",
+        kind="learned",
+    ),
+    "laren": Method(
+        laren,
+        Learned,
+        "codes disentangled by a graph, image-specific maps",
+        "Zhang et al., arXiv:2208.02861",
+        kind="learned",
+    ),
 }

@@ -1,20 +1,22 @@
 """Metrics of one pair of images, [h, w, 3] in [0, 1] (vmap for many), and of two sets of features.
 
-Each was compared with what the field uses, on 29 pairs of 8 sizes, 128 to 1024 px, and feature sets of 16 to 2,048 dimensions:
+Each was compared with what the field uses, on 29 pairs of 8 sizes, 128 to 1024 px, and feature sets
+of 16 to 2,048 dimensions:
 
 | metric | compared with | largest difference |
 |---|---|---|
 | PSNR (RGB), PSNR (Y) | scikit-image; BasicSR | 3e-6 dB; 5e-6 dB |
 | SSIM | scikit-image | 2.6e-6 |
 | MS-SSIM | pytorch-msssim | 2.8e-6 |
-| LPIPS 0.1: alex, vgg, squeeze | lpips, its own heads on random backbones | 2.2e-8, 1.5e-8, 1.5e-8 |
-| NIQE | BasicSR; the value printed for MATLAB (one image) | 0.03 % typically, 0.2 % at most; 6.5e-6 |
+| LPIPS 0.1: alex, vgg, squeeze | lpips, own heads on random backbones | 2.2e-8, 1.5e-8, 1.5e-8 |
+| NIQE | BasicSR; MATLAB's printed value (one image) | 0.03 % typically, 0.2 % at most; 6.5e-6 |
 | Frechet distance | SciPy's matrix root; torch-fidelity | 7e-14; 3e-14 (relative) |
 | kernel distance | plain NumPy; torch-fidelity | 1e-13; 2e-13 (relative) |
 | Inception-V3 features of FID | pytorch-fid, random weights | 4e-7 (relative) |
 | identity (IR-101) | a PyTorch module written for it, random weights | 1e-7 |
 
-LPIPS, NIQE, FID and identity need published weights, which are never downloaded: `networks` says where they go.
+LPIPS, NIQE, FID and identity need published weights, which are never downloaded: `networks` says
+where they go.
 """
 
 from jaxsr.metrics import networks

@@ -10,5 +10,6 @@ _WEIGHTS = np.array([65.481, 128.553, 24.966], np.float32)
 
 
 def studio_luma(x: jax.Array) -> jax.Array:
-    """MATLAB's y less BLACK, in [0, 219], not rounded: [h, w] of RGB [h, w, 3] in [0, 1]. Linear, so differences may be taken before."""
+    """MATLAB's y less BLACK, in [0, 219], not rounded: [h, w] of RGB [h, w, 3] in [0, 1]. Linear,
+    so differences may be taken before."""
     return jnp.einsum("hwc,c->hw", x, _WEIGHTS, precision="highest")

@@ -19,7 +19,8 @@ def _check(images: AnyImages) -> None:
 
 
 def mean_pairwise(distance: Callable[[Image, Image], Scalar], images: AnyImages) -> Scalar:
-    """Mean of a symmetric distance over the n (n - 1) / 2 pairs of images [n, h, w, 3], one pair after the other.
+    """Mean of a symmetric distance over the n (n - 1) / 2 pairs of images [n, h, w, 3], one pair
+    after the other.
 
     Raises:
         ValueError: not [n >= 2, h, w, 3].
@@ -32,10 +33,12 @@ def mean_pairwise(distance: Callable[[Image, Image], Scalar], images: AnyImages)
 
 
 def diversity(params: Params, images: AnyImages) -> Scalar:
-    """Mean LPIPS over all pairs of images [n, h, w, 3] in [0, 1] (as BicycleGAN, arXiv:1711.11586); 0 if all are equal.
+    """Mean LPIPS over all pairs of images [n, h, w, 3] in [0, 1] (as BicycleGAN, arXiv:1711.11586);
+    0 if all are equal.
 
-    LPIPS is a weighted squared distance of features, and the squared distances of all pairs sum to n times those from the mean. So each
-    image passes the network once, and a running mean and sum of squares (Welford 1962) keep the memory at that of a few images' features.
+    LPIPS is a weighted squared distance of features, and the squared distances of all pairs sum to
+    n times those from the mean. So each image passes the network once, and a running mean and sum
+    of squares (Welford 1962) keep the memory at that of a few images' features.
 
     Args:
         params: as in `lpips`.
@@ -53,7 +56,10 @@ def diversity(params: Params, images: AnyImages) -> Scalar:
         count, maps = count + 1.0, unit_features(params, image)
         new = [mean + (f - mean) / count for mean, f in zip(means, maps, strict=True)]
         terms = zip(weights, maps, means, new, strict=True)
-        squares = [jnp.mean(jnp.sum(head * (f - before) * (f - after), -1)) for head, f, before, after in terms]
+        squares = [
+            jnp.mean(jnp.sum(head * (f - before) * (f - after), -1))
+            for head, f, before, after in terms
+        ]
         return (count, new, total + jnp.sum(jnp.stack(squares))), None
 
     means = [jnp.zeros(f.shape, f.dtype) for f in jax.eval_shape(unit_features, params, images[0])]

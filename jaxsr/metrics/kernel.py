@@ -22,13 +22,16 @@ def _within(f: np.ndarray) -> float:
 
 
 def kernel_distance(f: Features, g: Features) -> float:
-    """Unbiased squared maximum mean discrepancy of two sets of features, [n, d] and [m, d], over all rows, in float64.
+    """Unbiased squared maximum mean discrepancy of two sets of features, [n, d] and [m, d], over
+    all rows, in float64.
 
-    The kernel is (x.y / d + 1)^3, and a row is not compared with itself (Binkowski et al., arXiv:1801.01401, eq. 4): unlike the Frechet
-    distance its mean does not depend on the number of rows, and that of two sets of one distribution is 0, so values below 0 occur.
+    The kernel is (x.y / d + 1)^3, and a row is not compared with itself (Binkowski et al.,
+    arXiv:1801.01401, eq. 4): unlike the Frechet distance its mean does not depend on the number of
+    rows, and that of two sets of one distribution is 0, so values below 0 occur.
 
     Raises:
-        ValueError: sets that are not two-dimensional with one d, fewer than two rows, or non-finite features.
+        ValueError: sets that are not two-dimensional with one d, fewer than two rows, or non-finite
+            features.
     """
     f, g = np.asarray(f, np.float64), np.asarray(g, np.float64)
     check_features(f, g)
@@ -38,22 +41,33 @@ def kernel_distance(f: Features, g: Features) -> float:
 def kernel_distance_subsets(
     f: Features, g: Features, *, num_subsets: int = 100, subset_size: int = 1000, seed: int = 0
 ) -> tuple[float, float]:
-    """Mean and standard deviation of `kernel_distance` over random subsets of both sets, as KID is printed (mostly times 1000).
+    """Mean and standard deviation of `kernel_distance` over random subsets of both sets, as KID is
+    printed (mostly times 1000).
 
-    Rows are drawn without replacement within a subset. The deviation (divided by num_subsets) is that between subsets, as printed by
-    others too: not the error of the mean, since the subsets share rows.
+    Rows are drawn without replacement within a subset. The deviation (divided by num_subsets) is
+    that between subsets, as printed by others too: not the error of the mean, since the subsets
+    share rows.
 
     Raises:
-        ValueError: as `kernel_distance`; no subset, or a subset size that is not between 2 and the rows of the smaller set.
+        ValueError: as `kernel_distance`; no subset, or a subset size that is not between 2 and the
+            rows of the smaller set.
     """
     f, g = np.asarray(f, np.float64), np.asarray(g, np.float64)
     check_features(f, g)
     rows = min(len(f), len(g))
     if num_subsets < 1 or not 2 <= subset_size <= rows:
-        raise ValueError(f"expected num_subsets >= 1 and 2 <= subset_size <= {rows} rows, got {num_subsets} and {subset_size}")
+        raise ValueError(
+            f"expected num_subsets >= 1 and 2 <= subset_size <= {rows} rows, got "
+            f"{num_subsets} and {subset_size}"
+        )
     random = np.random.default_rng(seed)
     values = [
-        kernel_distance(*(features[random.choice(len(features), subset_size, replace=False)] for features in (f, g)))
+        kernel_distance(
+            *(
+                features[random.choice(len(features), subset_size, replace=False)]
+                for features in (f, g)
+            )
+        )
         for _ in range(num_subsets)
     ]
     return float(np.mean(values)), float(np.std(values))

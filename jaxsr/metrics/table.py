@@ -1,6 +1,8 @@
-"""METRICS, of an image and its reference, and DISTANCES, of two sets of images, by their names: columns of every table derive from them.
+"""METRICS, of an image and its reference, and DISTANCES, of two sets of images, by their names:
+columns of every table derive from them.
 
-A new metric is its file here, its row in this table, its name in `jaxsr.metrics`, and its place in the lists of tests/test_metrics.py.
+A new metric is its file here, its row in this table, its name in `jaxsr.metrics`, and its place in
+the lists of tests/test_metrics.py.
 """
 
 from collections.abc import Callable, Sequence
@@ -33,8 +35,8 @@ class Metric(NamedTuple):
     Attributes:
         title: as tables show it.
         better: the direction in which it is better, "" for neither.
-        make: (name or folder of a feature network) -> score(image, reference), of [h, w, 3] in [0, 1]. Raises ValueError where weights are
-            not on this machine.
+        make: (name or folder of a feature network) -> score(image, reference), of [h, w, 3] in [0,
+            1]. Raises ValueError where weights are not on this machine.
         least_side: px, of the smallest image that it is defined for.
     """
 
@@ -104,14 +106,18 @@ METRICS: dict[str, Metric] = {
     "identity": Metric("identity (IR-101 cosine)", "higher", _identity),
     "niqe": Metric("NIQE", "lower", _niqe, least_side=192),
     "feature_distance": Metric("feature distance (not LPIPS)", "lower", _feature_distance),
-    "top_octave_share": Metric("top-octave power / reference's", "", _top_octave_share, least_side=4),
+    "top_octave_share": Metric(
+        "top-octave power / reference's", "", _top_octave_share, least_side=4
+    ),
 }
 
 
 def _feature_vectors(features: str) -> Vectors:
     net, params = load_features(features)
     vector = jax.jit(net.vector)
-    return lambda images: np.stack([np.asarray(vector(params, jnp.asarray(image))) for image in images])
+    return lambda images: np.stack(
+        [np.asarray(vector(params, jnp.asarray(image))) for image in images]
+    )
 
 
 def _inception_vectors(features: str) -> Vectors:
@@ -119,15 +125,27 @@ def _inception_vectors(features: str) -> Vectors:
     from jaxsr.nets import inception
 
     vector = jax.jit(inception.features)
-    return lambda images: np.stack([np.asarray(vector(params, jnp.asarray(image))) for image in images])
+    return lambda images: np.stack(
+        [np.asarray(vector(params, jnp.asarray(image))) for image in images]
+    )
 
 
 # The features that DISTANCES are of, each made of the name or folder of a feature network.
-VECTORS: dict[str, Callable[[str], Vectors]] = {"features": _feature_vectors, "inception": _inception_vectors}
+VECTORS: dict[str, Callable[[str], Vectors]] = {
+    "features": _feature_vectors,
+    "inception": _inception_vectors,
+}
 
 DISTANCES: dict[str, Distance] = {
-    "frechet_features": Distance("feature Frechet distance (not FID)", frechet_distance, "features"),
-    "kernel_features": Distance("feature kernel distance (not KID)", kernel_distance, "features", few=100),
+    "frechet_features": Distance(
+        "feature Frechet distance (not FID)", frechet_distance, "features"
+    ),
+    "kernel_features": Distance(
+        "feature kernel distance (not KID)", kernel_distance, "features", few=100
+    ),
     "frechet_inception": Distance("FID", frechet_distance, "inception"),
-    "kernel_inception": Distance("KID x 1000 (all rows)", kernel_distance, "inception", scale=1000.0, few=100),  # printed in thousandths
+    # Printed in thousandths.
+    "kernel_inception": Distance(
+        "KID x 1000 (all rows)", kernel_distance, "inception", scale=1000.0, few=100
+    ),
 }

@@ -1,6 +1,8 @@
-"""Networks, one a file; each leaves its file as a `Prior` or as pure functions. Flax is imported nowhere else.
+"""Networks, one a file; each leaves its file as a `Prior` or as pure functions. Flax is imported
+nowhere else.
 
-A new architecture is its file here, its row in ARCHITECTURES, a port (`ports/__init__.py`) and a row in the tests of both.
+A new architecture is its file here, its row in ARCHITECTURES, a port (`ports/__init__.py`) and a
+row in the tests of both.
 """
 
 from collections.abc import Callable
@@ -29,8 +31,14 @@ class Architecture(NamedTuple):
 
 # "architecture" in a prior's config.json -> what it stands for
 ARCHITECTURES: dict[str, Architecture] = {
-    "stylegan2": Architecture(stylegan2.Config, stylegan2.stylegan2, stylegan2.init, options=("dtype",)),
-    "stylegan1": Architecture(stylegan1.Config, stylegan1.stylegan1, stylegan1.init, options=("dtype",)),
+    "stylegan2": Architecture(
+        stylegan2.Config, stylegan2.stylegan2, stylegan2.init, options=("dtype",)
+    ),
+    "stylegan1": Architecture(
+        stylegan1.Config, stylegan1.stylegan1, stylegan1.init, options=("dtype",)
+    ),
     "pggan": Architecture(pggan.Config, pggan.pggan, pggan.init, options=("dtype",)),
-    "biggan": Architecture(biggan.Config, biggan.biggan, biggan.init, options=("label", "truncation")),
+    "biggan": Architecture(
+        biggan.Config, biggan.biggan, biggan.init, options=("label", "truncation")
+    ),
 }

@@ -1,4 +1,5 @@
-"""AlexNet's convolutions in torchvision's numerics ("One weird trick for parallelizing CNNs", Krizhevsky 2014, arXiv:1404.5997)."""
+"""AlexNet's convolutions in torchvision's numerics ("One weird trick for parallelizing CNNs",
+Krizhevsky 2014, arXiv:1404.5997)."""
 
 import jax
 
@@ -17,13 +18,18 @@ SMALLEST = 31
 
 
 def init(key: PRNGKey) -> Params:
-    """Random parameters: {"conv1": {"kernel": [11, 11, 3, 64], "bias": [64]}, ...}, 2.5 M numbers (no classifier)."""
+    """Random parameters: {"conv1": {"kernel": [11, 11, 3, 64], "bias": [64]}, ...}, 2.5 M numbers
+    (no classifier)."""
     keys = jax.random.split(key, len(LAYERS))
-    return {name: random_conv(key, (k, k, c, d)) for key, (name, (k, c, d, *_)) in zip(keys, LAYERS.items(), strict=True)}
+    return {
+        name: random_conv(key, (k, k, c, d))
+        for key, (name, (k, c, d, *_)) in zip(keys, LAYERS.items(), strict=True)
+    }
 
 
 def features(params: Params, image: Image) -> list[jax.Array]:
-    """The five maps [r, r', c] after each ReLU of an image [h, w, 3] in [0, 1], c = 64, 192, 384, 256, 256.
+    """The five maps [r, r', c] after each ReLU of an image [h, w, 3] in [0, 1], c = 64, 192, 384,
+    256, 256.
 
     Raises:
         ValueError: not [h, w, 3], or a side below 31 pixels.

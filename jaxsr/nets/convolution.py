@@ -1,11 +1,13 @@
 """The stride-1 convolution of every network here, with gradients that are fast on a CPU.
 
-XLA's CPU backend computes that gradient as a convolution whose window is the whole map: 3 to 20 GFLOP/s where the forward pass reaches 50.
-As matrix products of a few samples each, patches times cotangents, it reaches the forward pass's rate. The rule has to hold for forward
-mode (e-GLASS linearizes a generator) and twice over (R1 differentiates a gradient), which no `custom_vjp` allows, so the convolution and
-its two gradients are bilinear primitives, which are each other's transposes.
+XLA's CPU backend computes that gradient as a convolution whose window is the whole map: 3 to 20
+GFLOP/s where the forward pass reaches 50. As matrix products of a few samples each, patches times
+cotangents, it reaches the forward pass's rate. The rule has to hold for forward mode (e-GLASS
+linearizes a generator) and twice over (R1 differentiates a gradient), which no `custom_vjp` allows,
+so the convolution and its two gradients are bilinear primitives, which are each other's transposes.
 
-Photos with kernels of their own (the weights that RLSE, RLS+ and IAGAN tune, under vmap) go through `RULES`, by platform.
+Photos with kernels of their own (the weights that RLSE, RLS+ and IAGAN tune, under vmap) go through
+`RULES`, by platform.
 """
 
 import contextlib
@@ -25,12 +27,17 @@ from jaxsr.nets.winograd import Padding
 
 Axes = tuple[int | None, int | None]
 PIXELS = 8192  # of the maps whose patches are multiplied at once
-FEW_PIXELS = 512  # of a batch of maps: up to as many, or with kernels of up to `FEW_TAPS`, the gradient by x is one product, which
-FEW_TAPS = 4  # copies neither kernel nor maps: the fastest way at 59 of 72 shapes, 24 to 512 channels, 4 to 128 px, 1 and 8 photos
+# Of a batch of maps: up to as many, or with kernels of up to `FEW_TAPS`, the gradient by x is one
+# product, which.
+FEW_PIXELS = 512
+# Copies neither kernel nor maps: the fastest way at 59 of 72 shapes, 24 to 512 channels, 4 to 128
+# px, 1 and 8 photos.
+FEW_TAPS = 4
 
 
 class Rule(NamedTuple):
-    """How b photos with kernels of their own are convolved, x [b, n, h, w, c] and kernel [b, kh, kw, c, d] -> [b, n, ho, wo, d].
+    """How b photos with kernels of their own are convolved, x [b, n, h, w, c] and kernel [b, kh,
+    kw, c, d] -> [b, n, ho, wo, d].
 
     Attributes:
         forward: (x, kernel, padding) -> the convolution.
@@ -44,9 +51,11 @@ class Rule(NamedTuple):
 
 
 def conv(x: jax.Array, kernel: jax.Array, padding: Padding) -> jax.Array:
-    """Correlation of [n, h, w, c] with [kh, kw, c, d], zeros added as ((top, bottom), (left, right)), from 0 to below the kernel's side.
+    """Correlation of [n, h, w, c] with [kh, kw, c, d], zeros added as ((top, bottom), (left,
+    right)), from 0 to below the kernel's side.
 
-    The kernel is cast to x's dtype. Differentiable any number of times, in both modes; inside a `shard_map` that takes check_vma=False.
+    The kernel is cast to x's dtype. Differentiable any number of times, in both modes; inside a
+    `shard_map` that takes check_vma=False.
     """
     (top, bottom), (left, right) = padding
     return _conv_p.bind(x, kernel.astype(x.dtype), padding=((top, bottom), (left, right)))
@@ -78,8 +87,9 @@ def interleave(even: jax.Array, odd: jax.Array, axis: int) -> jax.Array:
 
 
 def deinterleave(x: jax.Array, axis: int) -> tuple[jax.Array, jax.Array]:
-    """The even and the odd samples of a signal of even length. Its gradient is `interleave`, where that of strided slices adds two maps
-    filled up with zeros, which takes two to three times as long."""
+    """The even and the odd samples of a signal of even length. Its gradient is `interleave`, where
+    that of strided slices adds two maps filled up with zeros, which takes two to three times as
+    long."""
     shape = list(x.shape)
     shape[axis : axis + 1] = [shape[axis] // 2, 2]
     even, odd = lax.split(x.reshape(shape), (1, 1), axis + 1)
@@ -87,7 +97,9 @@ def deinterleave(x: jax.Array, axis: int) -> tuple[jax.Array, jax.Array]:
 
 
 def _plain(x: jax.Array, kernel: jax.Array, *, padding: Padding) -> jax.Array:
-    return lax.conv_general_dilated(x, kernel, (1, 1), padding, dimension_numbers=("NHWC", "HWIO", "NHWC"))
+    return lax.conv_general_dilated(
+        x, kernel, (1, 1), padding, dimension_numbers=("NHWC", "HWIO", "NHWC")
+    )
 
 
 def _forward(x: jax.Array, kernel: jax.Array, *, padding: Padding) -> jax.Array:
@@ -97,12 +109,17 @@ def _forward(x: jax.Array, kernel: jax.Array, *, padding: Padding) -> jax.Array:
     return _by_platform({"cpu": winograd.convolved, "default": _plain}, x, kernel, padding)
 
 
-def _by_platform(ways: dict[str, Callable], a: jax.Array, b: jax.Array, padding: Padding) -> jax.Array:
-    return lax.platform_dependent(a, b, **{name: functools.partial(way, padding=padding) for name, way in ways.items()})
+def _by_platform(
+    ways: dict[str, Callable], a: jax.Array, b: jax.Array, padding: Padding
+) -> jax.Array:
+    return lax.platform_dependent(
+        a, b, **{name: functools.partial(way, padding=padding) for name, way in ways.items()}
+    )
 
 
 def turned(kernel: jax.Array, padding: Padding) -> tuple[jax.Array, Padding]:
-    """Kernel [..., kh, kw, d, c] and padding of the convolution that is the transpose, in x, of that with `kernel` [..., kh, kw, c, d]."""
+    """Kernel [..., kh, kw, d, c] and padding of the convolution that is the transpose, in x, of
+    that with `kernel` [..., kh, kw, c, d]."""
     return jnp.flip(kernel, (-4, -3)).swapaxes(-2, -1), _mirrored(padding, kernel.shape[-4:-2])
 
 
@@ -119,29 +136,43 @@ def by_turned_kernel(cotangent: jax.Array, kernel: jax.Array, padding: Padding) 
 
 
 def by_turned_maps(cotangent: jax.Array, kernel: jax.Array, padding: Padding) -> jax.Array:
-    """The same, but the maps are flipped instead: XLA's CPU backend exchanges channels twice as fast as it exchanges and flips."""
+    """The same, but the maps are flipped instead: XLA's CPU backend exchanges channels twice as
+    fast as it exchanges and flips."""
     (top, bottom), (left, right) = _mirrored(padding, kernel.shape[:2])
-    y = _plain(cotangent[:, ::-1, ::-1], kernel.swapaxes(2, 3), padding=((bottom, top), (right, left)))
+    y = _plain(
+        cotangent[:, ::-1, ::-1], kernel.swapaxes(2, 3), padding=((bottom, top), (right, left))
+    )
     return y[:, ::-1, ::-1]
 
 
 def by_taps(cotangent: jax.Array, kernel: jax.Array, padding: Padding) -> jax.Array:
-    """The same as one product of all cotangents [d] with the kernel as it lies, what each tap gives added where it belongs."""
+    """The same as one product of all cotangents [d] with the kernel as it lies, what each tap gives
+    added where it belongs."""
     (kh, kw, c, d), (n, height, width) = kernel.shape, cotangent.shape[:3]
     wide = jnp.promote_types(cotangent.dtype, jnp.float32)
     rows, columns = cotangent.reshape(-1, d), kernel.reshape(-1, d)
-    taps = lax.dot_general(rows, columns, (((1,), (1,)), ((), ())), preferred_element_type=wide).reshape(n, height, width, kh, kw, c)
-    placed = [jnp.pad(taps[:, :, :, i, j], ((0, 0), (i, kh - 1 - i), (j, kw - 1 - j), (0, 0))) for i in range(kh) for j in range(kw)]
+    taps = lax.dot_general(
+        rows, columns, (((1,), (1,)), ((), ())), preferred_element_type=wide
+    ).reshape(n, height, width, kh, kw, c)
+    placed = [
+        jnp.pad(taps[:, :, :, i, j], ((0, 0), (i, kh - 1 - i), (j, kw - 1 - j), (0, 0)))
+        for i in range(kh)
+        for j in range(kw)
+    ]
     (top, bottom), (left, right) = padding
     total = functools.reduce(jnp.add, placed)
-    return total[:, top : total.shape[1] - bottom, left : total.shape[2] - right].astype(cotangent.dtype)
+    return total[:, top : total.shape[1] - bottom, left : total.shape[2] - right].astype(
+        cotangent.dtype
+    )
 
 
 def _plain_by_input(cotangent: jax.Array, kernel: jax.Array, *, padding: Padding) -> jax.Array:
     """The gradient by x, by whichever way is fast on the platform."""
     few = math.prod(cotangent.shape[:3]) <= FEW_PIXELS or math.prod(kernel.shape[:2]) <= FEW_TAPS
     many = winograd.transposed if winograd.pays(cotangent, kernel.shape) else by_turned_maps
-    return _by_platform({"cpu": by_taps if few else many, "default": by_turned_kernel}, cotangent, kernel, padding)
+    return _by_platform(
+        {"cpu": by_taps if few else many, "default": by_turned_kernel}, cotangent, kernel, padding
+    )
 
 
 def _plain_by_kernel(x: jax.Array, cotangent: jax.Array, *, padding: Padding) -> jax.Array:
@@ -150,23 +181,36 @@ def _plain_by_kernel(x: jax.Array, cotangent: jax.Array, *, padding: Padding) ->
     shape = (kh, kw, x.shape[3], cotangent.shape[3])
 
     def transposed(x: jax.Array, cotangent: jax.Array) -> jax.Array:
-        return jax.linear_transpose(lambda k: _plain(x, k, padding=padding), jnp.zeros(shape, x.dtype))(cotangent)[0]
+        return jax.linear_transpose(
+            lambda k: _plain(x, k, padding=padding), jnp.zeros(shape, x.dtype)
+        )(cotangent)[0]
 
     def patches(x: jax.Array, cotangent: jax.Array) -> jax.Array:
         return patch_products(x, cotangent, shape, padding)
 
-    fast = functools.partial(winograd.by_kernel, padding=padding) if winograd.pays(cotangent, shape) else patches
+    fast = (
+        functools.partial(winograd.by_kernel, padding=padding)
+        if winograd.pays(cotangent, shape)
+        else patches
+    )
     return lax.platform_dependent(x, cotangent, cpu=fast, default=transposed)
 
 
-def patch_products(x: jax.Array, cotangent: jax.Array, shape: tuple[int, int, int, int], padding: Padding) -> jax.Array:
-    """Sum over samples and pixels of patch [kh kw c] times cotangent [d]; x [n, h, w, c], cotangent [n, ho, wo, d] -> `shape`.
+def patch_products(
+    x: jax.Array, cotangent: jax.Array, shape: tuple[int, int, int, int], padding: Padding
+) -> jax.Array:
+    """Sum over samples and pixels of patch [kh kw c] times cotangent [d]; x [n, h, w, c], cotangent
+    [n, ho, wo, d] -> `shape`.
 
-    Of x and the cotangents those with fewer channels are copied once a tap, and the product keeps these on its right: the other way round
-    takes up to three times as long. As many samples at a time as have `PIXELS` pixels, which bounds the copies.
+    Of x and the cotangents those with fewer channels are copied once a tap, and the product keeps
+    these on its right: the other way round takes up to three times as long. As many samples at a
+    time as have `PIXELS` pixels, which bounds the copies.
     """
     n, height, width = cotangent.shape[:3]
-    group = max((g for g in range(1, n + 1) if n % g == 0 and (g == 1 or g * height * width <= PIXELS)), default=1)
+    group = max(
+        (g for g in range(1, n + 1) if n % g == 0 and (g == 1 or g * height * width <= PIXELS)),
+        default=1,
+    )
     few = _cotangent_patches if shape[3] < shape[2] else _map_patches
     wide = jnp.promote_types(x.dtype, jnp.float32)
 
@@ -175,11 +219,15 @@ def patch_products(x: jax.Array, cotangent: jax.Array, shape: tuple[int, int, in
 
     maps, outs = (a.reshape(n // group, group, *a.shape[1:]) for a in (x, cotangent))
     total = jnp.zeros(shape, wide)
-    total = some(total, (maps[0], outs[0]))[0] if group == n else lax.scan(some, total, (maps, outs))[0]
+    total = (
+        some(total, (maps[0], outs[0]))[0] if group == n else lax.scan(some, total, (maps, outs))[0]
+    )
     return total.astype(x.dtype)
 
 
-def _map_patches(x: jax.Array, cotangent: jax.Array, shape: tuple[int, ...], padding: Padding, wide: Any) -> jax.Array:
+def _map_patches(
+    x: jax.Array, cotangent: jax.Array, shape: tuple[int, ...], padding: Padding, wide: Any
+) -> jax.Array:
     kh, kw, c, d = shape
     height, width = cotangent.shape[1:3]
     padded = jnp.pad(x, ((0, 0), *padding, (0, 0)))
@@ -187,11 +235,17 @@ def _map_patches(x: jax.Array, cotangent: jax.Array, shape: tuple[int, ...], pad
     return _summed(cotangent, taps, wide).reshape(d, kh, kw, c).transpose(1, 2, 3, 0)
 
 
-def _cotangent_patches(x: jax.Array, cotangent: jax.Array, shape: tuple[int, ...], padding: Padding, wide: Any) -> jax.Array:
+def _cotangent_patches(
+    x: jax.Array, cotangent: jax.Array, shape: tuple[int, ...], padding: Padding, wide: Any
+) -> jax.Array:
     kh, kw, c, d = shape
     height, width = x.shape[1:3]
     padded = jnp.pad(cotangent, ((0, 0), *_mirrored(padding, (kh, kw)), (0, 0)))
-    taps = [padded[:, i : i + height, j : j + width] for i in reversed(range(kh)) for j in reversed(range(kw))]
+    taps = [
+        padded[:, i : i + height, j : j + width]
+        for i in reversed(range(kh))
+        for j in reversed(range(kw))
+    ]
     return _summed(x, taps, wide).reshape(c, kh, kw, d).transpose(1, 2, 0, 3)
 
 
@@ -199,7 +253,12 @@ def _summed(one: jax.Array, taps: list[jax.Array], wide: Any) -> jax.Array:
     """Over samples and pixels: one [n, h, w, a] times all taps [n, h, w, b] -> [a, taps b]."""
     right = jnp.concatenate(taps, -1)
     left = one.reshape(-1, one.shape[-1])
-    return lax.dot_general(left, right.reshape(-1, right.shape[-1]), (((0,), (0,)), ((), ())), preferred_element_type=wide)
+    return lax.dot_general(
+        left,
+        right.reshape(-1, right.shape[-1]),
+        (((0,), (0,)), ((), ())),
+        preferred_element_type=wide,
+    )
 
 
 def _at_once(plain: Callable) -> Callable:
@@ -207,12 +266,15 @@ def _at_once(plain: Callable) -> Callable:
 
 
 def _in_turn(primitive: Primitive) -> Callable:
-    return lambda a, b, padding: lax.map(lambda photo: primitive.bind(*photo, padding=padding), (a, b))
+    return lambda a, b, padding: lax.map(
+        lambda photo: primitive.bind(*photo, padding=padding), (a, b)
+    )
 
 
 @contextlib.contextmanager
 def one_rule(rule: Rule) -> Iterator[None]:
-    """Within, `rule` serves every platform: to measure it and to test it. Everything compiled is forgotten, before and after."""
+    """Within, `rule` serves every platform: to measure it and to test it. Everything compiled is
+    forgotten, before and after."""
     kept = dict(RULES)
     try:
         RULES.clear()
@@ -225,20 +287,29 @@ def one_rule(rule: Rule) -> Iterator[None]:
         jax.clear_caches()
 
 
-def _batched(args: tuple[jax.Array, jax.Array], axes: Axes, *, padding: Padding) -> tuple[jax.Array, int]:
+def _batched(
+    args: tuple[jax.Array, jax.Array], axes: Axes, *, padding: Padding
+) -> tuple[jax.Array, int]:
     return _folded(_conv_p, "forward", args, axes, padding), 0
 
 
-def _batched_by_input(args: tuple[jax.Array, jax.Array], axes: Axes, *, padding: Padding) -> tuple[jax.Array, int]:
+def _batched_by_input(
+    args: tuple[jax.Array, jax.Array], axes: Axes, *, padding: Padding
+) -> tuple[jax.Array, int]:
     return _folded(_input_p, "by_input", args, axes, padding), 0
 
 
-def _batched_by_kernel(args: tuple[jax.Array, jax.Array], axes: Axes, *, padding: Padding) -> tuple[jax.Array, int]:
+def _batched_by_kernel(
+    args: tuple[jax.Array, jax.Array], axes: Axes, *, padding: Padding
+) -> tuple[jax.Array, int]:
     return _by_rule(_kernel_p, "by_kernel", args, axes, padding), 0
 
 
-def _folded(primitive: Primitive, part: str, args: tuple[jax.Array, jax.Array], axes: Axes, padding: Padding) -> jax.Array:
-    """vmap over images alone folds them into the batch, so it stays one convolution; over kernels too, it is up to `RULES`."""
+def _folded(
+    primitive: Primitive, part: str, args: tuple[jax.Array, jax.Array], axes: Axes, padding: Padding
+) -> jax.Array:
+    """vmap over images alone folds them into the batch, so it stays one convolution; over kernels
+    too, it is up to `RULES`."""
     if axes[1] is not None:
         return _by_rule(primitive, part, args, axes, padding)
     x = jnp.moveaxis(args[0], axes[0] or 0, 0)
@@ -246,21 +317,33 @@ def _folded(primitive: Primitive, part: str, args: tuple[jax.Array, jax.Array], 
     return y.reshape(*x.shape[:2], *y.shape[1:])
 
 
-def _by_rule(primitive: Primitive, part: str, args: tuple[jax.Array, jax.Array], axes: Axes, padding: Padding) -> jax.Array:
-    """The platform's part of a rule, for two arguments of which at least one has an axis of photos; a photo alone needs no rule."""
+def _by_rule(
+    primitive: Primitive, part: str, args: tuple[jax.Array, jax.Array], axes: Axes, padding: Padding
+) -> jax.Array:
+    """The platform's part of a rule, for two arguments of which at least one has an axis of photos;
+    a photo alone needs no rule."""
     pairs = list(zip(args, axes, strict=True))
     photos = next(arg.shape[axis] for arg, axis in pairs if axis is not None)
-    full = [jnp.broadcast_to(arg, (photos, *arg.shape)) if axis is None else jnp.moveaxis(arg, axis, 0) for arg, axis in pairs]
+    full = [
+        jnp.broadcast_to(arg, (photos, *arg.shape)) if axis is None else jnp.moveaxis(arg, axis, 0)
+        for arg, axis in pairs
+    ]
     if photos == 1:
         return primitive.bind(*(arg[0] for arg in full), padding=padding)[None]
-    return _by_platform({name: getattr(rule, part) for name, rule in RULES.items()}, full[0], full[1], padding)
+    return _by_platform(
+        {name: getattr(rule, part) for name, rule in RULES.items()}, full[0], full[1], padding
+    )
 
 
 def _primitive(name: str, plain: Callable, batched: Callable) -> Primitive:
     """A bilinear primitive (a, b, *, padding) that computes `plain`."""
     made = Primitive(name)
     made.def_impl(jax.jit(plain, static_argnames="padding"))
-    made.def_abstract_eval(lambda a, b, *, padding: jax.typeof(jax.eval_shape(lambda a, b: plain(a, b, padding=padding), a, b)))
+    made.def_abstract_eval(
+        lambda a, b, *, padding: jax.typeof(
+            jax.eval_shape(lambda a, b: plain(a, b, padding=padding), a, b)
+        )
+    )
     mlir.register_lowering(made, mlir.lower_fun(plain, multiple_results=False))
     batching.primitive_batchers[made] = batched
     return made
@@ -270,7 +353,8 @@ _conv_p = _primitive("jaxsr_conv", _forward, _batched)
 _input_p = _primitive("jaxsr_conv_by_input", _plain_by_input, _batched_by_input)
 _kernel_p = _primitive("jaxsr_conv_by_kernel", _plain_by_kernel, _batched_by_kernel)
 
-# <cotangent, conv(x, kernel)> is linear in each of the three; a primitive is its gradient by one of them, given the other two.
+# <cotangent, conv(x, kernel)> is linear in each of the three; a primitive is its gradient by one of
+# them, given the other two.
 ad.defbilinear(
     _conv_p,
     lambda cotangent, x, kernel, *, padding: _input_p.bind(cotangent, kernel, padding=padding),
@@ -287,9 +371,11 @@ ad.defbilinear(
     lambda kernel, x, cotangent, *, padding: _conv_p.bind(x, kernel, padding=padding),
 )
 
-GROUPED = Rule(_at_once(_plain), _at_once(_plain_by_input), _at_once(_plain_by_kernel))  # XLA's grouped convolution
-ONE_BY_ONE = Rule(_in_turn(_conv_p), _in_turn(_input_p), _in_turn(_kernel_p))  # inside each layer one photo after the other
+# XLA's grouped convolution.
+GROUPED = Rule(_at_once(_plain), _at_once(_plain_by_input), _at_once(_plain_by_kernel))
+# Inside each layer one photo after the other.
+ONE_BY_ONE = Rule(_in_turn(_conv_p), _in_turn(_input_p), _in_turn(_kernel_p))
 
-# By platform, as `benchmark.py --tables=weights` measured it: XLA's CPU backend runs the grouped convolution of 8 photos at a third of the
-# rate at which it runs the photos' own.
+# By platform, as `benchmark.py --tables=weights` measured it: XLA's CPU backend runs the grouped
+# convolution of 8 photos at a third of the rate at which it runs the photos' own.
 RULES: dict[str, Rule] = {"cpu": ONE_BY_ONE, "default": GROUPED}

@@ -1,7 +1,9 @@
-"""A small convolutional network that reads labels off photos, and whose maps serve as features of images.
+"""A small convolutional network that reads labels off photos, and whose maps serve as features of
+images.
 
-Per stage, one convolution to the stage's width and one residual convolution, then a mean over 2 x 2 pixels. Kernels are standardised
-(arXiv:1903.10520) and there is no normalisation of activations (arXiv:2101.08692), so the features of an image depend on nothing but it.
+Per stage, one convolution to the stage's width and one residual convolution, then a mean over 2 x 2
+pixels. Kernels are standardised (arXiv:1903.10520) and there is no normalisation of activations
+(arXiv:2101.08692), so the features of an image depend on nothing but it.
 """
 
 import dataclasses
@@ -15,7 +17,8 @@ from flax import linen as nn
 from jaxsr.nets.convolution import conv, same
 from jaxsr.types import Image, Params, PRNGKey
 
-RELU_GAIN = (2 / (1 - 1 / jnp.pi)) ** 0.5  # relu of N(0, 1), centred by the standardised kernel that follows, has variance 1 / gain^2
+# Relu of N(0, 1), centred by the standardised kernel that follows, has variance 1 / gain^2.
+RELU_GAIN = (2 / (1 - 1 / jnp.pi)) ** 0.5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,8 +26,10 @@ class Config:
     """Sizes of the network and what it reads.
 
     Attributes:
-        heads: (label, its possible values) pairs; the first is the type that `type agreement` compares.
-        resolution: side of the images that it sees; others are brought to it by an antialiased linear resize.
+        heads: (label, its possible values) pairs; the first is the type that `type agreement`
+            compares.
+        resolution: side of the images that it sees; others are brought to it by an antialiased
+            linear resize.
         widths: channels of each stage, at the full resolution first.
     """
 
@@ -52,13 +57,16 @@ class Features(NamedTuple):
 
 
 class _Conv(nn.Module):
-    """3 x 3 convolution [r, r, c] -> [r, r, width] with kernels of mean 0 and variance 1 / fan-in, times a learned gain a channel."""
+    """3 x 3 convolution [r, r, c] -> [r, r, width] with kernels of mean 0 and variance 1 / fan-in,
+    times a learned gain a channel."""
 
     width: int
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        kernel = self.param("kernel", nn.initializers.lecun_normal(), (3, 3, x.shape[-1], self.width))
+        kernel = self.param(
+            "kernel", nn.initializers.lecun_normal(), (3, 3, x.shape[-1], self.width)
+        )
         gain = self.param("gain", nn.initializers.ones, (self.width,))
         bias = self.param("bias", nn.initializers.zeros, (self.width,))
         centred = kernel - kernel.mean((0, 1, 2))
@@ -73,16 +81,27 @@ class _Net(nn.Module):
     @nn.compact
     def __call__(self, image: jax.Array) -> tuple[list[jax.Array], jax.Array, dict[str, jax.Array]]:
         side = self.config.resolution
-        x = image if image.shape[:2] == (side, side) else jax.image.resize(image, (side, side, 3), "linear")
+        x = (
+            image
+            if image.shape[:2] == (side, side)
+            else jax.image.resize(image, (side, side, 3), "linear")
+        )
         x, maps = 4 * x - 2, []
         for i, width in enumerate(self.config.widths):
             x = x if i == 0 else _halved(x)
             x = RELU_GAIN * nn.relu(_Conv(width, name=f"stage{i}_in")(x))
             skip = self.param(f"stage{i}_skip", nn.initializers.constant(0.2), ())
-            x = RELU_GAIN * nn.relu(x + skip * _Conv(width, name=f"stage{i}_residual")(x)) if i else x
+            x = (
+                RELU_GAIN * nn.relu(x + skip * _Conv(width, name=f"stage{i}_residual")(x))
+                if i
+                else x
+            )
             maps.append(x)
         vector = x.mean((0, 1))
-        logits = {name: nn.Dense(len(values), name=f"head_{name}")(vector) for name, values in self.config.heads}
+        logits = {
+            name: nn.Dense(len(values), name=f"head_{name}")(vector)
+            for name, values in self.config.heads
+        }
         return maps, vector, logits
 
 
@@ -94,7 +113,10 @@ def _halved(x: jax.Array) -> jax.Array:
 def init(key: PRNGKey, config: Config) -> Params:
     """Fresh parameters. Raises ValueError when the resolution cannot be halved once a stage."""
     if config.resolution % 2 ** (len(config.widths) - 1):
-        raise ValueError(f"resolution must be a multiple of {2 ** (len(config.widths) - 1)} for {len(config.widths)} stages")
+        raise ValueError(
+            f"resolution must be a multiple of {2 ** (len(config.widths) - 1)} for "
+            f"{len(config.widths)} stages"
+        )
     return _Net(config).init(key, jnp.zeros((config.resolution, config.resolution, 3)))["params"]
 
 

@@ -1,7 +1,9 @@
-"""GLEAN (arXiv:2012.00739): the image itself from an encoder, the frozen generator as a bank of features between, and a decoder.
+"""GLEAN (arXiv:2012.00739): the image itself from an encoder, the frozen generator as a bank of
+features between, and a decoder.
 
-After mmagic's `GLEANStyleGANv2` (Apache-2.0). Departures: its codes are relative to w's mean and deviation; and it does not fuse the images
-between the generator's blocks (`fusion_skip`), on which no output depends.
+After mmagic's `GLEANStyleGANv2` (Apache-2.0). Departures: its codes are relative to w's mean and
+deviation; and it does not fuse the images between the generator's blocks (`fusion_skip`), on which
+no output depends.
 """
 
 import dataclasses
@@ -16,7 +18,8 @@ from jaxsr.nets.encoder import Encoder, conv, lrelu
 from jaxsr.types import Params, PRNGKey
 
 Cut = tuple[jax.Array | None, jax.Array | None]
-Bank = Callable[[jax.Array, Cut, int], Cut]  # (codes [N, w_dim], what lies before the block, its number) -> what lies behind it
+# (codes [N, w_dim], what lies before the block, its number) -> what lies behind it.
+Bank = Callable[[jax.Array, Cut, int], Cut]
 HEAD = 64  # channels before the image
 
 
@@ -36,9 +39,15 @@ class Config:
 
     def __post_init__(self):
         if self.encoder.outputs % self.layers:
-            raise ValueError(f"expected a multiple of {self.layers} outputs of the encoder, got {self.encoder.outputs}")
+            raise ValueError(
+                f"expected a multiple of {self.layers} outputs of the encoder, got "
+                f"{self.encoder.outputs}"
+            )
         if self.widths[: len(self.encoder.widths)] != self.encoder.widths:
-            raise ValueError(f"expected the encoder to begin as the generator's {self.widths}, got {self.encoder.widths}")
+            raise ValueError(
+                f"expected the encoder to begin as the generator's {self.widths}, got "
+                f"{self.encoder.widths}"
+            )
 
 
 class Fuse(nn.Module):
@@ -48,11 +57,14 @@ class Fuse(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, beside: jax.Array) -> jax.Array:
-        return conv(x.shape[-1], "conv", self.dtype)(jnp.concatenate([x, beside.astype(x.dtype)], -1)).astype(x.dtype)
+        return conv(x.shape[-1], "conv", self.dtype)(
+            jnp.concatenate([x, beside.astype(x.dtype)], -1)
+        ).astype(x.dtype)
 
 
 class Glean(nn.Module):
-    """An image [side, side, c] in [-1, 1] and the generator's blocks -> the restored image [H, W, 3] in [-1, 1]."""
+    """An image [side, side, c] in [-1, 1] and the generator's blocks -> the restored image [H, W,
+    3] in [-1, 1]."""
 
     config: Config
 
@@ -81,7 +93,9 @@ def shuffled(x: jax.Array) -> jax.Array:
 
 def init(key: PRNGKey, config: Config, bank: Bank, channels: int = 3) -> Params:
     """Fresh parameters for images of that many channels and a generator of those blocks."""
-    return Glean(config).init(key, jnp.zeros((config.encoder.side, config.encoder.side, channels)), bank)["params"]
+    return Glean(config).init(
+        key, jnp.zeros((config.encoder.side, config.encoder.side, channels)), bank
+    )["params"]
 
 
 def restored(config: Config, params: Params, image: jax.Array, bank: Bank) -> jax.Array:

@@ -1,6 +1,8 @@
-"""PGGAN (Karras et al., arXiv:1710.10196): the progressively grown generator and its discriminator, in the official numerics.
+"""PGGAN (Karras et al., arXiv:1710.10196): the progressively grown generator and its discriminator,
+in the official numerics.
 
-Networks speak [-1, 1] and HWC; `pggan` wraps them as a `Prior`, which speaks [0, 1] and has no w space. The network is the fully grown one.
+Networks speak [-1, 1] and HWC; `pggan` wraps them as a `Prior`, which speaks [0, 1] and has no w
+space. The network is the fully grown one.
 """
 
 import dataclasses
@@ -19,9 +21,11 @@ from jaxsr.types import Params, PRNGKey
 
 @dataclasses.dataclass(frozen=True)
 class Config(Sizes):
-    """Sizes of a PGGAN: the fields of `Sizes`, `z_dim`, and `hidden`, the width of the discriminator's last hidden layer.
+    """Sizes of a PGGAN: the fields of `Sizes`, `z_dim`, and `hidden`, the width of the
+    discriminator's last hidden layer.
 
-    fused: whether the discriminator takes 2x2 means before the activation, as the official fused layers do, or behind it.
+    fused: whether the discriminator takes 2x2 means before the activation, as the official fused
+        layers do, or behind it.
     """
 
     channel_base: int = 16384
@@ -43,13 +47,17 @@ class First(nn.Module):
     def __call__(self, z: jax.Array) -> jax.Array:
         kernel = self.param("kernel", nn.initializers.ones, (len(z), 4, 4, self.features))
         bias = self.param("bias", nn.initializers.zeros, (4, 4, self.features))
-        return nn.leaky_relu(jnp.tensordot(z, kernel, 1) * (SQRT2 / 4 / np.sqrt(len(z))) + bias, 0.2)
+        return nn.leaky_relu(
+            jnp.tensordot(z, kernel, 1) * (SQRT2 / 4 / np.sqrt(len(z))) + bias, 0.2
+        )
 
 
 class Generator(nn.Module):
-    """z [z_dim] -> image [H, W, 3], nominally in [-1, 1]; what a layer takes is normalised over its channels.
+    """z [z_dim] -> image [H, W, 3], nominally in [-1, 1]; what a layer takes is normalised over its
+    channels.
 
-    Run in part, it takes z or the map [r, r, c] that layer `start` takes, and gives the image or the map that layer `stop` takes.
+    Run in part, it takes z or the map [r, r, c] that layer `start` takes, and gives the image or
+    the map that layer `stop` takes.
     """
 
     config: Config
@@ -63,11 +71,18 @@ class Generator(nn.Module):
                 x = First(config.width(4), name="layer0")(x).astype(config.dtype)
             else:
                 x = Conv(config.width(4 << i // 2), up=i % 2 == 0, name=f"layer{i}")(x[None])[0]
-        return x if stop is not None else Dense(3, gain=1.0, name="torgb")(pixel_norm(x.astype(jnp.float32)))
+        return (
+            x
+            if stop is not None
+            else Dense(3, gain=1.0, name="torgb")(pixel_norm(x.astype(jnp.float32)))
+        )
 
 
-def generator(config: Config, params: Params, x: jax.Array, start: int = 0, stop: int | None = None) -> jax.Array:
-    """z [z_dim] -> image [H, W, 3] in [-1, 1], or in part, see `Generator`; params as in params["generator"]."""
+def generator(
+    config: Config, params: Params, x: jax.Array, start: int = 0, stop: int | None = None
+) -> jax.Array:
+    """z [z_dim] -> image [H, W, 3] in [-1, 1], or in part, see `Generator`; params as in
+    params["generator"]."""
     return apply(Generator(config), params, x, start, stop)
 
 
@@ -75,8 +90,11 @@ def _discriminator(config: Config) -> nn.Module:
     return Discriminator(config, config.hidden, blurred=False, fused=config.fused)
 
 
-def discriminator(config: Config, params: Params, images: jax.Array) -> tuple[jax.Array, list[jax.Array]]:
-    """images [n, H, W, 3] in [-1, 1] -> (logits [n], features after each block, finest first); params as in params["discriminator"]."""
+def discriminator(
+    config: Config, params: Params, images: jax.Array
+) -> tuple[jax.Array, list[jax.Array]]:
+    """images [n, H, W, 3] in [-1, 1] -> (logits [n], features after each block, finest first);
+    params as in params["discriminator"]."""
     return apply(_discriminator(config), params, images)
 
 

@@ -1,7 +1,9 @@
-"""What progressively grown networks (PGGAN, StyleGAN1) share: sizes, equalised layers, their resampling, the discriminator.
+"""What progressively grown networks (PGGAN, StyleGAN1) share: sizes, equalised layers, their
+resampling, the discriminator.
 
-Nearest-neighbour doubling followed by a 3x3 convolution is computed as four 2x2 convolutions of the input, one a phase of the output, and
-a 3x3 convolution followed by 2x2 means as the transpose of that: 16 products a pixel instead of 36.
+Nearest-neighbour doubling followed by a 3x3 convolution is computed as four 2x2 convolutions of the
+input, one a phase of the output, and a 3x3 convolution followed by 2x2 means as the transpose of
+that: 16 products a pixel instead of 36.
 """
 
 import dataclasses
@@ -27,7 +29,8 @@ class Sizes:
     channel_max: most channels of a layer.
     channels: channels at 4, 8, 16, ... px instead.
     mbstd_group: images whose spread the discriminator sees together (minibatch standard deviation).
-    dtype: what the convolutions compute in, "float32" or "bfloat16"; parameters, styles, RGB and logits stay float32.
+    dtype: what the convolutions compute in, "float32" or "bfloat16"; parameters, styles, RGB and
+        logits stay float32.
     """
 
     resolution: int = 1024
@@ -39,12 +42,20 @@ class Sizes:
 
     def __post_init__(self):
         if self.resolution < 4 or self.resolution & (self.resolution - 1):
-            raise ValueError(f"resolution must be a power of two of at least 4, got {self.resolution}")
+            raise ValueError(
+                f"resolution must be a power of two of at least 4, got {self.resolution}"
+            )
         if self.channels is not None and len(self.channels) != len(self.resolutions):
-            raise ValueError(f"channels must give {len(self.resolutions)} widths for 4 to {self.resolution} px, got {self.channels}")
+            raise ValueError(
+                f"channels must give {len(self.resolutions)} widths for 4 to "
+                f"{self.resolution} px, got {self.channels}"
+            )
         widths = [self.width(r) for r in self.resolutions]
         if min(widths) < 1:
-            raise ValueError(f"every layer must have a channel (channels, or channel_base / r and channel_max), got {widths}")
+            raise ValueError(
+                "every layer must have a channel (channels, or channel_base / r and "
+                f"channel_max), got {widths}"
+            )
         self._at_least_one("mbstd_group")
 
     def _at_least_one(self, *names: str) -> None:
@@ -115,7 +126,8 @@ def resampling_conv(x: jax.Array, kernel: jax.Array, up: bool, down: bool) -> ja
 
 
 class Conv(nn.Module):
-    """Equalised-learning-rate 3x3 (or 1x1) convolution of [n, h, w, c], bias and leaky ReLU; with `up` or `down` it changes the side too.
+    """Equalised-learning-rate 3x3 (or 1x1) convolution of [n, h, w, c], bias and leaky ReLU; with
+    `up` or `down` it changes the side too.
 
     Not `activated`, it is the convolution alone.
     """
@@ -128,16 +140,21 @@ class Conv(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        kernel = self.param("kernel", nn.initializers.ones, (self.size, self.size, x.shape[-1], self.features))
+        kernel = self.param(
+            "kernel", nn.initializers.ones, (self.size, self.size, x.shape[-1], self.features)
+        )
         kernel = kernel * (SQRT2 / np.sqrt(x.shape[-1] * self.size**2))
         y = resampling_conv(x, kernel, self.up, self.down)
         if not self.activated:
             return y
-        return nn.leaky_relu(y + self.param("bias", nn.initializers.zeros, (self.features,)).astype(y.dtype), 0.2)
+        return nn.leaky_relu(
+            y + self.param("bias", nn.initializers.zeros, (self.features,)).astype(y.dtype), 0.2
+        )
 
 
 class Dense(nn.Module):
-    """Equalised-learning-rate dense layer: kernel ~ N(0, 1), scaled by gain / sqrt(inputs) in the forward pass."""
+    """Equalised-learning-rate dense layer: kernel ~ N(0, 1), scaled by gain / sqrt(inputs) in the
+    forward pass."""
 
     features: int
     gain: float = SQRT2
@@ -150,13 +167,14 @@ class Dense(nn.Module):
 
 
 def group_size(n: int, most: int) -> int:
-    """Samples of a batch of n that share a minibatch statistic: as many as divide n, at most `most`. Group i holds samples i, i + n /
-    group_size, ..."""
+    """Samples of a batch of n that share a minibatch statistic: as many as divide n, at most
+    `most`. Group i holds samples i, i + n / group_size, ..."""
     return next(size for size in range(min(most, n), 0, -1) if n % size == 0)
 
 
 def minibatch_std(x: jax.Array, group: int, channels: int = 1) -> jax.Array:
-    """Appends the standard deviation over groups of samples (strided as in the original) to [n, r, r, c]."""
+    """Appends the standard deviation over groups of samples (strided as in the original) to [n, r,
+    r, c]."""
     n, h, w, c = x.shape
     group = group_size(n, group)
     y = x.reshape(group, n // group, h, w, channels, c // channels).astype(jnp.float32)
@@ -166,7 +184,8 @@ def minibatch_std(x: jax.Array, group: int, channels: int = 1) -> jax.Array:
 
 
 class DiscriminatorBlock(nn.Module):
-    """[n, r, r, c] -> [n, r/2, r/2, c']; `fused`, it takes 2x2 means before the last activation, else behind it."""
+    """[n, r, r, c] -> [n, r/2, r/2, c']; `fused`, it takes 2x2 means before the last activation,
+    else behind it."""
 
     features: tuple[int, int]
     blurred: bool
@@ -180,9 +199,11 @@ class DiscriminatorBlock(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """images [n, H, W, 3] in [-1, 1] -> (logits [n], features after each block, finest first), of PGGAN, and of StyleGAN1 with `blurred`.
+    """images [n, H, W, 3] in [-1, 1] -> (logits [n], features after each block, finest first), of
+    PGGAN, and of StyleGAN1 with `blurred`.
 
-    It takes a batch: its minibatch statistic couples samples (largest group that divides n, at most `mbstd_group`).
+    It takes a batch: its minibatch statistic couples samples (largest group that divides n, at most
+    `mbstd_group`).
     """
 
     config: Sizes
@@ -198,6 +219,8 @@ class Discriminator(nn.Module):
             widths = config.width(resolution), config.width(resolution // 2)
             x = DiscriminatorBlock(widths, self.blurred, self.fused, name=f"b{resolution}")(x)
             features.append(x.astype(jnp.float32))
-        x = Conv(config.width(4), name="conv")(minibatch_std(x, config.mbstd_group)).astype(jnp.float32)
+        x = Conv(config.width(4), name="conv")(minibatch_std(x, config.mbstd_group)).astype(
+            jnp.float32
+        )
         x = nn.leaky_relu(Dense(self.hidden, name="fc")(x.reshape(x.shape[0], -1)), 0.2)
         return Dense(1, gain=1.0, name="out")(x)[:, 0], features

@@ -1,4 +1,5 @@
-"""SqueezeNet 1.1 without its classifier, in torchvision's numerics (Iandola et al., arXiv:1602.07360; 1.1 is its authors' release)."""
+"""SqueezeNet 1.1 without its classifier, in torchvision's numerics (Iandola et al.,
+arXiv:1602.07360; 1.1 is its authors' release)."""
 
 import jax
 import jax.numpy as jnp
@@ -22,30 +23,47 @@ SMALLEST = 17
 
 
 def init(key: PRNGKey) -> Params:
-    """Random parameters, 0.7 M numbers: {"conv1": {"kernel", "bias"}, "fire2": {"squeeze", "expand1", "expand3": the same}, ...}."""
+    """Random parameters, 0.7 M numbers: {"conv1": {"kernel", "bias"}, "fire2": {"squeeze",
+    "expand1", "expand3": the same}, ...}."""
     first, *keys = jax.random.split(key, len(FIRES) + 1)
-    fires = {name: _random_fire(key, *sizes[:3]) for key, (name, sizes) in zip(keys, FIRES.items(), strict=True)}
+    fires = {
+        name: _random_fire(key, *sizes[:3])
+        for key, (name, sizes) in zip(keys, FIRES.items(), strict=True)
+    }
     return {"conv1": random_conv(first, (3, 3, 3, 64))} | fires
 
 
-def _random_fire(key: PRNGKey, inputs: int, squeezed: int, expanded: int) -> dict[str, dict[str, jax.Array]]:
-    shapes = {"squeeze": (1, 1, inputs, squeezed), "expand1": (1, 1, squeezed, expanded), "expand3": (3, 3, squeezed, expanded)}
-    return {name: random_conv(key, shape) for key, (name, shape) in zip(jax.random.split(key, 3), shapes.items(), strict=True)}
+def _random_fire(
+    key: PRNGKey, inputs: int, squeezed: int, expanded: int
+) -> dict[str, dict[str, jax.Array]]:
+    shapes = {
+        "squeeze": (1, 1, inputs, squeezed),
+        "expand1": (1, 1, squeezed, expanded),
+        "expand3": (3, 3, squeezed, expanded),
+    }
+    return {
+        name: random_conv(key, shape)
+        for key, (name, shape) in zip(jax.random.split(key, 3), shapes.items(), strict=True)
+    }
 
 
 def _fire(params: Params, x: jax.Array) -> jax.Array:
     x = jax.nn.relu(conv(params["squeeze"], x))
-    return jax.nn.relu(jnp.concatenate([conv(params["expand1"], x), conv(params["expand3"], x, 1, around(1))], -1))
+    return jax.nn.relu(
+        jnp.concatenate([conv(params["expand1"], x), conv(params["expand3"], x, 1, around(1))], -1)
+    )
 
 
 def _pool(x: jax.Array) -> jax.Array:
-    """The maximum over 3 x 3 windows of stride 2; a last window that reaches beyond the border counts ("ceil mode")."""
+    """The maximum over 3 x 3 windows of stride 2; a last window that reaches beyond the border
+    counts ("ceil mode")."""
     rows, columns = ((0, (side + 1) % 2) for side in x.shape[:2])
     return max_pool(x, 3, 2, (rows, columns))
 
 
 def features(params: Params, image: Image) -> list[jax.Array]:
-    """The seven maps [r, r', c] that LPIPS compares (after the first ReLU and fires 3, 5, 6, 7, 8, 9) of an image [h, w, 3] in [0, 1].
+    """The seven maps [r, r', c] that LPIPS compares (after the first ReLU and fires 3, 5, 6, 7, 8,
+    9) of an image [h, w, 3] in [0, 1].
 
     Raises:
         ValueError: not [h, w, 3], or a side below 17 pixels.

@@ -1,4 +1,5 @@
-"""What StyleGAN1 and StyleGAN2 share: sizes, the mapping network, noise maps, fresh parameters, and the `Prior` made of their parts."""
+"""What StyleGAN1 and StyleGAN2 share: sizes, the mapping network, noise maps, fresh parameters, and
+the `Prior` made of their parts."""
 
 import dataclasses
 from collections.abc import Callable
@@ -15,12 +16,14 @@ from jaxsr.priors import MODULATIONS, Info, Prior
 from jaxsr.types import Noise, Params, PRNGKey
 
 SQRT2 = float(np.sqrt(2))
-Cut = tuple[jax.Array | None, jax.Array | None]  # what lies between two blocks: the feature map and the image so far
+# What lies between two blocks: the feature map and the image so far.
+Cut = tuple[jax.Array | None, jax.Array | None]
 
 
 @dataclasses.dataclass(frozen=True)
 class Config(Sizes):
-    """Sizes of a style-based generator and of its discriminator; the other fields are those of `Sizes`.
+    """Sizes of a style-based generator and of its discriminator; the other fields are those of
+    `Sizes`.
 
     z_dim: numbers of z.
     w_dim: numbers of w.
@@ -56,7 +59,8 @@ def lrelu(x: jax.Array, gain: float = SQRT2) -> jax.Array:
 
 
 class Dense(nn.Module):
-    """Equalised-learning-rate dense layer: kernel ~ N(0, 1 / lr), scaled by lr / sqrt(inputs) in the forward pass."""
+    """Equalised-learning-rate dense layer: kernel ~ N(0, 1 / lr), scaled by lr / sqrt(inputs) in
+    the forward pass."""
 
     features: int
     lr: float = 1.0
@@ -64,7 +68,9 @@ class Dense(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        kernel = self.param("kernel", nn.initializers.constant(1 / self.lr), (x.shape[-1], self.features))
+        kernel = self.param(
+            "kernel", nn.initializers.constant(1 / self.lr), (x.shape[-1], self.features)
+        )
         bias = self.param("bias", nn.initializers.constant(self.bias / self.lr), (self.features,))
         return (x * (self.lr / np.sqrt(x.shape[-1]))) @ kernel + bias * self.lr
 
@@ -93,7 +99,8 @@ def mapping(config: Config, params: Params, z: jax.Array) -> jax.Array:
 
 
 def init(key: PRNGKey, config: Config, synthesis: nn.Module, discriminator: nn.Module) -> Params:
-    """Fresh parameters {"mapping", "synthesis", "noise", "discriminator", "statistics"} of a generator and its discriminator."""
+    """Fresh parameters {"mapping", "synthesis", "noise", "discriminator", "statistics"} of a
+    generator and its discriminator."""
     noise = [jnp.ones(shape) for shape in config.noise_shapes]
     w_plus = jnp.zeros((config.num_layers, config.w_dim))
     image = jnp.zeros((1, config.resolution, config.resolution, 3))
@@ -109,8 +116,8 @@ def init(key: PRNGKey, config: Config, synthesis: nn.Module, discriminator: nn.M
 
 
 def randomise(key: PRNGKey, params: Params) -> Params:
-    """Kernels, constants and noise maps hold their standard deviation so far: times one draw of normals, cut to their shapes (a draw for
-    each would take most of a minute to compile)."""
+    """Kernels, constants and noise maps hold their standard deviation so far: times one draw of
+    normals, cut to their shapes (a draw for each would take most of a minute to compile)."""
 
     def random(path: tuple) -> bool:
         return path[0].key == "noise" or getattr(path[-1], "key", "") in ("kernel", "const")
@@ -118,15 +125,20 @@ def randomise(key: PRNGKey, params: Params) -> Params:
     leaves, tree = jax.tree_util.tree_flatten_with_path(params)
     sizes = [x.size if random(path) else 0 for path, x in leaves]
     normals = jnp.split(jax.random.normal(key, (sum(sizes),)), np.cumsum(sizes)[:-1])
-    drawn = [x * n.reshape(x.shape) if n.size else x for (_, x), n in zip(leaves, normals, strict=True)]
+    drawn = [
+        x * n.reshape(x.shape) if n.size else x for (_, x), n in zip(leaves, normals, strict=True)
+    ]
     return jax.tree.unflatten(tree, drawn)
 
 
 def random_noise(key: PRNGKey, config: Config, batch: tuple[int, ...] = ()) -> Noise:
-    """Noise maps [*batch, r, r] ~ N(0, 1), cut from one draw, which compiles many times faster than a draw for each."""
+    """Noise maps [*batch, r, r] ~ N(0, 1), cut from one draw, which compiles many times faster than
+    a draw for each."""
     sizes = [h * w for h, w in config.noise_shapes]
     maps = jnp.split(jax.random.normal(key, (*batch, sum(sizes))), np.cumsum(sizes)[:-1], axis=-1)
-    return tuple(m.reshape(*batch, *shape) for m, shape in zip(maps, config.noise_shapes, strict=True))
+    return tuple(
+        m.reshape(*batch, *shape) for m, shape in zip(maps, config.noise_shapes, strict=True)
+    )
 
 
 def _noise(config: Config) -> Callable:
@@ -137,7 +149,10 @@ def _noise(config: Config) -> Callable:
             return tuple(jnp.zeros(shape) for shape in config.noise_shapes)
         if kind == "random" and key is not None:
             return random_noise(key, config)
-        raise ValueError(f'noise kind must be "const", "none" or "random" (which needs a key), got {kind!r} with key {key}')
+        raise ValueError(
+            'noise kind must be "const", "none" or "random" (which needs a key), got '
+            f"{kind!r} with key {key}"
+        )
 
     return noise
 
@@ -147,38 +162,63 @@ def _tile(config: Config, w: jax.Array) -> jax.Array:
 
 
 def _splitter(config: Config, map_: Callable, synthesis: Callable) -> Callable:
-    """`Prior.split`: between the two parts lie the map, the RGB so far (StyleGAN2) and w; the noise is the checkpoint's."""
+    """`Prior.split`: between the two parts lie the map, the RGB so far (StyleGAN2) and w; the noise
+    is the checkpoint's."""
 
     def split(blocks: int) -> tuple[Callable, Callable]:
         def head(params: Params, z: jax.Array) -> dict:
             w = map_(params, z)
-            x, rgb = synthesis(config, params["synthesis"], _tile(config, w), tuple(params["noise"]), stop=blocks)
+            x, rgb = synthesis(
+                config, params["synthesis"], _tile(config, w), tuple(params["noise"]), stop=blocks
+            )
             return {"x": x, "rgb": rgb, "w": w}
 
         def tail(params: Params, cut: dict) -> jax.Array:
             before, w_plus = (cut["x"], cut["rgb"]), _tile(config, cut["w"])
-            return 0.5 + 0.5 * synthesis(config, params["synthesis"], w_plus, tuple(params["noise"]), before, blocks)[1]
+            return (
+                0.5
+                + 0.5
+                * synthesis(
+                    config, params["synthesis"], w_plus, tuple(params["noise"]), before, blocks
+                )[1]
+            )
 
         return head, tail
 
     return split
 
 
-def _modulations(net: nn.Module, params: Params, w_plus: jax.Array, noise: Noise) -> dict[str, jax.Array]:
+def _modulations(
+    net: nn.Module, params: Params, w_plus: jax.Array, noise: Noise
+) -> dict[str, jax.Array]:
     """`Prior.styles`. Under jit the convolutions, whose results nobody asks for, are not run."""
-    told = net.apply({"params": params}, w_plus, noise, capture_intermediates=lambda layer, _: layer.name in MODULATIONS)[1]
+    told = net.apply(
+        {"params": params},
+        w_plus,
+        noise,
+        capture_intermediates=lambda layer, _: layer.name in MODULATIONS,
+    )[1]
     leaves = jax.tree_util.tree_leaves_with_path(told["intermediates"])
-    return {jax.tree_util.keystr(path[:-2], simple=True, separator="/"): leaf for path, leaf in leaves}
+    return {
+        jax.tree_util.keystr(path[:-2], simple=True, separator="/"): leaf for path, leaf in leaves
+    }
 
 
-def prior(config: Config, about: tuple[str, str, str], net: nn.Module, synthesis: Callable, discriminator: Callable) -> Prior:
+def prior(
+    config: Config,
+    about: tuple[str, str, str],
+    net: nn.Module,
+    synthesis: Callable,
+    discriminator: Callable,
+) -> Prior:
     """The `Prior` over z of a style-based network.
 
     Args:
         config: its sizes.
         about: name, domain and licence.
         net: its synthesis network.
-        synthesis: (config, params, w_plus [num_layers, w_dim], noise, cut, start, stop) -> (map, image [H, W, 3] in [-1, 1]).
+        synthesis: (config, params, w_plus [num_layers, w_dim], noise, cut, start, stop) -> (map,
+            image [H, W, 3] in [-1, 1]).
         discriminator: (config, params, images [n, H, W, 3] in [-1, 1]) -> (logits [n], features).
     """
     noise = _noise(config)
@@ -203,10 +243,33 @@ def prior(config: Config, about: tuple[str, str, str], net: nn.Module, synthesis
     def styles(params: Params, w_plus: jax.Array) -> dict[str, jax.Array]:
         return _modulations(net, params["synthesis"], w_plus, noise("none", params))
 
-    def blocks(params: Params, w_plus: jax.Array, noise: Noise, cut: Cut, start: int, stop: int) -> Cut:
-        last = stop if stop < len(config.resolutions) else None  # StyleGAN1 makes its image at the very end
+    def blocks(
+        params: Params, w_plus: jax.Array, noise: Noise, cut: Cut, start: int, stop: int
+    ) -> Cut:
+        # StyleGAN1 makes its image at the very end.
+        last = stop if stop < len(config.resolutions) else None
         return synthesis(config, params["synthesis"], w_plus, noise, cut, start, last)
 
     name, domain, licence = about
-    info = Info(name, config.resolution, config.z_dim, config.w_dim, config.num_layers, config.noise_shapes, domain, licence)
-    return Prior(info, sample, decode, map_, noise, synthesize, discriminate, _splitter(config, map_, synthesis), styles, blocks)
+    info = Info(
+        name,
+        config.resolution,
+        config.z_dim,
+        config.w_dim,
+        config.num_layers,
+        config.noise_shapes,
+        domain,
+        licence,
+    )
+    return Prior(
+        info,
+        sample,
+        decode,
+        map_,
+        noise,
+        synthesize,
+        discriminate,
+        _splitter(config, map_, synthesis),
+        styles,
+        blocks,
+    )

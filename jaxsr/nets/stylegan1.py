@@ -1,7 +1,9 @@
-"""StyleGAN1 (Karras et al., arXiv:1812.04948): mapping, synthesis by adaptive instance normalisation, discriminator; official numerics.
+"""StyleGAN1 (Karras et al., arXiv:1812.04948): mapping, synthesis by adaptive instance
+normalisation, discriminator; official numerics.
 
-Networks speak [-1, 1] and HWC; `stylegan1` wraps them as a `Prior`, which speaks [0, 1]. The mapping is StyleGAN2's, whose gain lies behind
-the activation: with biases divided by sqrt(2) it computes the same w. The network is the fully grown one: RGB comes from the last block.
+Networks speak [-1, 1] and HWC; `stylegan1` wraps them as a `Prior`, which speaks [0, 1]. The
+mapping is StyleGAN2's, whose gain lies behind the activation: with biases divided by sqrt(2) it
+computes the same w. The network is the fully grown one: RGB comes from the last block.
 """
 
 import dataclasses
@@ -23,7 +25,8 @@ class Config(style_based.Config):
     """Sizes of a StyleGAN1: the fields of `style_based.Config`.
 
     hidden: width of the discriminator's last hidden layer.
-    eps: added to the variance of instance normalisation; 1e-8 in the official code, 1e-5 in the PyTorch port that PULSE uses.
+    eps: added to the variance of instance normalisation; 1e-8 in the official code, 1e-5 in the
+        PyTorch port that PULSE uses.
     """
 
     channel_base: int = 16384
@@ -32,7 +35,8 @@ class Config(style_based.Config):
 
 
 class Epilogue(nn.Module):
-    """Noise, bias, leaky ReLU, instance normalisation, then scale and shift by the style; [h, w, c] -> [h, w, c]."""
+    """Noise, bias, leaky ReLU, instance normalisation, then scale and shift by the style; [h, w, c]
+    -> [h, w, c]."""
 
     eps: float
 
@@ -67,19 +71,32 @@ class SynthesisBlock(nn.Module):
 
 
 class Synthesis(nn.Module):
-    """w_plus [num_layers, w_dim] and noise maps -> the last map [H, W, c] and the image [H, W, 3], nominally in [-1, 1].
+    """w_plus [num_layers, w_dim] and noise maps -> the last map [H, W, c] and the image [H, W, 3],
+    nominally in [-1, 1].
 
-    The blocks from `start` to `stop` alone take and give what lies between blocks: the map, and no image yet.
+    The blocks from `start` to `stop` alone take and give what lies between blocks: the map, and no
+    image yet.
     """
 
     config: Config
 
     @nn.compact
-    def __call__(self, w_plus: jax.Array, noise: Noise, cut: Cut = (None, None), start: int = 0, stop: int | None = None) -> Cut:
+    def __call__(
+        self,
+        w_plus: jax.Array,
+        noise: Noise,
+        cut: Cut = (None, None),
+        start: int = 0,
+        stop: int | None = None,
+    ) -> Cut:
         x, _ = cut
         for i, resolution in list(enumerate(self.config.resolutions))[start:stop]:
-            x = SynthesisBlock(self.config, resolution, name=f"b{resolution}")(x, w_plus[2 * i : 2 * i + 2], noise[2 * i : 2 * i + 2])
-        return x, None if stop is not None else progressive.Dense(3, gain=1.0, name="torgb")(jnp.asarray(x))
+            x = SynthesisBlock(self.config, resolution, name=f"b{resolution}")(
+                x, w_plus[2 * i : 2 * i + 2], noise[2 * i : 2 * i + 2]
+            )
+        return x, None if stop is not None else progressive.Dense(3, gain=1.0, name="torgb")(
+            jnp.asarray(x)
+        )
 
 
 def _discriminator(config: Config) -> nn.Module:
@@ -87,25 +104,41 @@ def _discriminator(config: Config) -> nn.Module:
 
 
 def synthesis(
-    config: Config, params: Params, w_plus: jax.Array, noise: Noise, cut: Cut = (None, None), start: int = 0, stop: int | None = None
+    config: Config,
+    params: Params,
+    w_plus: jax.Array,
+    noise: Noise,
+    cut: Cut = (None, None),
+    start: int = 0,
+    stop: int | None = None,
 ) -> Cut:
-    """w_plus [num_layers, w_dim] and noise maps -> last map, and image [H, W, 3] in [-1, 1]; params as in params["synthesis"].
+    """w_plus [num_layers, w_dim] and noise maps -> last map, and image [H, W, 3] in [-1, 1]; params
+    as in params["synthesis"].
 
     In part, see `Synthesis`.
     """
     return apply(Synthesis(config), params, w_plus, noise, cut, start, stop)
 
 
-def discriminator(config: Config, params: Params, images: jax.Array) -> tuple[jax.Array, list[jax.Array]]:
-    """images [n, H, W, 3] in [-1, 1] -> (logits [n], features after each block, finest first); params as in params["discriminator"]."""
+def discriminator(
+    config: Config, params: Params, images: jax.Array
+) -> tuple[jax.Array, list[jax.Array]]:
+    """images [n, H, W, 3] in [-1, 1] -> (logits [n], features after each block, finest first);
+    params as in params["discriminator"]."""
     return apply(_discriminator(config), params, images)
 
 
 def init(key: PRNGKey, config: Config) -> Params:
-    """Fresh parameters {"mapping", "synthesis", "noise", "discriminator", "statistics"} of a generator and its discriminator."""
+    """Fresh parameters {"mapping", "synthesis", "noise", "discriminator", "statistics"} of a
+    generator and its discriminator."""
     return style_based.init(key, config, Synthesis(config), _discriminator(config))
 
 
-def stylegan1(config: Config, *, name: str = "stylegan1", domain: str = "", licence: str = "") -> Prior:
-    """StyleGAN1 as a `Prior` over z; see `priors.Prior` for the shapes, `init` for the parameters."""
-    return style_based.prior(config, (name, domain, licence), Synthesis(config), synthesis, discriminator)
+def stylegan1(
+    config: Config, *, name: str = "stylegan1", domain: str = "", licence: str = ""
+) -> Prior:
+    """StyleGAN1 as a `Prior` over z; see `priors.Prior` for the shapes, `init` for the
+    parameters."""
+    return style_based.prior(
+        config, (name, domain, licence), Synthesis(config), synthesis, discriminator
+    )

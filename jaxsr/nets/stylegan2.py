@@ -1,8 +1,11 @@
-"""StyleGAN2 (Karras et al., arXiv:1912.04958): mapping, synthesis with skip RGB, residual discriminator, in the official numerics.
+"""StyleGAN2 (Karras et al., arXiv:1912.04958): mapping, synthesis with skip RGB, residual
+discriminator, in the official numerics.
 
-Networks speak [-1, 1] and HWC; `stylegan2` wraps them as a `Prior`, which speaks [0, 1]. Everything but the discriminator is written for
-one sample. A style scales the input of ONE shared convolution and the output is demodulated, the same mathematics as per-sample weights,
-so that vmap over latents stays one batched convolution. Resampling works on the four phases of a map, never on zero-filled ones.
+Networks speak [-1, 1] and HWC; `stylegan2` wraps them as a `Prior`, which speaks [0, 1]. Everything
+but the discriminator is written for one sample. A style scales the input of ONE shared convolution
+and the output is demodulated, the same mathematics as per-sample weights, so that vmap over latents
+stays one batched convolution. Resampling works on the four phases of a map, never on zero-filled
+ones.
 """
 
 import dataclasses
@@ -25,8 +28,10 @@ from jaxsr.types import Noise, Params, PRNGKey
 class Config(style_based.Config):
     """Sizes of a StyleGAN2: the fields of `style_based.Config`.
 
-    clamp: largest size of a convolution's output, as networks have that were trained in half precision. Default: any.
-    emphasis: how much finer detail is amplified before the discriminator sees it (`emphasised`); 0: not at all, as in the original.
+    clamp: largest size of a convolution's output, as networks have that were trained in half
+        precision. Default: any.
+    emphasis: how much finer detail is amplified before the discriminator sees it (`emphasised`); 0:
+        not at all, as in the original.
     """
 
     clamp: float | None = None
@@ -58,17 +63,20 @@ def downsample(x: jax.Array) -> jax.Array:
     """Halves [n, h, w, c] with the filter [1, 3, 3, 1] / 8, `downsample2d` of the original."""
     for axis in (1, 2):
         (even, odd), n = deinterleave(pad(x, axis, 1, 1), axis), x.shape[axis] // 2
-        x = 0.125 * (cut(even, axis, 0, n) + cut(odd, axis, 1, n)) + 0.375 * (cut(odd, axis, 0, n) + cut(even, axis, 1, n))
+        x = 0.125 * (cut(even, axis, 0, n) + cut(odd, axis, 1, n)) + 0.375 * (
+            cut(odd, axis, 0, n) + cut(even, axis, 1, n)
+        )
     return x
 
 
 def emphasised(images: jax.Array, emphasis: float) -> jax.Array:
-    """images [n, H, W, 3] + emphasis times what the filter [1, 2, 1] / 4 takes away from them: means stay, and the finest checks become
-    1 + emphasis times as large.
+    """images [n, H, W, 3] + emphasis times what the filter [1, 2, 1] / 4 takes away from them:
+    means stay, and the finest checks become 1 + emphasis times as large.
 
-    Photos have thousands of times less power in their finest octave than in the coarsest, and a discriminator struggles with frequencies
-    of low magnitude (arXiv:2111.02447): it lets them pass whether they are there or not. 4 brings the power of blood
-    cells at 64 px from 8 cycles a picture on within a factor of 2 along rows and columns, of 4 in the corners.
+    Photos have thousands of times less power in their finest octave than in the coarsest, and a
+    discriminator struggles with frequencies of low magnitude (arXiv:2111.02447): it lets them pass
+    whether they are there or not. 4 brings the power of blood cells at 64 px from 8 cycles a
+    picture on within a factor of 2 along rows and columns, of 4 in the corners.
     """
     if not emphasis:
         return images
@@ -81,26 +89,35 @@ def emphasised(images: jax.Array, emphasis: float) -> jax.Array:
 
 
 def _filter_phases(even: jax.Array, odd: jax.Array, axis: int) -> jax.Array:
-    """[1, 3, 3, 1] / 4 over a signal given as its even (n + 1) and odd (n) samples, padded by one: 2 n samples."""
+    """[1, 3, 3, 1] / 4 over a signal given as its even (n + 1) and odd (n) samples, padded by one:
+    2 n samples."""
     n = odd.shape[axis]
     odd = pad(odd, axis, 1, 1)
     even0, even1 = cut(even, axis, 0, n), cut(even, axis, 1, n)
     odd0, odd1, odd2 = (cut(odd, axis, k, n) for k in range(3))
-    return interleave(0.25 * (odd0 + even1) + 0.75 * (even0 + odd1), 0.25 * (even0 + odd2) + 0.75 * (odd1 + even1), axis)
+    return interleave(
+        0.25 * (odd0 + even1) + 0.75 * (even0 + odd1),
+        0.25 * (even0 + odd2) + 0.75 * (odd1 + even1),
+        axis,
+    )
 
 
 def conv_up(x: jax.Array, kernel: jax.Array) -> jax.Array:
-    """Transposed 3x3 convolution of stride 2, then the filter: four small convolutions, one a phase, instead of one of a map of zeros."""
+    """Transposed 3x3 convolution of stride 2, then the filter: four small convolutions, one a
+    phase, instead of one of a map of zeros."""
     flipped = kernel[::-1, ::-1]
     even_even = conv(x, flipped[0::2, 0::2], ((1, 1), (1, 1)))
     even_odd = conv(x, flipped[0::2, 1::2], ((1, 1), (0, 0)))
     odd_even = conv(x, flipped[1::2, 0::2], ((0, 0), (1, 1)))
     odd_odd = conv(x, flipped[1::2, 1::2], ((0, 0), (0, 0)))
-    return _filter_phases(_filter_phases(even_even, odd_even, 1), _filter_phases(even_odd, odd_odd, 1), 2)
+    return _filter_phases(
+        _filter_phases(even_even, odd_even, 1), _filter_phases(even_odd, odd_odd, 1), 2
+    )
 
 
 def conv_down(x: jax.Array, kernel: jax.Array) -> jax.Array:
-    """The filter, then a 3x3 convolution of stride 2, as four convolutions of the filtered map's phases."""
+    """The filter, then a 3x3 convolution of stride 2, as four convolutions of the filtered map's
+    phases."""
     rows = _down_phases(x, 1)
     (ee, eo), (oe, oo) = (_down_phases(row, 2) for row in rows)
     even, odd, valid = slice(0, 3, 2), slice(1, 2), ((0, 0), (0, 0))
@@ -109,10 +126,15 @@ def conv_down(x: jax.Array, kernel: jax.Array) -> jax.Array:
 
 
 def _down_phases(x: jax.Array, axis: int) -> tuple[jax.Array, jax.Array]:
-    """The even (n/2 + 1) and odd (n/2) samples of x padded by two and filtered with [1, 3, 3, 1] / 8."""
+    """The even (n/2 + 1) and odd (n/2) samples of x padded by two and filtered with [1, 3, 3, 1] /
+    8."""
     (even, odd), n = deinterleave(pad(x, axis, 2, 2), axis), x.shape[axis] // 2
-    first = 0.125 * (cut(even, axis, 0, n + 1) + cut(odd, axis, 1, n + 1)) + 0.375 * (cut(odd, axis, 0, n + 1) + cut(even, axis, 1, n + 1))
-    second = 0.125 * (cut(odd, axis, 0, n) + cut(even, axis, 2, n)) + 0.375 * (cut(even, axis, 1, n) + cut(odd, axis, 1, n))
+    first = 0.125 * (cut(even, axis, 0, n + 1) + cut(odd, axis, 1, n + 1)) + 0.375 * (
+        cut(odd, axis, 0, n + 1) + cut(even, axis, 1, n + 1)
+    )
+    second = 0.125 * (cut(odd, axis, 0, n) + cut(even, axis, 2, n)) + 0.375 * (
+        cut(even, axis, 1, n) + cut(odd, axis, 1, n)
+    )
     return first, second
 
 
@@ -121,12 +143,17 @@ def _clamped(x: jax.Array, clamp: float | None) -> jax.Array:
 
 
 def sum_of_squares(kernel: jax.Array) -> jax.Array:
-    """Over the taps of a kernel [kh, kw, c, d]: [c, d]. Tap by tap: XLA's CPU backend reduces leading axes 60 times slower."""
-    return sum((tap**2 for tap in kernel.reshape(-1, *kernel.shape[2:])), jnp.zeros(kernel.shape[2:], kernel.dtype))
+    """Over the taps of a kernel [kh, kw, c, d]: [c, d]. Tap by tap: XLA's CPU backend reduces
+    leading axes 60 times slower."""
+    return sum(
+        (tap**2 for tap in kernel.reshape(-1, *kernel.shape[2:])),
+        jnp.zeros(kernel.shape[2:], kernel.dtype),
+    )
 
 
 class SynthesisLayer(nn.Module):
-    """Modulated 3x3 convolution, noise, bias, leaky ReLU; x [h, w, c] -> [h, w, features], twice the side with `up`."""
+    """Modulated 3x3 convolution, noise, bias, leaky ReLU; x [h, w, c] -> [h, w, features], twice
+    the side with `up`."""
 
     features: int
     up: bool = False
@@ -143,7 +170,11 @@ class SynthesisLayer(nn.Module):
         demodulation = lax.rsqrt((style**2) @ sum_of_squares(kernel) + 1e-8)
         modulated = (x * style.astype(x.dtype))[None]
         y = conv_up(modulated, kernel) if self.up else conv(modulated, kernel, same(kernel))
-        y = y[0] * demodulation.astype(x.dtype) + (noise * strength).astype(x.dtype)[..., None] + bias.astype(x.dtype)
+        y = (
+            y[0] * demodulation.astype(x.dtype)
+            + (noise * strength).astype(x.dtype)[..., None]
+            + bias.astype(x.dtype)
+        )
         return _clamped(lrelu(y), self.clamp)
 
 
@@ -158,22 +189,32 @@ class ToRGB(nn.Module):
         style = Dense(inputs, bias=1.0, name="affine")(w) / np.sqrt(inputs)
         kernel = self.param("kernel", nn.initializers.ones, (inputs, 3))
         bias = self.param("bias", nn.initializers.zeros, (3,))
-        rgb = jnp.einsum("hwc,cd->hwd", x, (style[:, None] * kernel).astype(x.dtype)).astype(jnp.float32) + bias
+        rgb = (
+            jnp.einsum("hwc,cd->hwd", x, (style[:, None] * kernel).astype(x.dtype)).astype(
+                jnp.float32
+            )
+            + bias
+        )
         return _clamped(rgb, self.clamp)
 
 
 class SynthesisBlock(nn.Module):
-    """One resolution: (x, rgb) at half the side -> (x, rgb). The first block starts from the learnt constant."""
+    """One resolution: (x, rgb) at half the side -> (x, rgb). The first block starts from the learnt
+    constant."""
 
     config: Config
     resolution: int
 
     @nn.compact
-    def __call__(self, x: jax.Array | None, rgb: jax.Array | None, ws: jax.Array, noise: Noise) -> tuple[jax.Array, jax.Array]:
+    def __call__(
+        self, x: jax.Array | None, rgb: jax.Array | None, ws: jax.Array, noise: Noise
+    ) -> tuple[jax.Array, jax.Array]:
         width, clamp = self.config.width(self.resolution), self.config.clamp
         if x is None or rgb is None:
             const = self.param("const", nn.initializers.ones, (4, 4, width))
-            x = SynthesisLayer(width, clamp=clamp, name="conv1")(const.astype(self.config.dtype), ws[0], noise[0])
+            x = SynthesisLayer(width, clamp=clamp, name="conv1")(
+                const.astype(self.config.dtype), ws[0], noise[0]
+            )
             return x, ToRGB(clamp, name="torgb")(x, ws[1])
         x = SynthesisLayer(width, True, clamp, name="conv0")(x, ws[0], noise[0])
         x = SynthesisLayer(width, clamp=clamp, name="conv1")(x, ws[1], noise[1])
@@ -181,7 +222,8 @@ class SynthesisBlock(nn.Module):
 
 
 class Synthesis(nn.Module):
-    """w_plus [num_layers, w_dim] and noise maps -> the last map [H, W, c] and the image [H, W, 3], nominally in [-1, 1].
+    """w_plus [num_layers, w_dim] and noise maps -> the last map [H, W, c] and the image [H, W, 3],
+    nominally in [-1, 1].
 
     The blocks from `start` to `stop` alone take and give what lies between blocks.
     """
@@ -189,7 +231,14 @@ class Synthesis(nn.Module):
     config: Config
 
     @nn.compact
-    def __call__(self, w_plus: jax.Array, noise: Noise, cut: Cut = (None, None), start: int = 0, stop: int | None = None) -> Cut:
+    def __call__(
+        self,
+        w_plus: jax.Array,
+        noise: Noise,
+        cut: Cut = (None, None),
+        start: int = 0,
+        stop: int | None = None,
+    ) -> Cut:
         x, rgb = cut
         for i, resolution in list(enumerate(self.config.resolutions))[start:stop]:
             first = max(2 * i - 1, 0)
@@ -210,7 +259,9 @@ class Conv(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        kernel = self.param("kernel", nn.initializers.ones, (self.size, self.size, x.shape[-1], self.features))
+        kernel = self.param(
+            "kernel", nn.initializers.ones, (self.size, self.size, x.shape[-1], self.features)
+        )
         kernel = kernel * (1 / np.sqrt(x.shape[-1] * self.size**2))
         if self.size == 1:
             x = (downsample(x) if self.down else x) @ kernel[0, 0].astype(x.dtype)
@@ -218,7 +269,10 @@ class Conv(nn.Module):
             x = conv_down(x, kernel) if self.down else conv(x, kernel, same(kernel))
         if not self.bias:
             return x * self.gain
-        y = lrelu(x + self.param("bias", nn.initializers.zeros, (self.features,)).astype(x.dtype), self.gain)
+        y = lrelu(
+            x + self.param("bias", nn.initializers.zeros, (self.features,)).astype(x.dtype),
+            self.gain,
+        )
         return _clamped(y, None if self.clamp is None else self.clamp * self.gain / SQRT2)
 
 
@@ -237,8 +291,9 @@ class DiscriminatorBlock(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """images [n, H, W, 3] in [-1, 1] -> (logits [n], features after each block, finest first). It takes a batch: its minibatch statistic
-    couples samples (largest group that divides n, at most `mbstd_group`)."""
+    """images [n, H, W, 3] in [-1, 1] -> (logits [n], features after each block, finest first). It
+    takes a batch: its minibatch statistic couples samples (largest group that divides n, at most
+    `mbstd_group`)."""
 
     config: Config
 
@@ -246,7 +301,9 @@ class Discriminator(nn.Module):
     def __call__(self, images: jax.Array) -> tuple[jax.Array, list[jax.Array]]:
         config, features = self.config, []
         images = emphasised(images, config.emphasis)
-        x = Conv(config.width(config.resolution), 1, clamp=config.clamp, name="fromrgb")(images.astype(config.dtype))
+        x = Conv(config.width(config.resolution), 1, clamp=config.clamp, name="fromrgb")(
+            images.astype(config.dtype)
+        )
         for resolution in config.resolutions[:0:-1]:
             x = DiscriminatorBlock(config, resolution, name=f"b{resolution}")(x)
             features.append(x.astype(jnp.float32))
@@ -257,25 +314,41 @@ class Discriminator(nn.Module):
 
 
 def synthesis(
-    config: Config, params: Params, w_plus: jax.Array, noise: Noise, cut: Cut = (None, None), start: int = 0, stop: int | None = None
+    config: Config,
+    params: Params,
+    w_plus: jax.Array,
+    noise: Noise,
+    cut: Cut = (None, None),
+    start: int = 0,
+    stop: int | None = None,
 ) -> Cut:
-    """w_plus [num_layers, w_dim] and noise maps -> last map, and image [H, W, 3] in [-1, 1]; params as in params["synthesis"].
+    """w_plus [num_layers, w_dim] and noise maps -> last map, and image [H, W, 3] in [-1, 1]; params
+    as in params["synthesis"].
 
     In part, see `Synthesis`.
     """
     return apply(Synthesis(config), params, w_plus, noise, cut, start, stop)
 
 
-def discriminator(config: Config, params: Params, images: jax.Array) -> tuple[jax.Array, list[jax.Array]]:
-    """images [n, H, W, 3] in [-1, 1] -> (logits [n], features after each block, finest first); params as in params["discriminator"]."""
+def discriminator(
+    config: Config, params: Params, images: jax.Array
+) -> tuple[jax.Array, list[jax.Array]]:
+    """images [n, H, W, 3] in [-1, 1] -> (logits [n], features after each block, finest first);
+    params as in params["discriminator"]."""
     return apply(Discriminator(config), params, images)
 
 
 def init(key: PRNGKey, config: Config) -> Params:
-    """Fresh parameters {"mapping", "synthesis", "noise", "discriminator", "statistics"} of a generator and its discriminator."""
+    """Fresh parameters {"mapping", "synthesis", "noise", "discriminator", "statistics"} of a
+    generator and its discriminator."""
     return style_based.init(key, config, Synthesis(config), Discriminator(config))
 
 
-def stylegan2(config: Config, *, name: str = "stylegan2", domain: str = "", licence: str = "") -> Prior:
-    """StyleGAN2 as a `Prior` over z; see `priors.Prior` for the shapes, `init` for the parameters."""
-    return style_based.prior(config, (name, domain, licence), Synthesis(config), synthesis, discriminator)
+def stylegan2(
+    config: Config, *, name: str = "stylegan2", domain: str = "", licence: str = ""
+) -> Prior:
+    """StyleGAN2 as a `Prior` over z; see `priors.Prior` for the shapes, `init` for the
+    parameters."""
+    return style_based.prior(
+        config, (name, domain, licence), Synthesis(config), synthesis, discriminator
+    )

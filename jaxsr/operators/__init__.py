@@ -1,7 +1,7 @@
 """Linear measurement operators: what is known of an image, as bundles of pure functions.
 
-Everything is written for one image and float32, and works under jit and vmap. Noise, rounding and compression are no part of an operator
-(see `jaxsr.degradations`).
+Everything is written for one image and float32, and works under jit and vmap. Noise, rounding and
+compression are no part of an operator (see `jaxsr.degradations`).
 """
 
 from jaxsr.operators.blur import blur, gaussian_blur, motion_blur, motion_kernel

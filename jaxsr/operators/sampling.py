@@ -24,7 +24,8 @@ LUMA = (0.299, 0.587, 0.114)  # BT.601, as Pillow's convert("L")
 
 
 def downsample(factor: int, *, image_shape: Shape, kernel: Kernel = "bicubic") -> Operator:
-    """Shrinks an image [h, w, c] to [h / factor, w / factor, c] with the kernel of that name (see `resample.downsample_matrix`).
+    """Shrinks an image [h, w, c] to [h / factor, w / factor, c] with the kernel of that name (see
+    `resample.downsample_matrix`).
 
     The pseudo-inverse is exact: A(A.pinv(y)) = y to 1e-5.
 
@@ -33,18 +34,24 @@ def downsample(factor: int, *, image_shape: Shape, kernel: Kernel = "bicubic") -
     """
     check_shape(image_shape)
     height, width, _ = image_shape
-    rows, columns = downsample_matrix(height, factor, kernel), downsample_matrix(width, factor, kernel)
+    rows, columns = (
+        downsample_matrix(height, factor, kernel),
+        downsample_matrix(width, factor, kernel),
+    )
     inverse_rows = right_inverse(rows)
     inverse_columns = inverse_rows if width == height else right_inverse(columns)
     pinv = separable(inverse_rows, inverse_columns)
-    return from_functions(separable(rows, columns), image_shape, f"downsample {factor} {kernel}", pinv)
+    return from_functions(
+        separable(rows, columns), image_shape, f"downsample {factor} {kernel}", pinv
+    )
 
 
 def mask(mask: AnyArray, image_shape: Shape) -> Operator:
-    """Inpainting: keeps the pixels where `mask` [h, w] is true and sets the others to zero, so a measurement is image-shaped.
+    """Inpainting: keeps the pixels where `mask` [h, w] is true and sets the others to zero, so a
+    measurement is image-shaped.
 
-    The pseudo-inverse is the operator itself: A(A.pinv(y)) = y for every y that is zero where nothing was seen. `jaxsr.restore` takes
-    photos whose hidden pixels hold anything.
+    The pseudo-inverse is the operator itself: A(A.pinv(y)) = y for every y that is zero where
+    nothing was seen. `jaxsr.restore` takes photos whose hidden pixels hold anything.
 
     Raises:
         ValueError: a mask of another shape, or with other values than false and true, or 0 and 1.
@@ -56,7 +63,9 @@ def mask(mask: AnyArray, image_shape: Shape) -> Operator:
         raise ValueError(f"expected a mask of 0 (hidden) and 1 (seen), got {others[0]:g}")
     keep = jnp.asarray(mask, jnp.float32)[:, :, None]
     seen = checked(lambda y: jnp.where(keep > 0, y, 0.0), image_shape, "mask, onto_range")
-    return from_functions(lambda x: x * keep, image_shape, "mask", lambda y: y * keep)._replace(onto_range=seen)
+    return from_functions(lambda x: x * keep, image_shape, "mask", lambda y: y * keep)._replace(
+        onto_range=seen
+    )
 
 
 def grey(image_shape: Shape) -> Operator:
@@ -70,33 +79,47 @@ def grey(image_shape: Shape) -> Operator:
         raise ValueError(f"expected images of 3 channels to make grey, got {image_shape[2]}")
     weights = np.asarray(LUMA, np.float32)[:, None]
     spread = weights.T / np.sum(weights**2)
-    return from_functions(lambda x: einsum("hwc,cd->hwd", x, weights), image_shape, "grey", lambda y: einsum("hwd,dc->hwc", y, spread))
+    return from_functions(
+        lambda x: einsum("hwc,cd->hwd", x, weights),
+        image_shape,
+        "grey",
+        lambda y: einsum("hwd,dc->hwc", y, spread),
+    )
 
 
 def _cosines(size: int) -> np.ndarray:
     """The orthonormal DCT-II matrix [size, size]."""
-    matrix = np.cos(np.pi / size * np.arange(size)[:, None] * (np.arange(size) + 0.5)) * np.sqrt(2.0 / size)
+    matrix = np.cos(np.pi / size * np.arange(size)[:, None] * (np.arange(size) + 0.5)) * np.sqrt(
+        2.0 / size
+    )
     matrix[0] /= np.sqrt(2.0)
     return matrix
 
 
 def compressed_sensing(key: PRNGKey, measurements: int, image_shape: Shape) -> Operator:
-    """`measurements` random projections of an image [h, w, c]: random signs, orthonormal DCT over all axes, a random subset.
+    """`measurements` random projections of an image [h, w, c]: random signs, orthonormal DCT over
+    all axes, a random subset.
 
-    A A* = I, so the pseudo-inverse is the adjoint. Memory is that of the image and of one [h, h] and one [w, w] matrix, not of a dense
-    [measurements, h w c] one (structurally random matrices: Do, Gan, Nguyen and Tran, IEEE TSP 60, 2012).
+    A A* = I, so the pseudo-inverse is the adjoint. Memory is that of the image and of one [h, h]
+    and one [w, w] matrix, not of a dense [measurements, h w c] one (structurally random matrices:
+    Do, Gan, Nguyen and Tran, IEEE TSP 60, 2012).
     """
     check_shape(image_shape)
     if not isinstance(key, jax.Array):
         raise ValueError(f"expected a key of jax.random.key, got {key!r}")
     size = int(np.prod(image_shape))
     if not (isinstance(measurements, numbers.Integral) and 1 <= measurements <= size):
-        raise ValueError(f"expected between 1 and {size} measurements, a whole number, got {measurements}")
+        raise ValueError(
+            f"expected between 1 and {size} measurements, a whole number, got {measurements}"
+        )
     height, width, channels = image_shape
     key_signs, key_subset = jax.random.split(key)
     signs = np.asarray(jax.random.rademacher(key_signs, image_shape, jnp.int8))
     subset = np.asarray(jax.random.permutation(key_subset, size)[:measurements])
-    transform, colours = separable(_cosines(height), _cosines(width)), _cosines(channels).astype(np.float32)
+    transform, colours = (
+        separable(_cosines(height), _cosines(width)),
+        _cosines(channels).astype(np.float32),
+    )
 
     def apply(x: jax.Array) -> jax.Array:
         return einsum("dc,hwc->hwd", colours, transform(x * signs)).reshape(-1)[subset]

@@ -1,6 +1,7 @@
 """OPERATORS: every operator that a command takes, by its name.
 
-A new operator is its function in this package, its name in `jaxsr.operators`, its row here, and one in the laws of tests/test_operators.py.
+A new operator is its function in this package, its name in `jaxsr.operators`, its row here, and one
+in the laws of tests/test_operators.py.
 """
 
 import math
@@ -47,7 +48,8 @@ class Kind(NamedTuple):
         summary: what a photo lacks then, in a few words.
         takes_factor: whether it reads the factor and the kernel.
         takes_mask: whether it reads `seen`.
-        idempotent: whether any photo may be measured again: one that lacks the same already measures alike.
+        idempotent: whether any photo may be measured again: one that lacks the same already
+            measures alike.
     """
 
     make: Callable[[Conditions], Operator]
@@ -58,7 +60,8 @@ class Kind(NamedTuple):
 
 
 def _all_but_the_centre(side: int) -> np.ndarray:
-    """A mask [side, side] that hides the centre square of half the side, a quarter of the picture."""
+    """A mask [side, side] that hides the centre square of half the side, a quarter of the
+    picture."""
     seen = np.ones((side, side), bool)
     seen[side // 4 : side // 4 + side // 2, side // 4 : side // 4 + side // 2] = False
     return seen
@@ -73,19 +76,38 @@ def _compressed_sensing(c: Conditions) -> Operator:
 
 
 OPERATORS: dict[str, Kind] = {
-    "downsample": Kind(lambda c: downsample(c.factor, image_shape=c.shape, kernel=c.kernel), "made small", takes_factor=True),
+    "downsample": Kind(
+        lambda c: downsample(c.factor, image_shape=c.shape, kernel=c.kernel),
+        "made small",
+        takes_factor=True,
+    ),
     "inpainting": Kind(_inpainting, "pixels are missing", takes_mask=True, idempotent=True),
-    "motion_blur": Kind(lambda c: motion_blur(max(3, c.side // 8 | 1), MOTION_ANGLE, image_shape=c.shape), "blurred by motion"),
-    "gaussian_blur": Kind(lambda c: gaussian_blur(c.side / 32, image_shape=c.shape), "out of focus"),
+    "motion_blur": Kind(
+        lambda c: motion_blur(max(3, c.side // 8 | 1), MOTION_ANGLE, image_shape=c.shape),
+        "blurred by motion",
+    ),
+    "gaussian_blur": Kind(
+        lambda c: gaussian_blur(c.side / 32, image_shape=c.shape), "out of focus"
+    ),
     "grey": Kind(lambda c: grey(c.shape), "without colour", idempotent=True),
-    "compressed_sensing": Kind(_compressed_sensing, "a tenth as many random projections as numbers"),
+    "compressed_sensing": Kind(
+        _compressed_sensing, "a tenth as many random projections as numbers"
+    ),
 }
 
 
-def make(name: str, side: int, *, factor: int = 1, kernel: Kernel = "bicubic", seen: np.ndarray | None = None) -> Operator:
+def make(
+    name: str,
+    side: int,
+    *,
+    factor: int = 1,
+    kernel: Kernel = "bicubic",
+    seen: np.ndarray | None = None,
+) -> Operator:
     """The operator of that name for images [side, side, 3].
 
     Raises:
-        ValueError: a factor that does not divide the side, an unknown kernel, or a mask of another shape.
+        ValueError: a factor that does not divide the side, an unknown kernel, or a mask of another
+            shape.
     """
     return OPERATORS[name].make(Conditions(side, factor, kernel, seen))

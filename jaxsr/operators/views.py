@@ -8,17 +8,22 @@ from jaxsr.types import Image, Measurement
 
 
 def as_image(operator: Operator, y: Measurement) -> Image:
-    """A measurement as an image [h, w, 3] that a network can look at: grey ones in three channels, and in place of what is no image the
-    image of least norm that explains it."""
+    """A measurement as an image [h, w, 3] that a network can look at: grey ones in three channels,
+    and in place of what is no image the image of least norm that explains it."""
     if not is_image(y.shape):
         return operator.pinv(y)
     return jnp.broadcast_to(y, (*y.shape[:2], 3)) if y.shape[2] == 1 else y
 
 
 def enlarged(operator: Operator, y: Measurement, kernel: str) -> Image:
-    """A measurement as an image [H, W, 3] of the size that the operator takes: "bicubic", "bilinear" or "nearest"."""
+    """A measurement as an image [H, W, 3] of the size that the operator takes: "bicubic",
+    "bilinear" or "nearest"."""
     image = as_image(operator, y)
-    return image if image.shape == tuple(operator.image_shape) else jax.image.resize(image, operator.image_shape, kernel)
+    return (
+        image
+        if image.shape == tuple(operator.image_shape)
+        else jax.image.resize(image, operator.image_shape, kernel)
+    )
 
 
 def image_side(operator: Operator) -> int:

@@ -1,1 +1,2 @@
-"""What runs leave behind: files written whole, rows that several processes add to, and reports made of them."""
+"""What runs leave behind: files written whole, rows that several processes add to, and reports made
+of them."""

@@ -1,4 +1,5 @@
-"""Files of results and of the user: the cache folder, whole writes, and one process at a time in a folder."""
+"""Files of results and of the user: the cache folder, whole writes, and one process at a time in a
+folder."""
 
 import hashlib
 import os
@@ -22,7 +23,9 @@ def cache_folder() -> Path:
         return Path(os.environ["XDG_CACHE_HOME"])
     if sys.platform == "win32":
         return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
-    return Path.home() / "Library" / "Caches" if sys.platform == "darwin" else Path.home() / ".cache"
+    return (
+        Path.home() / "Library" / "Caches" if sys.platform == "darwin" else Path.home() / ".cache"
+    )
 
 
 def write_text(path: str | os.PathLike, text: str) -> None:
@@ -38,10 +41,12 @@ def write_bytes(path: str | os.PathLike, content: bytes) -> None:
 
 @contextmanager
 def replacing(path: str | os.PathLike) -> Iterator[Path]:
-    """A path to write to that takes the place of `path` at the end: whoever reads that, whenever, sees the old content or all of the new.
+    """A path to write to that takes the place of `path` at the end: whoever reads that, whenever,
+    sees the old content or all of the new.
 
-    The temporary name depends on the target's alone, so that a run repeated after a kill overwrites what the killed one left. It is a
-    digest, because a name may be as long as the file system allows.
+    The temporary name depends on the target's alone, so that a run repeated after a kill overwrites
+    what the killed one left. It is a digest, because a name may be as long as the file system
+    allows.
 
     Raises:
         OSError: it cannot be written.
@@ -70,7 +75,9 @@ def only_here(folder: str | Path) -> Iterator[None]:
     try:
         lock.acquire()
     except Timeout:
-        raise ValueError(f"{folder}: another process is writing there: wait for it, or choose another folder") from None
+        raise ValueError(
+            f"{folder}: another process is writing there: wait for it, or choose another folder"
+        ) from None
     try:
         yield
     finally:

@@ -1,7 +1,9 @@
-"""Rows of results that are added as they are made, by one process or several, in a folder that outlives them.
+"""Rows of results that are added as they are made, by one process or several, in a folder that
+outlives them.
 
-FOLDER/rows.jsonl holds a JSON object a line. A line is written under a lock and in one piece; what a kill cuts off is skipped when read and
-made again. Work is shared out by claims: a claim is a file lock, so that a killed process holds none.
+FOLDER/rows.jsonl holds a JSON object a line. A line is written under a lock and in one piece; what
+a kill cuts off is skipped when read and made again. Work is shared out by claims: a claim is a file
+lock, so that a killed process holds none.
 """
 
 import json
@@ -20,9 +22,17 @@ Key = tuple[str, ...]
 
 
 class Ledger:
-    """The rows of one folder, each known by the values of its `key` columns; of two rows of one key the later counts."""
+    """The rows of one folder, each known by the values of its `key` columns; of two rows of one key
+    the later counts."""
 
-    def __init__(self, folder: str | os.PathLike, settings: Mapping[str, Any], *, key: Sequence[str], about: Mapping[str, Any]):
+    def __init__(
+        self,
+        folder: str | os.PathLike,
+        settings: Mapping[str, Any],
+        *,
+        key: Sequence[str],
+        about: Mapping[str, Any],
+    ):
         """Starts a ledger, or goes on with the one that is there.
 
         Args:
@@ -32,7 +42,8 @@ class Ledger:
             about: what else config.json is to hold; that of the run that started the folder stays.
 
         Raises:
-            ValueError: the folder cannot be written, or holds rows of other settings (each is named), or rows without a record of them.
+            ValueError: the folder cannot be written, or holds rows of other settings (each is
+                named), or rows without a record of them.
         """
         report.check_writable(folder)
         self.folder, self.key = Path(folder), tuple(key)
@@ -41,11 +52,15 @@ class Ledger:
         self._lock = FileLock(self._claims / "rows.lock")
         with self._lock:
             if self._path.exists() and not (self.folder / "config.json").exists():
-                raise ValueError(f"{self._path} exists and no config.json tells what made it: choose another folder")
+                raise ValueError(
+                    f"{self._path} exists and no config.json tells what made it: choose "
+                    "another folder"
+                )
             report.begin_record(self.folder, {"settings": settings, **about})
 
     def rows(self) -> dict[Key, dict[str, Any]]:
-        """key -> row, as JSON gives it back; a line that is no row with a "status" is left out, so that its work is done again."""
+        """key -> row, as JSON gives it back; a line that is no row with a "status" is left out, so
+        that its work is done again."""
         try:
             lines = self._path.read_text(encoding="utf-8", errors="replace").split("\n")
         except FileNotFoundError:
@@ -56,15 +71,22 @@ class Ledger:
                 row = json.loads(line)
                 row["status"]
                 found[tuple(str(row[name]) for name in self.key)] = row
-            except (ValueError, KeyError, TypeError):  # the line that a kill cut off, or the empty one after the last
+            # The line that a kill cut off, or the empty one after the last.
+            except (ValueError, KeyError, TypeError):
                 continue
         return found
 
     def add(self, rows: Iterable[Mapping[str, Any]]) -> None:
-        """Appends rows; when it returns they are on the disk. Infinite and NaN numbers become none. Raises OSError."""
-        lines = "".join(json.dumps({k: _finite(v) for k, v in row.items()}, allow_nan=False) + "\n" for row in rows)
+        """Appends rows; when it returns they are on the disk. Infinite and NaN numbers become none.
+        Raises OSError."""
+        lines = "".join(
+            json.dumps({k: _finite(v) for k, v in row.items()}, allow_nan=False) + "\n"
+            for row in rows
+        )
         with self._lock, open(self._path, "ab+") as file:
-            whole = file.seek(0, os.SEEK_END) == 0 or (file.seek(-1, os.SEEK_END) >= 0 and file.read(1) == b"\n")
+            whole = file.seek(0, os.SEEK_END) == 0 or (
+                file.seek(-1, os.SEEK_END) >= 0 and file.read(1) == b"\n"
+            )
             file.write(("" if whole else "\n").encode() + lines.encode())
             file.flush()
             os.fsync(file.fileno())

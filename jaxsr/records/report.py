@@ -1,4 +1,5 @@
-"""Rows of results: dictionaries to and from CSV files, Markdown tables, summary numbers, and folders of results that a run goes on with."""
+"""Rows of results: dictionaries to and from CSV files, Markdown tables, summary numbers, and
+folders of results that a run goes on with."""
 
 import csv
 import dataclasses
@@ -19,12 +20,15 @@ Row = Mapping[str, object]
 
 
 def write_csv(path: str | os.PathLike, rows: Iterable[Row], columns: Sequence[str]) -> None:
-    """Writes rows as CSV (RFC 4180, UTF-8), at once and with `columns` in that order; a value a row lacks, None and NaN are left empty.
+    """Writes rows as CSV (RFC 4180, UTF-8), at once and with `columns` in that order; a value a row
+    lacks, None and NaN are left empty.
 
     Raises:
         ValueError: a row has a column that `columns` lacks. OSError: the file cannot be written.
     """
-    write_text(path, _lines([dict(zip(columns, columns, strict=True))], columns) + _lines(rows, columns))
+    write_text(
+        path, _lines([dict(zip(columns, columns, strict=True))], columns) + _lines(rows, columns)
+    )
 
 
 def _lines(rows: Iterable[Row], columns: Sequence[str]) -> str:
@@ -33,13 +37,16 @@ def _lines(rows: Iterable[Row], columns: Sequence[str]) -> str:
     for row in rows:
         unknown = set(row) - set(columns)
         if unknown:
-            raise ValueError(f"the row has columns {sorted(unknown)}, the table has {list(columns)}")
+            raise ValueError(
+                f"the row has columns {sorted(unknown)}, the table has {list(columns)}"
+            )
         writer.writerow([cell(row.get(name)) for name in columns])
     return text.getvalue()
 
 
 def read_csv(path: str | os.PathLike) -> list[dict[str, str]]:
-    """The rows of a CSV file as text; no rows where there is no file. Raises ValueError for a file that is no CSV table."""
+    """The rows of a CSV file as text; no rows where there is no file. Raises ValueError for a file
+    that is no CSV table."""
     if not Path(path).exists():
         return []
     return _parsed(Path(path).read_bytes(), path)
@@ -48,13 +55,17 @@ def read_csv(path: str | os.PathLike) -> list[dict[str, str]]:
 def _parsed(content: bytes, path: str | os.PathLike) -> list[dict[str, str]]:
     try:
         lines = io.StringIO(content.decode("utf-8"), newline="")
-        return [{k: v or "" for k, v in row.items() if k is not None} for row in csv.DictReader(lines, strict=True)]
+        return [
+            {k: v or "" for k, v in row.items() if k is not None}
+            for row in csv.DictReader(lines, strict=True)
+        ]
     except (csv.Error, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is not a table of results: {error}") from error
 
 
 def cell(value: object) -> str:
-    """A value as the tables print it: six significant digits, yes or no, nothing for None and NaN."""
+    """A value as the tables print it: six significant digits, yes or no, nothing for None and
+    NaN."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return ""
     if isinstance(value, bool):
@@ -64,12 +75,15 @@ def cell(value: object) -> str:
 
 def markdown(rows: Sequence[Row], columns: Sequence[str]) -> str:
     """A Markdown table with one line a row."""
-    lines = [columns, ["---"] * len(columns)] + [[cell(row.get(name)).replace("|", "\\|") for name in columns] for row in rows]
+    lines = [columns, ["---"] * len(columns)] + [
+        [cell(row.get(name)).replace("|", "\\|") for name in columns] for row in rows
+    ]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
 
 
 def mean(rows: Iterable[Row], column: str) -> float:
-    """Mean of a column over the rows that have a number there, which may be text as `read_csv` returns it; NaN when none has."""
+    """Mean of a column over the rows that have a number there, which may be text as `read_csv`
+    returns it; NaN when none has."""
     texts = [cell(row.get(column)) for row in rows]
     values = [float(text) for text in texts if text]
     return sum(values) / len(values) if values else math.nan
@@ -83,13 +97,15 @@ def share(rows: Iterable[Row], column: str) -> float:
 
 @dataclasses.dataclass
 class Run:
-    """A folder of results under way: FOLDER/config.json, FOLDER/results.csv with a row an output, and the outputs themselves.
+    """A folder of results under way: FOLDER/config.json, FOLDER/results.csv with a row an output,
+    and the outputs themselves.
 
     Attributes:
         folder: where it all lies.
-        columns: of results.csv; among them "output" (a file name in `folder`), "status" ("ok" when done) and "digest" (of what it was made
-            from).
-        order: the outputs of this run, in the order of their rows; rows of other outputs stay, before them.
+        columns: of results.csv; among them "output" (a file name in `folder`), "status" ("ok" when
+            done) and "digest" (of what it was made from).
+        order: the outputs of this run, in the order of their rows; rows of other outputs stay,
+            before them.
         rows: output -> row.
     """
 
@@ -107,7 +123,8 @@ class Run:
         return self.is_there(output) and self.rows[output].get("digest") == digest
 
     def add(self, rows: Iterable[Row]) -> None:
-        """Adds or replaces rows, at the end of results.csv, where the last row of an output counts. The outputs must be there before.
+        """Adds or replaces rows, at the end of results.csv, where the last row of an output counts.
+        The outputs must be there before.
 
         Raises:
             OSError: the table cannot be written.
@@ -124,14 +141,20 @@ class Run:
             raise OSError(error.errno, f"cannot write {path}: {error.strerror}") from error
 
     def put_in_order(self) -> None:
-        """Writes results.csv anew, at once: a row an output, those of other runs first, then this one's in their order."""
+        """Writes results.csv anew, at once: a row an output, those of other runs first, then this
+        one's in their order."""
         ours = set(self.order)
         others = [name for name in self.rows if name not in ours]
-        write_csv(self.folder / "results.csv", [self.rows[name] for name in [*others, *self.order] if name in self.rows], self.columns)
+        write_csv(
+            self.folder / "results.csv",
+            [self.rows[name] for name in [*others, *self.order] if name in self.rows],
+            self.columns,
+        )
 
 
 def results(folder: str | os.PathLike) -> dict[str, dict[str, str]]:
-    """output -> its last row in FOLDER/results.csv; a row that a kill cut off is left out. Raises ValueError as `read_csv`."""
+    """output -> its last row in FOLDER/results.csv; a row that a kill cut off is left out. Raises
+    ValueError as `read_csv`."""
     path = Path(folder) / "results.csv"
     if not path.exists():
         return {}
@@ -143,7 +166,8 @@ def results(folder: str | os.PathLike) -> dict[str, dict[str, str]]:
 
 
 def check_writable(folder: str | os.PathLike) -> None:
-    """Makes the folder and a file in it, which goes at once. Raises ValueError, naming the folder, when that fails."""
+    """Makes the folder and a file in it, which goes at once. Raises ValueError, naming the folder,
+    when that fails."""
     try:
         Path(folder).mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=folder).close()
@@ -165,14 +189,17 @@ def open_run(
 
     Args:
         folder: made when missing.
-        config: what config.json is to hold. Its entry "settings" (name -> value or nested) must be that of the run being gone on with;
-            of "values" and "photos" (name -> anything) those that only the earlier run has are kept, and "values" of both must be equal.
+        config: what config.json is to hold. Its entry "settings" (name -> value or nested) must be
+            that of the run being gone on with; of "values" and "photos" (name -> anything) those
+            that only the earlier run has are kept, and "values" of both must be equal.
         columns, order: see `Run`.
         pictures: names of further files that the run will write.
-        overwrite: start anew: the results that the table of an earlier run names are removed, files of other names stay.
+        overwrite: start anew: the results that the table of an earlier run names are removed, files
+            of other names stay.
 
     Raises:
-        ValueError: the folder cannot be written, holds a run with other settings (each is named), or one of the outputs from elsewhere.
+        ValueError: the folder cannot be written, holds a run with other settings (each is named),
+            or one of the outputs from elsewhere.
     """
     check_writable(folder)
     folder = Path(folder)
@@ -186,7 +213,10 @@ def open_run(
     else:
         taken = [name for name in (*order, *pictures, "results.csv") if (folder / name).exists()]
         if taken:
-            raise ValueError(f"{folder / taken[0]} exists and no config.json tells what made it: choose another folder, or overwrite")
+            raise ValueError(
+                f"{folder / taken[0]} exists and no config.json tells what made it: choose "
+                "another folder, or overwrite"
+            )
     write_text(folder / "config.json", json.dumps(record, indent=1) + "\n")
     run = Run(folder, columns, order, rows)
     if rows:
@@ -197,7 +227,8 @@ def open_run(
 def _remove_results(folder: Path) -> None:
     """The table last, so that a kill in between leaves it to name what remains."""
     for name, row in results(folder).items():
-        if row.get("status") == "ok" and Path(name).name == name:  # nothing outside the folder, whatever the table says
+        # Nothing outside the folder, whatever the table says.
+        if row.get("status") == "ok" and Path(name).name == name:
             (folder / name).unlink(missing_ok=True)
     (folder / "results.csv").unlink(missing_ok=True)
 
@@ -211,7 +242,11 @@ def begin_record(folder: Path, config: Mapping[str, Any]) -> None:
     record: dict = json.loads(json.dumps(config))
     path = folder / "config.json"
     if path.exists():
-        _refuse(folder, _differences(_settings_there(folder), record["settings"]), "choose another folder")
+        _refuse(
+            folder,
+            _differences(_settings_there(folder), record["settings"]),
+            "choose another folder",
+        )
     else:
         write_text(path, json.dumps(record, indent=1) + "\n")
 
@@ -220,7 +255,9 @@ def _settings_there(folder: Path) -> dict:
     try:
         return dict(json.loads((folder / "config.json").read_text(encoding="utf-8"))["settings"])
     except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{folder / 'config.json'} is not the record of a run: choose another folder") from error
+        raise ValueError(
+            f"{folder / 'config.json'} is not the record of a run: choose another folder"
+        ) from error
 
 
 def _differences(there: dict, now: dict) -> dict[str, tuple]:
@@ -230,9 +267,14 @@ def _differences(there: dict, now: dict) -> dict[str, tuple]:
 
 def _refuse(folder: Path, different: dict[str, tuple], advice: str) -> None:
     if different:
-        shown = [f"{name} ({_short(old)} there, {_short(new)} now)" for name, (old, new) in list(different.items())[:SHOWN_DIFFERENCES]]
+        shown = [
+            f"{name} ({_short(old)} there, {_short(new)} now)"
+            for name, (old, new) in list(different.items())[:SHOWN_DIFFERENCES]
+        ]
         others = f" and {len(different) - len(shown)} more" if len(different) > len(shown) else ""
-        raise ValueError(f"{folder} holds results with another {', '.join(shown)}{others}: {advice}")
+        raise ValueError(
+            f"{folder} holds results with another {', '.join(shown)}{others}: {advice}"
+        )
 
 
 def _short(value: object) -> str:
@@ -241,16 +283,31 @@ def _short(value: object) -> str:
 
 
 def _merge(folder: Path, config: dict) -> dict:
-    """`config` with what only the earlier run's has. Raises ValueError that names the settings and values in which the two differ."""
+    """`config` with what only the earlier run's has. Raises ValueError that names the settings and
+    values in which the two differ."""
     try:
         there = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        settings, values, photos = there["settings"], there.get("values", {}), there.get("photos", {})
+        settings, values, photos = (
+            there["settings"],
+            there.get("values", {}),
+            there.get("photos", {}),
+        )
         different = _differences(settings, config["settings"])
-        for factor, now in ({} if different else config.get("values", {})).items():  # other settings make other values
-            pairs = {f"{factor} {name}": (values.get(factor, now).get(name), value) for name, value in now.items()}
+        # Other settings make other values.
+        for factor, now in ({} if different else config.get("values", {})).items():
+            pairs = {
+                f"{factor} {name}": (values.get(factor, now).get(name), value)
+                for name, value in now.items()
+            }
             different |= {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
-        merged = {"values": values | config.get("values", {}), "photos": photos | config.get("photos", {})}
+        merged = {
+            "values": values | config.get("values", {}),
+            "photos": photos | config.get("photos", {}),
+        }
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{folder / 'config.json'} is not the record of a run: choose another folder, or overwrite") from error
+        raise ValueError(
+            f"{folder / 'config.json'} is not the record of a run: choose another folder, or "
+            "overwrite"
+        ) from error
     _refuse(folder, different, "choose another folder, or overwrite")
     return config | merged

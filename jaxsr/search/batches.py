@@ -1,4 +1,5 @@
-"""Many photos at once: batches through a method's phases, compiled once, in bounded memory, with progress."""
+"""Many photos at once: batches through a method's phases, compiled once, in bounded memory, with
+progress."""
 
 import functools
 import math
@@ -18,7 +19,9 @@ from jaxsr.search.solve import Phase, Solve, State, Trace, chunk_length
 from jaxsr.types import Params, Result
 
 FRAME = 4  # steps between two images of a trajectory, at most
-MOST = 16.0  # times what the operator makes of white: no noise or kernel takes an image in [0, 1] this far out of it
+# Times what the operator makes of white: no noise or kernel takes an image in [0, 1] this far out
+# of it.
+MOST = 16.0
 
 
 def restore(
@@ -38,7 +41,9 @@ def restore(
     Returns:
         Result of numpy arrays with a leading axis n in every field.
     """
-    batches = restore_batches(solve, params, ys, seed=seed, batch_size=batch_size, rows=rows, progress=progress)
+    batches = restore_batches(
+        solve, params, ys, seed=seed, batch_size=batch_size, rows=rows, progress=progress
+    )
     results = [result for _, result in batches]
     return jax.tree.map(lambda *leaves: np.concatenate(leaves), *results)
 
@@ -55,33 +60,45 @@ def restore_batches(
 ) -> Iterator[tuple[np.ndarray, Result]]:
     """Restores n measurements batch by batch, so that each can be written as soon as it is done.
 
-    The result of a photo depends on its pixels, its seed and the method, not on its neighbours or the order. Every batch has the same
-    number of rows (`rows_at_once`), the last is filled up with copies: one program serves all, and a photo alone runs through the very
-    same arithmetic as a photo among others, in the time of a full batch. The rows are shared out over the devices. Another number of rows
-    on a device is another program with other roundings, which a search of hundreds of steps can carry on to visible differences.
+    The result of a photo depends on its pixels, its seed and the method, not on its neighbours or
+    the order. Every batch has the same number of rows (`rows_at_once`), the last is filled up with
+    copies: one program serves all, and a photo alone runs through the very same arithmetic as a
+    photo among others, in the time of a full batch. The rows are shared out over the devices.
+    Another number of rows on a device is another program with other roundings, which a search of
+    hundreds of steps can carry on to visible differences.
 
     Args:
-        solve: a method from `jaxsr.methods`; its compiled programs are kept, a second call with the same `solve` compiles nothing.
+        solve: a method from `jaxsr.methods`; its compiled programs are kept, a second call with the
+            same `solve` compiles nothing.
         params: the prior's parameters.
-        ys: [n, *solve.operator.measurement_shape], finite, of images in [0, 1]. What a mask hides may hold anything.
-        seed: another seed gives other random starts; a number for all, or one for each measurement (several solutions of one photo).
+        ys: [n, *solve.operator.measurement_shape], finite, of images in [0, 1]. What a mask hides
+            may hold anything.
+        seed: another seed gives other random starts; a number for all, or one for each measurement
+            (several solutions of one photo).
         batch_size: photos at once, at most; bounds the memory.
-        rows: photos at once, whatever the device, to measure what that costs. Default: `rows_at_once(batch_size)`.
+        rows: photos at once, whatever the device, to measure what that costs. Default:
+            `rows_at_once(batch_size)`.
         progress: a bar on stderr.
 
     Yields:
         (indices into `ys`, Result of numpy arrays with that leading axis).
 
     Raises:
-        ValueError: no bound method, a wrong shape, type or number, a seed that is no whole number of 32 bits, a batch_size below 1, no
-            measurement, one of values far from those of images in [0, 1], or a measurement that is not finite (its index is named).
+        ValueError: no bound method, a wrong shape, type or number, a seed that is no whole number
+            of 32 bits, a batch_size below 1, no measurement, one of values far from those of images
+            in [0, 1], or a measurement that is not finite (its index is named).
     """
     ys, seeds = _checked(solve, params, ys, seed, batch_size)
-    return _batches(solve, params, ys, photo_keys(ys, seeds), rows or rows_at_once(batch_size), progress)
+    return _batches(
+        solve, params, ys, photo_keys(ys, seeds), rows or rows_at_once(batch_size), progress
+    )
 
 
-def restore_tuned(solve: Solve, params: Params, y: np.ndarray, *, seed: int = 0, progress: bool = True) -> tuple[Result, Params]:
-    """Restores one measurement, as `restore` does; returns the Result and the params with the weights that the method tuned for it.
+def restore_tuned(
+    solve: Solve, params: Params, y: np.ndarray, *, seed: int = 0, progress: bool = True
+) -> tuple[Result, Params]:
+    """Restores one measurement, as `restore` does; returns the Result and the params with the
+    weights that the method tuned for it.
 
     Raises:
         ValueError: as `restore_batches`.
@@ -89,16 +106,25 @@ def restore_tuned(solve: Solve, params: Params, y: np.ndarray, *, seed: int = 0,
     ys, seeds = _checked(solve, params, np.asarray(y)[None], seed, 1)
     mesh = mesh_of(1)
     keys = jax.random.wrap_key_data(jnp.asarray(photo_keys(ys, seeds)))
-    with tqdm(total=sum(phase.steps for phase in solve.phases), unit="step", disable=not progress, dynamic_ncols=True) as bar:
+    with tqdm(
+        total=sum(phase.steps for phase in solve.phases),
+        unit="step",
+        disable=not progress,
+        dynamic_ncols=True,
+    ) as bar:
         found = _solve_batch(solve, programs(solve, mesh), params, keys, jnp.asarray(ys), bar)
     result, best = jax.tree.map(lambda leaf: leaf[0], found)
     return jax.tree.map(np.asarray, result), params | solve.tuned(best)
 
 
-def trajectory(solve: Solve, params: Params, y: np.ndarray, *, seed: int = 0, progress: bool = True) -> np.ndarray:
-    """What the search of one measurement holds for best as it goes, images [n, H, W, 3]: where each phase begins and every few steps after.
+def trajectory(
+    solve: Solve, params: Params, y: np.ndarray, *, seed: int = 0, progress: bool = True
+) -> np.ndarray:
+    """What the search of one measurement holds for best as it goes, images [n, H, W, 3]: where each
+    phase begins and every few steps after.
 
-    The steps are those of `restore`, in other programs: roundings differ, and with them, slightly, the last image.
+    The steps are those of `restore`, in other programs: roundings differ, and with them, slightly,
+    the last image.
 
     Raises:
         ValueError: as `restore_batches`.
@@ -106,8 +132,18 @@ def trajectory(solve: Solve, params: Params, y: np.ndarray, *, seed: int = 0, pr
     ys, seeds = _checked(solve, params, np.asarray(y)[None], seed, 1)
     compiled = programs(solve, mesh_of(1), FRAME)
     keys, frames = jax.random.wrap_key_data(jnp.asarray(photo_keys(ys, seeds))), []
-    finish = jax.jit(jax.vmap(lambda params, y, state: solve.finish(params, y, state.best, state.context)[0], (None, 0, 0)))
-    with tqdm(total=sum(phase.steps for phase in solve.phases), unit="step", disable=not progress, dynamic_ncols=True) as bar:
+    finish = jax.jit(
+        jax.vmap(
+            lambda params, y, state: solve.finish(params, y, state.best, state.context)[0],
+            (None, 0, 0),
+        )
+    )
+    with tqdm(
+        total=sum(phase.steps for phase in solve.phases),
+        unit="step",
+        disable=not progress,
+        dynamic_ncols=True,
+    ) as bar:
         for number, state, trace in _chunks(solve, compiled, params, keys, jnp.asarray(ys)):
             for begin, _, _ in compiled.phases[number + 1 :]:
                 state = begin(keys, params, ys, (state.best, state.context))
@@ -117,19 +153,35 @@ def trajectory(solve: Solve, params: Params, y: np.ndarray, *, seed: int = 0, pr
 
 
 def rows_at_once(batch_size: int) -> int:
-    """Photos in one batch: `batch_size` on an accelerator, one a device on a CPU, where a batch takes as long as its photos one by one (RLS
-    at 32 px on 2 cores: 70 s for 8 at once, 67 s one by one) and a photo alone would pay for the whole of it."""
-    return batch_size if jax.default_backend() != "cpu" else min(batch_size, jax.local_device_count())
+    """Photos in one batch: `batch_size` on an accelerator, one a device on a CPU, where a batch
+    takes as long as its photos one by one (RLS at 32 px on 2 cores: 70 s for 8 at once, 67 s one by
+    one) and a photo alone would pay for the whole of it."""
+    return (
+        batch_size if jax.default_backend() != "cpu" else min(batch_size, jax.local_device_count())
+    )
 
 
-def _checked(solve: Solve, params: Params, ys: np.ndarray, seed: int | Sequence[int], batch_size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Measurements as float32 and a seed for each. Raises ValueError for what `restore_batches` refuses."""
+def _checked(
+    solve: Solve, params: Params, ys: np.ndarray, seed: int | Sequence[int], batch_size: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Measurements as float32 and a seed for each. Raises ValueError for what `restore_batches`
+    refuses."""
     if not isinstance(solve, Solve):
-        raise ValueError(f"expected a method bound to a prior and an operator, such as methods.pulse(prior, operator), got {solve!r}")
+        raise ValueError(
+            "expected a method bound to a prior and an operator, such as "
+            f"methods.pulse(prior, operator), got {solve!r}"
+        )
     if not isinstance(params, Mapping):
-        raise ValueError(f"expected the prior's params, the second of what jaxsr.load_prior returns, got {type(params).__name__}")
+        raise ValueError(
+            "expected the prior's params, the second of what jaxsr.load_prior returns, got "
+            f"{type(params).__name__}"
+        )
     ys, seeds = _floats(ys), _array(seed, "seeds")
-    if not np.issubdtype(seeds.dtype, np.integer) or seeds.min(initial=0) < 0 or seeds.max(initial=0) >= 2**32:
+    if (
+        not np.issubdtype(seeds.dtype, np.integer)
+        or seeds.min(initial=0) < 0
+        or seeds.max(initial=0) >= 2**32
+    ):
         raise ValueError(f"expected seeds that are whole numbers from 0 to 2^32 - 1, got {seed}")
     seeds = np.full(len(ys), seeds, np.uint32) if seeds.ndim == 0 else seeds.astype(np.uint32)
     _check(ys, seeds, solve.operator, batch_size)
@@ -143,15 +195,24 @@ def _array(values: Any, what: str) -> np.ndarray:
     try:
         return np.asarray(values)
     except (ValueError, TypeError) as error:
-        raise ValueError(f"expected an array of {what}, got one that NumPy cannot make: {str(error).splitlines()[0]}") from error
+        raise ValueError(
+            f"expected an array of {what}, got one that NumPy cannot make: "
+            f"{str(error).splitlines()[0]}"
+        ) from error
 
 
 def _floats(ys: Any) -> np.ndarray:
     found = _array(ys, "measurements")
     if found.dtype.kind in "biu":
-        raise ValueError(f"expected floating-point measurements of images in [0, 1], got {found.dtype}: divide 8-bit values by 255")
+        raise ValueError(
+            f"expected floating-point measurements of images in [0, 1], got {found.dtype}: "
+            "divide 8-bit values by 255"
+        )
     if not np.issubdtype(found.dtype, np.floating) or found.ndim == 0:
-        raise ValueError(f"expected an array of floating-point measurements [n, ...], got {type(ys).__name__} of {found.dtype}")
+        raise ValueError(
+            "expected an array of floating-point measurements [n, ...], got "
+            f"{type(ys).__name__} of {found.dtype}"
+        )
     return found.astype(np.float32)
 
 
@@ -160,9 +221,14 @@ def _check(ys: np.ndarray, seeds: np.ndarray, operator: Any, batch_size: int) ->
     if not isinstance(batch_size, numbers.Integral) or batch_size < 1:
         raise ValueError(f"expected batch_size of at least 1, a whole number, got {batch_size!r}")
     if ys.shape[1:] != tuple(shape) or len(ys) == 0:
-        raise ValueError(f"expected measurements of shape (n, {', '.join(map(str, shape))}) with n >= 1, got {ys.shape}")
+        raise ValueError(
+            f"expected measurements of shape (n, {', '.join(map(str, shape))}) with n >= 1, "
+            f"got {ys.shape}"
+        )
     if seeds.shape != (len(ys),):
-        raise ValueError(f"expected one seed or {len(ys)}, one a measurement, got shape {seeds.shape}")
+        raise ValueError(
+            f"expected one seed or {len(ys)}, one a measurement, got shape {seeds.shape}"
+        )
 
 
 def _check_values(ys: np.ndarray, operator: Any) -> None:
@@ -170,16 +236,25 @@ def _check_values(ys: np.ndarray, operator: Any) -> None:
     if most > MOST:  # which most operators leave no photo
         white = max(1.0, float(jnp.abs(operator(jnp.ones(operator.image_shape))).max()))
         if most > MOST * white:
-            told = f"expected measurements of images in [0, 1], which reach {white:g} for white, got values up to {most:g}"
+            told = (
+                f"expected measurements of images in [0, 1], which reach {white:g} for white, got "
+                f"values up to {most:g}"
+            )
             raise ValueError(f"{told}: divide 8-bit values by 255")
     bad = np.flatnonzero(~np.isfinite(ys).reshape(len(ys), -1).all(1))
     if len(bad):
-        raise ValueError(f"expected finite measurements, got NaN or infinity in number {bad[0]} ({len(bad)} of {len(ys)} hold some)")
+        raise ValueError(
+            f"expected finite measurements, got NaN or infinity in number {bad[0]} "
+            f"({len(bad)} of {len(ys)} hold some)"
+        )
 
 
 def photo_keys(ys: np.ndarray, seeds: np.ndarray) -> np.ndarray:
-    """The bits of one key a photo, [n, 2]: its seed's key folded with a digest (CRC-32) of the photo's own float32 bytes."""
-    digests = np.array([zlib.crc32(np.ascontiguousarray(y, np.float32).tobytes()) for y in ys], np.uint32)
+    """The bits of one key a photo, [n, 2]: its seed's key folded with a digest (CRC-32) of the
+    photo's own float32 bytes."""
+    digests = np.array(
+        [zlib.crc32(np.ascontiguousarray(y, np.float32).tobytes()) for y in ys], np.uint32
+    )
     return np.asarray(jax.random.key_data(_fold(np.asarray(seeds, np.uint32), digests)))
 
 
@@ -202,17 +277,30 @@ def _batches(
             padded = np.pad(indices, (0, batch_size - len(indices)), mode="edge")
             bar.set_description(f"batch {batch + 1} of {len(batches)}")
             batch_keys = jax.random.wrap_key_data(jax.device_put(keys[padded], rows))
-            result, _ = _solve_batch(solve, programs(solve, mesh), params, batch_keys, jax.device_put(ys[padded], rows), bar)
-            yield indices, jax.tree.map(lambda leaf, real=indices: np.asarray(leaf)[: len(real)], result)
+            result, _ = _solve_batch(
+                solve,
+                programs(solve, mesh),
+                params,
+                batch_keys,
+                jax.device_put(ys[padded], rows),
+                bar,
+            )
+            yield (
+                indices,
+                jax.tree.map(lambda leaf, real=indices: np.asarray(leaf)[: len(real)], result),
+            )
 
 
 def mesh_of(batch_size: int) -> Mesh:
     """As many devices as share the rows of a batch evenly."""
-    return Mesh(np.array(jax.local_devices()[: math.gcd(batch_size, jax.local_device_count())]), ("batch",))
+    return Mesh(
+        np.array(jax.local_devices()[: math.gcd(batch_size, jax.local_device_count())]), ("batch",)
+    )
 
 
 class Programs(NamedTuple):
-    """The jitted, vmapped pieces of a method: for each phase (begin, advance, steps of a chunk), and conclude."""
+    """The jitted, vmapped pieces of a method: for each phase (begin, advance, steps of a chunk),
+    and conclude."""
 
     phases: tuple[tuple[Callable, Callable, int], ...]
     conclude: Callable
@@ -220,51 +308,69 @@ class Programs(NamedTuple):
 
 @functools.lru_cache(maxsize=8)
 def programs(solve: Solve, mesh: Mesh, longest: int = 25) -> Programs:
-    """Pieces whose chunks have at most `longest` steps. Compiles nothing yet; kept for the last few methods, because jit finds what it
-    compiled by the identity of these functions.
+    """Pieces whose chunks have at most `longest` steps. Compiles nothing yet; kept for the last few
+    methods, because jit finds what it compiled by the identity of these functions.
 
-    Each device of the mesh runs the program of its own rows, by `shard_map`: left to itself, XLA turns the refinement's convolutions, whose
-    kernels differ from row to row, into one grouped convolution of all rows on every device.
+    Each device of the mesh runs the program of its own rows, by `shard_map`: left to itself, XLA
+    turns the refinement's convolutions, whose kernels differ from row to row, into one grouped
+    convolution of all rows on every device.
     """
 
     def mapped(function: Callable, in_axes: tuple[int | None, ...]) -> Callable:
-        specs = tuple(PartitionSpec() if axis is None else PartitionSpec("batch") for axis in in_axes)
+        specs = tuple(
+            PartitionSpec() if axis is None else PartitionSpec("batch") for axis in in_axes
+        )
         each = jax.vmap(function, in_axes)
-        return jax.shard_map(each, mesh=mesh, in_specs=specs, out_specs=PartitionSpec("batch"), check_vma=False)
+        return jax.shard_map(
+            each, mesh=mesh, in_specs=specs, out_specs=PartitionSpec("batch"), check_vma=False
+        )
 
     def pieces(phase: Phase) -> tuple[Callable, Callable, int]:
         length = chunk_length(phase.steps, limit=longest)
 
         def begin(keys, params, ys, previous):
-            states = mapped(functools.partial(solver.begin, phase), (0, None, 0, 0))(keys, params, ys, previous)
-            # Fresh buffers: an output that merely is an input would be that input's buffer, which `advance` then gives away.
+            states = mapped(functools.partial(solver.begin, phase), (0, None, 0, 0))(
+                keys, params, ys, previous
+            )
+            # Fresh buffers: an output that merely is an input would be that input's buffer, which
+            # `advance` then gives away.
             return jax.lax.optimization_barrier(states)
 
         advance = mapped(functools.partial(solver.advance, phase, length=length), (None, 0, 0))
         return jax.jit(begin), jax.jit(advance, donate_argnums=2), length
 
-    return Programs(tuple(map(pieces, solve.phases)), jax.jit(mapped(solve.conclude, (None, 0, 0, 0))))
+    return Programs(
+        tuple(map(pieces, solve.phases)), jax.jit(mapped(solve.conclude, (None, 0, 0, 0)))
+    )
 
 
-def _solve_batch(solve: Solve, compiled: Programs, params: Params, keys: jax.Array, ys: jax.Array, bar: tqdm) -> tuple[Result, Any]:
-    """One batch through all phases, in chunks that show on the bar; the results and the last phase's best variables."""
+def _solve_batch(
+    solve: Solve, compiled: Programs, params: Params, keys: jax.Array, ys: jax.Array, bar: tqdm
+) -> tuple[Result, Any]:
+    """One batch through all phases, in chunks that show on the bar; the results and the last
+    phase's best variables."""
     state: Any = None
     traces = []
     for number, state, trace in _chunks(solve, compiled, params, keys, ys):
         if trace is not None:
             traces.append(trace)
-            bar.set_postfix(loss=f"{np.mean(state.best_value):.3g}", refresh=False)  # waits for the chunk
+            # Waits for the chunk.
+            bar.set_postfix(loss=f"{np.mean(state.best_value):.3g}", refresh=False)
             bar.update(compiled.phases[number][2])
     result = compiled.conclude(params, ys, state, traces)
     bar.set_postfix(residual=f"{np.mean(result.residual):.3g}")
     return result, state.best
 
 
-def _chunks(solve: Solve, compiled: Programs, params: Params, keys: jax.Array, ys: jax.Array) -> Iterator[tuple[int, State, Trace | None]]:
-    """(number of the phase, state, trace) where each phase begins, without a trace, and after each chunk;
-    the next chunk takes over the memory of the state."""
+def _chunks(
+    solve: Solve, compiled: Programs, params: Params, keys: jax.Array, ys: jax.Array
+) -> Iterator[tuple[int, State, Trace | None]]:
+    """(number of the phase, state, trace) where each phase begins, without a trace, and after each
+    chunk; the next chunk takes over the memory of the state."""
     state: Any = None
-    for number, (phase, (begin, advance, length)) in enumerate(zip(solve.phases, compiled.phases, strict=True)):
+    for number, (phase, (begin, advance, length)) in enumerate(
+        zip(solve.phases, compiled.phases, strict=True)
+    ):
         state = begin(keys, params, ys, None if state is None else (state.best, state.context))
         yield number, state, None
         for _ in range(phase.steps // length):

@@ -1,4 +1,5 @@
-"""Terms of the searches' objectives, one function each; the methods weigh and sum them. Images on the [0, 1] scale, lower is better."""
+"""Terms of the searches' objectives, one function each; the methods weigh and sum them. Images on
+the [0, 1] scale, lower is better."""
 
 import math
 
@@ -21,10 +22,11 @@ def l2(x: Measurement, y: Measurement) -> Scalar:
 
 
 def geocross(w_plus: WPlus) -> Scalar:
-    """PULSE's GEOCROSS as released (arXiv:2003.03808): mean over all ordered pairs of rows of d theta^2 / 8, d = 512 in the original.
+    """PULSE's GEOCROSS as released (arXiv:2003.03808): mean over all ordered pairs of rows of d
+    theta^2 / 8, d = 512 in the original.
 
-    theta_ij = 2 atan2(sqrt(|w_i - w_j|^2 + 1e-9), sqrt(|w_i + w_j|^2 + 1e-9)): the angle of unit vectors, here applied to rows of any
-    length. The 1e-9 keeps the gradient of the diagonal finite.
+    theta_ij = 2 atan2(sqrt(|w_i - w_j|^2 + 1e-9), sqrt(|w_i + w_j|^2 + 1e-9)): the angle of unit
+    vectors, here applied to rows of any length. The 1e-9 keeps the gradient of the diagonal finite.
     """
     rows, columns = w_plus[:, None], w_plus[None, :]
     difference = jnp.sqrt(jnp.sum((rows - columns) ** 2, -1) + 1e-9)
@@ -34,14 +36,16 @@ def geocross(w_plus: WPlus) -> Scalar:
 
 
 def cosine(w_plus: WPlus, reduction: str) -> Scalar:
-    """|1 - cos(w_i, w_j)| over all ordered pairs of rows, "mean" or "sum" (BRGM, arXiv:2012.04567)."""
+    """|1 - cos(w_i, w_j)| over all ordered pairs of rows, "mean" or "sum" (BRGM,
+    arXiv:2012.04567)."""
     unit = w_plus / jnp.sqrt(jnp.sum(w_plus**2, -1, keepdims=True) + 1e-12)
     each = jnp.abs(1 - unit @ unit.T)
     return jnp.mean(each) if reduction == "mean" else jnp.sum(each)
 
 
 def pairwise_mean_l2(w_plus: WPlus) -> Scalar:
-    """Mean distance |w_i - w_j| over the pairs i < j of rows: P_cross as RLS's released code has it. Zero gradient between equal rows."""
+    """Mean distance |w_i - w_j| over the pairs i < j of rows: P_cross as RLS's released code has
+    it. Zero gradient between equal rows."""
     layers = w_plus.shape[0]
     return jnp.sum(_safe_sqrt(_squared_distances(w_plus))) / (layers * (layers - 1))
 
@@ -52,21 +56,25 @@ def pairwise_sum_sq(w_plus: WPlus) -> Scalar:
 
 
 def flow_nll(u: WPlus, log_det: Float[Array, " l"]) -> Scalar:
-    """-log p_F(w), mean over layers (RLS, P_w of eq. 5), given the flow's u = F(w) and log |det dF/dw| of each row; in nats."""
+    """-log p_F(w), mean over layers (RLS, P_w of eq. 5), given the flow's u = F(w) and log |det
+    dF/dw| of each row; in nats."""
     log_normal = -0.5 * jnp.sum(u**2, -1) - 0.5 * u.shape[-1] * math.log(2 * math.pi)
     return -jnp.mean(log_normal + log_det)
 
 
 def gaussianisation(u: WPlus) -> Scalar:
-    """(|F(w)| - sqrt d)^2, mean over layers (RLS, P_gaussian of eq. 5): u = F(w) near the sphere where a normal sample lies."""
+    """(|F(w)| - sqrt d)^2, mean over layers (RLS, P_gaussian of eq. 5): u = F(w) near the sphere
+    where a normal sample lies."""
     return jnp.mean((_safe_sqrt(jnp.sum(u**2, -1)) - math.sqrt(u.shape[-1])) ** 2)
 
 
 def _squared_distances(w_plus: WPlus) -> Float[Array, "l l"]:
-    """|w_i - w_j|^2, from the differences: a Gram matrix would lose the small ones to cancellation."""
+    """|w_i - w_j|^2, from the differences: a Gram matrix would lose the small ones to
+    cancellation."""
     return jnp.sum((w_plus[:, None] - w_plus[None, :]) ** 2, -1)
 
 
 def _safe_sqrt(x: Float[Array, "..."]) -> Float[Array, "..."]:
-    """sqrt with gradient 0 at 0, where a search starts with equal rows: the inner `where` keeps 0 * inf out of the gradient."""
+    """sqrt with gradient 0 at 0, where a search starts with equal rows: the inner `where` keeps 0 *
+    inf out of the gradient."""
     return jnp.where(x > 0, jnp.sqrt(jnp.where(x > 0, x, 1.0)), 0.0)

@@ -1,12 +1,16 @@
-"""The one optimisation loop of the library: `lax.scan` of optax updates with the best iterate kept, in chunks if wanted.
+"""The one optimisation loop of the library: `lax.scan` of optax updates with the best iterate kept,
+in chunks if wanted.
 
-A method is a `Solve`: a sequence of `Phase`s (what is optimised, against which loss, by which optimiser) and a `finish` that turns the best
-variables into an image. `solve(key, params, y)` runs it in one piece; `begin`, `advance` (any number of times) and `conclude` run the same
-arithmetic in pieces, so that a long search can show its progress: each of the three compiles once for a shape, whatever the chunk number.
+A method is a `Solve`: a sequence of `Phase`s (what is optimised, against which loss, by which
+optimiser) and a `finish` that turns the best variables into an image. `solve(key, params, y)` runs
+it in one piece; `begin`, `advance` (any number of times) and `conclude` run the same arithmetic in
+pieces, so that a long search can show its progress: each of the three compiles once for a shape,
+whatever the chunk number.
 
-A step is one evaluation of the loss with its gradient, that is one forward and one backward pass of the generator. The loss of an iterate
-is measured before it is updated, as the originals do: of N steps the N iterates x_0 .. x_{N-1} compete for "best", and the N-th update is
-made (a later chunk or phase would start there) but never measured.
+A step is one evaluation of the loss with its gradient, that is one forward and one backward pass of
+the generator. The loss of an iterate is measured before it is updated, as the originals do: of N
+steps the N iterates x_0 .. x_{N-1} compete for "best", and the N-th update is made (a later chunk
+or phase would start there) but never measured.
 """
 
 import dataclasses
@@ -27,13 +31,16 @@ class Phase(NamedTuple):
 
     Attributes:
         steps: number of iterates, at least 1.
-        start: (key, params, y, previous) -> (variables, context). `previous` is None in the first phase, else (best variables, context) of
-            the phase before. `variables` are optimised; `context` stays as it is (an anchor, fixed noise).
-        loss: (params, y, context, variables) -> (scalar, {term: scalar}); "loss" is no name for a term.
+        start: (key, params, y, previous) -> (variables, context). `previous` is None in the first
+            phase, else (best variables, context) of the phase before. `variables` are optimised;
+            `context` stays as it is (an anchor, fixed noise).
+        loss: (params, y, context, variables) -> (scalar, {term: scalar}); "loss" is no name for a
+            term.
         tx: the optimiser.
         project: (context, variables) -> variables, applied after each update; None: nothing is.
-        redraw: (context, step) -> context as the loss sees it in that step, for an objective that is an expectation over random draws;
-            such losses do not rank iterates, so the latest counts as the best.
+        redraw: (context, step) -> context as the loss sees it in that step, for an objective that
+            is an expectation over random draws; such losses do not rank iterates, so the latest
+            counts as the best.
     """
 
     steps: int
@@ -45,7 +52,8 @@ class Phase(NamedTuple):
 
 
 class State(NamedTuple):
-    """A search under way; a pytree, so it crosses jit and vmap. `best_value` is inf until an iterate has had a finite loss."""
+    """A search under way; a pytree, so it crosses jit and vmap. `best_value` is inf until an
+    iterate has had a finite loss."""
 
     step: jax.Array
     variables: Any
@@ -56,23 +64,40 @@ class State(NamedTuple):
 
 
 class Search(NamedTuple):
-    """Outcome of `minimise`: the best latent seen, its loss, and name -> [steps] of the loss and its terms."""
+    """Outcome of `minimise`: the best latent seen, its loss, and name -> [steps] of the loss and
+    its terms."""
 
     latent: Latent
     value: jax.Array
     trace: Trace
 
 
-def begin(phase: Phase, key: PRNGKey | None, params: Params, y: Any, previous: tuple | None) -> State:
-    """Starts a phase. All phases of a solve get the same key: a start that draws numbers in a later phase must fold a tag into it."""
+def begin(
+    phase: Phase, key: PRNGKey | None, params: Params, y: Any, previous: tuple | None
+) -> State:
+    """Starts a phase. All phases of a solve get the same key: a start that draws numbers in a later
+    phase must fold a tag into it."""
     variables, context = phase.start(key, params, y, previous)
-    # Weak types would become strong in the first chunk, and the second chunk would then be compiled again.
-    variables = jax.tree.map(lambda leaf: jax.lax.convert_element_type(leaf, jnp.result_type(leaf)), variables)
-    return State(jnp.zeros((), jnp.int32), variables, phase.tx.init(variables), variables, jnp.full((), jnp.inf, float), context)
+    # Weak types would become strong in the first chunk, and the second chunk would then be compiled
+    # again.
+    variables = jax.tree.map(
+        lambda leaf: jax.lax.convert_element_type(leaf, jnp.result_type(leaf)), variables
+    )
+    return State(
+        jnp.zeros((), jnp.int32),
+        variables,
+        phase.tx.init(variables),
+        variables,
+        jnp.full((), jnp.inf, float),
+        context,
+    )
 
 
-def advance(phase: Phase, params: Params, y: Any, state: State, *, length: int) -> tuple[State, Trace]:
-    """Makes `length` steps; returns the state after them and name -> [length] of the loss and its terms, one row a step.
+def advance(
+    phase: Phase, params: Params, y: Any, state: State, *, length: int
+) -> tuple[State, Trace]:
+    """Makes `length` steps; returns the state after them and name -> [length] of the loss and its
+    terms, one row a step.
 
     An iterate whose loss is not finite never becomes the best.
     """
@@ -80,24 +105,33 @@ def advance(phase: Phase, params: Params, y: Any, state: State, *, length: int) 
 
     def step(state: State, _):
         now = context if phase.redraw is None else phase.redraw(context, state.step)
-        loss = jax.value_and_grad(lambda variables: phase.loss(params, y, now, variables), has_aux=True)
+        loss = jax.value_and_grad(
+            lambda variables: phase.loss(params, y, now, variables), has_aux=True
+        )
         (value, terms), grads = loss(state.variables)
         better = jnp.isfinite(value) & ((value < state.best_value) | (phase.redraw is not None))
         best, best_value = jax.tree.map(
-            lambda new, old: jnp.where(better, new, old), (state.variables, value), (state.best, state.best_value)
+            lambda new, old: jnp.where(better, new, old),
+            (state.variables, value),
+            (state.best, state.best_value),
         )
         updates, opt_state = phase.tx.update(grads, state.opt_state, state.variables)
         variables = optax.apply_updates(state.variables, updates)
         variables = variables if phase.project is None else phase.project(context, variables)
-        return State(state.step + 1, variables, opt_state, best, best_value, None), {"loss": value, **terms}
+        return State(state.step + 1, variables, opt_state, best, best_value, None), {
+            "loss": value,
+            **terms,
+        }
 
-    # The context stays out of the carry: what depends on it alone can then be taken out of the loop.
+    # The context stays out of the carry: what depends on it alone can then be taken out of the
+    # loop.
     state, trace = jax.lax.scan(step, state._replace(context=None), length=length)
     return state._replace(context=context), trace
 
 
 def chunk_length(steps: int, *, limit: int = 25) -> int:
-    """The largest divisor of `steps` that is at most `limit`: chunks of this length need a single compilation."""
+    """The largest divisor of `steps` that is at most `limit`: chunks of this length need a single
+    compilation."""
     return max(n for n in range(1, min(steps, limit) + 1) if steps % n == 0)
 
 
@@ -109,7 +143,8 @@ def minimise(
     steps: int,
     project: Callable[[Latent], Latent] | None = None,
 ) -> Search:
-    """Minimises loss(latent) -> (scalar, terms) from `init`; the best of the `steps` iterates is returned."""
+    """Minimises loss(latent) -> (scalar, terms) from `init`; the best of the `steps` iterates is
+    returned."""
     phase = Phase(
         steps=steps,
         start=lambda key, params, y, previous: (init, None),
@@ -123,17 +158,20 @@ def minimise(
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Solve:
-    """A method bound to a prior and an operator: solve(key, params, y) -> Result for one image; pure, to be jit-ed and vmap-ed.
+    """A method bound to a prior and an operator: solve(key, params, y) -> Result for one image;
+    pure, to be jit-ed and vmap-ed.
 
-    A dataclass and not a NamedTuple because jit needs a weak reference to what it compiles. It holds functions only, no arrays.
+    A dataclass and not a NamedTuple because jit needs a weak reference to what it compiles. It
+    holds functions only, no arrays.
 
     Attributes:
         phases: run in sequence, each from the best iterate of the one before.
         finish: (params, y, best variables, context) of the last phase -> (image, latent).
         operator: A, of which the residual is measured.
         eps: the largest residual that counts as feasible, a mean square on the [0, 1] scale.
-        tuned: (best variables) of the last phase -> the entries of params that the method changed for the photo, {} if it changed none.
-            The prior with params | tuned draws the image from the latent, but for a projection at the end; `finish` does not return them.
+        tuned: (best variables) of the last phase -> the entries of params that the method changed
+            for the photo, {} if it changed none. The prior with params | tuned draws the image from
+            the latent, but for a projection at the end; `finish` does not return them.
     """
 
     phases: tuple[Phase, ...]
@@ -145,7 +183,9 @@ class Solve:
     def __call__(self, key: PRNGKey, params: Params, y: Measurement) -> Result:
         """Restores one image in one piece."""
         first, *others = self.phases
-        state, trace = advance(first, params, y, begin(first, key, params, y, None), length=first.steps)
+        state, trace = advance(
+            first, params, y, begin(first, key, params, y, None), length=first.steps
+        )
         traces = [trace]
         for phase in others:
             state = begin(phase, key, params, y, (state.best, state.context))
@@ -153,11 +193,15 @@ class Solve:
             traces.append(trace)
         return self.conclude(params, y, state, traces)
 
-    def conclude(self, params: Params, y: Measurement, state: State, traces: Sequence[Trace]) -> Result:
-        """The result from the last phase's state and the traces of all chunks, in order; one more forward pass of the generator."""
+    def conclude(
+        self, params: Params, y: Measurement, state: State, traces: Sequence[Trace]
+    ) -> Result:
+        """The result from the last phase's state and the traces of all chunks, in order; one more
+        forward pass of the generator."""
         image, latent = self.finish(params, y, state.best, state.context)
         residual = jnp.mean((self.operator(image) - y) ** 2)
-        # If no iterate had a finite loss, the image is only the start of the search and no solution, however small its residual.
+        # If no iterate had a finite loss, the image is only the start of the search and no
+        # solution, however small its residual.
         feasible = (residual <= self.eps) & jnp.isfinite(state.best_value)
         return Result(image, latent, join(traces), residual, feasible)
 
@@ -165,4 +209,9 @@ class Solve:
 def join(traces: Sequence[Trace]) -> Trace:
     """Concatenates traces in time; a term that a piece lacks is NaN there."""
     names = list(dict.fromkeys(name for trace in traces for name in trace))
-    return {name: jnp.concatenate([trace.get(name, jnp.full_like(trace["loss"], jnp.nan)) for trace in traces]) for name in names}
+    return {
+        name: jnp.concatenate(
+            [trace.get(name, jnp.full_like(trace["loss"], jnp.nan)) for trace in traces]
+        )
+        for name in names
+    }

@@ -1,7 +1,9 @@
-"""Resumable training state: any pytree of arrays and a small readable `meta`, written atomically with Orbax.
+"""Resumable training state: any pytree of arrays and a small readable `meta`, written atomically
+with Orbax.
 
-A folder holds one sub-folder for each saved step and nothing else. Leaves are stored under their path in the pytree ("params.mapping.w"),
-so the file format knows nothing of Python classes: nothing is pickled, and nothing in a checkpoint is executed when it is read.
+A folder holds one sub-folder for each saved step and nothing else. Leaves are stored under their
+path in the pytree ("params.mapping.w"), so the file format knows nothing of Python classes: nothing
+is pickled, and nothing in a checkpoint is executed when it is read.
 """
 
 import hashlib
@@ -21,9 +23,11 @@ FORMAT = "jaxsr.training 1"
 
 
 def save(folder: str | Path, step: int, state: Any, meta: dict, *, keep: int = 2) -> None:
-    """Writes `state` as step `step` of `folder` (made when missing) and deletes all but the last `keep` steps.
+    """Writes `state` as step `step` of `folder` (made when missing) and deletes all but the last
+    `keep` steps.
 
-    A process killed at any moment leaves the steps that were complete before. Returns when everything is on the disk.
+    A process killed at any moment leaves the steps that were complete before. Returns when
+    everything is on the disk.
 
     Args:
         folder: where the steps lie; must hold nothing else.
@@ -42,7 +46,13 @@ def save(folder: str | Path, step: int, state: Any, meta: dict, *, keep: int = 2
     # Orbax refuses arrays of zero size; their shape in the table is all there is to know of them.
     args = ocp.args.Composite(
         state=ocp.args.PyTreeSave({name: leaf for name, leaf in leaves.items() if leaf.size}),
-        meta=ocp.args.JsonSave({"format": FORMAT, "leaves": {name: _describe(leaf) for name, leaf in _named(state)}, "meta": meta}),
+        meta=ocp.args.JsonSave(
+            {
+                "format": FORMAT,
+                "leaves": {name: _describe(leaf) for name, leaf in _named(state)},
+                "meta": meta,
+            }
+        ),
     )
     with _manager(folder, max_to_keep=keep) as manager:
         manager.save(step, args=args, force=True)
@@ -59,15 +69,21 @@ def latest(folder: str | Path) -> int | None:
         return None
     if not folder.is_dir():
         raise ValueError(f"{folder}: expected a folder of checkpoints, got a file")
-    alien = sorted(p.name for p in folder.iterdir() if not p.name.split(".orbax-checkpoint-tmp")[0].isdecimal())
+    alien = sorted(
+        p.name for p in folder.iterdir() if not p.name.split(".orbax-checkpoint-tmp")[0].isdecimal()
+    )
     if alien:
-        raise ValueError(f"{folder}: expected a folder with nothing but checkpoints, got one with {alien[0]!r} in it")
+        raise ValueError(
+            f"{folder}: expected a folder with nothing but checkpoints, got one with "
+            f"{alien[0]!r} in it"
+        )
     with _manager(folder, read_only=True) as manager:
         return manager.latest_step()
 
 
 def read_meta(folder: str | Path) -> dict:
-    """The `meta` of the last complete step, e.g. to compare settings before a template can be built.
+    """The `meta` of the last complete step, e.g. to compare settings before a template can be
+    built.
 
     Raises:
         ValueError: there is no checkpoint, or it is not one of ours.
@@ -82,12 +98,13 @@ def restore(folder: str | Path, template: Any) -> tuple[Any, dict]:
 
     Args:
         folder: as given to `save`.
-        template: a pytree with the structure, shapes and dtypes of the state: a fresh state, or `jax.eval_shape`'s of one. A leaf is put on
-            the devices of the template's leaf where that one was placed explicitly, else on the default device.
+        template: a pytree with the structure, shapes and dtypes of the state: a fresh state, or
+            `jax.eval_shape`'s of one. A leaf is put on the devices of the template's leaf where
+            that one was placed explicitly, else on the default device.
 
     Raises:
-        ValueError: there is no checkpoint, it is not one of ours, or a leaf is missing, left over or of another shape or dtype,
-            or its files are damaged.
+        ValueError: there is no checkpoint, it is not one of ours, or a leaf is missing, left over
+            or of another shape or dtype, or its files are damaged.
     """
     step = _expect_latest(folder)
     named = _named(template)
@@ -100,13 +117,17 @@ def restore(folder: str | Path, template: Any) -> tuple[Any, dict]:
     return jax.tree.unflatten(jax.tree.structure(template), leaves), record["meta"]
 
 
-def resume(folder: str | Path, template: Any, settings: dict, defaults: dict | None = None) -> tuple[Any, dict]:
+def resume(
+    folder: str | Path, template: Any, settings: dict, defaults: dict | None = None
+) -> tuple[Any, dict]:
     """The last complete state and its `meta`, or the template and {} where there is none.
 
-    Where a setting is a dict, what `defaults` has for it stands in for entries that the checkpoint is too old to know.
+    Where a setting is a dict, what `defaults` has for it stands in for entries that the checkpoint
+    is too old to know.
 
     Raises:
-        ValueError: as `restore`, or `meta` has another value of one of `settings` (it is named): the folder is another run's.
+        ValueError: as `restore`, or `meta` has another value of one of `settings` (it is named):
+            the folder is another run's.
     """
     if latest(folder) is None:
         return template, {}
@@ -118,12 +139,15 @@ def resume(folder: str | Path, template: Any, settings: dict, defaults: dict | N
             names = [key for key in {**there, **value} if there.get(key) != value.get(key)]
             there, value = ({key: tree.get(key) for key in names} for tree in (there, value))
         if there != value:
-            raise ValueError(f"{folder}: holds a run with {name} = {there}, got {value}; choose another folder")
+            raise ValueError(
+                f"{folder}: holds a run with {name} = {there}, got {value}; choose another folder"
+            )
     return restore(folder, template)
 
 
 def digest(photos: np.ndarray) -> str:
-    """Of the number of photos [n, ...] and of at most 256 of them, evenly spaced: what tells one training set from another."""
+    """Of the number of photos [n, ...] and of at most 256 of them, evenly spaced: what tells one
+    training set from another."""
     state = hashlib.sha256(str(photos.shape).encode())
     for i in np.unique(np.linspace(0, len(photos) - 1, 256).astype(int)):
         state.update(photos[i].tobytes())
@@ -140,21 +164,31 @@ def _expect_latest(folder: str | Path) -> int:
 def _read_record(manager: ocp.CheckpointManager, step: int, folder: str | Path) -> dict:
     try:
         record = manager.restore(step, args=ocp.args.Composite(meta=ocp.args.JsonRestore()))["meta"]
-    except (KeyError, FileNotFoundError, ValueError):  # an Orbax checkpoint of another program has no such item
+    # An Orbax checkpoint of another program has no such item.
+    except (KeyError, FileNotFoundError, ValueError):
         record = None
     found = record.get("format") if isinstance(record, dict) else None
     if not isinstance(record, dict) or found != FORMAT:
-        raise ValueError(f"{folder}/{step}: expected a checkpoint of format {FORMAT!r}, got {found!r}")
+        raise ValueError(
+            f"{folder}/{step}: expected a checkpoint of format {FORMAT!r}, got {found!r}"
+        )
     return record
 
 
-def _read_values(manager: ocp.CheckpointManager, step: int, folder: str | Path, names: list[str]) -> dict[str, np.ndarray]:
+def _read_values(
+    manager: ocp.CheckpointManager, step: int, folder: str | Path, names: list[str]
+) -> dict[str, np.ndarray]:
     as_numpy = {name: ocp.RestoreArgs(restore_type=np.ndarray) for name in names}
     try:
-        return manager.restore(step, args=ocp.args.Composite(state=ocp.args.PyTreeRestore(restore_args=as_numpy)))["state"]
-    except Exception as error:  # damaged files surface as many types, most of them with a long multi-line text
+        return manager.restore(
+            step, args=ocp.args.Composite(state=ocp.args.PyTreeRestore(restore_args=as_numpy))
+        )["state"]
+    # Damaged files surface as many types, most of them with a long multi-line text.
+    except Exception as error:
         line = (str(error).splitlines() or [""])[0][:200]
-        raise ValueError(f"{folder}/{step}: expected a readable checkpoint, got {type(error).__name__}: {line}") from error
+        raise ValueError(
+            f"{folder}/{step}: expected a readable checkpoint, got {type(error).__name__}: {line}"
+        ) from error
 
 
 def _check_leaves(where: str, expected: dict[str, str], got: dict[str, str]) -> None:
@@ -166,7 +200,10 @@ def _check_leaves(where: str, expected: dict[str, str], got: dict[str, str]) -> 
 
 def _named(tree: Any) -> list[tuple[str, Any]]:
     leaves = jax.tree_util.tree_leaves_with_path(tree)
-    return [(jax.tree_util.keystr(path, simple=True, separator="."), _as_array(leaf)) for path, leaf in leaves]
+    return [
+        (jax.tree_util.keystr(path, simple=True, separator="."), _as_array(leaf))
+        for path, leaf in leaves
+    ]
 
 
 def _as_array(leaf: Any) -> Any:
@@ -189,18 +226,23 @@ def _to_host(leaf: jax.Array) -> np.ndarray:
 def _to_device(value: np.ndarray | None, leaf: Any) -> jax.Array:
     if value is None:
         value = np.zeros(leaf.shape, leaf.dtype)
-    # Only leaves that someone placed are placed: pinning the others would forbid mixing them with arrays that are spread over devices.
+    # Only leaves that someone placed are placed: pinning the others would forbid mixing them with
+    # arrays that are spread over devices.
     placed = isinstance(leaf, jax.Array) and leaf.committed
     if not _is_key(leaf):
         return jax.device_put(value, leaf.sharding) if placed else jnp.asarray(value)
-    impl = jax.random.key_impl(jnp.empty((0,), leaf.dtype))  # asked of an array, because key_impl takes no ShapeDtypeStruct
+    # Asked of an array, because key_impl takes no ShapeDtypeStruct.
+    impl = jax.random.key_impl(jnp.empty((0,), leaf.dtype))
     key = jax.random.wrap_key_data(jnp.asarray(value), impl=impl)
     return jax.device_put(key, leaf.sharding) if placed else key
 
 
 @contextmanager
-def _manager(folder: str | Path, *, max_to_keep: int | None = None, read_only: bool = False) -> Iterator[ocp.CheckpointManager]:
-    """Orbax's manager of `folder`, saving synchronously, its log silenced below errors while it is in use."""
+def _manager(
+    folder: str | Path, *, max_to_keep: int | None = None, read_only: bool = False
+) -> Iterator[ocp.CheckpointManager]:
+    """Orbax's manager of `folder`, saving synchronously, its log silenced below errors while it is
+    in use."""
     logger = logging.getLogger("absl")
     level = logger.level
     logger.setLevel(logging.ERROR)

@@ -9,8 +9,8 @@ from jaxsr.types import Params
 
 
 def averaged(config: Any, step: jax.Array, ema: Params, params: Params) -> Params:
-    """The average after one more step; its half-life is `config.ema_images`, at most `config.ema_rampup` of the images seen in `step` steps
-    of `config.batch` and this one."""
+    """The average after one more step; its half-life is `config.ema_images`, at most
+    `config.ema_rampup` of the images seen in `step` steps of `config.batch` and this one."""
     half_life = jnp.minimum(config.ema_images, config.ema_rampup * (step + 1) * config.batch)
     keep = 0.5 ** (config.batch / half_life)
     return jax.tree.map(lambda e, p: keep * e + (1 - keep) * p, ema, params)

@@ -1,4 +1,5 @@
-"""Training of the flow of `jaxsr.flows` on w samples of a prior, and what shows how well it Gaussianises them (RLS, Figure 3)."""
+"""Training of the flow of `jaxsr.flows` on w samples of a prior, and what shows how well it
+Gaussianises them (RLS, Figure 3)."""
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -22,7 +23,8 @@ CHUNK = 1_000  # samples that are mapped or evaluated at once
 
 @dataclass(frozen=True)
 class Config:
-    """Settings of the flow and its training: RLS's sizes, and the defaults of the layers' usual training where the paper is silent.
+    """Settings of the flow and its training: RLS's sizes, and the defaults of the layers' usual
+    training where the paper is silent.
 
     Attributes:
         hidden: units in each of the two hidden layers of a MADE.
@@ -50,7 +52,8 @@ class Config:
 
 
 class State(NamedTuple):
-    """All that a training needs to go on: trained and best parameters (jaxsr.flows), both with statistics of all training samples."""
+    """All that a training needs to go on: trained and best parameters (jaxsr.flows), both with
+    statistics of all training samples."""
 
     params: Params
     opt_state: optax.OptState
@@ -62,7 +65,8 @@ class State(NamedTuple):
 
 
 class Samples(NamedTuple):
-    """w samples [n, d] of a prior: to train on, to stop by, and to report on (as many as to stop by)."""
+    """w samples [n, d] of a prior: to train on, to stop by, and to report on (as many as to stop
+    by)."""
 
     train: jax.Array
     valid: jax.Array
@@ -87,10 +91,15 @@ def samples(prior: Prior, params: Params, key: PRNGKey, config: Config) -> Sampl
     keys = jax.random.split(jax.random.fold_in(key, 0), 3)
     sizes = (config.num_train, config.num_valid, config.num_valid)
     drawn = jax.jit(draw, static_argnums=1, static_argnames="num_samples")
-    made = Samples(*(drawn(k, prior, params, num_samples=n) for k, n in zip(keys, sizes, strict=True)))
+    made = Samples(
+        *(drawn(k, prior, params, num_samples=n) for k, n in zip(keys, sizes, strict=True))
+    )
     std = np.asarray(made.train.std(0))
     if not (std > 0).all():  # also false for NaN
-        raise ValueError(f"expected finite w that vary in each dimension, got a standard deviation of {std.min()} in the training samples")
+        raise ValueError(
+            "expected finite w that vary in each dimension, got a standard deviation of "
+            f"{std.min()} in the training samples"
+        )
     return made
 
 
@@ -103,16 +112,20 @@ def fit(
     folder: str | Path | None = None,
     report: Callable[[int, dict[str, float]], None] | None = None,
 ) -> Params:
-    """Trains a flow on w samples of `prior` and returns the parameters (jaxsr.flows) that were best on the validation samples.
+    """Trains a flow on w samples of `prior` and returns the parameters (jaxsr.flows) that were best
+    on the validation samples.
 
-    The result depends on the arguments alone: a training that was killed and started again ends with the same parameters.
+    The result depends on the arguments alone: a training that was killed and started again ends
+    with the same parameters.
 
     Args:
         folder: where checkpoints go; a training found there is continued. None: no checkpoints.
-        report: called after each epoch with its number (from 1) and the log-likelihoods "train", "valid" and "best" in nats a dimension.
+        report: called after each epoch with its number (from 1) and the log-likelihoods "train",
+            "valid" and "best" in nats a dimension.
 
     Raises:
-        ValueError: a setting is impossible, `folder` holds another training, or no epoch had a finite likelihood.
+        ValueError: a setting is impossible, `folder` holds another training, or no epoch had a
+            finite likelihood.
     """
     _check(config)
     train, valid, _ = samples(prior, params, key, config)
@@ -123,22 +136,36 @@ def fit(
         state, metrics = run_epoch(state, train, valid, config)
         if report is not None:
             report(int(state.epoch), {name: float(value) for name, value in metrics.items()})
-        if folder is not None and (_finished(state, config) or state.epoch % config.save_every == 0):
+        if folder is not None and (
+            _finished(state, config) or state.epoch % config.save_every == 0
+        ):
             checkpoints.save(folder, int(state.epoch), state, {"config": asdict(config)})
     if not np.isfinite(state.best_value):
-        raise ValueError(f"expected a finite likelihood in some epoch, got none: try a learning rate below {config.learning_rate}")
+        raise ValueError(
+            "expected a finite likelihood in some epoch, got none: try a learning rate below "
+            f"{config.learning_rate}"
+        )
     return state.best
 
 
 def begin(key: PRNGKey, train: Float[Array, "n d"], config: Config) -> State:
     """The state before the first epoch: an untrained flow that standardises `train`."""
     key_init, key_order = jax.random.split(key)
-    params = jax.jit(flows.init, static_argnums=1)(key_init, flows.Config(train.shape[1], config.hidden, config.num_blocks))
+    params = jax.jit(flows.init, static_argnums=1)(
+        key_init, flows.Config(train.shape[1], config.hidden, config.num_blocks)
+    )
     params["statistics"]["w"] = {"mean": train.mean(0), "std": train.std(0)}
     opt_state = _optimiser(config).init(params["blocks"])
-    best = jax.tree.map(jnp.copy, params)  # its own buffers, because run_epoch gives the state's away
+    # Its own buffers, because run_epoch gives the state's away.
+    best = jax.tree.map(jnp.copy, params)
     return State(
-        params, opt_state, key_order, jnp.zeros((), jnp.int32), best, jnp.full((), -jnp.inf, jnp.float32), jnp.zeros((), jnp.int32)
+        params,
+        opt_state,
+        key_order,
+        jnp.zeros((), jnp.int32),
+        best,
+        jnp.full((), -jnp.inf, jnp.float32),
+        jnp.zeros((), jnp.int32),
     )
 
 
@@ -146,13 +173,19 @@ def begin(key: PRNGKey, train: Float[Array, "n d"], config: Config) -> State:
 def run_epoch(
     state: State, train: Float[Array, "n d"], valid: Float[Array, "m d"], config: Config
 ) -> tuple[State, dict[str, Float[Array, ""]]]:
-    """One pass over `train` in a new order (what does not fill a batch is left out), then validation; `state` is consumed.
+    """One pass over `train` in a new order (what does not fill a batch is left out), then
+    validation; `state` is consumed.
 
-    For validation, and in the state returned, the normalisation's statistics are those of all training samples.
+    For validation, and in the state returned, the normalisation's statistics are those of all
+    training samples.
     """
     order = jax.random.permutation(jax.random.fold_in(state.key, state.epoch), len(train))
-    batches = order[: len(train) // config.batch_size * config.batch_size].reshape(-1, config.batch_size)
-    state, values = jax.lax.scan(lambda state, rows: train_step(state, train[rows], config), state, batches)
+    batches = order[: len(train) // config.batch_size * config.batch_size].reshape(
+        -1, config.batch_size
+    )
+    state, values = jax.lax.scan(
+        lambda state, rows: train_step(state, train[rows], config), state, batches
+    )
     params = state.params | {"statistics": measure(state.params, train)}
     value = mean_log_prob(params, valid)
     better = value > state.best_value  # false for NaN
@@ -165,20 +198,32 @@ def run_epoch(
         stale=jnp.where(better, 0, state.stale + 1),
     )
     dim = train.shape[1]
-    return state, {"train": values.mean() / dim, "valid": value / dim, "best": state.best_value / dim}
+    return state, {
+        "train": values.mean() / dim,
+        "valid": value / dim,
+        "best": state.best_value / dim,
+    }
 
 
 def train_step(state: State, batch: Float[Array, "n d"], config: Config) -> tuple[State, Scalar]:
-    """One Adam step on -mean log p of `batch`, normalised by its own statistics; returns the mean log p in nats before the step."""
+    """One Adam step on -mean log p of `batch`, normalised by its own statistics; returns the mean
+    log p in nats before the step."""
     statistics = state.params["statistics"]
-    loss, gradient = jax.value_and_grad(lambda blocks: -batch_log_prob(blocks, statistics["w"], batch).mean())(state.params["blocks"])
-    updates, opt_state = _optimiser(config).update(gradient, state.opt_state, state.params["blocks"])
+    loss, gradient = jax.value_and_grad(
+        lambda blocks: -batch_log_prob(blocks, statistics["w"], batch).mean()
+    )(state.params["blocks"])
+    updates, opt_state = _optimiser(config).update(
+        gradient, state.opt_state, state.params["blocks"]
+    )
     blocks = optax.apply_updates(state.params["blocks"], updates)
-    return state._replace(params={"blocks": blocks, "statistics": statistics}, opt_state=opt_state), -loss
+    return state._replace(
+        params={"blocks": blocks, "statistics": statistics}, opt_state=opt_state
+    ), -loss
 
 
 def batch_log_prob(blocks: Params, standard: Params, w: Float[Array, "n d"]) -> Float[Array, " n"]:
-    """log p of each w with every batch normalisation using the mean and variance of these very w (training mode)."""
+    """log p of each w with every batch normalisation using the mean and variance of these very w
+    (training mode)."""
     x: Any
     x, log_det = flows.standardisation(standard).forward_and_log_det(w)
     for i in range(len(blocks)):
@@ -191,7 +236,8 @@ def batch_log_prob(blocks: Params, standard: Params, w: Float[Array, "n d"]) -> 
 
 
 def measure(params: Params, w: Float[Array, "n d"]) -> Params:
-    """The flow's statistics over all of `w`: each normalisation's, given that those before it already use theirs."""
+    """The flow's statistics over all of `w`: each normalisation's, given that those before it
+    already use theirs."""
     statistics = {"w": params["statistics"]["w"]}
     x = flows.standardisation(statistics["w"]).forward(w)
     for i in range(len(params["blocks"])):
@@ -213,7 +259,9 @@ def _moments(x: jax.Array) -> dict[str, jax.Array]:
 
 
 def _optimiser(config: Config) -> optax.GradientTransformation:
-    return optax.chain(optax.add_decayed_weights(config.weight_decay), optax.adam(config.learning_rate))
+    return optax.chain(
+        optax.add_decayed_weights(config.weight_decay), optax.adam(config.learning_rate)
+    )
 
 
 def _finished(state: State, config: Config) -> bool:
@@ -221,28 +269,40 @@ def _finished(state: State, config: Config) -> bool:
 
 
 def _check(config: Config) -> None:
-    sizes = {name: value for name, value in asdict(config).items() if name not in ("learning_rate", "weight_decay")}
+    sizes = {
+        name: value
+        for name, value in asdict(config).items()
+        if name not in ("learning_rate", "weight_decay")
+    }
     low = {name: value for name, value in sizes.items() if value < 1}
     if low:
         raise ValueError(f"expected positive settings, got {low}")
     if config.batch_size > config.num_train:
-        raise ValueError(f"expected batch_size <= num_train, got {config.batch_size} > {config.num_train}")
+        raise ValueError(
+            f"expected batch_size <= num_train, got {config.batch_size} > {config.num_train}"
+        )
 
 
 def _resume(folder: str | Path, fresh: State, config: Config) -> State:
     found = checkpoints.read_meta(folder).get("config", {})
     for name, value in asdict(config).items():
         if found.get(name) != value:
-            raise ValueError(f"{folder}: expected a training with {name}={value}, got {found.get(name)}")
+            raise ValueError(
+                f"{folder}: expected a training with {name}={value}, got {found.get(name)}"
+            )
     state, _ = checkpoints.restore(folder, fresh)
     old, new = (s.params["statistics"]["w"]["mean"] for s in (state, fresh))
     if not np.allclose(old, new, atol=1e-3 * float(np.abs(new).max())):
-        raise ValueError(f"{folder}: expected a training on samples of this prior with this seed, got one on others")
+        raise ValueError(
+            f"{folder}: expected a training on samples of this prior with this seed, got one "
+            "on others"
+        )
     return state
 
 
 def gaussian_log_prob(train: Float[Array, "n d"], w: Float[Array, "m d"]) -> float:
-    """Mean log-density in nats of `w` under the normal distribution with the mean and full covariance of `train`, in float64."""
+    """Mean log-density in nats of `w` under the normal distribution with the mean and full
+    covariance of `train`, in float64."""
     known, new = np.asarray(train, np.float64), np.asarray(w, np.float64)
     mean, covariance = known.mean(0), np.cov(known, rowvar=False)
     _, log_det = np.linalg.slogdet(covariance)
@@ -251,10 +311,14 @@ def gaussian_log_prob(train: Float[Array, "n d"], w: Float[Array, "m d"]) -> flo
 
 
 @jax.jit
-def squared_norms(statistics: Params, flow: Params, w: Float[Array, "n d"]) -> dict[str, Float[Array, " n"]]:
-    """|w|^2 raw, after PULSE's transform and after the flow: what RLS Figure 3 shows, chi-squared of d degrees if w were made normal.
+def squared_norms(
+    statistics: Params, flow: Params, w: Float[Array, "n d"]
+) -> dict[str, Float[Array, " n"]]:
+    """|w|^2 raw, after PULSE's transform and after the flow: what RLS Figure 3 shows, chi-squared
+    of d degrees if w were made normal.
 
-    PULSE's transform is (LeakyReLU_5(w) - white_mean) / white_std, the inverse of its w = LeakyReLU_0.2(v * white_std + white_mean).
+    PULSE's transform is (LeakyReLU_5(w) - white_mean) / white_std, the inverse of its w =
+    LeakyReLU_0.2(v * white_std + white_mean).
 
     Args:
         statistics: params["statistics"] of the prior, for `white_mean` and `white_std`.
@@ -262,22 +326,31 @@ def squared_norms(statistics: Params, flow: Params, w: Float[Array, "n d"]) -> d
     """
     white = (jnp.where(w >= 0, w, 5 * w) - statistics["white_mean"]) / statistics["white_std"]
     gaussian = jax.lax.map(lambda w: flows.forward_and_log_det(flow, w)[0], w, batch_size=CHUNK)
-    return {name: (x**2).sum(-1) for name, x in {"raw": w, "pulse": white, "flow": gaussian}.items()}
+    return {
+        name: (x**2).sum(-1) for name, x in {"raw": w, "pulse": white, "flow": gaussian}.items()
+    }
 
 
 def compare_chi_squared(values: Float[Array, " n"], dim: int) -> dict[str, float]:
-    """Mean and deviation of `values` (of chi-squared: dim, sqrt(2 dim)) and their Kolmogorov-Smirnov distance from it, 0 to 1."""
+    """Mean and deviation of `values` (of chi-squared: dim, sqrt(2 dim)) and their
+    Kolmogorov-Smirnov distance from it, 0 to 1."""
     cdf = np.asarray(jax.scipy.stats.chi2.cdf(jnp.sort(values), dim))
     steps = np.arange(len(cdf) + 1) / len(cdf)
     distance = max(np.abs(steps[1:] - cdf).max(), np.abs(cdf - steps[:-1]).max())
-    return {"mean": float(values.mean()), "std": float(values.std()), "ks_distance": float(distance)}
+    return {
+        "mean": float(values.mean()),
+        "std": float(values.std()),
+        "ks_distance": float(distance),
+    }
 
 
 def assess(flow: Params, drawn: Samples, norms: dict[str, Float[Array, " n"]]) -> dict:
-    """How well `flow` describes new samples (`drawn.test`, which `fit` does not see), as a dict that JSON can hold.
+    """How well `flow` describes new samples (`drawn.test`, which `fit` does not see), as a dict
+    that JSON can hold.
 
-    "nats_per_dim" and "gaussian_nats_per_dim": mean log-likelihood under the flow, and under a normal distribution with full covariance
-    fitted to the same training samples; "squared_norm": `compare_chi_squared` of each of `norms`, the `squared_norms` of `drawn.test`.
+    "nats_per_dim" and "gaussian_nats_per_dim": mean log-likelihood under the flow, and under a
+    normal distribution with full covariance fitted to the same training samples; "squared_norm":
+    `compare_chi_squared` of each of `norms`, the `squared_norms` of `drawn.test`.
     """
     dim = drawn.test.shape[1]
     return {

@@ -1,5 +1,5 @@
-"""StyleGAN2 training (arXiv:1912.04958, 2006.06676) as one pure step: non-saturating loss, lazy R1, lazy path length, style mixing, EMA,
-adaptive augmentation.
+"""StyleGAN2 training (arXiv:1912.04958, 2006.06676) as one pure step: non-saturating loss, lazy R1,
+lazy path length, style mixing, EMA, adaptive augmentation.
 """
 
 import dataclasses
@@ -23,7 +23,8 @@ from jaxsr.types import Params, PRNGKey
 
 
 class State(NamedTuple):
-    """All that training carries from step to step; saved whole, so that a resumed run continues as if never stopped."""
+    """All that training carries from step to step; saved whole, so that a resumed run continues as
+    if never stopped."""
 
     step: jax.Array
     key: jax.Array
@@ -40,21 +41,28 @@ def _generator(params: Params) -> Params:
 
 
 def _optimizer(config: Config, interval: int) -> optax.GradientTransformation:
-    """Adam, corrected for the extra step that a lazy term makes every `interval` steps (0: there is none)."""
+    """Adam, corrected for the extra step that a lazy term makes every `interval` steps (0: there is
+    none)."""
     ratio = interval / (interval + 1) if interval else 1.0
     return optax.adam(config.learning_rate * ratio, b1=0.0, b2=config.beta2**ratio, eps=1e-8)
 
 
-def begin(key: PRNGKey, net: stylegan2.Config, config: Config, *, warm: Params | None = None) -> State:
+def begin(
+    key: PRNGKey, net: stylegan2.Config, config: Config, *, warm: Params | None = None
+) -> State:
     """Fresh state, or one that starts from `warm`, the params of another prior (`warm.transfer`).
 
-    A prior of half the resolution is such a start: its blocks fit, and only the new finest ones are fresh. So is a narrower one.
+    A prior of half the resolution is such a start: its blocks fit, and only the new finest ones are
+    fresh. So is a narrower one.
 
     Raises:
         ValueError: `warm` does not fit; `noise_layers` are more than the network has.
     """
     if (config.noise_layers or 0) > len(net.noise_shapes):
-        raise ValueError(f"noise_layers must be at most {len(net.noise_shapes)}, all of this network's, got {config.noise_layers}")
+        raise ValueError(
+            f"noise_layers must be at most {len(net.noise_shapes)}, all of this network's, "
+            f"got {config.noise_layers}"
+        )
     key_init, key = jax.random.split(key)
     params = jax.jit(stylegan2.init, static_argnums=1)(key_init, net)
     if warm is not None:
@@ -76,10 +84,12 @@ def begin(key: PRNGKey, net: stylegan2.Config, config: Config, *, warm: Params |
 
 
 def bound_noise(net: stylegan2.Config, config: Config, generator: Params) -> Params:
-    """The generator with the strengths of its noise inputs within what `noise_bound` and `noise_layers` allow.
+    """The generator with the strengths of its noise inputs within what `noise_bound` and
+    `noise_layers` allow.
 
-    Noise is the cheapest way to the photos' spectrum, and a young generator takes it: then nothing that is searched for in w can have
-    texture. A strength is relative to a map of unit deviation, so the bound limits the share of a map that noise can be.
+    Noise is the cheapest way to the photos' spectrum, and a young generator takes it: then nothing
+    that is searched for in w can have texture. A strength is relative to a map of unit deviation,
+    so the bound limits the share of a map that noise can be.
     """
     if config.noise_bound is None and config.noise_layers is None:
         return generator
@@ -96,8 +106,11 @@ def bound_noise(net: stylegan2.Config, config: Config, generator: Params) -> Par
     return jax.tree_util.tree_map_with_path(bounded, generator)
 
 
-def _mixed_styles(key: PRNGKey, net: stylegan2.Config, mapping: Params, batch: int, mixing: float) -> jax.Array:
-    """W+ codes [batch, layers, w_dim] of fresh z; with probability `mixing` another z takes over from a random layer on."""
+def _mixed_styles(
+    key: PRNGKey, net: stylegan2.Config, mapping: Params, batch: int, mixing: float
+) -> jax.Array:
+    """W+ codes [batch, layers, w_dim] of fresh z; with probability `mixing` another z takes over
+    from a random layer on."""
     key_z, key_cut, key_mix = jax.random.split(key, 3)
     z = jax.random.normal(key_z, (2, batch, net.z_dim))
     w = style_based.mapping(net, mapping, z)
@@ -107,16 +120,22 @@ def _mixed_styles(key: PRNGKey, net: stylegan2.Config, mapping: Params, batch: i
     return jnp.where(first[..., None], w[0][:, None], w[1][:, None])
 
 
-def _synthesize(net: stylegan2.Config, params: Params, w_plus: jax.Array, key: PRNGKey) -> jax.Array:
+def _synthesize(
+    net: stylegan2.Config, params: Params, w_plus: jax.Array, key: PRNGKey
+) -> jax.Array:
     """Images [n, H, W, 3] in [-1, 1] with fresh noise."""
     noise = style_based.random_noise(key, net, (w_plus.shape[0],))
-    return jnp.asarray(jax.vmap(lambda w, n: stylegan2.synthesis(net, params, w, n)[1])(w_plus, noise))
+    return jnp.asarray(
+        jax.vmap(lambda w, n: stylegan2.synthesis(net, params, w, n)[1])(w_plus, noise)
+    )
 
 
 def _augmented(key: PRNGKey, images: jax.Array, p: jax.Array, config: Config) -> jax.Array:
     if config.augment == "none":
         return images
-    return jax.vmap(AUGMENTATIONS[config.augment], (0, 0, None))(jax.random.split(key, len(images)), images, p)
+    return jax.vmap(AUGMENTATIONS[config.augment], (0, 0, None))(
+        jax.random.split(key, len(images)), images, p
+    )
 
 
 def _fakes(key: PRNGKey, net: stylegan2.Config, config: Config, generator: Params) -> jax.Array:
@@ -125,30 +144,59 @@ def _fakes(key: PRNGKey, net: stylegan2.Config, config: Config, generator: Param
     return _synthesize(net, generator["synthesis"], w_plus, key_noise)
 
 
-def _judge(key: PRNGKey, net: stylegan2.Config, config: Config, params: Params, images: jax.Array, p: jax.Array) -> jax.Array:
+def _judge(
+    key: PRNGKey,
+    net: stylegan2.Config,
+    config: Config,
+    params: Params,
+    images: jax.Array,
+    p: jax.Array,
+) -> jax.Array:
     """Logits [n] of images [n, H, W, 3] in [-1, 1], augmented with probability p."""
-    return _judge_emphasised(key, net, config, params, stylegan2.emphasised(images, net.emphasis), p)
+    return _judge_emphasised(
+        key, net, config, params, stylegan2.emphasised(images, net.emphasis), p
+    )
 
 
-def _judge_emphasised(key: PRNGKey, net: stylegan2.Config, config: Config, params: Params, images: jax.Array, p: jax.Array) -> jax.Array:
-    """The same of images whose finer detail is amplified already: augmentations commute with that, but for mirrored borders."""
+def _judge_emphasised(
+    key: PRNGKey,
+    net: stylegan2.Config,
+    config: Config,
+    params: Params,
+    images: jax.Array,
+    p: jax.Array,
+) -> jax.Array:
+    """The same of images whose finer detail is amplified already: augmentations commute with that,
+    but for mirrored borders."""
     plain = dataclasses.replace(net, emphasis=0.0)
     return stylegan2.discriminator(plain, params, _augmented(key, images, p, config))[0]
 
 
-def _judge_both(net: stylegan2.Config, params: Params, fakes: jax.Array, photos: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Logits [n] of fakes and of photos [n, H, W, 3], amplified and augmented already, in one pass, which is faster than two; no minibatch
-    statistic is of both."""
+def _judge_both(
+    net: stylegan2.Config, params: Params, fakes: jax.Array, photos: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """Logits [n] of fakes and of photos [n, H, W, 3], amplified and augmented already, in one pass,
+    which is faster than two; no minibatch statistic is of both."""
     n = len(fakes)
     size = group_size(n, net.mbstd_group)
     pairs = jnp.concatenate([x.reshape(size, n // size, *x.shape[1:]) for x in (fakes, photos)], 1)
     grouped = dataclasses.replace(net, mbstd_group=size, emphasis=0.0)
-    logits = stylegan2.discriminator(grouped, params, pairs.reshape(2 * n, *fakes.shape[1:]))[0].reshape(size, 2, n // size)
+    logits = stylegan2.discriminator(grouped, params, pairs.reshape(2 * n, *fakes.shape[1:]))[
+        0
+    ].reshape(size, 2, n // size)
     return logits[:, 0].reshape(n), logits[:, 1].reshape(n)
 
 
-def generator_loss(key: PRNGKey, net: stylegan2.Config, config: Config, state: State, generator: Params, photos: jax.Array) -> jax.Array:
-    """Mean of softplus(-D(G(z))), the non-saturating loss, or of softplus(D(photo) - D(G(z))), the relativistic one."""
+def generator_loss(
+    key: PRNGKey,
+    net: stylegan2.Config,
+    config: Config,
+    state: State,
+    generator: Params,
+    photos: jax.Array,
+) -> jax.Array:
+    """Mean of softplus(-D(G(z))), the non-saturating loss, or of softplus(D(photo) - D(G(z))), the
+    relativistic one."""
     key_fake, key_augment = jax.random.split(key)
     discriminator = state.params["discriminator"]
     fakes = _fakes(key_fake, net, config, generator)
@@ -168,24 +216,42 @@ def discriminator_loss(
     photos: jax.Array,
     fakes: jax.Array,
 ) -> tuple[jax.Array, jax.Array]:
-    """Mean of softplus(D(G(z))) + softplus(-D(photo)), or of softplus(D(G(z)) - D(photo)); and the mean sign of the photos' logits."""
+    """Mean of softplus(D(G(z))) + softplus(-D(photo)), or of softplus(D(G(z)) - D(photo)); and the
+    mean sign of the photos' logits."""
     _, key_augment, key_real = jax.random.split(key, 3)
     drawn = ((key_augment, fakes), (key_real, photos))
-    seen = (_augmented(key, stylegan2.emphasised(x, net.emphasis), state.ada_p, config) for key, x in drawn)
+    seen = (
+        _augmented(key, stylegan2.emphasised(x, net.emphasis), state.ada_p, config)
+        for key, x in drawn
+    )
     fake, real = _judge_both(net, discriminator, *seen)
-    loss = softplus(fake - real).mean() if config.loss == "relativistic" else softplus(fake).mean() + softplus(-real).mean()
+    loss = (
+        softplus(fake - real).mean()
+        if config.loss == "relativistic"
+        else softplus(fake).mean() + softplus(-real).mean()
+    )
     return loss, jnp.sign(real).mean()
 
 
-def r1_penalty(key: PRNGKey, net: stylegan2.Config, config: Config, params: Params, photos: jax.Array, p: jax.Array) -> jax.Array:
-    """Mean over photos of |d logit / d photo|^2 (Mescheder et al., arXiv:1801.04406), the logit being of the augmented photo as in
-    StyleGAN2-ADA; photos [n, H, W, 3] in [-1, 1]. With `emphasis` the photo is the amplified one, or detail would be penalised for it."""
+def r1_penalty(
+    key: PRNGKey,
+    net: stylegan2.Config,
+    config: Config,
+    params: Params,
+    photos: jax.Array,
+    p: jax.Array,
+) -> jax.Array:
+    """Mean over photos of |d logit / d photo|^2 (Mescheder et al., arXiv:1801.04406), the logit
+    being of the augmented photo as in StyleGAN2-ADA; photos [n, H, W, 3] in [-1, 1]. With
+    `emphasis` the photo is the amplified one, or detail would be penalised for it."""
     seen = stylegan2.emphasised(photos, net.emphasis)
     grads = jax.grad(lambda x: _judge_emphasised(key, net, config, params, x, p).sum())(seen)
     return jnp.sum(grads**2, (1, 2, 3)).mean()
 
 
-def path_lengths(net: stylegan2.Config, params: Params, w_plus: jax.Array, key: PRNGKey) -> jax.Array:
+def path_lengths(
+    net: stylegan2.Config, params: Params, w_plus: jax.Array, key: PRNGKey
+) -> jax.Array:
     """|J^T y| per sample [n] for image-space noise y, StyleGAN2's path lengths."""
     key_y, key_noise = jax.random.split(key)
     images, to_w = jax.vjp(lambda w: _synthesize(net, params, w, key_noise), w_plus)
@@ -193,7 +259,9 @@ def path_lengths(net: stylegan2.Config, params: Params, w_plus: jax.Array, key: 
     return jnp.sqrt(jnp.sum(grads**2, 2).mean(1))
 
 
-def path_penalty(key: PRNGKey, net: stylegan2.Config, config: Config, state: State, generator: Params) -> tuple[jax.Array, jax.Array]:
+def path_penalty(
+    key: PRNGKey, net: stylegan2.Config, config: Config, state: State, generator: Params
+) -> tuple[jax.Array, jax.Array]:
     """Mean over half a batch of (path length - running mean)^2, and the next running mean."""
     key_w, key_y = jax.random.split(key)
     w_plus = _mixed_styles(key_w, net, generator["mapping"], config.batch // 2, config.style_mixing)
@@ -202,32 +270,59 @@ def path_penalty(key: PRNGKey, net: stylegan2.Config, config: Config, state: Sta
     return jnp.mean((lengths - mean) ** 2), mean
 
 
-def make_step(net: stylegan2.Config, config: Config, *, axis: str | None = None) -> Callable[[State, jax.Array], tuple[State, dict]]:
-    """The training step (state, photos uint8 [n, H, W, 3]) -> (state, logged scalars): pure, to be jitted.
+def make_step(
+    net: stylegan2.Config, config: Config, *, axis: str | None = None
+) -> Callable[[State, jax.Array], tuple[State, dict]]:
+    """The training step (state, photos uint8 [n, H, W, 3]) -> (state, logged scalars): pure, to be
+    jitted.
 
-    In the official order: generator, its path lengths, discriminator, its R1, each an Adam step of its own; a lazy term runs every
-    `interval` steps with its gradient times `interval`.
+    In the official order: generator, its path lengths, discriminator, its R1, each an Adam step of
+    its own; a lazy term runs every `interval` steps with its gradient times `interval`.
 
-    axis: the mapped axis (of `shard_map` or `vmap`) that splits a batch of config.batch photos into n a member; None: n is config.batch.
-    As in the original each member draws its own numbers and has minibatch statistics of its own, and gradients are averaged.
+    axis: the mapped axis (of `shard_map` or `vmap`) that splits a batch of config.batch photos into
+        n a member; None: n is config.batch.
+    As in the original each member draws its own numbers and has minibatch statistics of its own,
+    and gradients are averaged.
     """
 
     def step(state: State, photos: jax.Array) -> tuple[State, dict]:
-        share = _Share(net, dataclasses.replace(config, batch=len(photos), r1_gamma=_r1_gamma(net, config)), axis)
+        share = _Share(
+            net,
+            dataclasses.replace(config, batch=len(photos), r1_gamma=_r1_gamma(net, config)),
+            axis,
+        )
         key = jax.random.fold_in(state.key, state.step)
-        keys = jax.random.split(key if axis is None else jax.random.fold_in(key, jax.lax.axis_index(axis)), 4)
+        keys = jax.random.split(
+            key if axis is None else jax.random.fold_in(key, jax.lax.axis_index(axis)), 4
+        )
         photos = photos.astype(jnp.float32) / 127.5 - 1
         state, loss_generator = _generator_step(keys[0], share, state, photos)
         if config.path_weight:
             state = _path_step(keys[1], share, state)
         fakes = _fakes(jax.random.split(keys[2], 3)[0], net, share.config, state.params)
-        state, loss_discriminator, sign_real = _discriminator_step(keys[2], share, state, photos, fakes)
+        state, loss_discriminator, sign_real = _discriminator_step(
+            keys[2], share, state, photos, fakes
+        )
         state, r1 = _r1_step(keys[3], share, state, photos, fakes)
         if config.augment != "none" and config.augment_p is None:
-            p = adapt(state.ada_p, sign_real, images=config.batch, target=config.ada_target, ramp=config.ada_images)
+            p = adapt(
+                state.ada_p,
+                sign_real,
+                images=config.batch,
+                target=config.ada_target,
+                ramp=config.ada_images,
+            )
             state = state._replace(ada_p=p)
-        state = state._replace(step=state.step + 1, ema=averaged(config, state.step, state.ema, _generator(state.params)))
-        log = {"loss_generator": loss_generator, "loss_discriminator": loss_discriminator, "sign_real": sign_real, "r1": r1}
+        state = state._replace(
+            step=state.step + 1,
+            ema=averaged(config, state.step, state.ema, _generator(state.params)),
+        )
+        log = {
+            "loss_generator": loss_generator,
+            "loss_discriminator": loss_discriminator,
+            "sign_real": sign_real,
+            "r1": r1,
+        }
         return state, log | {"path_mean": state.path_mean, "ada_p": state.ada_p}
 
     return step
@@ -248,18 +343,26 @@ def _r1_gamma(net: stylegan2.Config, config: Config) -> float:
     return 2e-4 * net.resolution**2 / config.batch if config.r1_gamma is None else config.r1_gamma
 
 
-def _generator_step(key: PRNGKey, share: _Share, state: State, photos: jax.Array) -> tuple[State, jax.Array]:
+def _generator_step(
+    key: PRNGKey, share: _Share, state: State, photos: jax.Array
+) -> tuple[State, jax.Array]:
     net, config, _ = share
     objective = jax.value_and_grad(lambda g: generator_loss(key, net, config, state, g, photos))
     loss, grads = share.mean(objective(_generator(state.params)))
-    return _update_generator(share, config.path_interval if config.path_weight else 0, state, grads), loss
+    return _update_generator(
+        share, config.path_interval if config.path_weight else 0, state, grads
+    ), loss
 
 
 def _path_step(key: PRNGKey, share: _Share, state: State) -> State:
     net, config, _ = share
 
     def run(state: State) -> State:
-        grads, mean = share.mean(jax.grad(lambda g: path_penalty(key, net, config, state, g), has_aux=True)(_generator(state.params)))
+        grads, mean = share.mean(
+            jax.grad(lambda g: path_penalty(key, net, config, state, g), has_aux=True)(
+                _generator(state.params)
+            )
+        )
         grads = jax.tree.map(lambda g: config.path_weight * config.path_interval * g, grads)
         return _update_generator(share, config.path_interval, state, grads)._replace(path_mean=mean)
 
@@ -270,13 +373,17 @@ def _discriminator_step(
     key: PRNGKey, share: _Share, state: State, photos: jax.Array, fakes: jax.Array
 ) -> tuple[State, jax.Array, jax.Array]:
     net, config, _ = share
-    loss = jax.value_and_grad(lambda d: discriminator_loss(key, net, config, state, d, photos, fakes), has_aux=True)
+    loss = jax.value_and_grad(
+        lambda d: discriminator_loss(key, net, config, state, d, photos, fakes), has_aux=True
+    )
     (value, sign_real), grads = share.mean(loss(state.params["discriminator"]))
     interval = 0 if config.r1_gamma == 0 else config.r1_interval
     return _update_discriminator(_optimizer(config, interval), state, grads), value, sign_real
 
 
-def _r1_step(key: PRNGKey, share: _Share, state: State, photos: jax.Array, fakes: jax.Array) -> tuple[State, jax.Array]:
+def _r1_step(
+    key: PRNGKey, share: _Share, state: State, photos: jax.Array, fakes: jax.Array
+) -> tuple[State, jax.Array]:
     """Also returns R1, NaN on the steps that it does not run on and when its weight is 0."""
     net, config, _ = share
     gamma = config.r1_gamma
@@ -289,20 +396,35 @@ def _r1_step(key: PRNGKey, share: _Share, state: State, photos: jax.Array, fakes
             value = at(photos)
             return value + (at(fakes) if config.loss == "relativistic" else 0), value
 
-        (_, value), grads = share.mean(jax.value_and_grad(penalty, has_aux=True)(state.params["discriminator"]))
+        (_, value), grads = share.mean(
+            jax.value_and_grad(penalty, has_aux=True)(state.params["discriminator"])
+        )
         grads = jax.tree.map(lambda g: 0.5 * gamma * config.r1_interval * g, grads)
         return _update_discriminator(_optimizer(config, config.r1_interval), state, grads), value
 
-    return jax.lax.cond(state.step % config.r1_interval == 0, run, lambda state: (state, jnp.float32(jnp.nan)), state)
+    return jax.lax.cond(
+        state.step % config.r1_interval == 0,
+        run,
+        lambda state: (state, jnp.float32(jnp.nan)),
+        state,
+    )
 
 
 def _update_generator(share: _Share, interval: int, state: State, grads: Params) -> State:
     updates, opt = _optimizer(share.config, interval).update(grads, state.generator_opt)
-    generator = bound_noise(share.net, share.config, cast(Params, optax.apply_updates(_generator(state.params), updates)))
+    generator = bound_noise(
+        share.net,
+        share.config,
+        cast(Params, optax.apply_updates(_generator(state.params), updates)),
+    )
     return state._replace(params=state.params | generator, generator_opt=opt)
 
 
-def _update_discriminator(optimizer: optax.GradientTransformation, state: State, grads: Params) -> State:
+def _update_discriminator(
+    optimizer: optax.GradientTransformation, state: State, grads: Params
+) -> State:
     updates, opt = optimizer.update(grads, state.discriminator_opt)
     discriminator = optax.apply_updates(state.params["discriminator"], updates)
-    return state._replace(params=state.params | {"discriminator": discriminator}, discriminator_opt=opt)
+    return state._replace(
+        params=state.params | {"discriminator": discriminator}, discriminator_opt=opt
+    )

@@ -1,4 +1,5 @@
-"""How a GAN is trained: StyleGAN2's weights and intervals, and what may take the place of its parts or stand beside them."""
+"""How a GAN is trained: StyleGAN2's weights and intervals, and what may take the place of its parts
+or stand beside them."""
 
 import dataclasses
 
@@ -30,21 +31,29 @@ class Config:
     batch: photos a step; split over the devices.
     learning_rate: of both Adams.
     beta2: of both Adams; beta1 is 0.
-    r1_gamma: weight of R1, the penalty on the discriminator's gradient at photos, 0 for none. Default: 2e-4 resolution^2 / batch.
+    r1_gamma: weight of R1, the penalty on the discriminator's gradient at photos, 0 for none.
+        Default: 2e-4 resolution^2 / batch.
     r1_interval: steps from one R1 to the next.
     path_weight: weight of the path length regularisation, 0 for none.
     path_interval: steps from one path length regularisation to the next.
-    style_mixing: share of the generated images whose styles change from one w to another at a random layer.
-    ema_images: half-life of the generator's moving average, in images, at most `ema_rampup` of what was seen.
+    style_mixing: share of the generated images whose styles change from one w to another at a
+        random layer.
+    ema_images: half-life of the generator's moving average, in images, at most `ema_rampup` of what
+        was seen.
     ema_rampup: share of the images seen, beyond which the average's half-life does not go.
-    augment: "ada" (moved and recoloured, each with a probability), "blit", the same without colours, whose changes leak into pictures where
-        colour tells much, or "none".
-    augment_p: probability of augmentation, the same for all images. Default: adapted, by `ada_target` and `ada_images`.
-    ada_target: mean sign of the discriminator's logits of photos that the probability of augmentation is steered to.
+    augment: "ada" (moved and recoloured, each with a probability), "blit", the same without
+        colours, whose changes leak into pictures where colour tells much, or "none".
+    augment_p: probability of augmentation, the same for all images. Default: adapted, by
+        `ada_target` and `ada_images`.
+    ada_target: mean sign of the discriminator's logits of photos that the probability of
+        augmentation is steered to.
     ada_images: images in which the probability of augmentation can go from 0 to 1.
-    noise_bound: largest size of a noise input's strength; 0 holds them all at zero, so that w has to draw the texture. Default: any.
-    noise_layers: how many of the finest layers have a noise input; the others' strengths are held at zero. Default: all.
-    loss: "logistic", StyleGAN2's, or "relativistic", of pairs of a photo and a picture, with R1 at both (R3GAN, arXiv:2501.05441).
+    noise_bound: largest size of a noise input's strength; 0 holds them all at zero, so that w has
+        to draw the texture. Default: any.
+    noise_layers: how many of the finest layers have a noise input; the others' strengths are held
+        at zero. Default: all.
+    loss: "logistic", StyleGAN2's, or "relativistic", of pairs of a photo and a picture, with R1 at
+        both (R3GAN, arXiv:2501.05441).
     """
 
     batch: int = 32
@@ -71,7 +80,10 @@ class Config:
         if self.loss not in ("logistic", "relativistic"):
             raise ValueError(f'loss must be "logistic" or "relativistic", got {self.loss!r}')
         if self.loss == "relativistic" and self.augment != "none" and self.augment_p is None:
-            raise ValueError('a relativistic loss needs an augment_p, or augment "none": its logits have no zero to adapt p by')
+            raise ValueError(
+                'a relativistic loss needs an augment_p, or augment "none": its logits have '
+                "no zero to adapt p by"
+            )
         if self.batch < 2:
             raise ValueError(f"batch must be at least 2, got {self.batch}")
         for name, (least, most) in RANGES.items():

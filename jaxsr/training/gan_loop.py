@@ -1,4 +1,5 @@
-"""The resumable loop around `gan.make_step`: checkpoints, sample grids, a Frechet curve, and the prior as it stands, in one folder."""
+"""The resumable loop around `gan.make_step`: checkpoints, sample grids, a Frechet curve, and the
+prior as it stands, in one folder."""
 
 import dataclasses
 import functools
@@ -18,12 +19,23 @@ from jaxsr.training import gan, loop
 from jaxsr.training.augment import symmetric
 from jaxsr.types import Params
 
-COLUMNS = ("images", "seconds", "loss_generator", "loss_discriminator", "sign_real", "r1", "path_mean", "ada_p", "frechet")
+COLUMNS = (
+    "images",
+    "seconds",
+    "loss_generator",
+    "loss_discriminator",
+    "sign_real",
+    "r1",
+    "path_mean",
+    "ada_p",
+    "frechet",
+)
 
 
 @dataclasses.dataclass(frozen=True)
 class Run(loop.Run):
-    """How long one run trains, and what it does between: the fields of `loop.Run`, and of each Frechet distance the number of samples.
+    """How long one run trains, and what it does between: the fields of `loop.Run`, and of each
+    Frechet distance the number of samples.
 
     symmetry: the exact symmetries of the photos; dihedral: all 8 flips and quarter turns.
     tick_images: images between two checkpoints; each also writes samples and a row of curve.csv.
@@ -51,11 +63,13 @@ def fit(
 ) -> Path:
     """Trains a prior as `loop.fit` does; returns its folder.
 
-    Besides checkpoints and curve.csv, folder gets prior/ (what `load_prior` reads) and samples.png at every tick.
+    Besides checkpoints and curve.csv, folder gets prior/ (what `load_prior` reads) and samples.png
+    at every tick.
 
     Args:
         photos: uint8 [n, r, r, 3] with r = net.resolution, as from `data.prepare`.
-        about: name, domain, licence and credit for the prior's config.json. The run's images are added to "images", those of `warm`.
+        about: name, domain, licence and credit for the prior's config.json. The run's images are
+            added to "images", those of `warm`.
         warm: params of a prior to start from (`gan.begin`).
 
     Raises:
@@ -67,10 +81,25 @@ def fit(
         make_step=lambda axis: _given_nothing(gan.make_step(net, config, axis=axis)),
         given=(),
         batch=config.batch,
-        settings={"net": dataclasses.asdict(net), "config": loop.fixed(config), "warm": warm and weights.digest(warm)},
-        defaults={"config": loop.fixed(gan.Config()), "net": dataclasses.asdict(stylegan2.Config())},
+        settings={
+            "net": dataclasses.asdict(net),
+            "config": loop.fixed(config),
+            "warm": warm and weights.digest(warm),
+        },
+        defaults={
+            "config": loop.fixed(gan.Config()),
+            "net": dataclasses.asdict(stylegan2.Config()),
+        },
         finite=lambda state: (state.params, state.ema),
-        publish=lambda state, row: _publish(net, run, state, photos, Path(folder), about | {"images": before + int(row["images"])}, row),
+        publish=lambda state, row: _publish(
+            net,
+            run,
+            state,
+            photos,
+            Path(folder),
+            about | {"images": before + int(row["images"])},
+            row,
+        ),
         columns=COLUMNS,
         told=_told,
     )
@@ -84,30 +113,49 @@ def _given_nothing(step: Callable) -> Callable:
 
 def _told(row: loop.Row) -> str:
     return (
-        f"G {row['loss_generator']:.3f} D {row['loss_discriminator']:.3f} sign {row['sign_real']:.2f} ada {row['ada_p']:.2f} "
+        f"G {row['loss_generator']:.3f} D {row['loss_discriminator']:.3f} sign "
+        f"{row['sign_real']:.2f} ada {row['ada_p']:.2f} "
         f"frechet {row['frechet']:.3f}"
     )
 
 
-def _publish(net: stylegan2.Config, run: Run, state: gan.State, photos: np.ndarray, folder: Path, about: dict, row: loop.Row) -> loop.Row:
+def _publish(
+    net: stylegan2.Config,
+    run: Run,
+    state: gan.State,
+    photos: np.ndarray,
+    folder: Path,
+    about: dict,
+    row: loop.Row,
+) -> loop.Row:
     """Writes the prior and a grid of its samples; returns the row with its Frechet distance."""
     params = jax.device_get(state.params | state.ema)
     params["statistics"] = _statistics(net)(params)
-    config = {"architecture": "stylegan2", "net": dataclasses.asdict(net) | {"dtype": "float32"}, **about}
+    config = {
+        "architecture": "stylegan2",
+        "net": dataclasses.asdict(net) | {"dtype": "float32"},
+        **about,
+    }
     weights.save(folder / "prior", params, config)
     generate = _generate(net)
     z = jax.random.normal(jax.random.key(run.seed), (64, net.z_dim))
     images.write(folder / "samples.png", plots.mosaic(np.asarray(generate(params, z)), 8))
-    return row | {"frechet": _frechet(net, run, params, photos) if run.frechet_samples else float("nan")}
+    return row | {
+        "frechet": _frechet(net, run, params, photos) if run.frechet_samples else float("nan")
+    }
 
 
 def _frechet(net: stylegan2.Config, run: Run, params: Params, photos: np.ndarray) -> float:
-    """Distance between samples and photos under their symmetry, in the bundled feature network: one ruler for the curve, not FID."""
+    """Distance between samples and photos under their symmetry, in the bundled feature network: one
+    ruler for the curve, not FID."""
     generate = _generate(net)
     count = min(run.frechet_samples, len(photos))
     rng = np.random.default_rng(run.seed)
     real = symmetric(rng, photos[np.sort(rng.permutation(len(photos))[:count])], run.symmetry)
-    chunks = [jax.random.normal(k, (64, net.z_dim)) for k in jax.random.split(jax.random.key(run.seed + 1), -(-count // 64))]
+    chunks = [
+        jax.random.normal(k, (64, net.z_dim))
+        for k in jax.random.split(jax.random.key(run.seed + 1), -(-count // 64))
+    ]
     fake = np.concatenate([np.asarray(generate(params, z)) for z in chunks])[:count]
     return frechet_distance(_features(real / np.float32(255)), _features(np.clip(fake, 0, 1)))
 
@@ -132,21 +180,27 @@ def _feature_vectors() -> Callable[[np.ndarray], jax.Array]:
 
 
 def _features(stack: np.ndarray) -> np.ndarray:
-    return np.concatenate([np.asarray(_feature_vectors()(stack[i : i + 64])) for i in range(0, len(stack), 64)])
+    return np.concatenate(
+        [np.asarray(_feature_vectors()(stack[i : i + 64])) for i in range(0, len(stack), 64)]
+    )
 
 
 def typical(photos: np.ndarray, share: float) -> np.ndarray:
-    """The `share` of photos [n, r, r, 3] that lie where photos are dense (instance selection, arXiv:2007.15255): by the likelihood of
-    their features under one Gaussian.
+    """The `share` of photos [n, r, r, 3] that lie where photos are dense (instance selection,
+    arXiv:2007.15255): by the likelihood of their features under one Gaussian.
 
     Raises:
-        ValueError: so few photos that all are equally likely, as where there are not more of them than features.
+        ValueError: so few photos that all are equally likely, as where there are not more of them
+            than features.
     """
     features = _features(photos / np.float32(255)).astype(np.float64)
     centred = features - features.mean(0)
     values, axes = np.linalg.eigh(centred.T @ centred / len(centred))
     kept = values > 1e-6 * values[-1]
     if kept.sum() >= len(photos) - 1:
-        raise ValueError(f"select: expected more photos than the {kept.sum() + 1} that features alone tell apart, got {len(photos)}")
+        raise ValueError(
+            f"select: expected more photos than the {kept.sum() + 1} that features alone tell "
+            f"apart, got {len(photos)}"
+        )
     distance = np.square(centred @ axes[:, kept] / np.sqrt(values[kept])).sum(1)
     return photos[np.sort(np.argsort(distance)[: round(share * len(photos))])]

@@ -1,7 +1,10 @@
-"""Training of a learned restorer (LAREN, GLEAN) on photos that are degraded as they are read, around a frozen generator.
+"""Training of a learned restorer (LAREN, GLEAN) on photos that are degraded as they are read,
+around a frozen generator.
 
-Objective (LAREN, arXiv:2208.02861, Eq. 5; GLEAN, arXiv:2012.00739): squared error of images in [-1, 1], as mmagic takes it, plus squared
-error of one deep map of a perceptual network, plus the non-saturating adversarial term against a discriminator that begins as the prior's.
+Objective (LAREN, arXiv:2208.02861, Eq. 5; GLEAN, arXiv:2012.00739): squared error of images in [-1,
+    1], as mmagic takes it, plus squared
+error of one deep map of a perceptual network, plus the non-saturating adversarial term against a
+discriminator that begins as the prior's.
 """
 
 import dataclasses
@@ -34,9 +37,11 @@ class Config:
         learning_rate: of both Adams.
         perceptual_weight: of the perceptual term; 0 asks no network.
         adversarial_weight: of the adversarial term; 0 trains no discriminator.
-        warmup_images: images before the adversarial term joins, as ESRGAN (arXiv:1809.00219) begins; the paper names none. Its gradient is
-            larger than the squared error's long before the network follows its input. Until then a step takes half the time.
-        ema_images: half-life of the moving average of the weights, in images, at most `ema_rampup` of what was seen.
+        warmup_images: images before the adversarial term joins, as ESRGAN (arXiv:1809.00219)
+            begins; the paper names none. Its gradient is larger than the squared error's long
+            before the network follows its input. Until then a step takes half the time.
+        ema_images: half-life of the moving average of the weights, in images, at most `ema_rampup`
+            of what was seen.
         ema_rampup: share of the images seen, beyond which the average's half-life does not go.
     """
 
@@ -53,7 +58,9 @@ class Config:
             raise ValueError(f"batch must be at least 2, got {self.batch}")
         for name in ("learning_rate", "perceptual_weight", "adversarial_weight", "warmup_images"):
             if not 0 <= getattr(self, name) < math.inf:
-                raise ValueError(f"{name} must be a finite number of at least 0, got {getattr(self, name)}")
+                raise ValueError(
+                    f"{name} must be a finite number of at least 0, got {getattr(self, name)}"
+                )
         for name in ("ema_images", "ema_rampup"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be above 0, got {getattr(self, name)}")
@@ -85,19 +92,34 @@ def _optimizer(config: Config) -> optax.GradientTransformation:
 
 
 def begin(key: PRNGKey, bound: Bound, prior_params: Params, config: Config) -> State:
-    """Fresh state; the discriminator is the prior's. Raises ValueError where that has none and the adversarial term asks for it."""
+    """Fresh state; the discriminator is the prior's. Raises ValueError where that has none and the
+    adversarial term asks for it."""
     if config.adversarial_weight and "discriminator" not in prior_params:
-        raise ValueError(f"prior {bound.prior.info.name!r} has no discriminator for the adversarial term: take adversarial_weight 0")
+        raise ValueError(
+            f"prior {bound.prior.info.name!r} has no discriminator for the adversarial term: "
+            "take adversarial_weight 0"
+        )
     key_init, key = jax.random.split(key)
     params = jax.jit(bound.model.init)(key_init, prior_params)
     ema = jax.tree.map(jnp.copy, params)  # donated buffers of a jitted step must not alias
-    discriminator = jax.tree.map(jnp.copy, prior_params["discriminator"]) if config.adversarial_weight else {}
+    discriminator = (
+        jax.tree.map(jnp.copy, prior_params["discriminator"]) if config.adversarial_weight else {}
+    )
     optimizer = _optimizer(config)
-    return State(jnp.int32(0), key, params, ema, optimizer.init(params), discriminator, optimizer.init(discriminator))
+    return State(
+        jnp.int32(0),
+        key,
+        params,
+        ema,
+        optimizer.init(params),
+        discriminator,
+        optimizer.init(discriminator),
+    )
 
 
 def measure(bound: Bound, images: Images) -> jax.Array:
-    """What a camera gives of images [n, H, W, 3] in [0, 1]: the operator's measurements, rounded to 8 bits."""
+    """What a camera gives of images [n, H, W, 3] in [0, 1]: the operator's measurements, rounded to
+    8 bits."""
     return jax.vmap(lambda image: degradations.recorded(bound.operator(image)))(images)
 
 
@@ -108,7 +130,13 @@ def restored(key: PRNGKey, bound: Bound, given: Params, params: Params, ys: jax.
 
 
 def loss(
-    key: PRNGKey, bound: Bound, config: Config, given: Params, discriminator: Params, params: Params, images: Images
+    key: PRNGKey,
+    bound: Bound,
+    config: Config,
+    given: Params,
+    discriminator: Params,
+    params: Params,
+    images: Images,
 ) -> tuple[jax.Array, tuple[dict[str, jax.Array], Images]]:
     """Eq. 5 of images [n, H, W, 3] in [0, 1]; its unweighted terms and the restored images.
 
@@ -118,18 +146,30 @@ def loss(
         params: of the model.
     """
     made = restored(key, bound, given, params, measure(bound, images))
-    terms = {"mse": 4 * jnp.mean((made - images) ** 2), "perceptual": jnp.float32(0), "adversarial": jnp.float32(0)}  # of [-1, 1]
+    # Of [-1, 1].
+    terms = {
+        "mse": 4 * jnp.mean((made - images) ** 2),
+        "perceptual": jnp.float32(0),
+        "adversarial": jnp.float32(0),
+    }
     if config.perceptual_weight:
         compare = functools.partial(deep_l2(bound.network), given["perceptual"])
         terms["perceptual"] = jnp.mean(jax.vmap(compare)(made, images))
     if config.adversarial_weight:
         terms["adversarial"] = softplus(-_judge(bound, discriminator, made)).mean()
-    value = terms["mse"] + config.perceptual_weight * terms["perceptual"] + config.adversarial_weight * terms["adversarial"]
+    value = (
+        terms["mse"]
+        + config.perceptual_weight * terms["perceptual"]
+        + config.adversarial_weight * terms["adversarial"]
+    )
     return value, (terms, made)
 
 
-def discriminator_loss(bound: Bound, discriminator: Params, made: Images, images: Images) -> tuple[jax.Array, jax.Array]:
-    """Mean of softplus(D(restored)) + softplus(-D(photo)), and the mean sign of the photos' logits."""
+def discriminator_loss(
+    bound: Bound, discriminator: Params, made: Images, images: Images
+) -> tuple[jax.Array, jax.Array]:
+    """Mean of softplus(D(restored)) + softplus(-D(photo)), and the mean sign of the photos'
+    logits."""
     fake, real = (_judge(bound, discriminator, stack) for stack in (made, images))
     return softplus(fake).mean() + softplus(-real).mean(), jnp.sign(real).mean()
 
@@ -138,13 +178,18 @@ def _judge(bound: Bound, discriminator: Params, images: Images) -> jax.Array:
     return bound.prior.discriminate({"discriminator": discriminator}, images)[0]
 
 
-def make_step(bound: Bound, config: Config, axis: str | None = None) -> Callable[[State, Params, jax.Array], tuple[State, dict]]:
-    """The training step (state, given, photos uint8 [n, H, W, 3]) -> (state, logged scalars): pure, to be jitted.
+def make_step(
+    bound: Bound, config: Config, axis: str | None = None
+) -> Callable[[State, Params, jax.Array], tuple[State, dict]]:
+    """The training step (state, given, photos uint8 [n, H, W, 3]) -> (state, logged scalars): pure,
+    to be jitted.
 
-    The discriminator's step sees the images that the network's loss was taken of, as in GLEAN's release.
+    The discriminator's step sees the images that the network's loss was taken of, as in GLEAN's
+    release.
 
     Args:
-        axis: the mapped axis that splits a batch of config.batch photos into n a member; None: n is config.batch. Gradients are averaged.
+        axis: the mapped axis that splits a batch of config.batch photos into n a member; None: n is
+            config.batch. Gradients are averaged.
     """
 
     mean = functools.partial(members.mean, axis=axis)
@@ -152,7 +197,10 @@ def make_step(bound: Bound, config: Config, axis: str | None = None) -> Callable
     def step(state: State, given: Params, photos: jax.Array) -> tuple[State, dict]:
         key = jax.random.fold_in(state.key, state.step)
         key = key if axis is None else jax.random.fold_in(key, jax.lax.axis_index(axis))
-        images, warm = photos.astype(jnp.float32) / 255, state.step * config.batch < config.warmup_images
+        images, warm = (
+            photos.astype(jnp.float32) / 255,
+            state.step * config.batch < config.warmup_images,
+        )
 
         def objective(config: Config, params: Params) -> tuple[tuple, Params]:
             whole = functools.partial(loss, key, bound, config, given, state.discriminator)
@@ -162,8 +210,18 @@ def make_step(bound: Bound, config: Config, axis: str | None = None) -> Callable
         value, terms, grads = mean((value, terms, grads))
         updates, opt = _optimizer(config).update(grads, state.opt)
         params = optax.apply_updates(state.params, updates)
-        state = state._replace(params=params, opt=opt, ema=averaged(config, state.step, state.ema, params), step=state.step + 1)
-        state, judged = _either(warm, config, lambda config, state: _discriminator_step(bound, config, state, made, images, mean), state)
+        state = state._replace(
+            params=params,
+            opt=opt,
+            ema=averaged(config, state.step, state.ema, params),
+            step=state.step + 1,
+        )
+        state, judged = _either(
+            warm,
+            config,
+            lambda config, state: _discriminator_step(bound, config, state, made, images, mean),
+            state,
+        )
         return state, {"loss": value, **terms, **judged}
 
     return step
@@ -174,14 +232,23 @@ def _either(warm: jax.Array, config: Config, function: Callable[[Config, Any], A
     if not config.warmup_images:
         return function(config, x)
     plain = dataclasses.replace(config, adversarial_weight=0.0)
-    return jax.lax.cond(warm, functools.partial(function, plain), functools.partial(function, config), x)
+    return jax.lax.cond(
+        warm, functools.partial(function, plain), functools.partial(function, config), x
+    )
 
 
-def _discriminator_step(bound: Bound, config: Config, state: State, made: Images, images: Images, mean: Callable) -> tuple[State, dict]:
+def _discriminator_step(
+    bound: Bound, config: Config, state: State, made: Images, images: Images, mean: Callable
+) -> tuple[State, dict]:
     if not config.adversarial_weight:
         return state, {"loss_discriminator": jnp.float32(0), "sign_real": jnp.float32(0)}
-    objective = jax.value_and_grad(lambda d: discriminator_loss(bound, d, made, images), has_aux=True)
+    objective = jax.value_and_grad(
+        lambda d: discriminator_loss(bound, d, made, images), has_aux=True
+    )
     (value, sign), grads = mean(objective(state.discriminator))
     updates, opt = _optimizer(config).update(grads, state.discriminator_opt)
     discriminator = optax.apply_updates(state.discriminator, updates)
-    return state._replace(discriminator=discriminator, discriminator_opt=opt), {"loss_discriminator": value, "sign_real": sign}
+    return state._replace(discriminator=discriminator, discriminator_opt=opt), {
+        "loss_discriminator": value,
+        "sign_real": sign,
+    }

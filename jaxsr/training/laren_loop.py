@@ -1,4 +1,5 @@
-"""The resumable loop around `laren.make_step`: checkpoints, a grid of photos that are not trained on, their scores, and the model."""
+"""The resumable loop around `laren.make_step`: checkpoints, a grid of photos that are not trained
+on, their scores, and the model."""
 
 import dataclasses
 import functools
@@ -15,7 +16,16 @@ from jaxsr.training import laren, loop
 from jaxsr.types import Params
 
 SHOWN = 8  # photos in the grid
-COLUMNS = ("images", "seconds", "loss", "mse", "perceptual", "adversarial", "loss_discriminator", "sign_real")
+COLUMNS = (
+    "images",
+    "seconds",
+    "loss",
+    "mse",
+    "perceptual",
+    "adversarial",
+    "loss_discriminator",
+    "sign_real",
+)
 COLUMNS += ("val_psnr", "val_distance", "val_residual")
 
 
@@ -32,8 +42,9 @@ def fit(
 ) -> Path:
     """Trains a learned restorer as `loop.fit` does; returns its folder.
 
-    Besides checkpoints and curve.csv, folder gets model/ (what `learned.load` reads, of the moving average, in half precision) and
-    samples.png (photos, what the network sees, what it makes) at every tick; the scores of curve.csv are those of all validation photos.
+    Besides checkpoints and curve.csv, folder gets model/ (what `learned.load` reads, of the moving
+    average, in half precision) and samples.png (photos, what the network sees, what it makes) at
+    every tick; the scores of curve.csv are those of all validation photos.
 
     Args:
         prior_params: of the prior, with "perceptual" (`jaxsr.methods.networks`).
@@ -47,9 +58,15 @@ def fit(
     if not len(held):
         raise ValueError("expected at least 1 photo to judge the network by, got none")
     state = laren.begin(jax.random.key(run.seed), bound, prior_params, config)
-    net = {"architecture": bound.model.architecture, "net": dataclasses.asdict(bound.model.net), "network": bound.network}
+    net = {
+        "architecture": bound.model.architecture,
+        "net": dataclasses.asdict(bound.model.net),
+        "network": bound.network,
+    }
     trained_for = {"prior": learned.generator_digest(prior_params), "operator": bound.operator.name}
-    publish = _Publish(bound, prior_params, held, Path(folder), about | {"training": dataclasses.asdict(config)})
+    publish = _Publish(
+        bound, prior_params, held, Path(folder), about | {"training": dataclasses.asdict(config)}
+    )
     task = loop.Task(
         state=state,
         make_step=lambda axis: laren.make_step(bound, config, axis),
@@ -68,7 +85,8 @@ def fit(
 
 def _told(row: loop.Row) -> str:
     return (
-        f"mse {row['mse']:.4f} perceptual {row['perceptual']:.3f} D {row['loss_discriminator']:.3f}; validation {row['val_psnr']:.2f} dB, "
+        f"mse {row['mse']:.4f} perceptual {row['perceptual']:.3f} D "
+        f"{row['loss_discriminator']:.3f}; validation {row['val_psnr']:.2f} dB, "
         f"feature distance {row['val_distance']:.3f}, residual {row['val_residual']:.2g}"
     )
 
@@ -94,22 +112,39 @@ class _Publish:
         row = row | {f"val_{name}": float(values.mean()) for name, values in scores.items()}
         judged = {name: row[f"val_{name}"] for name in scores} | {"photos": len(self.held)}
         record = self.about | {"images": int(row["images"]), "validation": judged}
-        learned.save(self.folder / "model", self.bound.model, half, self.bound.prior, self.given, self.bound.operator, record)
+        learned.save(
+            self.folder / "model",
+            self.bound.model,
+            half,
+            self.bound.prior,
+            self.given,
+            self.bound.operator,
+            record,
+        )
         return row
 
 
 def _shown(bound: laren.Bound, image: jax.Array) -> jax.Array:
     """What the network sees of an image, at the image's size."""
-    seen = 0.5 + 0.5 * learned.seen(bound.prior, bound.operator, laren.measure(bound, image[None])[0])
+    seen = 0.5 + 0.5 * learned.seen(
+        bound.prior, bound.operator, laren.measure(bound, image[None])[0]
+    )
     return jax.image.resize(seen, image.shape, "nearest")
 
 
-def scored(bound: laren.Bound, given: Params, params: Params, photos: np.ndarray) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """Restored photos [n, H, W, 3] and their scores [n]: PSNR in dB, distance in the bundled feature network, residual."""
+def scored(
+    bound: laren.Bound, given: Params, params: Params, photos: np.ndarray
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Restored photos [n, H, W, 3] and their scores [n]: PSNR in dB, distance in the bundled
+    feature network, residual."""
     net, features = metrics.load_features()
     size, made, rows = min(16, len(photos)), [], []
     for first in range(0, len(photos), size):
-        chunk = np.pad(photos[first : first + size], ((0, max(0, first + size - len(photos))), (0, 0), (0, 0), (0, 0)), mode="edge")
+        chunk = np.pad(
+            photos[first : first + size],
+            ((0, max(0, first + size - len(photos))), (0, 0), (0, 0), (0, 0)),
+            mode="edge",
+        )
         images_, *scores = _judge(bound, net, given, features, params, jnp.asarray(chunk))
         made.append(np.asarray(images_))
         rows.append(np.stack(scores))
@@ -118,11 +153,20 @@ def scored(bound: laren.Bound, given: Params, params: Params, photos: np.ndarray
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
-def _judge(bound: laren.Bound, net: Any, given: Params, features: Params, params: Params, photos: jax.Array) -> tuple[jax.Array, ...]:
+def _judge(
+    bound: laren.Bound, net: Any, given: Params, features: Params, params: Params, photos: jax.Array
+) -> tuple[jax.Array, ...]:
     refs = photos.astype(jnp.float32) / 255
     ys = laren.measure(bound, refs)
     made = laren.restored(jax.random.key(0), bound, given, params, ys)
     rounded = jnp.clip(made, 0, 1)
     psnr = jax.vmap(metrics.psnr)(rounded, refs)
-    distance = jax.vmap(lambda x, ref: metrics.feature_distance(net, features, x, ref))(rounded, refs)
-    return made, psnr, distance, jax.vmap(lambda x, y: jnp.mean((bound.operator(x) - y) ** 2))(made, ys)
+    distance = jax.vmap(lambda x, ref: metrics.feature_distance(net, features, x, ref))(
+        rounded, refs
+    )
+    return (
+        made,
+        psnr,
+        distance,
+        jax.vmap(lambda x, y: jnp.mean((bound.operator(x) - y) ** 2))(made, ys),
+    )
