@@ -40,7 +40,8 @@ document.querySelectorAll("table.sortable th").forEach(th => th.addEventListener
     return x - y;
   };
   const sign = up === "1" ? 1 : -1;
-  [...body.rows].sort((a, b) => sign * compare(value(a), value(b))).forEach(row => body.append(row));
+  const order = (a, b) => sign * compare(value(a), value(b));
+  [...body.rows].sort(order).forEach(row => body.append(row));
 }));
 """
 
