@@ -13,8 +13,7 @@ import jax
 import numpy as np
 
 from jaxsr import metrics
-from jaxsr.metrics import DISTANCES, METRICS, Better
-from jaxsr.metrics.table import VECTORS
+from jaxsr.metrics import DISTANCES, METRICS, VECTORS, Better
 
 
 class Column(NamedTuple):

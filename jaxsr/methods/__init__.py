@@ -1,21 +1,25 @@
 """Restoration methods: each a factory (prior, operator, config) -> solve, with solve(key, params,
-y) -> Result for one image.
+y) -> Result for one image. METHODS has them by their names: command lines, help texts, tables,
+benchmarks and tests derive from it.
 
 A new method is
 
     1. its file here, with a frozen config (PRESETS, NEEDS) and the factory, as in pulse.py
-    2. its row in table.py, and its names in this file
-    3. its line in README.md, which a test compares with the row
-    4. its entries in the tables at the top of tests/test_methods.py
+    2. its import and its row in this file: "mine": Method(mine, Mine, "what it does", "paper")
+    3. its row in the cases of tests/method_cases.py
 
-and every command, help text and benchmark sees it.
-
+and every command, help text and benchmark sees it. Published ones have a line in README.md too.
 `jaxsr.settings.resolve(config, operator)` makes all values of a config explicit.
 """
 
-from jaxsr.methods._common import consistent, exact
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple
+
+from jaxsr.methods._common import consistent as consistent
+from jaxsr.methods._common import exact as exact
 from jaxsr.methods.brgm import BRGM, brgm
-from jaxsr.methods.brgm_vi import BRGMVI, brgm_vi, draw
+from jaxsr.methods.brgm_vi import BRGMVI, brgm_vi
+from jaxsr.methods.brgm_vi import draw as draw
 from jaxsr.methods.iagan import IAGAN, iagan
 from jaxsr.methods.interpolation import Interpolation, bicubic, bilinear, nearest
 from jaxsr.methods.laren import Learned, glean, laren
@@ -25,39 +29,119 @@ from jaxsr.methods.pulse import PULSE, pulse
 from jaxsr.methods.rls import RLS, rls
 from jaxsr.methods.rls_plus import RLSPlus, rls_plus
 from jaxsr.methods.rlse import RLSE, rlse
-from jaxsr.methods.table import METHODS, Method
-from jaxsr.metrics.perceptual import networks
+from jaxsr.metrics.perceptual import networks as networks
+from jaxsr.search import Solve
 
-__all__ = [
-    "BRGM",
-    "BRGMVI",
-    "IAGAN",
-    "METHODS",
-    "PULSE",
-    "RLS",
-    "RLSE",
-    "Interpolation",
-    "Learned",
-    "MGANPrior",
-    "Method",
-    "Phased",
-    "RLSPlus",
-    "bicubic",
-    "bilinear",
-    "brgm",
-    "brgm_vi",
-    "consistent",
-    "draw",
-    "exact",
-    "glean",
-    "iagan",
-    "laren",
-    "mganprior",
-    "nearest",
-    "networks",
-    "phased",
-    "pulse",
-    "rls",
-    "rls_plus",
-    "rlse",
-]
+
+class Method(NamedTuple):
+    """A row of METHODS.
+
+    Attributes:
+        make: (prior, operator, config) -> Solve.
+        Config: class of its settings, with PRESETS and NEEDS, the entries of params beside the
+            generator.
+        summary: what it does, in a line.
+        paper: where it is published; "" for common knowledge.
+        any_prior: whether it takes a prior without a w space.
+        kind: "search" iterates on each photo; "learned" takes one pass of a trained network;
+            "interpolation" has no prior, and one result.
+    """
+
+    make: Callable[..., Solve]
+    Config: Any
+    summary: str
+    paper: str
+    any_prior: bool = False
+    kind: Literal["search", "learned", "interpolation"] = "search"
+
+
+METHODS: dict[str, Method] = {
+    "nearest": Method(
+        nearest,
+        Interpolation,
+        "no prior: each pixel repeated",
+        "",
+        any_prior=True,
+        kind="interpolation",
+    ),
+    "bilinear": Method(
+        bilinear,
+        Interpolation,
+        "no prior: linear between pixels",
+        "",
+        any_prior=True,
+        kind="interpolation",
+    ),
+    "bicubic": Method(
+        bicubic,
+        Interpolation,
+        "no prior: what the others have to beat",
+        "",
+        any_prior=True,
+        kind="interpolation",
+    ),
+    "pulse": Method(
+        pulse, PULSE, "search on spheres of w+ and noise", "Menon et al., arXiv:2003.03808"
+    ),
+    "brgm": Method(
+        brgm,
+        BRGM,
+        "maximum a posteriori in w+, under a Gaussian",
+        "Marinescu et al., arXiv:2012.04567",
+    ),
+    "brgm_vi": Method(
+        brgm_vi,
+        BRGMVI,
+        "a Gaussian fitted to BRGM's posterior",
+        "Marinescu et al., arXiv:2012.04567",
+    ),
+    "mganprior": Method(
+        mganprior,
+        MGANPrior,
+        "several codes, composed inside the generator",
+        "Gu et al., arXiv:1912.07116",
+        any_prior=True,
+    ),
+    "iagan": Method(
+        iagan,
+        IAGAN,
+        "z searched, then refined with the generator",
+        "Hussein et al., arXiv:1906.05284",
+        any_prior=True,
+    ),
+    "phased": Method(
+        phased,
+        Phased,
+        "w, then w+, then every style",
+        "Poirier-Ginter and Lalonde, arXiv:2302.06733",
+    ),
+    "rlse": Method(
+        rlse, RLSE, "the discriminator guides, the generator is tuned", "Shi et al., ICASSP 2024"
+    ),
+    "rls": Method(
+        rls,
+        RLS,
+        "a normalizing flow keeps w+ realistic",
+        "Gheisari and Genovesio, arXiv:2311.16923",
+    ),
+    "rls_plus": Method(
+        rls_plus,
+        RLSPlus,
+        "RLS, then refined with the generator",
+        "Gheisari and Genovesio, arXiv:2311.16923",
+    ),
+    "glean": Method(
+        glean,
+        Learned,
+        "encoder, generator as a bank of features, decoder",
+        "Chan et al., arXiv:2012.00739",
+        kind="learned",
+    ),
+    "laren": Method(
+        laren,
+        Learned,
+        "codes disentangled by a graph, image-specific maps",
+        "Zhang et al., arXiv:2208.02861",
+        kind="learned",
+    ),
+}

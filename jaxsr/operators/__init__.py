@@ -1,14 +1,25 @@
-"""Linear measurement operators: what is known of an image, as bundles of pure functions.
+"""Linear measurement operators: what is known of an image, as bundles of pure functions. OPERATORS
+has those that a command takes, by their names.
+
+A new operator is its function in a file here, its import and its row in this file, and its row in
+the laws of tests/test_operators.py: "mine": Kind(lambda c: mine(c.shape), "what a photo lacks").
 
 Everything is written for one image and float32, and works under jit and vmap. Noise, rounding and
 compression are no part of an operator (see `jaxsr.degradations`).
 """
 
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
 from jaxsr.operators.blur import blur, gaussian_blur, motion_blur, motion_kernel
 from jaxsr.operators.linear import Operator, compose, identity, linear
 from jaxsr.operators.sampling import compressed_sensing, downsample, grey, mask
-from jaxsr.operators.table import OPERATORS, Kind, make
 from jaxsr.operators.views import as_image, enlarged, image_side, is_image
+from jaxsr.resample import Kernel
 
 __all__ = [
     "OPERATORS",
@@ -31,3 +42,99 @@ __all__ = [
     "motion_blur",
     "motion_kernel",
 ]
+
+MOTION_ANGLE = 45.0
+SENSED = 10  # numbers of an image for each that is measured
+
+
+class Conditions(NamedTuple):
+    """What an operator is made for.
+
+    Attributes:
+        side: of the prior's images, px.
+        factor: by which `downsample` shrinks them, with `kernel`.
+        kernel: a name in `resample`.
+        seen: bool [side, side], the pixels that `inpainting` sees; None: all but the centre.
+    """
+
+    side: int
+    factor: int = 1
+    kernel: Kernel = "bicubic"
+    seen: np.ndarray | None = None
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        return (self.side, self.side, 3)
+
+
+class Kind(NamedTuple):
+    """A row of OPERATORS.
+
+    Attributes:
+        make: (conditions) -> Operator.
+        summary: what a photo lacks then, in a few words.
+        takes_factor: whether it reads the factor and the kernel.
+        takes_mask: whether it reads `seen`.
+        idempotent: whether any photo may be measured again: one that lacks the same already
+            measures alike.
+    """
+
+    make: Callable[[Conditions], Operator]
+    summary: str
+    takes_factor: bool = False
+    takes_mask: bool = False
+    idempotent: bool = False
+
+
+def _all_but_the_centre(side: int) -> np.ndarray:
+    """A mask [side, side] that hides the centre square of half the side, a quarter of the
+    picture."""
+    seen = np.ones((side, side), bool)
+    seen[side // 4 : side // 4 + side // 2, side // 4 : side // 4 + side // 2] = False
+    return seen
+
+
+def _inpainting(c: Conditions) -> Operator:
+    return mask(_all_but_the_centre(c.side) if c.seen is None else c.seen, c.shape)
+
+
+def _compressed_sensing(c: Conditions) -> Operator:
+    return compressed_sensing(jax.random.key(0), math.prod(c.shape) // SENSED, c.shape)
+
+
+OPERATORS: dict[str, Kind] = {
+    "downsample": Kind(
+        lambda c: downsample(c.factor, image_shape=c.shape, kernel=c.kernel),
+        "made small",
+        takes_factor=True,
+    ),
+    "inpainting": Kind(_inpainting, "pixels are missing", takes_mask=True, idempotent=True),
+    "motion_blur": Kind(
+        lambda c: motion_blur(max(3, c.side // 8 | 1), MOTION_ANGLE, image_shape=c.shape),
+        "blurred by motion",
+    ),
+    "gaussian_blur": Kind(
+        lambda c: gaussian_blur(c.side / 32, image_shape=c.shape), "out of focus"
+    ),
+    "grey": Kind(lambda c: grey(c.shape), "without colour", idempotent=True),
+    "compressed_sensing": Kind(
+        _compressed_sensing, "a tenth as many random projections as numbers"
+    ),
+}
+
+
+def make(
+    name: str,
+    side: int,
+    *,
+    factor: int = 1,
+    kernel: Kernel = "bicubic",
+    seen: np.ndarray | None = None,
+) -> Operator:
+    """The operator of that name for images [side, side, 3].
+
+    Raises:
+        ValueError: a factor that does not divide the side, an unknown kernel, or a mask of another
+            shape.
+    """
+    return OPERATORS[name].make(Conditions(side, factor, kernel, seen))
