@@ -86,6 +86,7 @@ def test_leaves_what_the_header_promises(world, whole):
     assert grid.shape[1] >= 4 * 128 and np.ptp(grid) > 0.5  # input, two methods, the photo
 
 
+@pytest.mark.slow
 def test_killed_run_goes_on_and_ends_with_the_same_table(world, whole):
     """kill -9 after the first rows: they stay, the rest is made, and the table is that of an
     undisturbed run."""
@@ -103,6 +104,7 @@ def test_killed_run_goes_on_and_ends_with_the_same_table(world, whole):
     assert comparable(out) == comparable(world / "whole")
 
 
+@pytest.mark.slow
 def test_two_processes_share_a_folder(world, whole):
     """No row is lost, and none is made twice."""
     out = world / "shared"

@@ -34,7 +34,13 @@ def run(script, *arguments, cwd):
     return commands.run(script, *arguments, cwd=cwd, XDG_CACHE_HOME=str(cwd / "cache"))
 
 
-@pytest.mark.parametrize("script", SMOKE)
+LONG = {"train_gan.py", "train_laren.py", "judge_prior.py"}  # more than ten seconds to compile
+
+
+@pytest.mark.parametrize(
+    "script",
+    [pytest.param(name, marks=pytest.mark.slow if name in LONG else ()) for name in SMOKE],
+)
 def test_smoke(script, tmp_path):
     """A user's first try must leave everything that the header promises."""
     more = ("--factor=2", f"--data={_photos(tmp_path / 'photos')}") if script == "bundle.py" else ()

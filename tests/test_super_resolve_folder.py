@@ -41,6 +41,7 @@ def start(prior, *arguments, cwd):
     )
 
 
+@pytest.mark.slow
 def test_killed_run_goes_on_and_ends_with_the_same_files(prior, tmp_path):
     """kill -9 after the first results: the second start redoes none of them, and every picture
     equals an uninterrupted run's."""
