@@ -99,7 +99,8 @@ def test_killed_run_goes_on_and_ends_with_the_same_table(world, whole):
     process.communicate()
     kept = (out / "rows.jsonl").read_bytes()
     process = begin(world, out)
-    assert process.wait() == 0, process.communicate()
+    told = process.communicate()
+    assert process.returncode == 0, told
     assert (out / "rows.jsonl").read_bytes().startswith(kept.rpartition(b"\n")[0])
     assert comparable(out) == comparable(world / "whole")
 
@@ -109,9 +110,8 @@ def test_two_processes_share_a_folder(world, whole):
     """No row is lost, and none is made twice."""
     out = world / "shared"
     both = [begin(world, out) for _ in range(2)]
-    assert [process.wait() for process in both] == [0, 0], [
-        process.communicate() for process in both
-    ]
+    told = [process.communicate() for process in both]
+    assert [process.returncode for process in both] == [0, 0], told
     lines = [json.loads(line) for line in (out / "rows.jsonl").read_text().splitlines()]
     # The one that failed may be tried by both.
     done = [(row["cell"], row["photo"]) for row in lines if row["status"] == "ok"]

@@ -61,6 +61,7 @@ def test_a_lost_host_costs_only_its_own_photos(tmp_path):
     both[0].send_signal(signal.SIGKILL)
     told = "".join(both[1].communicate(timeout=120))
     assert both[1].returncode == 0, told
+    both[0].communicate()
     assert sorted(path.name for path in (tmp_path / "out" / "part-1-of-2").glob("[0-9].png")) == [
         "1.png",
         "3.png",

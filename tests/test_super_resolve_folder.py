@@ -41,6 +41,11 @@ def start(prior, *arguments, cwd):
     )
 
 
+def finish(process):
+    told = process.communicate(timeout=300)
+    assert process.returncode == 0, told
+
+
 @pytest.mark.slow
 def test_killed_run_goes_on_and_ends_with_the_same_files(prior, tmp_path):
     """kill -9 after the first results: the second start redoes none of them, and every picture
@@ -49,14 +54,14 @@ def test_killed_run_goes_on_and_ends_with_the_same_files(prior, tmp_path):
     for i in range(6):
         images.write(tmp_path / "photos" / f"p{i}.png", photo(4, i))
     arguments = (f"--input={tmp_path / 'photos'}", "--method=pulse", "--noprogress")
-    assert start(prior, *arguments, "--out=whole", cwd=tmp_path).wait(timeout=300) == 0
+    finish(start(prior, *arguments, "--out=whole", cwd=tmp_path))
     process = start(prior, *arguments, "--out=parts", cwd=tmp_path)
     while not (tmp_path / "parts" / "results.csv").exists() and process.poll() is None:
         time.sleep(0.005)
     process.send_signal(signal.SIGKILL)
-    process.wait()
+    process.communicate()
     finished = {row["output"]: row for row in rows(tmp_path / "parts")}
-    assert start(prior, *arguments, "--out=parts", cwd=tmp_path).wait(timeout=300) == 0
+    finish(start(prior, *arguments, "--out=parts", cwd=tmp_path))
     after = {row["output"]: row for row in rows(tmp_path / "parts")}
     assert all(after[name] == row for name, row in finished.items())
     assert len(after) == 6
