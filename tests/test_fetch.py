@@ -1,26 +1,20 @@
 """ports/fetch.py against a server on this machine: whole files only, resumed by bytes, and only
 when somebody starts it."""
 
-import ast
 import dataclasses
 import hashlib
-import itertools
-import re
 import signal
-import subprocess
-import sys
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import commands
 import numpy as np
 import pytest
 
-from jaxsr.metrics.networks import PACKAGE, SOURCES
 from ports import fetch
 
-ROOT = Path(__file__).parents[1]
 NEW, OLD = (np.random.default_rng(seed).bytes(5000) for seed in (1, 2))
 PAGE = b"\n<!DOCTYPE HTML><html>Google Drive can't scan this file for viruses</html>"
 
@@ -282,14 +276,6 @@ def test_a_full_disk_is_named(server, tmp_path):
     assert str(caught.value.filename).endswith("a.pkl.part") and len(server.asked) == 1
 
 
-def command(*flags):
-    return [sys.executable, str(ROOT / "ports" / "fetch.py"), *map(str, flags)]
-
-
-def run(*flags):
-    return subprocess.run(command(*flags), capture_output=True, text=True, check=False, timeout=10)
-
-
 def test_a_killed_command_goes_on_and_two_at_once_do_not_mix(server, tmp_path):
     """As a user starts it: the second is refused while the first runs; after kill -9 the same
     command asks for the rest only."""
@@ -300,33 +286,33 @@ def test_a_killed_command_goes_on_and_two_at_once_do_not_mix(server, tmp_path):
     )
     stall = threading.Event()
     server.answers = [Answer(cut=2000, stall=stall), Answer()]
-    flags = ("mine", "--out", out, f"--manifest={manifest}")
-    with subprocess.Popen(command(*flags), stdout=subprocess.DEVNULL) as first:
+    flags = ("mine", "--out", str(out), f"--manifest={manifest}")
+    with commands.start("fetch.py", *flags, cwd=tmp_path) as first:
         deadline = time.monotonic() + 8
         while (
             not ((out / "a.pkl.part").exists() and (out / "a.pkl.part").stat().st_size)
             and time.monotonic() < deadline
         ):
             time.sleep(0.01)
-        refused = run(*flags)
+        refused = commands.call("fetch.py", *flags)
         first.send_signal(signal.SIGKILL)
     stall.set()
     assert (
-        refused.returncode == 2
+        refused.status == 2
         and refused.stderr.count("\n") == 1
         and "another process is fetching it" in refused.stderr
     )
     kept = (out / "a.pkl.part").stat().st_size
     assert not (out / "a.pkl").exists() and 0 < kept <= 2000
-    done = run(*flags)
-    assert done.returncode == 0, done.stderr
+    done = commands.run("fetch.py", *flags, cwd=tmp_path)
+    assert done.status == 0, done.stderr
     assert (out / "a.pkl").read_bytes() == NEW and names(out) == ["a.pkl"]
     assert server.asked == [None, f"bytes={kept}-"]
 
 
-def test_command_without_a_name_lists_names_and_licences():
-    done = run()
-    assert done.returncode == 0 and done.stderr == ""
+def test_command_without_a_name_lists_names_and_licences(tmp_path):
+    done = commands.run("fetch.py", cwd=tmp_path)
+    assert done.status == 0 and done.stderr == ""
     for name, official in fetch.read_manifest().items():
         line = next(line for line in done.stdout.splitlines() if line.startswith(f"{name} "))
         assert official.what in line and official.licence in line
@@ -349,8 +335,8 @@ def test_command_ends_mistakes_with_one_line(tmp_path):
         ("vgg16", "alexnet"): "unexpected argument 'alexnet'",
     }
     for flags, message in mistakes.items():
-        done = run(*flags)
-        assert done.returncode == 2 and done.stderr.count("\n") == 1 and message in done.stderr, (
+        done = commands.call("fetch.py", *flags)
+        assert done.status == 2 and done.stderr.count("\n") == 1 and message in done.stderr, (
             flags,
             done.stderr,
         )
@@ -368,143 +354,3 @@ def test_the_bare_name_is_told_from_the_values_of_flags():
         "": "",
     }.items():
         assert fetch.with_name_flag(given.split()) == expected.split()
-
-
-def drive(address):
-    """An address of Google Drive in the form that downloads."""
-    return re.sub(
-        r"https://drive\.google\.com/file/d/([^/]+)/view.*",
-        r"https://drive.google.com/uc?export=download&id=\1",
-        address,
-    )
-
-
-def test_the_manifest_keeps_its_laws():
-    """If it fails: a checkpoint without licence or source, over an open line, or one that another
-    one's file is taken for."""
-    entries = fetch.read_manifest()
-    for name, official in entries.items():
-        assert all(
-            [official.what, official.file, official.address, official.licence, official.source]
-        ), name
-        assert re.fullmatch(r"[A-Za-z0-9_-]+", name) and re.fullmatch(
-            r"[A-Za-z0-9._-]+", official.file
-        ), name
-        assert (
-            official.address.startswith("https://")
-            and official.source.startswith("https://")
-            and " " not in official.address
-        ), name
-        assert official.address == drive(official.address), name
-        assert re.fullmatch(r"([0-9a-f]{8}|[0-9a-f]{64})?", official.sha256), name
-        assert not any("\n" in text for text in official), name
-    for field in ("file", "address", "what"):
-        assert len({getattr(official, field) for official in entries.values()}) == len(entries), (
-            field
-        )
-    assert all(
-        "non-commercial" in e.licence
-        for e in entries.values()
-        if "nvidia" in e.address or "NVlabs" in e.source
-    )
-
-
-def test_the_metric_networks_are_those_that_the_metrics_ask_for():
-    """If it fails: fetch brings a file that metrics.networks refuses, or the report names another
-    address."""
-    entries = fetch.read_manifest()
-    for name, source in SOURCES.items():
-        if source.address.startswith(PACKAGE):  # pip brings it
-            assert name not in entries
-            continue
-        got = entries[name]
-        assert (got.what, got.file, got.licence, got.sha256) == (
-            source.what,
-            source.file,
-            source.licence,
-            source.sha256,
-        )
-        assert got.address == drive(source.address)
-
-
-STARTERS = {
-    "run",
-    "Popen",
-    "call",
-    "check_call",
-    "check_output",
-    "system",
-    "popen",
-    "run_path",
-    "run_module",
-    "import_module",
-    "__import__",
-}
-NETWORK = {
-    "urllib",
-    "http",
-    "socket",
-    "ftplib",
-    "requests",
-    "aiohttp",
-    "httpx",
-    "gdown",
-    "huggingface_hub",
-}
-
-
-def reaches_out(node):
-    """Whether a statement imports ports/fetch.py or what opens connections, or starts a command
-    that names fetch."""
-    if isinstance(node, ast.Import):
-        return any(
-            a.name.split(".")[0] in NETWORK or a.name.split(".")[-1] == "fetch" for a in node.names
-        )
-    if isinstance(node, ast.ImportFrom):
-        module = node.module or ""
-        return (
-            module.split(".")[0] in NETWORK
-            or module.split(".")[-1] == "fetch"
-            or any(a.name == "fetch" for a in node.names)
-        )
-    if isinstance(node, ast.Call):
-        called = (
-            node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
-        )
-        texts = [
-            n.value
-            for n in ast.walk(node)
-            if isinstance(n, ast.Constant) and isinstance(n.value, str)
-        ]
-        return called in STARTERS and any("fetch" in text for text in texts)
-    return False
-
-
-def test_nothing_but_the_user_starts_fetch():
-    """If it fails: training, restoring or measuring may download something behind the user's
-    back."""
-    paths = itertools.chain.from_iterable(
-        (ROOT / folder).rglob("*.py") for folder in ("jaxsr", "experiments", "ports")
-    )
-    others = [path for path in paths if path != Path(fetch.__file__)]
-    assert len(others) > 50
-    found = [
-        f"{p}:{n.lineno}"
-        for p in others
-        for n in ast.walk(ast.parse(p.read_text()))
-        if reaches_out(n)
-    ]
-    assert not found
-    for line in (
-        "from ports import fetch",
-        "import ports.fetch",
-        "import urllib.request",
-        "subprocess.run(['ports/fetch.py'])",
-    ):
-        assert reaches_out(
-            next(
-                n
-                for n in ast.walk(ast.parse(line))
-                if isinstance(n, ast.Import | ast.ImportFrom | ast.Call)
-            )
-        )

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Literal
 
+import commands
 import pytest
 from absl import flags as absl_flags
 
@@ -175,64 +176,66 @@ def test_help_lists_the_names_of_a_table():
     assert absl_flags.FLAGS["told.how"].help == "One of a, b."
 
 
-PROGRAM = """
-import sys
-sys.path[:0] = {paths!r}
-from jaxsr import flags
-def main():
-    {body}
-flags.run(main)
-"""
-FLAG = "flags.absl_flags.DEFINE_integer('train.batch', 8, ''); "
+def raising(error):
+    """A program that ends with an error."""
+
+    def main():
+        raise error
+
+    return main
+
+
+def no_memory():
+    return RuntimeError("RESOURCE_EXHAUSTED: 9 GiB")
 
 
 @pytest.mark.parametrize(
-    ("body", "arguments", "status", "words"),
+    ("main", "arguments", "status", "words"),
     [
-        ("return 0", [], 0, ""),
-        ("raise ValueError('expected a, got b')", [], 2, "error: expected a, got b"),
-        ("raise ValueError('two\\nlines')", [], 2, "error: two lines"),
-        ("open('/nowhere/x')", [], 2, "error: No such file or directory: /nowhere/x"),
+        (lambda: 0, [], 0, ""),
+        (raising(ValueError("expected a, got b")), [], 2, "error: expected a, got b"),
+        (raising(ValueError("two\nlines")), [], 2, "error: two lines"),
         (
-            "raise RuntimeError('RESOURCE_EXHAUSTED: 9 GiB')",
+            Path("/nowhere/x").read_text,
             [],
             2,
-            "out of memory: use a smaller prior",
+            "error: No such file or directory: /nowhere/x",
         ),
-        (
-            FLAG + "raise RuntimeError('RESOURCE_EXHAUSTED: 9 GiB')",
-            [],
-            2,
-            "out of memory: use a smaller --train.batch",
-        ),
-        ("raise KeyboardInterrupt", [], 130, "the same command goes on from there"),
-        ("return 0", ["photo.png"], 2, "unexpected argument 'photo.png'"),
-        ("return 0", ["--unknown=1"], 2, "Unknown command line flag 'unknown'"),
+        (raising(no_memory()), [], 2, "out of memory: use a smaller prior"),
+        (raising(KeyboardInterrupt()), [], 130, "the same command goes on from there"),
+        (lambda: 0, ["photo.png"], 2, "unexpected argument 'photo.png'"),
+        (lambda: 0, ["--unknown=1"], 2, "Unknown command line flag 'unknown'"),
     ],
 )
-def test_how_a_program_ends(body, arguments, status, words):
+def test_how_a_program_ends(main, arguments, status, words):
     """One line and a status that scripts can tell apart; a traceback is for our own mistakes
     alone."""
-    code = PROGRAM.format(paths=[str(ROOT)], body=body)
-    done = subprocess.run(
-        [sys.executable, "-c", code, *arguments],
-        env=os.environ,
-        capture_output=True,
-        text=True,
-        timeout=100,
-    )
-    assert done.returncode == status, done.stderr
-    assert words in done.stderr
-    assert len(done.stderr.splitlines()) == (status != 0)
+    ended = commands.ending(lambda: flags.run(main), "program", *arguments)
+    assert ended.status == status, ended.stderr
+    assert words in ended.stderr
+    assert len(ended.stderr.splitlines()) == (status != 0)
 
 
-def test_our_own_mistakes_keep_their_traceback():
-    code = PROGRAM.format(paths=[str(ROOT)], body="raise RuntimeError('a bug')")
-    done = subprocess.run(
-        [sys.executable, "-c", code], env=os.environ, capture_output=True, text=True, timeout=100
-    )
-    assert done.returncode == 1
-    assert "Traceback" in done.stderr and "a bug" in done.stderr
+def test_lack_of_memory_names_the_flag_that_saves_it():
+    """A user would have to guess which of forty flags makes the arrays smaller."""
+
+    def program():
+        absl_flags.DEFINE_integer("train.batch", 8, "")
+        flags.run(raising(no_memory()))
+
+    ended = commands.ending(program, "program")
+    assert ended.status == 2
+    assert "out of memory: use a smaller --train.batch" in ended.stderr
+    assert len(ended.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "arguments"), [(RuntimeError("a bug"), []), (ValueError("a mistake"), ["--debug"])]
+)
+def test_our_own_mistakes_keep_their_traceback(error, arguments):
+    """A bug would be one line that says nothing of where it is; --debug asks for a mistake's."""
+    with pytest.raises(type(error), match=str(error)):
+        commands.ending(lambda: flags.run(raising(error)), "program", *arguments)
 
 
 def test_cpu_cores_become_devices_unless_told_otherwise(monkeypatch):
@@ -263,6 +266,7 @@ print(restore(solve, params, y, progress=False).image.tobytes().hex()[-512:])
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="Linux alone can take cores away")
 def test_the_number_of_cores_does_not_change_a_result():
     """A container with fewer cores would restore another picture from the same seed."""

@@ -1,13 +1,10 @@
 """hosts: many processes share the photos, and none needs another once it knows its part."""
 
-import os
 import signal
 import socket
-import subprocess
-import sys
 import time
-from pathlib import Path
 
+import commands
 import numpy as np
 import pytest
 import super_resolve
@@ -16,8 +13,6 @@ from super_resolve import Settings
 
 from jaxsr import images
 from jaxsr.records import report
-
-ROOT = Path(__file__).parents[1]
 
 
 @pytest.mark.parametrize("count", [1, 2, 7])
@@ -44,16 +39,8 @@ def start(out, folder, index, port):
         "SLURM_LOCALID": str(index),
         "JAX_COORDINATOR_ADDRESS": f"localhost:{port}",
     }
-    command = [
-        sys.executable,
-        ROOT / "experiments" / "super_resolve.py",
-        "--part=auto",
-        "--method=bicubic",
-        "--noprogress",
-    ]
-    command += [f"--input={folder}", f"--out={out}"]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-    return subprocess.Popen(command, env=os.environ | slurm, **pipes)
+    flags = ("--part=auto", "--method=bicubic", "--noprogress", f"--input={folder}", f"--out={out}")
+    return commands.start("super_resolve.py", *flags, cwd=folder, **slurm)
 
 
 def test_a_lost_host_costs_only_its_own_photos(tmp_path):
@@ -72,8 +59,9 @@ def test_a_lost_host_costs_only_its_own_photos(tmp_path):
     while both[0].poll() is None and not record.exists():
         time.sleep(0.01)
     both[0].send_signal(signal.SIGKILL)
-    told = both[1].communicate(timeout=120)[0]
+    told = "".join(both[1].communicate(timeout=120))
     assert both[1].returncode == 0, told
+    both[0].communicate()
     assert sorted(path.name for path in (tmp_path / "out" / "part-1-of-2").glob("[0-9].png")) == [
         "1.png",
         "3.png",

@@ -44,6 +44,7 @@ def test_notebook_holds_a_run(name):
     assert path.stat().st_size < 2_000_000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", make_notebooks.NAMES)
 def test_every_cell_runs(name, tmp_path):
     """A notebook that fails half way, found by the first person who opens it."""

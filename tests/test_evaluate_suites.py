@@ -1,0 +1,117 @@
+"""The suites of evaluate.py: their rows, what they are planned to be, and what is said where they
+cannot run."""
+
+import dataclasses
+
+import evaluate
+import jax
+import numpy as np
+import pytest
+from evaluate import Settings
+from evaluation import suites
+from evaluation.scores import COLUMNS
+
+from jaxsr import operators
+from jaxsr.methods import METHODS
+from jaxsr.methods.setups import Setup, make_config
+from jaxsr.settings import resolve
+
+FIELDS = {
+    name: {f.name for f in dataclasses.fields(config)} for name, (_, config, *_) in METHODS.items()
+}
+
+
+@pytest.mark.parametrize("preset", ["paper", "code", "scaled"])
+@pytest.mark.parametrize("name", suites.SUITES)
+def test_no_row_of_a_suite_is_made_twice(name, preset):
+    """Breaks when a preset turns two rows of a table into one under two labels."""
+    x8 = operators.downsample(8, image_shape=(64, 64, 3))
+    variants = [variant for variant in suites.SUITES[name].variants if variant.method in METHODS]
+    made = [make_config(Setup(v.method, preset, settings=v.settings), x8) for v in variants]
+    series = [v.at and v.at[0] for v in variants]  # the curves of a figure may meet in a point
+    made = [
+        repr((v.method, at, dataclasses.replace(c, preset="paper")))
+        for v, at, c in zip(variants, series, made, strict=True)
+    ]
+    assert len(made) == len(set(made))
+
+
+@pytest.mark.parametrize("resolution", [64, 1024])
+@pytest.mark.parametrize("name", suites.SUITES)
+def test_every_suite_can_be_planned(name, resolution):
+    """A row that names no field of its method, a baseline that is no row, two rows in one folder, a
+    column that nobody fills."""
+    suite, cells = evaluate.plan(Settings(suite=name), resolution)
+    assert set(suite.columns) <= set(COLUMNS)
+    assert len({cell.name for cell in cells}) == len(cells)
+    assert not suite.variants or suite.baseline in {v.label for v in suite.variants}
+    assert all(
+        resolution % cell.factor == 0 and (cell.factor >= 2) == (cell.operator == "downsample")
+        for cell in cells
+    )
+    for variant in suite.variants:
+        if variant.method in METHODS:
+            assert set(variant.settings) <= FIELDS[variant.method]
+            resolve(
+                METHODS[variant.method].Config(**{"preset": "paper", **variant.settings}),
+                operators.identity((8, 8, 3)),
+            )
+
+
+@pytest.mark.parametrize(
+    ("factors", "resolution", "expected"),
+    [
+        ((64, 8), 1024, (64, 8)),
+        ((64, 8), 64, (8, 4)),
+        ((64, 32, 16), 64, (8, 4, 2)),
+        ((16,), 64, (8,)),
+        ((64, 32, 16, 8), 64, (8, 4, 2)),
+        ((8,), 8, (2,)),
+    ],
+)
+def test_factors_shrink_with_the_prior(factors, resolution, expected):
+    """64x of 64 px would leave one pixel."""
+    assert tuple(suites.scaled(factors, resolution)) == expected
+
+
+@pytest.mark.parametrize(
+    ("given", "words"), [("pulse, pulse,bicubic", None), (",", "--methods is empty")]
+)
+def test_lists_are_read_as_people_write_them(given, words):
+    settings = Settings(methods=(given,), factors=(2, 2))
+    if words:
+        with pytest.raises(ValueError, match=words):
+            evaluate.plan(settings, 8)
+    else:
+        assert [cell.variant.method for cell in evaluate.plan(settings, 8)[1]] == [
+            "pulse",
+            "bicubic",
+        ]
+
+
+def test_w_space_keeps_one_code():
+    """RLS Table 5, "w/o W+": all layers must share their code to the end, and the search must still
+    move it."""
+    import toy
+
+    from jaxsr import methods
+
+    params, operator = toy.params(jax.random.key(0)), toy.operator(4)
+    y = operator(toy.image(jax.random.key(1), params))
+    solve = methods.rls(toy.prior(), operator, methods.RLS(steps=5, space="w"))
+    w_plus = np.asarray(jax.jit(solve)(jax.random.key(2), params, y).latent["w_plus"])
+    assert w_plus.shape == (toy.LAYERS, toy.DIM) and np.ptp(w_plus, 0).max() == 0
+    assert np.abs(w_plus[0] - params["statistics"]["w_mean"]).max() > 1e-3
+
+
+@pytest.mark.parametrize("name", ["laren_table3", "laren_figure8", "laren_table4"])
+def test_a_suite_without_trained_methods_says_so(name, tmp_path, capsys):
+    """The row stays, with the paper's numbers; nothing fails."""
+    assert evaluate.run(Settings(suite=name, out=str(tmp_path / "out"))) == 0
+    assert {"table.md", "index.html", "results.csv"} <= {
+        path.name for path in (tmp_path / "out").iterdir()
+    }
+    text = capsys.readouterr().out
+    assert "train_laren.py" in text and (
+        name == "laren_figure8" or "As printed, other data" in text
+    )
