@@ -1,4 +1,4 @@
-"""training/gan: each term against its definition, and the loop's promise to resume exactly."""
+"""training/gan: each term against its definition, and what a step does."""
 
 import dataclasses
 import functools
@@ -9,38 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import reference_stylegan2 as reference
+from gan_cases import CONFIG, NET, TINY, jitted_step, photos, randomised
 
-from jaxsr import images, weights
-from jaxsr.loading import load_prior
 from jaxsr.nets import style_based, stylegan2
-from jaxsr.records import files
-from jaxsr.training import checkpoints, gan, gan_loop, loop
-
-NET = stylegan2.Config(resolution=8, z_dim=4, w_dim=4, mapping_layers=2, channels=(4, 3))
-TINY = stylegan2.Config(resolution=4, z_dim=4, w_dim=4, mapping_layers=2, channels=(3,))
-CONFIG = gan.Config(batch=4, augment="none")
-
-
-@functools.cache
-def randomised(net):
-    leaves, tree = jax.tree.flatten(
-        jax.jit(stylegan2.init, static_argnums=1)(jax.random.key(0), net)
-    )
-    rng = np.random.default_rng(0)
-    return jax.tree.unflatten(
-        tree, [x + 0.3 * rng.normal(size=x.shape).astype(np.float32) for x in leaves]
-    )
-
-
-@functools.cache
-def jitted_step(net, config):
-    return jax.jit(gan.make_step(net, config))
-
-
-def photos(net, count=4, seed=1):
-    return np.random.default_rng(seed).integers(
-        0, 256, (count, net.resolution, net.resolution, 3), np.uint8
-    )
+from jaxsr.training import gan, loop
 
 
 def test_r1_is_the_squared_gradient_at_the_photos():
@@ -225,89 +197,6 @@ def test_style_mixing_switches_once():
         assert all((np.diff((code == code[0]).all(1).astype(int)) <= 0).all() for code in codes)
 
 
-def test_warm_start_takes_over_blocks_of_equal_shape():
-    """A 4 px prior grows into an 8 px one: its blocks stay, the new ones are fresh."""
-    small = stylegan2.init(
-        jax.random.key(7),
-        stylegan2.Config(resolution=4, z_dim=4, w_dim=4, mapping_layers=2, channels=(4,)),
-    )
-    state = gan.begin(jax.random.key(0), NET, CONFIG, warm=small)
-    fresh = gan.begin(jax.random.key(0), NET, CONFIG)
-    for params in (state.params, state.ema):
-        np.testing.assert_array_equal(
-            params["synthesis"]["b4"]["conv1"]["kernel"],
-            small["synthesis"]["b4"]["conv1"]["kernel"],
-        )
-        np.testing.assert_array_equal(
-            params["synthesis"]["b8"]["conv0"]["kernel"],
-            fresh.params["synthesis"]["b8"]["conv0"]["kernel"],
-        )
-
-
-WIDE = stylegan2.Config(resolution=8, z_dim=4, w_dim=4, mapping_layers=2, channels=(7, 5))
-
-
-def test_a_narrower_prior_goes_on_in_a_wider_network():
-    """A recipe that widens the network would lose the hours that the narrow one took, or new
-    channels would never learn."""
-    narrow = randomised(NET)
-    state = gan.begin(jax.random.key(0), WIDE, CONFIG, warm=narrow)
-    w_plus = jax.random.normal(jax.random.key(3), (NET.num_layers, NET.w_dim))
-    noise = style_based.random_noise(jax.random.key(4), NET)
-    before, after = (
-        stylegan2.synthesis(n, p["synthesis"], w_plus, noise)[1]
-        for n, p in ((NET, narrow), (WIDE, state.params))
-    )
-    np.testing.assert_allclose(after, before, atol=1e-5)
-    x = jax.random.normal(jax.random.key(5), (4, 8, 8, 3))
-    before, after = (
-        stylegan2.discriminator(n, p["discriminator"], x)[1][0]
-        for n, p in ((NET, narrow), (WIDE, state.params))
-    )
-    np.testing.assert_allclose(after[..., :4], before, atol=1e-5)
-    real = jnp.float32(photos(WIDE)) / 127.5 - 1
-    grads = jax.grad(lambda g: gan.generator_loss(jax.random.key(6), WIDE, CONFIG, state, g, real))(
-        gan._generator(state.params)
-    )
-    assert (np.abs(grads["synthesis"]["b8"]["conv1"]["kernel"][:, :, 3:, :3]) > 0).all()
-
-
-def test_a_prior_of_half_the_side_and_fewer_channels_draws_the_same_below_the_new_blocks():
-    """The recipe's 32 px stage would be thrown away where the 64 px one is wider too."""
-    half = dataclasses.replace(TINY, channels=(3,))
-    narrow, wide = (
-        randomised(half),
-        gan.begin(jax.random.key(0), WIDE, CONFIG, warm=randomised(half)).params,
-    )
-    w_plus, noise = (
-        jax.random.normal(jax.random.key(3), (WIDE.num_layers, WIDE.w_dim)),
-        style_based.random_noise(jax.random.key(4), WIDE),
-    )
-    before, after = (
-        stylegan2.synthesis(n, p["synthesis"], w_plus, noise, stop=1)[1]
-        for n, p in ((half, narrow), (WIDE, wide))
-    )
-    np.testing.assert_allclose(after, before, atol=1e-5)
-
-
-def test_a_widened_discriminator_reads_the_same_statistic():
-    """Its last map's statistic would be taken for a channel, and the first steps would be of a
-    discriminator that knows nothing."""
-    # Equal pictures have no statistic.
-    flat = jnp.broadcast_to(jax.random.normal(jax.random.key(5), (1, 8, 8, 3)), (4, 8, 8, 3))
-    narrow = randomised(NET)
-    wide = gan.begin(jax.random.key(0), WIDE, CONFIG, warm=narrow).params
-    logits = [
-        stylegan2.discriminator(n, p["discriminator"], flat)[0]
-        for n, p in ((NET, narrow), (WIDE, wide))
-    ]
-    np.testing.assert_allclose(logits[1], logits[0], rtol=1e-3)
-    kernels = [p["discriminator"]["conv"]["kernel"] for p in (narrow, wide)]
-    np.testing.assert_allclose(
-        kernels[1][:, :, -1, :4], kernels[0][:, :, -1] * (8 / 5) ** 0.5, rtol=1e-6
-    )
-
-
 @pytest.mark.parametrize(
     ("settings", "sizes"),
     [
@@ -357,158 +246,6 @@ def test_more_noise_layers_than_the_network_has_are_refused():
         ValueError, match="noise_layers must be at most 3, all of this network's, got 4"
     ):
         gan.begin(jax.random.key(0), NET, gan.Config(noise_layers=4))
-
-
-RUN = gan_loop.Run(total_images=24, tick_images=8, frechet_samples=0, symmetry="dihedral")
-ABOUT = {"name": "test", "domain": "noise", "licence": "none"}
-
-
-class Killed(Exception):
-    pass
-
-
-def test_resumed_run_equals_an_uninterrupted_one(tmp_path):
-    """Stopped after the first checkpoint and started again: state, prior and curve must end bit for
-    bit the same."""
-
-    def stop(line):
-        raise Killed(line)
-
-    stock = photos(TINY, 10)
-    gan_loop.fit(TINY, CONFIG, RUN, stock, tmp_path / "whole", about=ABOUT, say=lambda _: None)
-    with pytest.raises(Killed):
-        gan_loop.fit(
-            TINY, CONFIG, RUN, stock, tmp_path / "parts", about=ABOUT | {"images": 1_000}, say=stop
-        )
-    assert checkpoints.latest(tmp_path / "parts" / "checkpoints") == 2
-    folder = gan_loop.fit(
-        TINY,
-        CONFIG,
-        RUN,
-        stock,
-        tmp_path / "parts",
-        about=ABOUT | {"images": 1_000},
-        say=lambda _: None,
-    )
-    whole, parts = (weights.load(tmp_path / name / "prior")[0] for name in ("whole", "parts"))
-    jax.tree.map(np.testing.assert_array_equal, parts, whole)
-    assert len((tmp_path / "parts" / "curve.csv").read_text().splitlines()) == 4
-    prior, params = load_prior(folder)
-    state = checkpoints.restore(
-        tmp_path / "parts" / "checkpoints", gan.begin(jax.random.key(0), TINY, CONFIG)
-    )[0]
-    trained = {name: params[name] for name in state.ema}
-    # Exported as it was trained.
-    jax.tree.map(np.testing.assert_array_equal, trained, jax.tree.map(np.asarray, state.ema))
-    weights.save(tmp_path / "again", params, weights.read_config(folder))
-    jax.tree.map(np.testing.assert_array_equal, load_prior(tmp_path / "again")[1], params)
-    assert weights.read_config(folder)["images"] == 1_000 + 24
-    assert images.read(folder.parent / "samples.png").shape == (32, 32, 3)
-    assert np.isfinite(prior.decode(params, jnp.ones(4))).all()
-
-
-def test_a_kill_between_checkpoint_and_prior_loses_neither(tmp_path, monkeypatch):
-    """The last tick's checkpoint is there, its prior and its row are not: the next start must write
-    them though no step is left."""
-    run, stock = gan_loop.Run(total_images=8, tick_images=4, frechet_samples=0), photos(TINY, 10)
-    gan_loop.fit(TINY, CONFIG, run, stock, tmp_path / "whole", about=ABOUT, say=lambda _: None)
-    publish, calls = gan_loop._publish, []
-
-    def killed(*arguments):
-        calls.append(1)
-        if len(calls) == 2:
-            raise Killed
-        return publish(*arguments)
-
-    monkeypatch.setattr(gan_loop, "_publish", killed)
-    with pytest.raises(Killed):
-        gan_loop.fit(
-            TINY,
-            CONFIG,
-            run,
-            stock,
-            tmp_path / "parts",
-            about=ABOUT | {"images": 1_000},
-            say=lambda _: None,
-        )
-    folder = gan_loop.fit(
-        TINY,
-        CONFIG,
-        run,
-        stock,
-        tmp_path / "parts",
-        about=ABOUT | {"images": 1_000},
-        say=lambda _: None,
-    )
-    jax.tree.map(
-        np.testing.assert_array_equal,
-        weights.load(folder)[0],
-        weights.load(tmp_path / "whole" / "prior")[0],
-    )
-    assert [
-        line.partition(",")[0]
-        for line in (tmp_path / "parts" / "curve.csv").read_text().splitlines()
-    ] == ["images", "4", "8"]
-
-
-@pytest.mark.parametrize(
-    ("seed", "stock", "warm", "words"),
-    [
-        (1, 1, False, "seed = 0, got 1"),
-        (0, 2, False, "photos = "),
-        (0, 1, True, "warm = None, got "),
-    ],
-    ids=["seed", "photos", "warm"],
-)
-def test_another_run_in_the_same_folder_is_refused(seed, stock, warm, words, tmp_path):
-    """A run must not go on with other settings, other photos or from another prior: its curve and
-    card would be false."""
-    run = gan_loop.Run(total_images=4, frechet_samples=0)
-    gan_loop.fit(TINY, CONFIG, run, photos(TINY), tmp_path, about=ABOUT, say=lambda _: None)
-    run = gan_loop.Run(total_images=8, seed=seed, frechet_samples=0)
-    with pytest.raises(ValueError, match=f"holds a run with {words}"):
-        gan_loop.fit(
-            TINY,
-            CONFIG,
-            run,
-            photos(TINY, seed=stock),
-            tmp_path,
-            about=ABOUT,
-            warm=randomised(TINY) if warm else None,
-        )
-
-
-def test_two_processes_in_one_folder_are_refused(tmp_path):
-    """Two trainings would delete each other's checkpoints."""
-    with (
-        files.only_here(tmp_path),
-        pytest.raises(ValueError, match="another process is writing there"),
-    ):
-        gan_loop.fit(TINY, CONFIG, RUN, photos(TINY), tmp_path, about=ABOUT)
-
-
-def test_diverged_weights_stop_with_the_last_good_checkpoint_kept(tmp_path):
-    config = gan.Config(batch=4, augment="none", learning_rate=1e37, path_weight=0.0)
-    run = gan_loop.Run(total_images=400, tick_images=4, frechet_samples=0)
-    with pytest.raises(
-        ValueError, match=r"no longer finite at step \d+ \(photos \d.* last good checkpoint is kept"
-    ):
-        gan_loop.fit(TINY, config, run, photos(TINY), tmp_path, about=ABOUT, say=lambda _: None)
-    step = checkpoints.latest(tmp_path / "checkpoints")
-    if step is not None:
-        state, _ = checkpoints.restore(
-            tmp_path / "checkpoints", gan.begin(jax.random.key(0), TINY, config)
-        )
-        assert all(np.isfinite(x).all() for x in jax.tree.leaves(state.params))
-
-
-@pytest.mark.parametrize(
-    "settings",
-    [{"symmetry": "flips"}, {"total_images": 0}, {"tick_images": 0}, {"frechet_samples": 1}],
-)
-def test_an_impossible_run_is_refused_before_anything_is_trained(settings):
-    with pytest.raises(ValueError, match=f"{next(iter(settings))} must be"):
-        gan_loop.Run(**settings)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from test_gan import NET, TINY, photos, randomised
+from gan_cases import NET, TINY, photos, randomised
 
 from jaxsr.nets import stylegan2
 from jaxsr.training import gan, gan_loop, members

@@ -9,6 +9,7 @@ from pathlib import Path
 import jax
 import numpy as np
 import ports_files as files
+import ports_stylegan2 as writers
 import pytest
 import reference_stylegan2 as reference
 
@@ -16,20 +17,20 @@ from jaxsr import load_prior, weights
 from ports import formats, labels, priors, torch_files
 from ports.convert import convert
 
-PARAMS = files.random_params()
+PARAMS = writers.random_params()
 WRITERS = {
-    "ada": lambda: files.ada(PARAMS),
-    "tensorflow": lambda: files.tensorflow(PARAMS),
-    "tensorflow protocol 2": lambda: files.tensorflow(
+    "ada": lambda: writers.ada(PARAMS),
+    "tensorflow": lambda: writers.tensorflow(PARAMS),
+    "tensorflow protocol 2": lambda: writers.tensorflow(
         PARAMS, {"mapping_lrmul": 0.01, "fmap_base": 64}, protocol=2
     ),
-    "tensorflow of NumPy 1": lambda: files.tensorflow(PARAMS, protocol=2).replace(
+    "tensorflow of NumPy 1": lambda: writers.tensorflow(PARAMS, protocol=2).replace(
         b"numpy._core.", b"numpy.core."
     ),
-    "tensorflow protocol 5": lambda: files.tensorflow(PARAMS, protocol=5),
-    "rosinality zip": lambda: files.zipped(files.rosinality(PARAMS)),
+    "tensorflow protocol 5": lambda: writers.tensorflow(PARAMS, protocol=5),
+    "rosinality zip": lambda: files.zipped(writers.rosinality(PARAMS)),
     "rosinality legacy": lambda: files.legacy(
-        files.rosinality(PARAMS) | {"args": None, "g_optim": {"state": {0: {"step": 1}}}}
+        writers.rosinality(PARAMS) | {"args": None, "g_optim": {"state": {0: {"step": 1}}}}
     ),
 }
 
@@ -64,7 +65,7 @@ def test_every_format_gives_the_parameters_it_was_written_from(name, tmp_path, m
     )
     np.testing.assert_array_equal(params["statistics"]["w_mean"], PARAMS["statistics"]["w_mean"])
     assert (
-        config["net"]["channels"] == files.CONFIG.channels and config["net"]["mapping_lr"] == 0.01
+        config["net"]["channels"] == writers.CONFIG.channels and config["net"]["mapping_lr"] == 0.01
     )
     assert config["net"]["mbstd_group"] == (4 if "rosinality" in name else 2)
     assert (
@@ -105,7 +106,7 @@ def test_other_precisions_become_float32(code, digits, tmp_path):
             (array.view("u4") >> 16).astype("u2") if code == "bf16" else array.astype(code)
         )
 
-    content = files.rosinality(PARAMS)
+    content = writers.rosinality(PARAMS)
     content["g_ema"] = {k: v if "kernel" in k else cast(v) for k, v in content["g_ema"].items()}
     params, _ = convert(write(tmp_path, files.zipped(content)))
     kernel = params["mapping"]["fc1"]["kernel"]
@@ -115,7 +116,7 @@ def test_other_precisions_become_float32(code, digits, tmp_path):
 
 def test_a_generator_alone_is_a_prior_without_discriminator(tmp_path):
     params, config = convert(
-        write(tmp_path, files.zipped(files.rosinality(PARAMS, with_discriminator=False)))
+        write(tmp_path, files.zipped(writers.rosinality(PARAMS, with_discriminator=False)))
     )
     assert config["discriminator"] is False and "discriminator" not in params
     weights.save(tmp_path / "prior", params, config)
@@ -125,7 +126,7 @@ def test_a_generator_alone_is_a_prior_without_discriminator(tmp_path):
 
 
 def changed(change):
-    content = files.rosinality(PARAMS)
+    content = writers.rosinality(PARAMS)
     change(content)
     return files.zipped(content)
 
@@ -170,11 +171,11 @@ REFUSED = {
         "mapping layers 0",
     ),
     "other architecture": (
-        lambda: files.tensorflow(PARAMS, {"nonlinearity": "relu"}),
+        lambda: writers.tensorflow(PARAMS, {"nonlinearity": "relu"}),
         "expected a StyleGAN2 with nonlinearity lrelu",
     ),
     "conditional TensorFlow": (
-        lambda: files.tensorflow(PARAMS, {"label_size": 10}),
+        lambda: writers.tensorflow(PARAMS, {"label_size": 10}),
         "expected a StyleGAN2 with label_size 0",
     ),
     "something else": (
@@ -261,7 +262,7 @@ def test_a_conditional_file_needs_a_label(tmp_path):
         }
         return files.Module("FullyConnectedLayer", parameters, facts={"bias_gain": 0.01})
 
-    generator, discriminator = files.ada_generator(PARAMS), files.ada_discriminator(PARAMS)
+    generator, discriminator = writers.ada_generator(PARAMS), writers.ada_discriminator(PARAMS)
     inner(generator, "mapping").meta["state"]["_modules"] |= {
         "embed": linear(8, 5),
         "fc0": linear(8, 16),
