@@ -3,7 +3,9 @@ test_architectures.py asks it too."""
 
 import functools
 import json
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -63,10 +65,10 @@ class Loaded(NamedTuple):
 @functools.cache
 def loaded(architecture: str, name: str) -> Loaded:
     written = ROWS[architecture].formats[name]()
-    with ports_files.folder(written.contents) as paths:
-        params, config = convert(*paths)
-        weights.save(paths[0].parent / "prior", params, config)
-        prior, params = load_prior(paths[0].parent / "prior", **written.chosen)
+    with tempfile.TemporaryDirectory() as folder:
+        params, config = convert(*ports_files.write(folder, written.contents))
+        weights.save(Path(folder, "prior"), params, config)
+        prior, params = load_prior(Path(folder, "prior"), **written.chosen)
     return Loaded(written, prior, jax.tree.map(np.asarray, params), config)
 
 

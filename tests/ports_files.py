@@ -7,7 +7,6 @@ import io
 import pickle
 import struct
 import sys
-import tempfile
 import types
 import zipfile
 from collections.abc import Callable
@@ -189,11 +188,9 @@ class Written(NamedTuple):
     chosen: dict[str, Any] = MappingProxyType({})
 
 
-@contextlib.contextmanager
-def folder(contents):
-    """The paths of files "0.bin", "1.bin", ... in a folder of their own."""
-    with tempfile.TemporaryDirectory() as name:
-        paths = [Path(name, f"{i}.bin") for i in range(len(contents))]
-        for path, content in zip(paths, contents, strict=True):
-            path.write_bytes(content)
-        yield paths
+def write(folder, contents):
+    """The paths of files "0.bin", "1.bin", ... of these contents."""
+    paths = [Path(folder, f"{i}.bin") for i in range(len(contents))]
+    for path, content in zip(paths, contents, strict=True):
+        path.write_bytes(content)
+    return paths

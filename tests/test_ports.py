@@ -14,25 +14,10 @@ import pytest
 import reference_stylegan2 as reference
 
 from jaxsr import load_prior, weights
-from ports import formats, labels, priors, torch_files
+from ports import labels, priors
 from ports.convert import convert
 
-PARAMS = writers.random_params()
-WRITERS = {
-    "ada": lambda: writers.ada(PARAMS),
-    "tensorflow": lambda: writers.tensorflow(PARAMS),
-    "tensorflow protocol 2": lambda: writers.tensorflow(
-        PARAMS, {"mapping_lrmul": 0.01, "fmap_base": 64}, protocol=2
-    ),
-    "tensorflow of NumPy 1": lambda: writers.tensorflow(PARAMS, protocol=2).replace(
-        b"numpy._core.", b"numpy.core."
-    ),
-    "tensorflow protocol 5": lambda: writers.tensorflow(PARAMS, protocol=5),
-    "rosinality zip": lambda: files.zipped(writers.rosinality(PARAMS)),
-    "rosinality legacy": lambda: files.legacy(
-        writers.rosinality(PARAMS) | {"args": None, "g_optim": {"state": {0: {"step": 1}}}}
-    ),
-}
+PARAMS = writers.PARAMS
 
 
 @pytest.fixture(autouse=True)
@@ -55,10 +40,10 @@ def same_arrays(got, expected):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=0, atol=3e-7), got, expected)
 
 
-@pytest.mark.parametrize("name", WRITERS)
+@pytest.mark.parametrize("name", writers.FORMATS)
 def test_every_format_gives_the_parameters_it_was_written_from(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # embedded source would write a file here if it ran
-    params, config = convert(write(tmp_path, WRITERS[name]()))
+    params, config = convert(write(tmp_path, writers.FORMATS[name]().contents[0]))
     same_arrays(
         {k: v for k, v in params.items() if k != "statistics"},
         {k: v for k, v in PARAMS.items() if k != "statistics"},
@@ -75,27 +60,6 @@ def test_every_format_gives_the_parameters_it_was_written_from(name, tmp_path, m
         and config["licence"]
     )
     assert [p.name for p in tmp_path.iterdir()] == ["checkpoint.bin"]
-
-
-def test_the_prior_computes_what_the_reference_computes(tmp_path):
-    """w, W+ images with the checkpoint's noise and without, logits."""
-    params, config = convert(write(tmp_path, WRITERS["tensorflow"]()))
-    weights.save(tmp_path / "prior", params, config)
-    prior, params = load_prior(tmp_path / "prior")
-    rng = np.random.default_rng(1)
-    z, w_plus = rng.normal(size=8), rng.normal(size=(6, 8))
-    np.testing.assert_allclose(
-        jax.jit(prior.map)(params, z), reference.mapping(PARAMS["mapping"], z), atol=1e-4
-    )
-    for kind in ("const", "none"):
-        noise = prior.noise(kind, params)
-        image = jax.jit(prior.synthesize)(params, w_plus, noise)
-        expected = reference.synthesis(PARAMS["synthesis"], w_plus, [np.asarray(n) for n in noise])
-        np.testing.assert_allclose(2 * image.transpose(2, 0, 1) - 1, expected, atol=1e-4)
-    images = rng.normal(size=(4, 3, 16, 16))
-    logits, _ = jax.jit(prior.discriminate)(params, (images.transpose(0, 2, 3, 1) + 1) / 2)
-    expected, _ = reference.discriminator(PARAMS["discriminator"], images, group=2)
-    np.testing.assert_allclose(logits, expected, atol=1e-4)
 
 
 @pytest.mark.parametrize("code, digits", [("f2", 3), ("f8", 7), ("bf16", 2)])
@@ -241,7 +205,7 @@ def test_a_class_of_a_conditional_network_is_folded_in(tmp_path):
         with pytest.raises(ValueError, match="expected --label=0 to 2"):
             labels.fold(arrays, wrong, lr)
     with pytest.raises(ValueError, match="expected no --label"):
-        convert(write(tmp_path, WRITERS["ada"]()), choice=priors.Choice(1))
+        convert(write(tmp_path, writers.FORMATS["ada"]().contents[0]), choice=priors.Choice(1))
 
 
 def inner(module, *names):
@@ -295,7 +259,7 @@ def command(*flags):
 
 def test_command_writes_a_prior_and_leaves_nothing_of_a_damaged_one(tmp_path):
     """As a user starts it, with the real statistics."""
-    good, out = write(tmp_path, WRITERS["ada"]()), tmp_path / "out"
+    good, out = write(tmp_path, writers.FORMATS["ada"]().contents[0]), tmp_path / "out"
     done = command(f"--source={good}", f"--out={out}")
     assert done.returncode == 0, done.stderr
     config = json.loads((out / "config.json").read_text())
@@ -312,13 +276,3 @@ def test_command_writes_a_prior_and_leaves_nothing_of_a_damaged_one(tmp_path):
         failed.returncode == 2 and failed.stderr.count("\n") == 1 and "truncated" in failed.stderr
     )
     assert sorted(p.name for p in tmp_path.iterdir()) == ["checkpoint.bin", "out"]
-
-
-@pytest.mark.parametrize("name", WRITERS)
-def test_one_port_alone_takes_a_file(name, tmp_path):
-    """The order of the table would decide. StyleGAN2's row is the first, so other tests see that it
-    leaves the others' files alone."""
-    contents = [torch_files.read(write(tmp_path, WRITERS[name]()))[0]]
-    assert [name for name, port in formats.PORTS.items() if port.find(contents) is not None] == [
-        "stylegan2"
-    ]

@@ -1,7 +1,6 @@
 """StyleGAN1 and PGGAN: what every checkpoint format becomes computes what slow NumPy makes of the
 official variables; the nets' laws."""
 
-import dataclasses
 import functools
 import tempfile
 from pathlib import Path
@@ -9,7 +8,6 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
-import ports_files as files
 import ports_progressive as made
 import pytest
 import reference_progressive as reference
@@ -18,7 +16,7 @@ import scipy.ndimage
 from jaxsr import flows, load_prior, operators, weights
 from jaxsr.methods import METHODS, PULSE, RLS
 from jaxsr.nets import pggan, progressive, stylegan1
-from jaxsr.priors import in_w, latent_statistics
+from jaxsr.priors import latent_statistics
 from ports import priors
 from ports.convert import convert
 
@@ -119,23 +117,6 @@ def test_pggan_decodes_what_its_file_holds(name, scale):
     expected = reference.pggan_generator(case.variables, z, **case.options)
     np.testing.assert_allclose(chw(jax.jit(prior.decode)(params, z)), expected, atol=1e-4)
     assert 0.1 < expected.std() < 10
-
-
-@pytest.mark.parametrize("name", WITH_DISCRIMINATOR)
-def test_discriminators_score_as_their_files_do(name):
-    """Breaks when the blur, the strided convolution, the groups of the minibatch statistic or the
-    order of the last rows is wrong."""
-    case, prior, params, config = loaded(name)
-    images = photos(8, prior.info.resolution)
-    slow = reference.stylegan1_discriminator if name in STYLEGAN1 else reference.pggan_discriminator
-    logits, features = jax.jit(prior.discriminate)(params, images)
-    expected, expected_features = slow(
-        case.discriminator, chw(images), case.group, case.options["fused"]
-    )
-    np.testing.assert_allclose(logits, expected, atol=1e-4)
-    for got, slow_one in zip(features, expected_features, strict=True):
-        np.testing.assert_allclose(np.moveaxis(got, -1, 1), slow_one, atol=1e-4)
-    assert config["net"]["mbstd_group"] == case.group and expected.std() > 0.01
 
 
 def test_turned_kernels_make_the_unfused_network_the_fused_one():
@@ -293,21 +274,6 @@ def test_logits_depend_on_the_group_alone(name):
     assert np.abs(discriminate(params, images[across])[0] - logits[across]).max() > 1e-3
 
 
-@pytest.mark.parametrize("name", CONFIGS)
-def test_vmap_equals_loop(name):
-    """A photo must not depend on its neighbours in the batch, nor on whether it is decoded from z
-    or from its w."""
-    prior, params = fresh(name)
-    zs, decode = (
-        drawn(3, 8),
-        jax.jit(
-            prior.decode if name == "pggan" else lambda p, z: in_w(prior).decode(p, prior.map(p, z))
-        ),
-    )
-    batch = jax.jit(jax.vmap(prior.decode, (None, 0)))(params, zs)
-    np.testing.assert_allclose(batch, np.stack([decode(params, z) for z in zs]), atol=1e-5)
-
-
 DIFFERENTIATED = {
     "synthesis": (
         ("TensorFlow, fused", (6, made.W_DIM)),
@@ -354,48 +320,6 @@ def test_derivatives_equal_finite_differences(name):
     np.testing.assert_allclose(
         [forward, np.vdot(grad, d)], np.vdot(difference / 2e-7, weight) * np.ones(2), rtol=1e-4
     )
-
-
-@pytest.mark.parametrize("name", CONFIGS)
-def test_parameters_are_an_argument(name):
-    """One compilation serves two sets of parameters, and they make two images."""
-    prior, params = fresh(name)
-    traces = []
-
-    @jax.jit
-    def decode(params, z):
-        traces.append(name)
-        return prior.decode(params, z)
-
-    images = [decode(p, jnp.ones(8)) for p in (params, jax.tree.map(lambda x: 1.1 * x, params))]
-    assert traces == [name] and np.abs(images[0] - images[1]).max() > 1e-2
-
-
-@pytest.mark.parametrize("name", CONFIGS)
-def test_fresh_parameters_are_a_prior(name, tmp_path):
-    """Breaks when init draws another spread, or shapes that load_prior does not take: training
-    could not start or be resumed."""
-    weights.save(
-        tmp_path / "prior",
-        begun(name),
-        {"architecture": name, "name": name, "net": vars(CONFIGS[name][1])},
-    )
-    prior, params = load_prior(tmp_path / "prior")
-    jax.tree.map(np.testing.assert_array_equal, params, begun(name))
-    assert 0.05 < np.std(jax.jit(prior.decode)(params, normal(1, 8))) < 5
-
-
-@pytest.mark.parametrize("name", CONFIGS)
-def test_bfloat16_stays_close(name):
-    net, config = CONFIGS[name]
-    _, params = fresh(name)
-    kinds = [
-        getattr(net, name)(dataclasses.replace(config, dtype=dtype))
-        for dtype in ("float32", "bfloat16")
-    ]
-    images = [jax.jit(prior.decode)(params, np.ones(8, np.float32)) for prior in kinds]
-    assert images[1].dtype == jnp.float32
-    assert 0 < float(jnp.abs(images[0] - images[1]).max()) < 0.05 * float(jnp.abs(images[0]).max())
 
 
 @pytest.mark.parametrize("method", ["pulse", "rls", "rls_plus"])
@@ -445,128 +369,3 @@ def test_official_sizes():
         23.1,
         23.1,
     )
-
-
-def changed(draw, write, change=lambda g, d: None, **settings):
-    networks = draw()
-    change(*networks)
-    return [write(networks, **settings)]
-
-
-styled = functools.partial(changed, made.stylegan1, made.stylegan1_pickle)
-grown = functools.partial(changed, made.pggan, made.pggan_pickle)
-
-
-def nine(name):
-    return lambda g, d: g.update({name: np.zeros(9, np.float32)})
-
-
-def without(write, *names):
-    content = write(made.pggan(fused=False)[0])
-    return [files.zipped({name: x for name, x in content.items() if not name.startswith(names)})]
-
-
-REFUSED = {
-    "StyleGAN1 growing": (lambda: styled(lod=1.0), r"of the wrong shape or value: Gs/lod"),
-    "PGGAN growing": (lambda: grown(lod=1.0), r"of the wrong shape or value: Gs/lod"),
-    "StyleGAN1 conditional": (
-        lambda: styled(settings={"label_size": 10}),
-        "expected a StyleGAN1 with label_size 0",
-    ),
-    "PGGAN conditional": (
-        lambda: grown(d_settings={"label_size": 10}),
-        "expected a PGGAN with label_size 0",
-    ),
-    "pixel norm": (
-        lambda: styled(settings={"use_pixel_norm": True}),
-        "expected a StyleGAN1 with use_pixel_norm False",
-    ),
-    "no pixel norm": (
-        lambda: grown(settings={"use_pixelnorm": False}),
-        "expected a PGGAN with use_pixelnorm True",
-    ),
-    "other pixel norm": (
-        lambda: grown(settings={"pixelnorm_epsilon": 1e-4}),
-        "expected a PGGAN with pixelnorm_epsilon",
-    ),
-    "no blur": (
-        lambda: styled(settings={"blur_filter": None}),
-        "expected a StyleGAN1 with blur_filter",
-    ),
-    "strange fusing": (
-        lambda: styled(settings={"fused_scale": "often"}),
-        "expected fused_scale of a StyleGAN1 as True, False or 'auto'",
-    ),
-    "no groups": (
-        lambda: styled(d_settings={"mbstd_group_size": 0}),
-        "expected mbstd_group_size as a positive number",
-    ),
-    "StyleGAN1 layer missing": (
-        lambda: styled(lambda g, d: g.pop("synthesis/8x8/Conv1/weight")),
-        "with blocks 4, 8, 16, ... px",
-    ),
-    "StyleGAN1 bias missing": (
-        lambda: styled(lambda g, d: g.pop("synthesis/8x8/Conv1/bias")),
-        "missing: synthesis/b8/epilogue1/bias",
-    ),
-    "noise map missing": (
-        lambda: styled(lambda g, d: g.pop("synthesis/noise5")),
-        "missing: noise/5",
-    ),
-    "discriminator's missing": (
-        lambda: styled(lambda g, d: d.pop("8x8/Conv0/bias")),
-        "missing: discriminator/b8/conv0/bias",
-    ),
-    "StyleGAN1 shape": (
-        lambda: styled(nine("synthesis/8x8/Conv1/bias")),
-        r"value: synthesis/b8/epilogue1/bias \[9\] instead of \[8\]",
-    ),
-    "PGGAN shape": (
-        lambda: grown(nine("16x16/Conv1/bias")),
-        r"value: generator/layer5/bias \[9\] instead of \[6\]",
-    ),
-    "PGGAN layer missing": (
-        lambda: grown(lambda g, d: g.pop("16x16/Conv1/weight")),
-        "with two layers a resolution, got 5",
-    ),
-    "PGGAN colours missing": (
-        lambda: grown(lambda g, d: g.pop("ToRGB_lod0/bias")),
-        "missing: generator/torgb/bias",
-    ),
-    "left over": (lambda: grown(nine("8x8/Conv2/bias")), "left over: Gs/8x8/Conv2/bias"),
-    "odd layers": (lambda: without(made.genforce, "layer5"), "with two layers a resolution, got 5"),
-    "no layers": (
-        lambda: without(made.ptrblck, "features.1."),
-        "with two layers a resolution, got 1",
-    ),
-    "PULSE without mapping": (
-        lambda: [files.zipped(made.pulse(made.stylegan1()[0])[0])],
-        r"mapping\.pt",
-    ),
-    "PULSE's mapping alone": (
-        lambda: [files.zipped(made.pulse(made.stylegan1()[0])[1])],
-        "dict with 6 names: dense0.weight",
-    ),
-    "two networks": (
-        lambda: grown() + styled(),
-        "expected a StyleGAN, PGGAN, BigGAN or metric network",
-    ),
-}
-
-
-@pytest.mark.parametrize("name", REFUSED)
-def test_what_does_not_fit_is_refused_in_one_line(name, tmp_path):
-    contents, message = REFUSED[name]
-    with pytest.raises(ValueError, match=message) as caught:
-        convert(*write(tmp_path, contents()))
-    assert "\n" not in str(caught.value) and str(tmp_path) in str(caught.value)
-
-
-@pytest.mark.parametrize("contents", [styled, grown])
-@pytest.mark.parametrize("choice", [priors.Choice(label=1), priors.Choice(truncation=0.5)])
-def test_a_choice_of_a_class_is_refused(contents, choice, tmp_path):
-    """These networks have no classes: a label that is silently ignored would promise one."""
-    with pytest.raises(
-        ValueError, match=r"expected no --(label|truncation) for a network without classes"
-    ):
-        convert(*write(tmp_path, contents()), choice=choice)
