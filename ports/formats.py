@@ -2,7 +2,7 @@
 order does not matter.
 
 A new port is its file here with a `find`, its row below, and files of its format in
-tests/ports_files.py.
+a row of tests/architectures.py.
 """
 
 from collections.abc import Callable

@@ -11,6 +11,13 @@ from jaxsr.training import gan
 NET = stylegan2.Config(resolution=8, z_dim=4, w_dim=4, mapping_layers=2, channels=(4, 3))
 TINY = stylegan2.Config(resolution=4, z_dim=4, w_dim=4, mapping_layers=2, channels=(3,))
 CONFIG = gan.Config(batch=4, augment="none")
+# Without the lazy terms, most of what there is to compile.
+PLAIN = gan.Config(batch=4, augment="none", path_weight=0.0, r1_gamma=0.0)
+discriminator = jax.jit(stylegan2.discriminator, static_argnums=0)
+synthesis = jax.jit(
+    lambda net, params, w_plus, noise: stylegan2.synthesis(net, params, w_plus, noise)[1],
+    static_argnums=0,
+)
 
 
 @functools.cache

@@ -265,8 +265,8 @@ def _written(name):
     return Written(
         packed(states(name)),
         lambda z, noise: image(name, z, truncation=chosen["truncation"] or 1.0),
-        _logits(name) if len(states(name)) > 1 else None,
-        chosen,
+        logits=_logits(name) if len(states(name)) > 1 else None,
+        chosen=chosen,
     )
 
 

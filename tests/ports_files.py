@@ -172,18 +172,23 @@ def zip_of(body, storages, byteorder="little", compression=zipfile.ZIP_STORED):
 
 
 class Written(NamedTuple):
-    """Files of one network in one format.
+    """Files of one network in one format, and what a slow float64 network makes of the arrays that
+    were written into them.
 
     contents: of each file.
-    image: (z, noise maps [r, r]), both float64 -> [3, H, W] in [-1, 1], by a slow network from what
-        was written into the files.
-    logits: photos [n, 3, H, W] in [-1, 1] -> (logits [n], features [n, c, h, w] behind each block),
-        likewise; None: the files hold no discriminator.
+    image: (w_plus [layers, w_dim], or z of a network without w, and noise maps [r, r]) ->
+        [3, H, W] in [-1, 1].
+    map: z -> w; None: the network has no w.
+    noise: the maps in the files; None: they hold none.
+    logits: photos [n, 3, H, W] in [-1, 1] -> (logits [n], features [n, c, h, w] behind each block);
+        None: the files hold no discriminator.
     chosen: what `load_prior` is told besides.
     """
 
     contents: list[bytes]
     image: Callable
+    map: Callable | None = None
+    noise: list | None = None
     logits: Callable | None = None
     chosen: dict[str, Any] = MappingProxyType({})
 

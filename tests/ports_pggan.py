@@ -172,7 +172,7 @@ def _case(contents, variables, fused, logits=None):
     def image(z, noise):
         return reference.pggan_generator(variables, z, fused)
 
-    return Case(contents, image, variables, {"fused": fused}, logits)
+    return Case(contents, variables, {"fused": fused}, image, logits=logits)
 
 
 def _tensorflow(fused, **names):

@@ -76,15 +76,15 @@ class Case(NamedTuple):
     """`ports_files.Written` of a network, and the official variables in its files.
 
     options: how the reference has to compute it.
-    group: of the minibatch statistic.
     """
 
     contents: list[bytes]
-    image: Callable
     variables: dict
     options: dict
+    image: Callable
+    map: Callable | None = None
+    noise: list | None = None
     logits: Callable | None = None
-    group: int = 4
     chosen: dict[str, Any] = MappingProxyType({})
 
 

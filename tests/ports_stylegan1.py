@@ -143,13 +143,14 @@ def noise_of(variables):
     return [variables[f"synthesis/noise{i}"][0, 0] for i in range(count)]
 
 
-def _image(variables, lr, options):
-    def image(z, noise):
-        w = reference.stylegan1_mapping(variables, z[None], lr)
-        codes = np.repeat(w, len(noise), 0)
-        return reference.stylegan1_synthesis(variables, codes, noise, **options)
+def _case(contents, variables, options, noise=None, logits=None, lr=0.01):
+    def image(w_plus, noise):
+        return reference.stylegan1_synthesis(variables, w_plus, noise, **options)
 
-    return image
+    def mapping(z):
+        return reference.stylegan1_mapping(variables, z[None], lr)[0]
+
+    return Case(contents, variables, options, image, mapping, noise, logits)
 
 
 def _tensorflow(resolution, fused="auto", lr=0.01):
@@ -160,19 +161,18 @@ def _tensorflow(resolution, fused="auto", lr=0.01):
         if value not in ("auto", 0.01)
     }
     content = stylegan1_pickle((g, d), settings, {"mbstd_group_size": 2, "fused_scale": fused})
-    options = {"fused": fused}
     logits = scores(reference.stylegan1_discriminator, d, fused, 2)
-    return Case([content], _image(g, lr, options), g, options, logits, 2)
+    return _case([content], g, {"fused": fused}, noise_of(g), logits, lr)
 
 
 def _pulse(resolution, split):
-    variables, options = stylegan1(resolution)[0], {"eps": 1e-5}
+    variables = stylegan1(resolution)[0]
     contents = (
         [files.zipped(part) for part in pulse(variables)]
         if split
         else [files.legacy(pulse_one(variables))]
     )
-    return Case(contents, _image(variables, 0.01, options), variables, options)
+    return _case(contents, variables, {"eps": 1e-5})
 
 
 FORMATS = {

@@ -274,16 +274,17 @@ def _tf_discriminator(d):
 PARAMS = random_params()
 
 
-def _image(z, noise):
-    w = reference.mapping(PARAMS["mapping"], z)
-    return reference.synthesis(PARAMS["synthesis"], np.stack([w] * CONFIG.num_layers), noise)
-
-
 def _written(content, group):
+    def image(w_plus, noise):
+        return reference.synthesis(PARAMS["synthesis"], w_plus, noise)
+
+    def mapping(z):
+        return reference.mapping(PARAMS["mapping"], z)
+
     def logits(photos):
         return reference.discriminator(PARAMS["discriminator"], photos, group)
 
-    return Written([content], _image, logits if group else None)
+    return Written([content], image, mapping, PARAMS["noise"], logits if group else None)
 
 
 def _of_numpy_1():

@@ -49,15 +49,41 @@ def test_every_architecture_has_a_row_and_a_port():
 
 @pytest.mark.parametrize(("architecture", "name"), FORMATS)
 def test_a_file_draws_what_its_own_code_draws(architecture, name):
-    """Breaks when a kernel's layout, an eps, a gain, the order of layers or of noise maps is not
-    the file's."""
+    """Breaks when a kernel's layout, an eps, a gain, the order of layers, of styles or of noise
+    maps is not the file's."""
     it = loaded(architecture, name)
-    z = normal(0, it.prior.info.z_dim)
-    noise = [np.asarray(x, np.float64) for x in it.prior.noise("const", it.params)]
-    expected = it.written.image(np.float64(z), noise)
-    drawn = chw(compiled(it, "decode")(it.params, z))
-    np.testing.assert_allclose(drawn, expected, rtol=3e-5, atol=1e-4)
+    if it.written.map is None:
+        z = normal(0, it.prior.info.z_dim)
+        check_image(compiled(it, "decode")(it.params, z), it.written.image(np.float64(z), ()))
+        return
+    w_plus = normal(1, it.prior.info.num_layers, it.prior.info.w_dim)
+    for kind in ("const", "none"):
+        noise = it.prior.noise(kind, it.params)
+        if kind == "const" and it.written.noise is not None:
+            jax.tree.map(np.testing.assert_array_equal, list(noise), list(it.written.noise))
+        expected = it.written.image(np.float64(w_plus), double(noise))
+        check_image(compiled(it, "synthesize")(it.params, w_plus, noise), expected)
+
+
+def double(arrays):
+    return [np.asarray(x, np.float64) for x in arrays]
+
+
+def check_image(got, expected):
     assert 0.05 < np.abs(expected).mean() < 10  # neither flat nor run away
+    np.testing.assert_allclose(chw(got), expected, rtol=3e-5, atol=1e-4)
+
+
+@pytest.mark.parametrize(("architecture", "name"), FORMATS)
+def test_a_file_maps_as_its_own_code_does(architecture, name):
+    """Breaks when the mapping's learning rate, its biases or an eps is another: a tiny z shows
+    it."""
+    it = loaded(architecture, name)
+    assert (it.written.map is None) is (it.prior.map is None)
+    for scale in (1.0, 1e-4) if it.written.map else ():
+        z = np.float32(scale) * normal(2, it.prior.info.z_dim)
+        w = compiled(it, "map")(it.params, z)
+        np.testing.assert_allclose(w, it.written.map(np.float64(z)), atol=1e-4)
 
 
 @pytest.mark.parametrize(("architecture", "name"), FORMATS)
@@ -69,7 +95,8 @@ def test_a_file_scores_as_its_own_code_does(architecture, name):
         with pytest.raises(ValueError, match="no discriminator"):
             it.prior.discriminate(it.params, np.zeros((1, 16, 16, 3), np.float32))
         return
-    images = photos(4, it.prior.info.resolution)
+    # Two groups, where the network has any.
+    images = photos(2 * it.config["net"].get("mbstd_group", 1), it.prior.info.resolution)
     logits, features = compiled(it, "discriminate")(it.params, images)
     expected, expected_features = it.written.logits(chw(images))
     np.testing.assert_allclose(logits, expected, atol=1e-4)

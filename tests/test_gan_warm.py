@@ -5,7 +5,7 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 import numpy as np
-from gan_cases import CONFIG, NET, TINY, photos, randomised
+from gan_cases import CONFIG, NET, TINY, discriminator, photos, randomised, synthesis
 
 from jaxsr.nets import style_based, stylegan2
 from jaxsr.training import gan
@@ -13,7 +13,7 @@ from jaxsr.training import gan
 
 def test_warm_start_takes_over_blocks_of_equal_shape():
     """A 4 px prior grows into an 8 px one: its blocks stay, the new ones are fresh."""
-    small = stylegan2.init(
+    small = jax.jit(stylegan2.init, static_argnums=1)(
         jax.random.key(7),
         stylegan2.Config(resolution=4, z_dim=4, w_dim=4, mapping_layers=2, channels=(4,)),
     )
@@ -41,20 +41,20 @@ def test_a_narrower_prior_goes_on_in_a_wider_network():
     w_plus = jax.random.normal(jax.random.key(3), (NET.num_layers, NET.w_dim))
     noise = style_based.random_noise(jax.random.key(4), NET)
     before, after = (
-        stylegan2.synthesis(n, p["synthesis"], w_plus, noise)[1]
+        synthesis(n, p["synthesis"], w_plus, noise)
         for n, p in ((NET, narrow), (WIDE, state.params))
     )
     np.testing.assert_allclose(after, before, atol=1e-5)
     x = jax.random.normal(jax.random.key(5), (4, 8, 8, 3))
     before, after = (
-        stylegan2.discriminator(n, p["discriminator"], x)[1][0]
+        discriminator(n, p["discriminator"], x)[1][0]
         for n, p in ((NET, narrow), (WIDE, state.params))
     )
     np.testing.assert_allclose(after[..., :4], before, atol=1e-5)
     real = jnp.float32(photos(WIDE)) / 127.5 - 1
-    grads = jax.grad(lambda g: gan.generator_loss(jax.random.key(6), WIDE, CONFIG, state, g, real))(
-        gan._generator(state.params)
-    )
+    grads = jax.jit(
+        jax.grad(lambda g: gan.generator_loss(jax.random.key(6), WIDE, CONFIG, state, g, real))
+    )(gan._generator(state.params))
     assert (np.abs(grads["synthesis"]["b8"]["conv1"]["kernel"][:, :, 3:, :3]) > 0).all()
 
 
@@ -84,8 +84,7 @@ def test_a_widened_discriminator_reads_the_same_statistic():
     narrow = randomised(NET)
     wide = gan.begin(jax.random.key(0), WIDE, CONFIG, warm=narrow).params
     logits = [
-        stylegan2.discriminator(n, p["discriminator"], flat)[0]
-        for n, p in ((NET, narrow), (WIDE, wide))
+        discriminator(n, p["discriminator"], flat)[0] for n, p in ((NET, narrow), (WIDE, wide))
     ]
     np.testing.assert_allclose(logits[1], logits[0], rtol=1e-3)
     kernels = [p["discriminator"]["conv"]["kernel"] for p in (narrow, wide)]
