@@ -23,7 +23,7 @@ import numpy as np
 
 if not CHECKPOINT:
     sys.path.append(str(ROOT / "tests"))
-    import ports_files
+    import ports_stylegan2
 
     _, bundled = jaxsr.load_prior(PRIOR)
     blocks = sorted(bundled["synthesis"], key=lambda name: int(name[1:]))
@@ -31,7 +31,7 @@ if not CHECKPOINT:
         "synthesis": {name: jax.tree.map(np.asarray, bundled["synthesis"][name]) for name in blocks}
     }
     CHECKPOINT = "as_if_official.pkl"
-    Path(CHECKPOINT).write_bytes(ports_files.ada(ordered))
+    Path(CHECKPOINT).write_bytes(ports_stylegan2.ada(ordered))
 script("ports/convert.py", f"--source={CHECKPOINT}", "--out=my_prior")
 
 # %% [markdown]

@@ -1,8 +1,8 @@
 """PORTS: what a checkpoint may be, told by its content. Rows exclude each other, so that their
 order does not matter.
 
-A new port is its file here with a `find`, its row below, and files of its format in
-tests/ports_files.py.
+A new port is its file here with a `find`, its row below, and files of its formats in a row of
+tests/architectures.py.
 """
 
 from collections.abc import Callable

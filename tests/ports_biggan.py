@@ -1,11 +1,16 @@
 """Writes small state dicts of BigGAN-PyTorch and of pytorch-pretrained-BigGAN, every array random,
 by the names of the released code."""
 
+import functools
+import itertools
 from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
-from ports_files import Tensor
+import reference_biggan as reference
+from ports_files import Tensor, Written, legacy, zipped
+
+from jaxsr.nets import biggan
 
 NAMES = {"theta": "theta", "phi": "phi", "g": "g", "o": "o"}
 DEEP_NAMES = {
@@ -174,6 +179,98 @@ def deep(sizes, seed=2):
 
 def tensors(state):
     return {name: Tensor(array) for name, array in state.items()}
+
+
+SHALLOW = {
+    "32 px, cross replica": Shallow(
+        (8, 8, 8, 8),
+        attention=2,
+        part=0,
+        first=4,
+        statistics="bn.running",
+        below=(8, 8, 8, 8),
+        below_attention=1,
+    ),
+    "64 px, mybn": Shallow(
+        (12, 10, 8, 6, 16),
+        attention=4,
+        statistics="bn.stored",
+        below=(8, 5, 6, 7, 9),
+        below_attention=1,
+    ),
+    "128 px": Shallow(
+        (12, 10, 9, 6, 8, 4), attention=4, below=(8, 5, 6, 7, 9, 9), below_attention=1
+    ),
+    "256 px, no attention": Shallow((12, 10, 8, 6, 5, 4, 3)),
+    "16 px, not normalised": Shallow((8, 6, 6), vectors=()),
+    "16 px, from TensorFlow Hub": Shallow((12, 16, 3), attention=1, vectors=("u0",)),
+    "512 px, from TensorFlow Hub": Shallow(
+        (12, 10, 8, 7, 16, 4, 3, 2), attention=4, vectors=("u0",)
+    ),
+}
+DEEP = {
+    "deep 8 px": Deep((16, 16, 8), attention=1),
+    "deep 128 px": Deep((64, 64, 64, 64, 32, 32, 16, 16, 8, 8, 4)),
+    "deep 256 px": Deep((64, 64, 64, 64, 32, 32, 32, 32, 16, 16, 8, 8, 4)),
+    "deep 512 px": Deep((64, 64, 64, 64, 32, 32, 32, 32, 16, 16, 8, 8, 4, 4, 4)),
+}
+LABEL = 3
+BETWEEN = 0.405  # a quarter of the way from the 21st to the 22nd of 51 statistics
+TRUNCATIONS = {"deep 128 px": 0.4, "deep 256 px": BETWEEN}
+LARGE = ("256 px, no attention", "512 px, from TensorFlow Hub", "deep 256 px", "deep 512 px")
+CONFIG = biggan.Config((8, 8), attention=1, z_dim=4, z_part=2, shared_dim=4, classes=3, label=1)
+
+
+@functools.cache
+def states(name):
+    """The networks of a format, [generator] or [generator, discriminator]."""
+    if name in DEEP:
+        return [deep(DEEP[name])]
+    sizes = SHALLOW[name]
+    return [generator(sizes)] + ([discriminator(sizes)] if sizes.below else [])
+
+
+def packed(contents, forms=(zipped, legacy)):
+    """Files of state dicts, in torch's two formats by turns."""
+    return [form(tensors(state)) for form, state in zip(itertools.cycle(forms), contents)]
+
+
+def vector(name, label=LABEL):
+    """What the generator's file has for a class."""
+    state = states(name)[0]
+    return np.float64(
+        state["embeddings.weight"][:, label] if name in DEEP else state["shared.weight"][label]
+    )
+
+
+def image(name, z, label=LABEL, truncation=1.0):
+    """What the paper's network draws, [3, H, W] in [-1, 1]."""
+    state, z = states(name)[0], np.float64(z)
+    if name in DEEP:
+        return reference.deep_generator(state, z, vector(name, label), truncation)
+    return reference.generator(state, z, vector(name, label), 1e-4 if "Hub" in name else 1e-5)
+
+
+def _logits(name):
+    def logits(photos):
+        scored = [reference.discriminator(states(name)[1], photo, LABEL) for photo in photos]
+        logits, features = zip(*scored, strict=True)
+        return np.array(logits), [np.stack(block) for block in zip(*features, strict=True)]
+
+    return logits
+
+
+def _written(name):
+    chosen = {"label": LABEL, "truncation": TRUNCATIONS.get(name)}
+    return Written(
+        packed(states(name)),
+        lambda z, noise: image(name, z, truncation=chosen["truncation"] or 1.0),
+        logits=_logits(name) if len(states(name)) > 1 else None,
+        chosen=chosen,
+    )
+
+
+FORMATS = {name: functools.partial(_written, name) for name in SHALLOW | DEEP}
 
 
 # What can be wrong with a state dict: each changes one.

@@ -27,6 +27,12 @@ def small(init, by=16):
     return jax.tree_util.tree_map_with_path(draw, jax.eval_shape(init, jax.random.key(0)))
 
 
+def shallow(init):
+    """The same of IR-101, with two units a stage."""
+    params = small(init)
+    return params | {"stages": [stage[:2] for stage in params["stages"]]}
+
+
 def relu(x):
     return np.maximum(x, 0)
 

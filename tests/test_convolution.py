@@ -1,6 +1,7 @@
 """nets/convolution against XLA's own convolution and a slow float64 one, in every way that the
 library differentiates it."""
 
+import functools
 import itertools
 
 import jax
@@ -56,7 +57,8 @@ def test_equals_the_sum_over_the_window(name):
         padded[:, i : i + height, j : j + width] @ kernel[i, j]
         for i, j in itertools.product(range(kh), range(kw))
     )
-    np.testing.assert_allclose(convolution.conv(x, kernel, padding), expected, rtol=1e-5, atol=1e-5)
+    got = jax.jit(convolution.conv, static_argnums=2)(x, kernel, padding)
+    np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-5)
 
 
 WAYS = {
@@ -83,17 +85,36 @@ WAYS = {
 }
 
 
+@functools.cache
+def derivatives(name: str, conv):
+    """Every way's, in one compilation."""
+    x, kernel, padding = instance(name)
+
+    def f(x, kernel):
+        return jnp.sum(jnp.sin(conv(x, kernel, padding)))
+
+    return jax.jit(lambda x, k: {way: make(f)(x, k) for way, make in WAYS.items()})(x, kernel)
+
+
 @each_case
 @pytest.mark.parametrize("way", WAYS)
 def test_derivatives_equal_those_of_the_plain_convolution(name, way):
     """Training, R1, the refinement of RLS+ or e-GLASS would follow another gradient than that of
     the network."""
+    close(derivatives(name, convolution.conv)[way], derivatives(name, xla)[way])
+
+
+@functools.cache
+def pulled_back(name: str):
+    """(cotangent, what it is by the maps and by the kernel) of the plain convolution."""
     x, kernel, padding = instance(name)
-    ours, plain = (
-        lambda x, k, conv=conv: jnp.sum(jnp.sin(conv(x, k, padding)))
-        for conv in (convolution.conv, xla)
-    )
-    close(jax.jit(WAYS[way](ours))(x, kernel), jax.jit(WAYS[way](plain))(x, kernel))
+
+    @jax.jit
+    def both(x, kernel):
+        y, back = jax.vjp(lambda x, k: xla(x, k, padding), x, kernel)
+        return jnp.sin(y), back(jnp.sin(y))
+
+    return both(x, kernel)
 
 
 @each_case
@@ -102,19 +123,18 @@ def test_derivatives_equal_those_of_the_plain_convolution(name, way):
 )
 def test_all_gradients_by_the_maps_agree(name, way):
     """Large maps, small ones or an accelerator would follow another gradient."""
-    x, kernel, padding = instance(name)
-    cotangent = jnp.sin(xla(x, kernel, padding))
-    expected = jax.vjp(lambda x: xla(x, kernel, padding), x)[1](cotangent)[0]
-    close(way(cotangent, jnp.asarray(kernel), padding), expected)
+    _, kernel, padding = instance(name)
+    cotangent, (expected, _) = pulled_back(name)
+    close(jax.jit(way, static_argnums=2)(cotangent, kernel, padding), expected)
 
 
 @each_case
 def test_both_kernel_gradients_agree(name):
     """An accelerator, which takes XLA's way, would train another network than a CPU."""
     x, kernel, padding = instance(name)
-    cotangent = jnp.sin(xla(x, kernel, padding))
-    expected = jax.vjp(lambda k: xla(x, k, padding), kernel)[1](cotangent)[0]
-    close(convolution.patch_products(jnp.asarray(x), cotangent, kernel.shape, padding), expected)
+    cotangent, (_, expected) = pulled_back(name)
+    products = jax.jit(convolution.patch_products, static_argnums=(2, 3))
+    close(products(x, cotangent, kernel.shape, padding), expected)
 
 
 RULES = {
@@ -149,7 +169,8 @@ def test_weights_of_its_own_for_each_photo_give_the_same_gradient_under_every_ru
 
     with convolution.one_rule(RULES[name]):
         got = jax.jit(gradients, static_argnums=0)(convolution.conv)
-    for a, b in zip(jax.tree.leaves(got), jax.tree.leaves(gradients(xla)), strict=True):
+    expected = jax.jit(gradients, static_argnums=0)(xla)
+    for a, b in zip(jax.tree.leaves(got), jax.tree.leaves(expected), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5)
 
 
@@ -161,9 +182,17 @@ def test_rules_take_photos_along_any_axis(name, axes):
     scales = np.arange(1.0, 4.0, dtype=np.float32)
     xs = x if axes[0] is None else np.stack([x * s for s in scales], axes[0])
     kernels = np.stack([kernel * np.sin(s) for s in scales], axes[1])
+
+    @jax.jit
+    def both(xs, kernels):
+        return tuple(
+            jax.vmap(lambda x, k, conv=conv: conv(x, k, padding), axes)(xs, kernels)
+            for conv in (convolution.conv, xla)
+        )
+
     with convolution.one_rule(RULES[name]):
-        got = jax.vmap(lambda x, k: convolution.conv(x, k, padding), axes)(xs, kernels)
-    close(got, jax.vmap(lambda x, k: xla(x, k, padding), axes)(xs, kernels))
+        got, expected = both(xs, kernels)
+    close(got, expected)
 
 
 def test_a_measured_rule_leaves_the_table_as_it_was():
@@ -206,8 +235,8 @@ def test_half_precision_accumulates_in_single():
 def test_a_batch_of_none_has_gradients():
     """The last, empty share of a folder would end a run."""
     x, kernel = jnp.zeros((0, 6, 6, 3)), jnp.ones((3, 3, 3, 2))
-    by_x, by_kernel = jax.grad(
-        lambda x, k: jnp.sum(convolution.conv(x, k, ((1, 1), (1, 1)))), (0, 1)
+    by_x, by_kernel = jax.jit(
+        jax.grad(lambda x, k: jnp.sum(convolution.conv(x, k, ((1, 1), (1, 1)))), (0, 1))
     )(x, kernel)
     assert by_x.shape == x.shape
     np.testing.assert_array_equal(by_kernel, np.zeros(kernel.shape))
@@ -226,4 +255,5 @@ def test_large_maps_have_the_same_gradients():
         lambda x, k, conv=conv: jnp.mean(jnp.sin(conv(x, k, ((1, 1), (1, 1)))))
         for conv in (convolution.conv, xla)
     )
-    close(jax.grad(ours, (0, 1))(x, kernel), jax.grad(plain, (0, 1))(x, kernel))
+    ours, plain = (jax.jit(jax.grad(f, (0, 1))) for f in (ours, plain))
+    close(ours(x, kernel), plain(x, kernel))

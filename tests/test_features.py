@@ -1,5 +1,7 @@
 """The feature network, its training, and the distances in its features."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -14,6 +16,7 @@ NET = nets.Config(HEADS, resolution=16, widths=(4, 6, 5))
 CONFIG = training.Config(batch=8, epochs=3, symmetry="none")
 
 
+@functools.cache
 def params():
     fresh = jax.jit(nets.init, static_argnums=1)(jax.random.key(0), NET)
     rng = np.random.default_rng(0)
@@ -95,7 +98,8 @@ def test_vmap_equals_loop_and_other_sizes_are_resized():
     )
     big = IMAGES[0].repeat(2, 0).repeat(2, 1)
     small = jax.image.resize(jnp.asarray(big), (16, 16, 3), "linear")
-    np.testing.assert_allclose(net.vector(p, big), net.vector(p, small), atol=1e-5)
+    vector = jax.jit(net.vector)
+    np.testing.assert_allclose(vector(p, big), vector(p, small), atol=1e-5)
 
 
 def discs(seed, count=48):
@@ -163,7 +167,7 @@ def test_bundled_network_reads_cells():
     it."""
     net, p = metrics.load_features()
     assert net.config.heads[0][0] == "cell_class" and len(net.config.heads[0][1]) == 7
-    assert net.vector(p, np.zeros((64, 64, 3), np.float32)).shape == (128,)
+    assert jax.eval_shape(net.vector, p, np.zeros((64, 64, 3), np.float32)).shape == (128,)
 
 
 @pytest.mark.parametrize(

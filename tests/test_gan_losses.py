@@ -8,12 +8,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from test_gan import NET, TINY, photos, randomised
+from gan_cases import NET, PLAIN, TINY, discriminator, jitted_step, photos, randomised
 
-from jaxsr.nets import stylegan2
 from jaxsr.training import gan, gan_loop, members
 
-PLAIN = gan.Config(batch=4, augment="none", path_weight=0.0, r1_gamma=0.0)
 REAL = jnp.float32(photos(TINY)) / 127.5 - 1
 
 
@@ -25,20 +23,25 @@ def started(config):
 
 def judged(images):
     """Logits in float64 of images that the start's discriminator sees."""
-    return np.asarray(
-        stylegan2.discriminator(TINY, randomised(TINY)["discriminator"], images)[0], np.float64
-    )
+    params = randomised(TINY)["discriminator"]
+    return np.asarray(discriminator(TINY, params, images)[0], np.float64)
 
 
 def losses(config):
     """Of the generator and the discriminator at the start, with the pictures that either saw."""
-    state, key = started(config), jax.random.key(5)
-    generator = gan._generator(state.params)
-    of_generator = gan.generator_loss(key, TINY, config, state, generator, REAL)
-    fakes = gan._fakes(jax.random.split(key)[0], TINY, config, generator)
-    of_discriminator, _ = gan.discriminator_loss(
-        key, TINY, config, state, state.params["discriminator"], REAL, fakes
-    )
+    key = jax.random.key(5)
+
+    @jax.jit
+    def both(state):
+        generator = gan._generator(state.params)
+        of_generator = gan.generator_loss(key, TINY, config, state, generator, REAL)
+        fakes = gan._fakes(jax.random.split(key)[0], TINY, config, generator)
+        of_discriminator, _ = gan.discriminator_loss(
+            key, TINY, config, state, state.params["discriminator"], REAL, fakes
+        )
+        return of_generator, of_discriminator, fakes
+
+    of_generator, of_discriminator, fakes = both(started(config))
     return float(of_generator), float(of_discriminator), judged(fakes), judged(REAL)
 
 
@@ -59,19 +62,23 @@ def test_the_relativistic_losses_have_r1_at_photos_and_pictures():
     is."""
     config = dataclasses.replace(PLAIN, loss="relativistic", r1_gamma=0.3, r1_interval=1)
     state = started(config)
-    after, _ = jax.jit(gan.make_step(TINY, config))(state, photos(TINY))
+    after, _ = jitted_step(TINY, config)(state, photos(TINY))
     keys = jax.random.split(jax.random.fold_in(state.key, 1), 4)
-    fakes = gan._fakes(jax.random.split(keys[2], 3)[0], TINY, config, after.params)
-    between = gan._discriminator_step(keys[2], gan._Share(TINY, config, None), state, REAL, fakes)[
-        0
-    ].params["discriminator"]
+
+    @jax.jit
+    def before_penalty(state, moved):
+        fakes = gan._fakes(jax.random.split(keys[2], 3)[0], TINY, config, moved)
+        share = gan._Share(TINY, config, None)
+        return gan._discriminator_step(keys[2], share, state, REAL, fakes)[0].params, fakes
+
+    between, fakes = before_penalty(state, after.params)
 
     def penalty(params):
         at = functools.partial(gan.r1_penalty, keys[3], TINY, config, params, p=jnp.float32(0))
         return 0.15 * (at(REAL) + at(fakes))
 
     # Adam's first moment is the last gradient itself, because beta1 is 0.
-    grads = jax.jit(jax.grad(penalty))(between)
+    grads = jax.jit(jax.grad(penalty))(between["discriminator"])
     for moment, grad in zip(
         jax.tree.leaves(after.discriminator_opt[0].mu), jax.tree.leaves(grads), strict=True
     ):
@@ -94,16 +101,14 @@ def test_instance_selection_of_too_few_photos_is_refused():
     """Each is then as far as any other, and what is left out would be chance."""
     with pytest.raises(ValueError, match="select: expected more photos than"):
         gan_loop.typical(
-            np.random.default_rng(0).integers(0, 256, (20, 32, 32, 3)).astype(np.uint8), 0.5
+            np.random.default_rng(0).integers(0, 256, (63, 32, 32, 3)).astype(np.uint8), 0.5
         )
 
 
 def test_augmentation_of_a_given_probability_stays():
     """A relativistic loss has nothing to adapt it by: it would drift to 0 or 1."""
     config = dataclasses.replace(PLAIN, loss="relativistic", augment="blit", augment_p=0.3)
-    state, log = jax.jit(gan.make_step(TINY, config))(
-        gan.begin(jax.random.key(0), TINY, config), photos(TINY)
-    )
+    state, log = jitted_step(TINY, config)(gan.begin(jax.random.key(0), TINY, config), photos(TINY))
     assert state.ada_p == log["ada_p"] == jnp.float32(0.3)
     with pytest.raises(ValueError, match="a relativistic loss needs an augment_p"):
         dataclasses.replace(config, augment_p=None)
@@ -119,11 +124,16 @@ def test_both_players_see_pictures_amplified_before_they_are_augmented():
     fakes, real = (jax.random.normal(jax.random.key(i), (4, 8, 8, 3)) for i in range(2))
     params, key = state.params["discriminator"], jax.random.key(3)
     _, *keys = jax.random.split(key, 3)
-    fake, photo = (
-        gan._judge(k, sharp, config, params, x, state.ada_p)
-        for k, x in zip(keys, (fakes, real), strict=True)
-    )
-    value, _ = gan.discriminator_loss(key, sharp, config, state, params, real, fakes)
+
+    @jax.jit
+    def judge(params):
+        seen = [
+            gan._judge(k, sharp, config, params, x, state.ada_p)
+            for k, x in zip(keys, (fakes, real), strict=True)
+        ]
+        return seen, gan.discriminator_loss(key, sharp, config, state, params, real, fakes)[0]
+
+    (fake, photo), value = judge(params)
     np.testing.assert_allclose(
         value, np.logaddexp(0, fake).mean() + np.logaddexp(0, -photo).mean(), rtol=1e-4
     )

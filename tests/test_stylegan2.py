@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import reference_stylegan2 as reference
+from architectures import fresh, traced
 
 from jaxsr import priors
 from jaxsr.nets import stylegan2
@@ -27,13 +28,19 @@ CONFIGS = {
 @functools.cache
 def randomised(name):
     """A prior and parameters none of which is at its default, so that a forgotten one shows."""
-    config = CONFIGS[name]
-    leaves, tree = jax.tree.flatten(
-        jax.jit(stylegan2.init, static_argnums=1)(jax.random.key(1), config)
-    )
-    keys = jax.random.split(jax.random.key(2), len(leaves))
-    leaves = [x + 0.3 * jax.random.normal(k, x.shape) for x, k in zip(leaves, keys, strict=True)]
-    return stylegan2.stylegan2(config), jax.tree.unflatten(tree, leaves)
+    config, rng = CONFIGS[name], np.random.default_rng(1)
+    shapes = jax.eval_shape(lambda: stylegan2.init(jax.random.key(1), config))
+
+    def draw(path, leaf):
+        names = [getattr(key, "key", None) for key in path]
+        x = rng.normal(size=leaf.shape)
+        if names[-1] == "kernel":
+            return np.float32(100 * x if names[0] == "mapping" else x)  # 1 / its learning rate
+        if names[0] == "noise" or names[-1] == "const":
+            return np.float32(x)
+        return np.float32((names[-2:] == ["affine", "bias"]) + 0.3 * x)
+
+    return stylegan2.stylegan2(config), jax.tree_util.tree_map_with_path(draw, shapes)
 
 
 def double(tree):
@@ -62,12 +69,19 @@ def test_mapping_equals_the_paper(name):
     prior, params = randomised(name)
     z = jax.random.normal(jax.random.key(3), (prior.info.z_dim,))
     np.testing.assert_allclose(
-        prior.map(params, z), reference.mapping(double(params["mapping"]), double(z)), atol=1e-5
+        jax.jit(prior.map)(params, z),
+        reference.mapping(double(params["mapping"]), double(z)),
+        atol=1e-5,
     )
 
 
-@pytest.mark.parametrize("name", CONFIGS)
-@pytest.mark.parametrize(("count", "group"), [(1, 1), (2, 2), (4, 4), (8, 4)])
+@pytest.mark.parametrize(
+    ("name", "count", "group"),
+    [
+        *[("4 px", 1, 1), ("4 px", 2, 2), ("4 px", 4, 4), ("4 px", 8, 4)],
+        *[("16 px", 8, 4), ("32 px, official rule", 8, 4)],
+    ],
+)
 def test_discriminator_equals_the_paper(name, count, group):
     """Breaks when the residual gains, the strided filter or the groups of the minibatch statistic
     are wrong."""
@@ -105,15 +119,16 @@ def test_gradient_equals_finite_differences():
 
 
 @pytest.mark.parametrize("function", ["upsample", "downsample"])
-@pytest.mark.parametrize("side", [2, 4, 8])
+@pytest.mark.parametrize("side", [2, 8])
 def test_resampling_equals_the_filter(function, side):
     x = np.random.default_rng(0).normal(size=(1, side, side + 2, 3)).astype(np.float32)
     expected = getattr(reference, function)(chw(x[0]))
-    np.testing.assert_allclose(chw(getattr(stylegan2, function)(x)[0]), expected, atol=1e-6)
+    got = jax.jit(getattr(stylegan2, function))(x)
+    np.testing.assert_allclose(chw(got[0]), expected, atol=1e-6)
 
 
 @pytest.mark.parametrize("function", ["conv_up", "conv_down"])
-@pytest.mark.parametrize("side", [2, 4, 8])
+@pytest.mark.parametrize("side", [2, 8])
 def test_strided_convolutions_equal_their_definition(function, side):
     rng = np.random.default_rng(0)
     x, kernel = (
@@ -121,7 +136,11 @@ def test_strided_convolutions_equal_their_definition(function, side):
         rng.normal(size=(3, 3, 3, 5)).astype(np.float32),
     )
     expected = getattr(reference, function)(chw(x[0]), kernel.transpose(3, 2, 0, 1))
-    np.testing.assert_allclose(chw(getattr(stylegan2, function)(x, kernel)[0]), expected, atol=1e-4)
+    got = jax.jit(getattr(stylegan2, function))(x, kernel)
+    np.testing.assert_allclose(chw(got[0]), expected, atol=1e-4)
+
+
+emphasised = jax.jit(stylegan2.emphasised, static_argnums=1)
 
 
 @pytest.mark.parametrize("emphasis", [0.0, 1.0, 4.0])
@@ -137,70 +156,67 @@ def test_emphasis_amplifies_detail_and_keeps_means(emphasis):
             for k, weight in enumerate((0.25, 0.5, 0.25))
         )
     np.testing.assert_allclose(
-        stylegan2.emphasised(images, emphasis), images + emphasis * (images - smooth), atol=1e-5
+        emphasised(images, emphasis), images + emphasis * (images - smooth), atol=1e-5
     )
     checks = np.broadcast_to(
         (-1.0) ** np.add.outer(np.arange(8), np.arange(8))[None, :, :, None], (1, 8, 8, 3)
     ).astype(np.float32)
     for picture, gain in ((np.ones_like(checks), 1.0), (checks, 1.0 + emphasis)):
-        inner = np.asarray(stylegan2.emphasised(picture, emphasis))[:, 1:-1, 1:-1]
+        inner = np.asarray(emphasised(picture, emphasis))[:, 1:-1, 1:-1]
         np.testing.assert_allclose(inner, gain * picture[:, 1:-1, 1:-1], rtol=1e-5)
 
 
 def test_a_discriminator_with_emphasis_sees_the_emphasised_picture():
     """Whoever uses it, not its training alone: RLSE and LAREN are guided by it."""
-    images = jax.random.normal(jax.random.key(0), (2, 8, 8, 3))
-    plain = stylegan2.Config(resolution=8, z_dim=4, w_dim=4, mapping_layers=2, channels=(4, 3))
-    params = stylegan2.init(jax.random.key(1), plain)
-    prior = stylegan2.stylegan2(dataclasses.replace(plain, emphasis=4.0))
-    expected = stylegan2.discriminator(
-        plain, params["discriminator"], stylegan2.emphasised(images, 4.0)
-    )[0]
-    np.testing.assert_allclose(prior.discriminate(params, images / 2 + 0.5)[0], expected, rtol=1e-5)
+    images = np.random.default_rng(0).normal(size=(2, 4, 4, 3)).astype(np.float32)
+    plain, params = randomised("4 px")
+    config = dataclasses.replace(CONFIGS["4 px"], emphasis=4.0)
+    expected = jax.jit(plain.discriminate)(params, emphasised(images, 4.0) / 2 + 0.5)[0]
+    got = jax.jit(stylegan2.stylegan2(config).discriminate)(params, images / 2 + 0.5)[0]
+    np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-6)
 
 
-def test_vmap_equals_loop():
-    """A photo must not depend on its neighbours in the batch."""
-    prior, params = randomised("16 px")
-    zs = jax.random.normal(jax.random.key(3), (3, prior.info.z_dim))
-    decode = jax.jit(prior.decode)
-    batch = jax.jit(jax.vmap(prior.decode, (None, 0)))(params, zs)
-    np.testing.assert_allclose(batch, jnp.stack([decode(params, z) for z in zs]), atol=1e-5)
+SPACES = (priors.in_w, priors.in_w_plus, priors.in_w_plus_noise, priors.in_styles)
 
 
 def test_spaces_agree():
     """z, w, w+, w+ with noise, and styles are five ways to the same image."""
-    prior, params = randomised("16 px")
+    prior, params = fresh("stylegan2")
     z = jax.random.normal(jax.random.key(3), (prior.info.z_dim,))
-    w = prior.map(params, z)
-    noise = prior.noise("const", params)
-    image = prior.decode(params, z)
-    for space, latent in (
-        (priors.in_w, w),
-        (priors.in_w_plus, priors.tile(prior, w)),
-        (priors.in_w_plus_noise, {"w_plus": priors.tile(prior, w), "noise": noise}),
-        (priors.in_styles, prior.styles(params, priors.tile(prior, w))),
-    ):
-        np.testing.assert_allclose(space(prior).decode(params, latent), image, atol=1e-6)
-        drawn = space(prior).sample(jax.random.key(0), params)
+    w = jax.jit(prior.map)(params, z)
+    w_plus = priors.tile(prior, w)
+    with_noise = {"w_plus": w_plus, "noise": prior.noise("const", params)}
+    latents = (w, w_plus, with_noise, jax.jit(prior.styles)(params, w_plus))
+
+    @jax.jit
+    def in_all(params, latents):
+        return [s(prior).decode(params, x) for s, x in zip(SPACES, latents, strict=True)]
+
+    for image in in_all(params, latents):
+        np.testing.assert_allclose(image, traced("stylegan2")[0](params, z), atol=1e-6)
+    for space, latent in zip(SPACES, latents, strict=True):
+        drawn = jax.eval_shape(space(prior).sample, jax.random.key(0), params)
         assert jax.tree.map(jnp.shape, drawn) == jax.tree.map(jnp.shape, latent)
 
 
 def test_truncation_is_a_line_from_the_mean_to_w():
     prior, params = randomised("16 px")
-    z = jax.random.normal(jax.random.key(3), (prior.info.z_dim,))
-    w, mean = prior.map(params, z), params["statistics"]["w_mean"]
-    np.testing.assert_allclose(prior.map(params, z, 0.0), mean, atol=1e-6)
-    np.testing.assert_allclose(prior.map(params, z, 0.7), mean + 0.7 * (w - mean), atol=1e-5)
+    z = np.random.default_rng(3).normal(size=prior.info.z_dim).astype(np.float32)
+    mean, mapped = params["statistics"]["w_mean"], jax.jit(prior.map, static_argnums=2)
+    w = mapped(params, z, 1.0)
+    np.testing.assert_allclose(mapped(params, z, 0.0), mean, atol=1e-6)
+    np.testing.assert_allclose(mapped(params, z, 0.7), mean + 0.7 * (w - mean), atol=1e-5)
 
 
 def test_statistics_are_those_of_w():
     """RLS starts at w_mean and PULSE searches in the whitened space: both must be the moments of
     the prior's own w."""
     prior, params = randomised("16 px")
-    statistics = priors.latent_statistics(prior, params, jax.random.key(0), num_samples=20_000)
+    statistics = jax.jit(
+        lambda p: priors.latent_statistics(prior, p, jax.random.key(0), num_samples=20_000)
+    )(params)
     z = jax.random.normal(jax.random.key(9), (20_000, prior.info.z_dim))
-    w = np.asarray(jax.vmap(lambda z: prior.map(params, z))(z), np.float64)
+    w = np.asarray(jax.jit(jax.vmap(lambda z: prior.map(params, z)))(z), np.float64)
     white = np.where(w > 0, w, 5 * w)
     for name, expected in (
         ("w_mean", w.mean(0)),
@@ -209,21 +225,6 @@ def test_statistics_are_those_of_w():
         ("white_std", white.std(0)),
     ):
         np.testing.assert_allclose(statistics[name], expected, atol=0.05 * white.std())
-
-
-def test_bfloat16_stays_close():
-    """The accelerator's path computes convolutions in bfloat16; styles, RGB and logits stay
-    float32."""
-    config = CONFIGS["16 px"]
-    _, params = randomised("16 px")
-    images = [
-        stylegan2.stylegan2(stylegan2.Config(**{**vars(config), "dtype": dtype})).decode(
-            params, jnp.ones(8)
-        )
-        for dtype in ("float32", "bfloat16")
-    ]
-    assert images[1].dtype == jnp.float32
-    assert float(jnp.abs(images[0] - images[1]).max()) < 0.03 * float(jnp.abs(images[0]).max())
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 as an undisturbed one."""
 
 import dataclasses
+import functools
 import json
 
 import jax
@@ -45,6 +46,16 @@ PRIOR = toy.prior()._replace(map=banana, info=toy.prior().info._replace(z_dim=DI
 PARAMS = {"scale": jnp.array([0.5, 2.0, 1.0, 3.0]), "curve": jnp.float32(1.0)}
 
 
+drawn_w = jax.jit(flow.draw, static_argnums=1, static_argnames="num_samples")
+measured = jax.jit(flow.measure)
+
+
+@functools.cache
+def undisturbed():
+    """The flow that FEW and key 1 end in."""
+    return flow.fit(PRIOR, PARAMS, jax.random.key(1), FEW)
+
+
 def assert_same(a, b):
     jax.tree.map(np.testing.assert_array_equal, a, b)
 
@@ -72,7 +83,7 @@ def test_learns_a_curved_density():
     )
     train, _, test = flow.samples(PRIOR, PARAMS, jax.random.key(0), config)
     learnt = float(flow.mean_log_prob(params, test))
-    truth = float(jax.vmap(banana_log_prob, in_axes=(None, 0))(PARAMS, test).mean())
+    truth = float(jax.jit(jax.vmap(banana_log_prob, in_axes=(None, 0)))(PARAMS, test).mean())
     gaussian = flow.gaussian_log_prob(train, test)
     assert gaussian + 0.6 < learnt < truth + 0.02 and learnt > truth - 0.2
     assert [epoch for epoch, _ in history] == list(range(1, 9))
@@ -103,7 +114,6 @@ def test_a_killed_training_ends_as_an_undisturbed_one(tmp_path, killed_after):
         if epoch == killed_after + 1:
             raise Killed
 
-    undisturbed = flow.fit(PRIOR, PARAMS, jax.random.key(1), FEW)
     with pytest.raises(Killed):
         flow.fit(PRIOR, PARAMS, jax.random.key(1), FEW, folder=tmp_path / "run", report=kill)
     assert checkpoints.latest(tmp_path / "run") == killed_after
@@ -117,7 +127,7 @@ def test_a_killed_training_ends_as_an_undisturbed_one(tmp_path, killed_after):
         report=lambda epoch, _: epochs.append(epoch),
     )
     assert epochs == list(range(killed_after + 1, 4))
-    assert_same(resumed, undisturbed)
+    assert_same(resumed, undisturbed())
     again = flow.fit(
         PRIOR,
         PARAMS,
@@ -126,8 +136,16 @@ def test_a_killed_training_ends_as_an_undisturbed_one(tmp_path, killed_after):
         folder=tmp_path / "run",
         report=lambda epoch, _: epochs.append(epoch),
     )
-    assert_same(again, undisturbed)
+    assert_same(again, undisturbed())
     assert len(epochs) == 3 - killed_after  # a finished training trains no more
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """The folder of a training that is done."""
+    folder = tmp_path_factory.mktemp("flow") / "run"
+    flow.fit(PRIOR, PARAMS, jax.random.key(1), FEW, folder=folder)
+    return folder
 
 
 @pytest.mark.parametrize(
@@ -145,12 +163,11 @@ def test_a_killed_training_ends_as_an_undisturbed_one(tmp_path, killed_after):
     ],
     ids=["setting", "size", "prior"],
 )
-def test_another_training_in_the_folder_is_refused(tmp_path, change, message):
+def test_another_training_in_the_folder_is_refused(finished, change, message):
     """Breaks when a run silently goes on with another run's state."""
     arguments = {"params": PARAMS, "key": jax.random.key(1), "config": FEW}
-    flow.fit(PRIOR, *arguments.values(), folder=tmp_path / "run")
     with pytest.raises(ValueError, match=message) as error:
-        flow.fit(PRIOR, *(arguments | change).values(), folder=tmp_path / "run")
+        flow.fit(PRIOR, *(arguments | change).values(), folder=finished)
     assert "\n" not in str(error.value)
 
 
@@ -200,18 +217,21 @@ def test_statistics_are_those_of_all_training_samples():
     """Breaks when inference normalises by another mean and variance than the training samples':
     each block's outputs must be standard."""
     # Not a multiple of the chunk.
-    w = flow.draw(jax.random.key(0), PRIOR, PARAMS, num_samples=1_500)
+    w = drawn_w(jax.random.key(0), PRIOR, PARAMS, num_samples=1_500)
     params = flow.begin(jax.random.key(1), w, FEW).params
-    params["statistics"] = flow.measure(params, w)
+    params["statistics"] = measured(params, w)
+    made = jax.jit(lambda block, x: flows.Made(block).forward(x))
+    normed = jax.jit(lambda block, statistics, x: flows.batch_norm(block, statistics).forward(x))
+    standard = params["statistics"]["w"]
     x = np.asarray(w)
-    np.testing.assert_allclose(params["statistics"]["w"]["std"], x.std(0), rtol=1e-4)
+    np.testing.assert_allclose(standard["std"], x.std(0), rtol=1e-4)
+    x = (x - standard["mean"]) / standard["std"]
     for i in range(FEW.num_blocks):
-        statistics = params["statistics"][f"block{i}"]
-        x = jax.vmap(flows.standardisation(params["statistics"]["w"]).forward)(w) if i == 0 else x
-        x = flows.Made(params["blocks"][f"block{i}"]).forward(jnp.asarray(x))
+        block, statistics = params["blocks"][f"block{i}"], params["statistics"][f"block{i}"]
+        x = np.asarray(made(block, x))
         np.testing.assert_allclose(statistics["mean"], x.mean(0), atol=1e-4)
         np.testing.assert_allclose(statistics["var"], x.var(0), rtol=1e-3)
-        x = flows.batch_norm(params["blocks"][f"block{i}"], statistics).forward(x)
+        x = np.asarray(normed(block, statistics, x))
         np.testing.assert_allclose(x.std(0), 1, rtol=1e-3)
         x = x[:, ::-1]
 
@@ -219,13 +239,12 @@ def test_statistics_are_those_of_all_training_samples():
 def test_training_mode_equals_inference_with_the_batchs_statistics():
     """Breaks when the loss that is trained is not the density that is used: over one batch the two
     must agree."""
-    w = flow.draw(jax.random.key(0), PRIOR, PARAMS, num_samples=200)
+    w = drawn_w(jax.random.key(0), PRIOR, PARAMS, num_samples=200)
     params = flow.begin(jax.random.key(1), w, FEW).params
-    params["statistics"] = flow.measure(params, w)
-    training = flow.batch_log_prob(params["blocks"], params["statistics"]["w"], w)
-    np.testing.assert_allclose(
-        training, jax.vmap(flows.log_prob, in_axes=(None, 0))(params, w), rtol=1e-4, atol=1e-4
-    )
+    params["statistics"] = measured(params, w)
+    training = jax.jit(flow.batch_log_prob)(params["blocks"], params["statistics"]["w"], w)
+    inference = jax.jit(jax.vmap(flows.log_prob, in_axes=(None, 0)))(params, w)
+    np.testing.assert_allclose(training, inference, rtol=1e-4, atol=1e-4)
 
 
 def test_gaussian_log_prob_equals_scipys():
@@ -294,7 +313,7 @@ def test_assessment_is_the_reports_content():
 def test_one_compilation_serves_every_epoch():
     """Breaks when the state changes its types in an epoch, so that the second one compiles
     again."""
-    w = flow.draw(jax.random.key(0), PRIOR, PARAMS, num_samples=128)
+    w = drawn_w(jax.random.key(0), PRIOR, PARAMS, num_samples=128)
     state = flow.begin(jax.random.key(1), w, FEW)
     after, _ = jax.eval_shape(lambda s: flow.run_epoch(s, w, w, FEW), state)
     for (path, leaf), new in zip(

@@ -1,6 +1,7 @@
 """weights and load_prior: what was saved comes back, and what is not ours is refused in one
 line."""
 
+import functools
 import json
 
 import jax
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 from jaxsr import loading, priors, weights
-from jaxsr.nets import ARCHITECTURES, stylegan2
+from jaxsr.nets import stylegan2
 
 NET = {"resolution": 8, "z_dim": 4, "w_dim": 4, "mapping_layers": 2, "channels": [4, 3]}
 CONFIG = {
@@ -21,8 +22,10 @@ CONFIG = {
 }
 
 
+@functools.cache
 def params():
-    return stylegan2.init(jax.random.key(0), stylegan2.Config(**{**NET, "channels": (4, 3)}))
+    config = stylegan2.Config(**{**NET, "channels": (4, 3)})
+    return jax.jit(stylegan2.init, static_argnums=1)(jax.random.key(0), config)
 
 
 def test_round_trip_is_exact(tmp_path):
@@ -65,27 +68,7 @@ def test_load_prior(tmp_path):
     weights.save(tmp_path / "w", params(), CONFIG)
     prior, loaded = loading.load_prior(tmp_path / "w")
     assert prior.info == priors.Info("tiny", 8, 4, 4, 4, ((4, 4), (8, 8), (8, 8)), "noise", "CC0")
-    assert prior.decode(loaded, jnp.ones(4)).shape == (8, 8, 3)
-
-
-@pytest.mark.parametrize("architecture", ["stylegan2", "stylegan1", "pggan"])
-def test_bfloat16_draws_nearly_the_same_images(architecture, tmp_path):
-    """Breaks when a prior ignores the dtype, or rounds more than its convolutions, codes or colours
-    say, to it."""
-    net = {"resolution": 16, "z_dim": 8, "channels": [8, 8, 8]} | (
-        {} if architecture == "pggan" else {"w_dim": 8, "mapping_layers": 2}
-    )
-    row = ARCHITECTURES[architecture]
-    drawn = row.init(jax.random.key(0), row.Config(**{**net, "channels": tuple(net["channels"])}))
-    weights.save(tmp_path / "w", drawn, {"architecture": architecture, "net": net, "name": "tiny"})
-    images = {}
-    for dtype in ("float32", "bfloat16"):
-        prior, params = loading.load_prior(tmp_path / "w", dtype=dtype)
-        assert {x.dtype for x in jax.tree.leaves(params)} == {jnp.dtype("float32")}
-        images[dtype] = prior.decode(params, prior.sample(jax.random.key(1), params))
-    exact, coarse = images["float32"], images["bfloat16"]
-    assert coarse.dtype == jnp.float32
-    assert 0 < jnp.abs(coarse - exact).max() < 0.05 * (exact.max() - exact.min())
+    assert jax.jit(prior.decode)(loaded, jnp.ones(4)).shape == (8, 8, 3)
 
 
 def test_a_dtype_that_is_none_is_refused():

@@ -1,7 +1,9 @@
 """Winograd's convolution against the definition in float64, its transpose against its adjoint, and
 through `conv`'s gradients."""
 
+import functools
 import re
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -63,40 +65,70 @@ def test_a_gradient_transforms_its_kernel_once():
     assert len(made) == 1
 
 
-@pytest.mark.parametrize(("shape", "outputs", "padding"), CASES)
-def test_equals_the_definition(shape: tuple[int, ...], outputs: int, padding: winograd.Padding):
-    """Generated images change with the size of the map: a lost border, a tile in the wrong
-    place."""
-    x, kernel = _normal(0, shape), _normal(1, (3, 3, shape[3], outputs))
-    np.testing.assert_allclose(
-        winograd.convolved(x, kernel, padding), _direct(x, kernel, padding), atol=5e-5
-    )
+class Results(NamedTuple):
+    """Of one case: what goes in, the three functions, and the definition."""
+
+    x: jax.Array
+    kernel: jax.Array
+    y: jax.Array
+    image: np.ndarray
+    convolved: jax.Array
+    transposed: jax.Array
+    by_kernel: jax.Array
 
 
-@pytest.mark.parametrize(("shape", "outputs", "padding"), CASES)
-def test_transposed_is_the_adjoint(shape: tuple[int, ...], outputs: int, padding: winograd.Padding):
-    """Searches descend along a wrong gradient where <y, C x> and <C^T y, x> differ."""
+@functools.cache
+def results(shape: tuple[int, ...], outputs: int, padding: winograd.Padding) -> Results:
     x, kernel = _normal(0, shape), _normal(1, (3, 3, shape[3], outputs))
     image = _direct(x, kernel, padding)
     y = _normal(2, image.shape)
-    back = np.asarray(winograd.transposed(y, kernel, padding), np.float64)
-    assert back.shape == shape
-    scale = np.linalg.norm(image) * np.linalg.norm(y)
-    assert abs(np.sum(np.asarray(y) * image) - np.sum(back * np.asarray(x))) < 1e-6 * scale
+
+    @jax.jit
+    def all_three(x, kernel, y):
+        return (
+            winograd.convolved(x, kernel, padding),
+            winograd.transposed(y, kernel, padding),
+            winograd.by_kernel(x, y, padding),
+        )
+
+    return Results(x, kernel, y, image, *all_three(x, kernel, y))
 
 
-@pytest.mark.parametrize(("shape", "outputs", "padding"), CASES)
+def _is_adjoint(case: Results, back: jax.Array, point: jax.Array):
+    assert back.shape == point.shape
+    y, back = np.asarray(case.y), np.asarray(back, np.float64)
+    scale = np.linalg.norm(case.image) * np.linalg.norm(y)
+    assert abs(np.sum(y * case.image) - np.sum(back * np.asarray(point))) < 1e-6 * scale
+
+
+each_case = pytest.mark.parametrize(("shape", "outputs", "padding"), CASES)
+
+
+@each_case
+def test_equals_the_definition(shape: tuple[int, ...], outputs: int, padding: winograd.Padding):
+    """Generated images change with the size of the map: a lost border, a tile in the wrong
+    place."""
+    case = results(shape, outputs, padding)
+    np.testing.assert_allclose(case.convolved, case.image, atol=5e-5)
+
+
+@each_case
+def test_transposed_is_the_adjoint(shape: tuple[int, ...], outputs: int, padding: winograd.Padding):
+    """Searches descend along a wrong gradient where <y, C x> and <C^T y, x> differ."""
+    case = results(shape, outputs, padding)
+    _is_adjoint(case, case.transposed, case.x)
+
+
+@each_case
 def test_by_kernel_is_the_adjoint_in_the_kernel(
     shape: tuple[int, ...], outputs: int, padding: winograd.Padding
 ):
     """Trainings descend along a wrong gradient where <y, C k> and <C^T y, k> differ."""
-    x, kernel = _normal(0, shape), _normal(1, (3, 3, shape[3], outputs))
-    image = _direct(x, kernel, padding)
-    y = _normal(2, image.shape)
-    back = np.asarray(winograd.by_kernel(x, y, padding), np.float64)
-    assert back.shape == kernel.shape
-    scale = np.linalg.norm(image) * np.linalg.norm(y)
-    assert abs(np.sum(np.asarray(y) * image) - np.sum(back * np.asarray(kernel))) < 1e-6 * scale
+    case = results(shape, outputs, padding)
+    _is_adjoint(case, case.by_kernel, case.kernel)
+
+
+convolved = jax.jit(winograd.convolved, static_argnums=2)
 
 
 @pytest.mark.parametrize(("channels", "most"), [(64, 1.2e-6), (256, 2.2e-6)])
@@ -107,7 +139,7 @@ def test_rounding_stays_what_the_text_says(channels: int, most: float):
         _normal(0, (1, 32, 32, channels)),
         _normal(1, (3, 3, channels, 64)) / np.sqrt(9 * channels),
     )
-    error = np.asarray(winograd.convolved(x, kernel, ((1, 1), (1, 1)))) - _direct(
+    error = np.asarray(convolved(x, kernel, ((1, 1), (1, 1)))) - _direct(
         x, kernel, ((1, 1), (1, 1))
     )
     assert np.sqrt(np.mean(error**2)) < most
@@ -116,10 +148,8 @@ def test_rounding_stays_what_the_text_says(channels: int, most: float):
 def test_a_sample_is_the_same_in_any_batch():
     """A photo's result would depend on its neighbours in the batch."""
     x, kernel = _normal(0, (8, 32, 32, 64)), _normal(1, (3, 3, 64, 64))
-    together = winograd.convolved(x, kernel, ((1, 1), (1, 1)))
-    alone = jnp.concatenate(
-        [winograd.convolved(x[i : i + 1], kernel, ((1, 1), (1, 1))) for i in range(8)]
-    )
+    together = convolved(x, kernel, ((1, 1), (1, 1)))
+    alone = jnp.concatenate([convolved(x[i : i + 1], kernel, ((1, 1), (1, 1))) for i in range(8)])
     np.testing.assert_allclose(together, alone, atol=5e-5)
 
 

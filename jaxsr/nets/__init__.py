@@ -1,8 +1,8 @@
 """Networks, one a file; each leaves its file as a `Prior` or as pure functions. Flax is imported
 nowhere else.
 
-A new architecture is its file here, its row in ARCHITECTURES, a port (`ports/__init__.py`) and a
-row in the tests of both.
+A new architecture is its file here, its row in ARCHITECTURES, a port (`ports/formats.py`) and a row
+in tests/architectures.py.
 """
 
 from collections.abc import Callable
