@@ -1,18 +1,14 @@
-"""Every experiment runs with --smoke as a user would start it, and a mistake ends as one line with
-status 2."""
+"""Every command runs as a user would start it, tells everything with --help, and a mistake ends as
+one line with status 2."""
 
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
+import commands
 import numpy as np
 import pytest
 
 from jaxsr import images
 
-ROOT = Path(__file__).parents[1]
 SMOKE = {
     "train_gan.py": ("samples.png", "curve.csv", "prior/config.json", "checkpoints"),
     "train_flow.py": ("flow.json", "prior/config.json", "gaussianisation.png"),
@@ -21,14 +17,7 @@ SMOKE = {
     "bundle.py": ("config.json", "examples/example_7.png", "samples.png", "spectrum.md"),
     "judge_prior.py": ("results.csv", "table.md", "toy_samples.png", "toy_inverted.png"),
 }
-
-
-def run(script, *arguments, cwd):
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "XDG_CACHE_HOME": str(cwd / "cache")}
-    command = [sys.executable, str(ROOT / "experiments" / script), *arguments]
-    return subprocess.run(
-        command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=300
-    )
+COMMANDS = sorted(path.name for path in (commands.ROOT / "experiments").glob("*.py"))
 
 
 def _photos(folder):
@@ -41,19 +30,25 @@ def _photos(folder):
     return folder
 
 
+def run(script, *arguments, cwd):
+    return commands.run(script, *arguments, cwd=cwd, XDG_CACHE_HOME=str(cwd / "cache"))
+
+
 @pytest.mark.parametrize("script", SMOKE)
 def test_smoke(script, tmp_path):
     """A user's first try must leave everything that the header promises."""
     more = ("--factor=2", f"--data={_photos(tmp_path / 'photos')}") if script == "bundle.py" else ()
     done = run(script, "--smoke", f"--out={tmp_path / 'out'}", *more, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
+    assert done.status == 0, done.stderr
     for name in SMOKE[script]:
         assert (tmp_path / "out" / name).exists(), (name, done.stdout)
 
 
+@pytest.mark.slow
 def test_benchmark_smoke(tmp_path):
+    """A table that a user waits an hour for is empty, or lacks a program of it."""
     bundled = run("bundle.py", "--smoke", f"--out={tmp_path / 'toy'}", "--factor=2", cwd=tmp_path)
-    assert bundled.returncode == 0, bundled.stderr
+    assert bundled.status == 0, bundled.stderr
     done = run(
         "benchmark.py",
         "--smoke",
@@ -62,7 +57,7 @@ def test_benchmark_smoke(tmp_path):
         f"--out={tmp_path / 'out'}",
         cwd=tmp_path,
     )
-    assert done.returncode == 0, done.stderr
+    assert done.status == 0, done.stderr
     assert "| pulse | 1 | 1 |" in done.stdout
     assert "| rlse | 1 | layer by layer | yes |" in done.stdout
     assert "| pulse | latents | 2 |" in done.stdout
@@ -157,10 +152,37 @@ def test_benchmark_smoke(tmp_path):
         ("train_gan.py", ("--resolutoin=64",), "Did you mean"),
     ],
 )
-def test_mistakes_are_one_line_with_status_2(script, arguments, words, tmp_path):
-    done = run(script, *arguments, cwd=tmp_path)
-    assert done.returncode == 2
-    lines = done.stderr.strip().splitlines()
-    assert len(lines) == 1, done.stderr
+def test_mistakes_are_one_line_with_status_2(script, arguments, words, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    check_line(script, commands.call(script, *arguments), words)
+
+
+def check_line(script, ended, words):
+    assert ended.status == 2
+    lines = ended.stderr.strip().splitlines()
+    assert len(lines) == 1, ended.stderr
     assert lines[0].startswith(f"{script}: error: ")
     assert words in lines[0]
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        pytest.param(name, marks=() if name == "super_resolve.py" else pytest.mark.slow)
+        for name in COMMANDS
+        if name not in SMOKE
+    ],
+)
+def test_it_starts_in_a_process_of_its_own(script, tmp_path):
+    """A command that needs what only a test has imported, or a library that warns at its import,
+    on the first line that a user reads."""
+    check_line(script, run(script, "--nonsuch=1", cwd=tmp_path), "Unknown command line flag")
+
+
+@pytest.mark.parametrize("script", COMMANDS)
+def test_help_begins_with_the_docstring_and_lists_the_flags(script):
+    """A user who asks for help gets a traceback, or flags that say nothing of themselves."""
+    first = (commands.ROOT / "experiments" / script).read_text().splitlines()[0].strip('"')
+    ended = commands.call(script, "--help")
+    assert (ended.status, ended.stderr) == (0, "")
+    assert ended.stdout.startswith(first) and "--out: " in ended.stdout
