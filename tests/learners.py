@@ -4,7 +4,7 @@ import functools
 
 import jax
 import numpy as np
-from cases import LEARNED
+from method_cases import LEARNED
 
 from jaxsr import learned, operators, priors
 from jaxsr.metrics import perceptual

@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 import toy
-from cases import INTERPOLATIONS
+from method_cases import INTERPOLATIONS
 from PIL import Image
 
 import jaxsr

@@ -4,8 +4,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from cases import LEARNED
 from learners import NETWORKS, SHAPE, SIDE, SIZES, X4, bound, fresh, photos, prior_of
+from method_cases import LEARNED
 
 import jaxsr
 from jaxsr import learned, loading, operators, priors

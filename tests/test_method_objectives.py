@@ -5,7 +5,7 @@ import jax
 import numpy as np
 import pytest
 import toy
-from cases import SEARCHES, begin, given, solve_of
+from method_cases import SEARCHES, begin, given, solve_of
 
 import jaxsr.methods
 

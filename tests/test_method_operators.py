@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 import toy
-from cases import INTERPOLATIONS, SEARCHES, given, own
+from method_cases import INTERPOLATIONS, SEARCHES, given, own
 
 import jaxsr
 from jaxsr import operators

@@ -5,7 +5,7 @@ import math
 
 import pytest
 import toy
-from cases import each_search
+from method_cases import each_search
 
 import jaxsr.methods
 from jaxsr import operators

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import toy
-from cases import SEARCHES, begin, case, given, own, solve_of
+from method_cases import SEARCHES, begin, case, given, own, solve_of
 
 import jaxsr.methods
 from jaxsr import search

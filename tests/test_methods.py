@@ -1,4 +1,4 @@
-"""Laws that every searching method obeys, over the table of cases.py."""
+"""Laws that every searching method obeys, over the table of method_cases.py."""
 
 import functools
 import pathlib
@@ -10,7 +10,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import toy
-from cases import CASES, INTERPOLATIONS, LEARNED, SEARCHES, case, each_search, given, solve_of
+from method_cases import (
+    CASES,
+    INTERPOLATIONS,
+    LEARNED,
+    SEARCHES,
+    case,
+    each_search,
+    given,
+    solve_of,
+)
 
 import jaxsr.methods
 from jaxsr import operators, search
@@ -21,7 +30,9 @@ from jaxsr.settings import iterates_of
 def test_every_method_has_its_row():
     """A method of METHODS obeys no law that a test knows of."""
     without = [name for name in METHODS if name not in CASES]
-    assert not without, f"methods without a row in CASES of tests/cases.py: {', '.join(without)}"
+    assert not without, (
+        f"methods without a row in CASES of tests/method_cases.py: {', '.join(without)}"
+    )
     assert not set(CASES) - set(METHODS)
     assert len(SEARCHES) + len(INTERPOLATIONS) + len(LEARNED) == len(METHODS)
 

@@ -96,15 +96,9 @@ def test_inception_equals_a_slow_one(shape):
     )
 
 
-def shallow():
-    """An IR-101 with two units a stage."""
-    params = reference.small(iresnet.init)
-    return params | {"stages": [stage[:2] for stage in params["stages"]]}
-
-
 def test_iresnet_equals_a_slow_one():
     """Stride, shortcuts, PReLU, and the order in which the head flattens."""
-    params, x = shallow(), np.stack([image(112), image(112)])
+    params, x = reference.shallow(), np.stack([image(112), image(112)])
     ours = jax.jit(jax.vmap(iresnet.embed, (None, 0)))(params, x)
     np.testing.assert_allclose(ours, [reference.ir101(params, one) for one in x], atol=1e-5)
     np.testing.assert_allclose(np.linalg.norm(ours, axis=1), 1, rtol=1e-6)

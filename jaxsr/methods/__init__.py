@@ -6,7 +6,7 @@ A new method is
     1. its file here, with a frozen config (PRESETS, NEEDS) and the factory, as in pulse.py
     2. its row in table.py, and its names in this file
     3. its line in README.md, which a test compares with the row
-    4. its row in tests/cases.py
+    4. its row in tests/method_cases.py
 
 and every command, help text and benchmark sees it.
 

@@ -1,8 +1,8 @@
 """METRICS, of an image and its reference, and DISTANCES, of two sets of images, by their names:
 columns of every table derive from them.
 
-A new metric is its file here, its row in this table, its name in `jaxsr.metrics`, and its place in
-the lists of tests/test_metrics.py.
+A new metric is its file here, its row in this table, its name in `jaxsr.metrics`, and its row in
+tests/test_metrics.py.
 """
 
 from collections.abc import Callable, Sequence
