@@ -79,7 +79,7 @@ from jaxsr.search import mesh_of, rows_at_once
 from jaxsr.settings import iterates_of
 
 REPEATS = 15
-SEARCHES = ("pulse", "brgm", "brgm_vi", "mganprior", "iagan", "phased", "rlse", "rls", "rls_plus")
+SEARCHES = tuple(name for name, method in METHODS.items() if method.kind == "search")
 RESTORED = (("pulse", "latents"), ("rls", "latents"), ("rlse", "weights"), ("rls_plus", "weights"))
 PHOTOS, RESTORE_STEPS = (1, 8, 64), 10  # steps of each phase
 TABLES = tuple(compared.TITLES)

@@ -441,7 +441,7 @@ def summarise(
     """The lines that end a run."""
     rows = [run.rows[job.output] for job in jobs]
     rows = [row for row in rows if row["status"] == "ok"]
-    names = {"residual": "residual", "psnr": "PSNR", "ssim": "SSIM"}
+    names = {"residual": "residual"} | {name: name.upper() for name in scores.SCORES}
     means = [
         f"{text} {report.mean(rows, name):.4g}"
         for name, text in names.items()

@@ -5,6 +5,8 @@ import jax
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
+from jaxsr.nets import iresnet
+
 MEAN, STD = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
 
 
@@ -27,9 +29,9 @@ def small(init, by=16):
     return jax.tree_util.tree_map_with_path(draw, jax.eval_shape(init, jax.random.key(0)))
 
 
-def shallow(init):
-    """The same of IR-101, with two units a stage."""
-    params = small(init)
+def shallow():
+    """Random parameters of an IR-101 with two units a stage."""
+    params = small(iresnet.init)
     return params | {"stages": [stage[:2] for stage in params["stages"]]}
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 DEVICES = """
 import sys; sys.path[:0] = {paths!r}
-import jax, numpy as np, test_explore as t
+import jax, numpy as np, explorations as t
 assert jax.device_count() == {devices}
 told, start, y, result = t.found("z", "downsample", "algorithm1")
 images = np.stack([solution.image for solution in result.solutions])

@@ -5,7 +5,7 @@ import jax
 import numpy as np
 import pytest
 import toy
-from test_explore import params
+from explorations import params
 
 from jaxsr import explore, priors
 from jaxsr.explore import Config, Start

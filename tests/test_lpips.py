@@ -170,7 +170,7 @@ def test_diversity_needs_two_images(images):
 
 def test_identity_similarity():
     """One for equal faces; symmetric; the cosine of the embeddings, whatever their length."""
-    params = reference.shallow(iresnet.init)
+    params = reference.shallow()
     similarity = jax.jit(metrics.identity_similarity)
     faces = RANDOM.uniform(size=(2, 112, 112, 3)).astype(np.float32)
     np.testing.assert_allclose(similarity(params, faces[0], faces[0]), 1, atol=1e-6)
@@ -189,10 +189,7 @@ def test_identity_similarity():
 
 def test_a_face_of_another_size_is_resampled():
     """With antialiasing: reading one pixel of sixteen would let noise decide."""
-    params, face = (
-        reference.shallow(iresnet.init),
-        RANDOM.uniform(size=(112, 112, 3)).astype(np.float32),
-    )
+    params, face = reference.shallow(), RANDOM.uniform(size=(112, 112, 3)).astype(np.float32)
     noisy = face.repeat(4, 0).repeat(4, 1) + RANDOM.normal(0, 0.5, (448, 448, 3)).astype(np.float32)
     small = jax.image.resize(noisy, face.shape, "bilinear", antialias=True)
     np.testing.assert_allclose(

@@ -1,12 +1,20 @@
 """Metrics: identity, symmetry, order, and the values of scikit-image and of slow references."""
 
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import reference_networks
 
 from jaxsr import metrics, operators, resample
+from jaxsr.metrics import METRICS, features, networks
 from jaxsr.metrics._checks import check_pair
+from jaxsr.nets import alexnet
 
 REF = np.random.default_rng(0).uniform(size=(32, 40, 3)).astype(np.float32)
 SMOOTH = np.clip(np.asarray(resample.upsample(REF[:8, :10], 4)), 0, 1)
@@ -43,23 +51,82 @@ def test_psnr_and_ssim_equal_scikit_image(x, ref):
     np.testing.assert_allclose(metrics.ssim(x, ref), ssim, atol=1e-4)
 
 
-@pytest.mark.parametrize("metric", [metrics.psnr, metrics.psnr_y, metrics.ssim])
-def test_image_metrics_are_ordered_symmetric_and_mappable(metric):
+class Row(NamedTuple):
+    """What the laws of METRICS need of one; a new metric is one row.
+
+    Attributes:
+        equal: the score of an image and itself.
+        symmetric: whether the two images may be exchanged.
+        weights: in place of published ones, name in `networks.SOURCES` -> params.
+        laws: where they are, for a metric that has no reference.
+    """
+
+    equal: float = math.nan
+    symmetric: bool = True
+    weights: dict[str, Callable] | None = None
+    laws: str = ""
+
+
+ALEX = {
+    "alexnet": lambda: reference_networks.small(alexnet.init),
+    "lpips_alex": lambda: [np.ones(width, np.float32) for width in (4, 12, 24, 16, 16)],
+}
+ROWS = {
+    "psnr": Row(math.inf),
+    "ssim": Row(1.0),
+    "ms_ssim": Row(1.0),
+    "lpips_alex": Row(0.0, weights=ALEX),
+    "identity": Row(1.0, weights={"ir101": reference_networks.shallow}),
+    "niqe": Row(laws="test_metrics_scales.py"),
+    "feature_distance": Row(0.0),
+    "top_octave_share": Row(1.0, symmetric=False),
+}
+PAIRED = [name for name, row in ROWS.items() if not row.laws]
+
+
+def test_every_metric_has_its_row():
+    """A metric of METRICS obeys no law that a test knows of."""
+    assert set(METRICS) == set(ROWS), "METRICS and ROWS of tests/test_metrics.py differ"
+    for name, row in ROWS.items():
+        text = Path(__file__).with_name(row.laws).read_text() if row.laws else ""
+        assert not row.laws or f"metrics.{name}" in text
+
+
+def _scored(name: str, monkeypatch: pytest.MonkeyPatch) -> tuple[Callable, str, np.ndarray]:
+    """A metric, the direction in which it is better, and an image that is large enough."""
+    if name == "psnr_y":
+        return metrics.psnr_y, "higher", REF
+    made = ROWS[name].weights or {}
+    monkeypatch.setattr(networks, "load", lambda source: made[source]())
+    row, side = METRICS[name], max(32, METRICS[name].least_side)
+    ref = np.random.default_rng(0).uniform(size=(side, side + 8, 3)).astype(np.float32)
+    return row.make(features.DEFAULT), row.better, ref
+
+
+@pytest.mark.parametrize("name", [*PAIRED, "psnr_y"])
+def test_image_metrics_are_ordered_symmetric_and_mappable(name, monkeypatch):
     """More noise scores worse; the two images may be exchanged; a batch gives what a loop gives."""
-    noisy = [_noisy(REF, sigma) for sigma in (0.01, 0.05, 0.2)]
-    scores = [float(metric(x, REF)) for x in noisy]
-    assert scores[0] > scores[1] > scores[2]
-    np.testing.assert_allclose(metric(REF, noisy[1]), scores[1], rtol=1e-6)
-    np.testing.assert_allclose(
-        jax.jit(jax.vmap(metric, in_axes=(0, None)))(np.stack(noisy), REF), scores, rtol=1e-5
-    )
+    score, better, ref = _scored(name, monkeypatch)
+    noisy = [_noisy(ref, sigma) for sigma in (0.01, 0.05, 0.2)]
+    scores = [float(score(x, ref)) for x in noisy]
+    if better:
+        assert sorted(scores, reverse=better == "higher") == scores
+        assert len(set(scores)) == 3
+    if name not in ROWS or ROWS[name].symmetric:
+        np.testing.assert_allclose(score(ref, noisy[1]), scores[1], rtol=1e-5)
+    many = jax.jit(jax.vmap(score, in_axes=(0, None)))(np.stack(noisy), ref)
+    np.testing.assert_allclose(many, scores, rtol=1e-4)
 
 
-def test_image_metrics_of_equal_images():
-    """The upper ends of both scales."""
-    assert metrics.psnr(REF, REF) == jnp.inf
+@pytest.mark.parametrize("name", PAIRED)
+def test_image_metrics_of_equal_images(name, monkeypatch):
+    """The end of the scale."""
+    score, _, ref = _scored(name, monkeypatch)
+    np.testing.assert_allclose(score(ref, ref), ROWS[name].equal, atol=1e-6)
+
+
+def test_psnr_y_of_equal_images():
     assert metrics.psnr_y(REF, REF) == jnp.inf
-    np.testing.assert_allclose(metrics.ssim(REF, REF), 1.0, atol=1e-6)
 
 
 def test_image_metrics_clip():

@@ -1,49 +1,18 @@
 """Every term against a slow float64 numpy version of its formula, with gradients where searches
 start."""
 
-import itertools
 import math
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import reference_objectives
 
 from jaxsr.search import objectives
 
-
-def pairs(w):
-    return itertools.combinations(np.asarray(w, np.float64), 2)
-
-
-def slow_geocross(w):
-    w = np.asarray(w, np.float64)
-    thetas = [
-        2
-        * math.atan2(math.sqrt(((a - b) ** 2).sum() + 1e-9), math.sqrt(((a + b) ** 2).sum() + 1e-9))
-        for a in w
-        for b in w
-    ]
-    return np.mean([w.shape[1] * theta**2 for theta in thetas]) / 8
-
-
-def slow_gaussianisation(u):
-    u = np.asarray(u, np.float64)
-    return np.mean([(math.sqrt((row**2).sum()) - math.sqrt(len(row))) ** 2 for row in u])
-
-
-SLOW = {
-    "geocross": (objectives.geocross, slow_geocross),
-    "pairwise_mean_l2": (
-        objectives.pairwise_mean_l2,
-        lambda w: np.mean([math.sqrt(((a - b) ** 2).sum()) for a, b in pairs(w)]),
-    ),
-    "pairwise_sum_sq": (
-        objectives.pairwise_sum_sq,
-        lambda w: sum(((a - b) ** 2).sum() for a, b in pairs(w)),
-    ),
-    "gaussianisation": (objectives.gaussianisation, slow_gaussianisation),
-}
+# name -> (the term, its slow version)
+SLOW = {name: (getattr(objectives, name), slow) for name, slow in reference_objectives.SLOW.items()}
 
 
 @pytest.mark.parametrize("name", SLOW)

@@ -20,7 +20,7 @@ where they go.
 
 METRICS (of an image and its reference) and DISTANCES (of two sets of images) have them by their
 names: columns of every table derive from them. A new metric is its file here, its import and its
-row in this file, and its row in the cases of tests/test_metrics.py.
+row in this file, and its row in tests/test_metrics.py.
 """
 
 from collections.abc import Callable, Sequence
