@@ -258,7 +258,7 @@ def test_bad_photos_are_in_the_table_before_the_search(prior, tmp_path, monkeypa
     def killed(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(super_resolve, "restore_batches", killed)
+    monkeypatch.setattr("restoration.work.restore_batches", killed)
     with pytest.raises(KeyboardInterrupt):
         super_resolve.main(
             quick(prior=prior, input=(str(tmp_path / "photos"),), out=str(tmp_path / "out"))
@@ -383,7 +383,7 @@ def test_bad_input_is_one_clear_line_before_any_compilation(case, prior, tmp_pat
     Image.fromarray(np.full((4, 4), np.nan, np.float32)).save("nan.tiff")
     Path("cut.png").write_bytes(Path("large.png").read_bytes()[:200])
     monkeypatch.setattr(
-        super_resolve, "restore_batches", lambda *_, **__: pytest.fail("the search was started")
+        "restoration.work.restore_batches", lambda *_, **__: pytest.fail("the search was started")
     )
     settings, words = BAD[case]
     with pytest.raises(ValueError, match=r"\w") as error:
