@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import evaluate
 import jax
@@ -16,8 +17,10 @@ import numpy as np
 import pytest
 from evaluate import Settings
 from evaluation import suites, tables
-from evaluation.cells import Bench, Cell
+from evaluation.bench import Bench, Options
+from evaluation.cells import Cell
 from evaluation.intervals import Interval
+from evaluation.plan import plan
 from evaluation.scores import COLUMNS
 from evaluation.suites import Suite, Variant
 
@@ -219,7 +222,7 @@ def test_no_row_of_a_suite_is_made_twice(name, preset):
 def test_every_suite_can_be_planned(name, resolution):
     """A row that names no field of its method, a baseline that is no row, two rows in one folder, a
     column that nobody fills."""
-    suite, cells = evaluate.plan(Settings(suite=name), resolution)
+    suite, cells = plan(Settings(suite=name), resolution)
     assert set(suite.columns) <= set(COLUMNS)
     assert len({cell.name for cell in cells}) == len(cells)
     assert not suite.variants or suite.baseline in {v.label for v in suite.variants}
@@ -280,8 +283,8 @@ def test_tables_say_what_they_say():
         def sets(self, results, references):
             return {}, []
 
-    bench = Bench(*[None] * len(dataclasses.fields(Bench)))
-    bench = dataclasses.replace(bench, scorer=Judge(), folder=Path(), preset="paper", solutions=1)
+    given: dict[str, Any] = {"prior": None, "params": {}, "data": None, "scorer": Judge()}
+    bench = Bench(**given, options=Options(), folder=Path())
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tables.images, "read", lambda path: None)
         found = tables.lines(bench, suite, cells, rows, {cells[2].name: "no model"})
@@ -483,9 +486,9 @@ def test_lists_are_read_as_people_write_them(given, words):
     settings = Settings(methods=(given,), factors=(2, 2))
     if words:
         with pytest.raises(ValueError, match=words):
-            evaluate.plan(settings, 8)
+            plan(settings, 8)
     else:
-        assert [cell.variant.method for cell in evaluate.plan(settings, 8)[1]] == [
+        assert [cell.variant.method for cell in plan(settings, 8)[1]] == [
             "pulse",
             "bicubic",
         ]
