@@ -326,7 +326,7 @@ def run(
         folder, lambda: explore.geometry(problem, params, start, seed=settings.seed)
     )
     ways = explore.directions(problem, geometry)
-    print(gallery.told(geometry, ways, problem, time.perf_counter() - begun))
+    print(gallery.spectra_line(geometry, ways, problem, time.perf_counter() - begun))
     begun = time.perf_counter()
     made = written(
         folder, problem, explore.candidates(problem, params, start, y, geometry, ways, bound=bound)

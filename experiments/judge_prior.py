@@ -309,7 +309,7 @@ def write_tables(bench: Bench) -> None:
 def markdown(bench: Bench, rows: list[dict[str, Any]]) -> str:
     """Two tables: a line a prior, and a line a prior and kind of noise inputs."""
     settings, (first, *second) = bench.settings, [reader.name for reader in bench.readers]
-    told = f"{settings.num:,} samples and photos, seed {settings.seed}; features of {first}" + (
+    about = f"{settings.num:,} samples and photos, seed {settings.seed}; features of {first}" + (
         f", of {second[0]} (2)" if second else ""
     )
     found = (
@@ -337,7 +337,7 @@ def markdown(bench: Bench, rows: list[dict[str, Any]]) -> str:
         report.markdown(_short(lines), ["prior", "noise inputs", *BANDS]),
     ]
     return (
-        f"{told}. Noise: share of the pixels' variance. Inversion: "
+        f"{about}. Noise: share of the pixels' variance. Inversion: "
         f"{found}.\n\n{tables[0]}\n{spectrum}.\n\n{tables[1]}"
     )
 

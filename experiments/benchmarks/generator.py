@@ -64,11 +64,11 @@ def table(
 def row(case: Case, params: Params, limits: Limits, official: Path | None, repeats: int) -> dict:
     """What the table tells of one program."""
     theirs = [] if official is None else official_calls(official, case)
-    told, others = measured(*program(case, params), limits, repeats, theirs)
-    row = {"px": case.px, "photos": case.photos, "what": case.what, **told}
+    ours, others = measured(*program(case, params), limits, repeats, theirs)
+    row = {"px": case.px, "photos": case.photos, "what": case.what, **ours}
     if not others:
         return row
-    return row | {"official_ms": 1e3 * min(others), "times_faster": 1e3 * min(others) / told["ms"]}
+    return row | {"official_ms": 1e3 * min(others), "times_faster": 1e3 * min(others) / ours["ms"]}
 
 
 def program(case: Case, params: Params) -> tuple[Callable, tuple[Params, jax.Array]]:
