@@ -46,8 +46,8 @@ the grouped convolution.
 Measured: on 2 CPU cores a step takes 6 ms a photo (PULSE), 8 (RLS), 15 (RLS+) and 18 (RLSE) with 64
 photos on pbc64, in 0.65 to 1.0 GB, at most a fifth more than with one. A network of StyleGAN2-ADA's
 sizes at 64 px takes 135 ms for one picture and 0.69 s for eight; with its gradient 245 ms and 1.6
-s. NVIDIA's PyTorch network (`--official`), in turns on the same cores: 181 ms, 1.26 s, 340 ms, 2.3
-s.
+s. NVIDIA's PyTorch network (`--official`), in turns on the same cores: 181 ms, 1.26 s, 340 ms and
+2.3 s.
 """
 
 import contextlib

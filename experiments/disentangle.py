@@ -235,8 +235,8 @@ def disentanglement(
     )
     used = f"{len(kept)} of {len(names)} factors: {', '.join(names[j] for j in kept)}"
     return (
-        f"## Table II: disentanglement\n\n{about}; "
-        f"{used}\n\n{report.markdown(rows, list(rows[0]))}\nAs printed, of faces:\n\n{theirs}"
+        f"## Table II: disentanglement\n\n{about}; {used}\n\n"
+        f"{report.markdown(rows, list(rows[0]))}\nAs printed, of faces:\n\n{theirs}"
     )
 
 
@@ -254,17 +254,15 @@ def _score(name: str, rows: Sequence[dict]) -> dict:
 def correlations(subject: codes.Subject, params: Params, settings: Settings) -> str:
     """Figure 7: a picture of both, and their means."""
     out, source = out_folder(settings), settings.data
-    shown = (
-        None
-        if source is None
-        else data.prepare(source, subject.prior.info.resolution, out / "cache")[
-            : settings.num_photos
-        ]
-    )
-    if shown is not None and len(shown) < LEAST_PHOTOS:
-        raise ValueError(
-            f"{source}: expected at least {LEAST_PHOTOS} photos for correlations, got {len(shown)}"
-        )
+    shown = None
+    if source is not None:
+        found = data.prepare(source, subject.prior.info.resolution, out / "cache")
+        shown = found[: settings.num_photos]
+        if len(shown) < LEAST_PHOTOS:
+            raise ValueError(
+                f"{source}: expected at least {LEAST_PHOTOS} photos for correlations, got "
+                f"{len(shown)}"
+            )
     z, g = codes.of_photos(
         subject, params, shown, settings.num_photos, settings.batch_size, settings.seed
     )
@@ -277,8 +275,8 @@ def correlations(subject: codes.Subject, params: Params, settings: Settings) -> 
         f"would be {noise:.3f}"
     )
     return (
-        "## Figure 7: absolute correlations of "
-        f"entries\n\n{about}\n\n{report.markdown(rows, list(rows[0]))}"
+        f"## Figure 7: absolute correlations of entries\n\n{about}\n\n"
+        f"{report.markdown(rows, list(rows[0]))}"
     )
 
 

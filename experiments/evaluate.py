@@ -1,5 +1,4 @@
-"""Restores many photos with several methods and judges them: from photos to the tables of the
-papers.
+"""Restores many photos with several methods and judges them: the tables of the papers.
 
     # a table of a paper on your prior and photos
     python experiments/evaluate.py --suite=rls_table1 --data=photos.tar --out=table1

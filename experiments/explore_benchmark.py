@@ -21,8 +21,8 @@ OUT gets rows.jsonl, a row as it is measured; the same command again measures on
 table.md has the tables.
 
 On pbc64, how many times less than along raw v^K the measurement changes, at 0.1, 0.25 and 0.5 of
-the perceptual distance of two random pictures (20 photos, `python experiments/explore_benchmark.py
---tables=ways --steps=100 --directions=2 --data=PHOTOS`, medians):
+the perceptual distance of two random pictures (medians of 20 photos, with --tables=ways --steps=100
+--directions=2):
 
 | `--way` | 8x | 4x | centre missing |
 |---|---|---|---|

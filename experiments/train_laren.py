@@ -163,7 +163,7 @@ def _perceptual_weights(settings: Settings, side: int) -> tuple[str, Params]:
 
 
 def photos(settings: Settings, side: int, out: Path) -> tuple[np.ndarray, np.ndarray]:
-    """uint8 [n, side, side, 3] to train on and to judge by: those of --val_data, or held back from
+    """uint8 [n, side, side, 3] to train on, and to judge by: of --val_data, or held back from
     --data."""
     if settings.smoke and settings.data is None:
         made = np.random.default_rng(0).integers(0, 256, (36, side, side, 3), np.uint8)
@@ -182,8 +182,7 @@ def photos(settings: Settings, side: int, out: Path) -> tuple[np.ndarray, np.nda
 
 
 def _spaced(photos: int, count: int) -> np.ndarray:
-    """Indices of at most `count` photos, evenly spaced: a folder is often sorted by what it
-    shows."""
+    """Indices of at most `count` photos, evenly spaced: folders are often sorted by content."""
     return np.linspace(0, photos - 1, min(count, photos)).round().astype(int)
 
 

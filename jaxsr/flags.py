@@ -1,7 +1,7 @@
 """What every experiment shares: settings as flags, one-line errors, the compilation cache.
 
-settings = flags.define(Config())  # at module level: a flag for every field of a frozen dataclass
-flags.run(main)                            # at the end; main() takes nothing and reads settings()
+settings = flags.define(Config())  # a flag for every field of a frozen dataclass
+flags.run(main)  # at the end; main() takes nothing and reads settings()
 """
 
 import ctypes

@@ -1,5 +1,4 @@
-"""A benchmark's tables as Markdown, and beside those of another run: what became faster or
-slower."""
+"""A benchmark's tables as Markdown, and beside another run's: what became faster or slower."""
 
 import json
 from pathlib import Path
@@ -27,8 +26,8 @@ Rows = list[dict[str, Any]]
 
 
 def read(file: str | None) -> dict[str, Rows]:
-    """The tables of another run's benchmark.json, {} for None. Raises ValueError for what is
-    none."""
+    """The tables of another run's benchmark.json, {} for None. Raises ValueError for
+    another file."""
     if file is None:
         return {}
     expected = f"--compare={file}: expected the benchmark.json of another run, got"

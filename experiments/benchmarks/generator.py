@@ -91,8 +91,8 @@ def program(case: Case, params: Params) -> tuple[Callable, tuple[Params, jax.Arr
 
 
 def official_calls(folder: Path, case: Case) -> list[Callable[[], Any]]:
-    """The same of the official network, modulating weights (one grouped convolution) and modulating
-    activations.
+    """The same of the official network, once modulating weights (one grouped convolution), once
+    modulating activations.
 
     Raises:
         ValueError: torch is not installed, or the folder is no checkout of stylegan2-ada-pytorch.

@@ -1,5 +1,4 @@
-"""What many photos cost: `jaxsr.restore` in a process of its own, its seconds and its peak of
-memory."""
+"""Seconds and peak memory of `jaxsr.restore` with many photos, in a process of its own."""
 
 import multiprocessing
 import resource
@@ -29,8 +28,7 @@ TOGETHER = 8
 
 
 class Batches(NamedTuple):
-    """How many photos are restored, `rows` at once; None for as many as `restore` takes by
-    itself."""
+    """How many photos are restored, `rows` at once; None: as many as `restore` takes itself."""
 
     rows: int | None
     photos: tuple[int, ...]

@@ -7,8 +7,8 @@ tuning method under every strategy.
 - grouped: all photos at once; a convolution whose kernels differ is XLA's grouped convolution.
 - layer by layer: all photos at once, but such a convolution and its gradients take one photo after
   the other.
-- patches: all photos at once; such a convolution is one batched matrix product of patches and
-  kernels.
+- patches: all photos at once; such a convolution is one batched matrix product of patches with
+  the kernels.
 """
 
 import functools
@@ -28,8 +28,8 @@ from jaxsr.types import Params
 
 
 def one_step(phase: search.Phase, many: Callable) -> Callable:
-    """(params, ys, states) -> states and trace of one step of all photos; `many` is `at_once` or
-    `in_turn`."""
+    """(params, ys, states) -> states and trace of one step of all photos, by `many`: `at_once`
+    or `in_turn`."""
     return many(functools.partial(search.advance, phase, length=1))
 
 

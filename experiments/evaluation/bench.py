@@ -1,5 +1,4 @@
-"""What all cells of an evaluation share: the prior, photos with their labels, options, and what
-judges."""
+"""What all cells of an evaluation share: prior, photos with their labels, scorer, options."""
 
 import dataclasses
 import functools

@@ -13,8 +13,7 @@ REFERENCE = "reference"
 
 
 class Cell(NamedTuple):
-    """A row of the table for one operator (at one factor, where it has one) under one
-    degradation."""
+    """A row of a table: a method under an operator (at a factor, if any) and a degradation."""
 
     variant: Variant
     operator: str

@@ -34,8 +34,7 @@ def rounded(image: np.ndarray) -> np.ndarray:
 
 
 def write(path: Path, image: np.ndarray) -> np.ndarray:
-    """Writes an image and returns it as it was written. Raises ValueError for one that is not
-    finite."""
+    """Writes an image; returns it as it was written. Raises ValueError unless it is finite."""
     path.parent.mkdir(parents=True, exist_ok=True)
     images.write(path, image)
     return rounded(image)

@@ -92,8 +92,7 @@ def scaled(factors: tuple[int, ...], resolution: int) -> dict[int, int]:
 REAL = Variant("real photo", "reference")
 BICUBIC, BILINEAR = Variant("bicubic", "bicubic"), Variant("bilinear", "bilinear")
 PULSE, RLS, RLS_PLUS = Variant("PULSE", "pulse"), Variant("RLS", "rls"), Variant("RLS+", "rls_plus")
-# Their perceptual terms see with the bundled network, which is at hand; --network=vgg takes the
-# papers'.
+# Their perceptual terms see with the bundled network; --network=vgg takes the papers'.
 BRGM = Variant("BRGM", "brgm", {"preset": "code", "network": "features"})
 BRGM_SAMPLE = Variant("BRGM sample", "brgm_vi", {"network": "features"})
 PHASED, IAGAN = Variant("phased", "phased", {"network": "features"}), Variant("IAGAN", "iagan")

@@ -73,8 +73,7 @@ def lines(
     rows: Mapping[tuple[str, ...], Mapping],
     lacking: Mapping[str, str],
 ) -> list[Line]:
-    """The table's lines in the order of the cells; `lacking`: name of a cell that was not run ->
-    why."""
+    """The table's lines in the order of the cells; `lacking`: cell's name -> why it was not run."""
     of_cells: dict[str, list[Mapping]] = {}
     for row in rows.values():
         of_cells.setdefault(row["cell"], []).append(row)
@@ -185,8 +184,7 @@ def _paired(name: str, rows: Rows, base: Rows) -> Interval:
 
 
 def _sets(bench: Bench, rows: Rows) -> tuple[dict[str, Interval], list[str]]:
-    """Distances between the results, as they lie in the folder, and the photos that they were made
-    from."""
+    """Distances of sets: the results, as they lie in the folder, and their photos."""
     if len(rows) < 2:
         return {}, ["distances of sets need at least two photos"]
     results = [images.read(bench.folder / row["output"]) for row in rows]
@@ -222,8 +220,7 @@ def markdown(
 
 
 def remarks(found: Sequence[Line], missing: Mapping[str, str]) -> list[str]:
-    """What to be careful of, each remark once with the lines that it is about, and what is left
-    out."""
+    """What to be careful of, each remark once with its lines, and what is left out."""
     about: dict[str, list[str]] = {}
     for line in found:
         if line.remark:

@@ -18,8 +18,7 @@ WAIT = 1.0  # seconds between looks at what another process does
 
 
 def work(bench: Bench, ledger: Ledger, cells: Sequence[Cell]) -> None:
-    """Does what no row is there for yet; returns when every photo has its row, be it another
-    process's."""
+    """Does what has no row yet; returns when every photo has one, be it another process's."""
     by_name = {cell.name: cell for cell in cells}
 
     @functools.lru_cache(maxsize=1)  # the weights of one cell are held at a time

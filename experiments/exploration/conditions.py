@@ -1,5 +1,4 @@
-"""Photos under one operator: what is explored, the first solution of each, and both metrics
-there."""
+"""Photos under one operator: what is explored, first solutions, and both metrics there."""
 
 import re
 import time

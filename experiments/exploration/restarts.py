@@ -82,8 +82,7 @@ def counted(
     bound: float,
     made: Sequence[tuple[np.ndarray, float]],
 ) -> list[int]:
-    """Which of the (image, residual) in turn are feasible and no nearer than `least` to those
-    before."""
+    """Which (image, residual) in turn are feasible and at least `least` from those before."""
     distinct: list[int] = []
     for i, (image, residual) in enumerate(made):
         apart = [float(explore.distance(problem, params, image, made[j][0])) for j in distinct]

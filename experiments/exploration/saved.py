@@ -123,8 +123,7 @@ _EMPTY = Geometry(
 
 
 def geometry(folder: Path, find: Callable[[], Geometry]) -> Geometry:
-    """Both metrics at the start, from folder/metrics.npz where they are there; float64 on the
-    host."""
+    """Both metrics at the start, from folder/metrics.npz if it is there; float64 on the host."""
     path, shape = folder / METRICS, jax.tree.structure(_EMPTY)
     if path.is_file():
         with np.load(path, allow_pickle=False) as arrays:

@@ -1,5 +1,4 @@
-"""How photos meet a prior: the operator that the flags ask for, with its mask, and the sizes that
-fit."""
+"""How photos meet a prior: the operator asked for, with its mask, and the sizes that fit."""
 
 import functools
 import hashlib
@@ -52,8 +51,7 @@ def _names(trait: str) -> str:
 
 
 def check_has_photos(operator: str, *, given: bool) -> None:
-    """Raises ValueError where a prior's examples would have to serve that the operator does not
-    fit."""
+    """Raises ValueError where no photos are given and a prior's examples do not fit."""
     if not given and not OPERATORS[operator].takes_factor:
         raise ValueError(
             f"--operator={operator} needs --input or --reference: the prior's examples are small "
@@ -127,8 +125,8 @@ def _check_factor(height: int, width: int, fitter: Fitter) -> int:
         )
     if side < size and not pad:
         raise ValueError(
-            f"{needs}: leave --factor "
-            f"out{', or use --fit=pad' if 2 * max(height, width) > size else ''}"
+            f"{needs}: leave --factor out"
+            f"{', or use --fit=pad' if 2 * max(height, width) > size else ''}"
         )
     return factor
 
@@ -142,11 +140,11 @@ def _find_factor(height: int, width: int, fitter: Fitter) -> int:
         f for f, size in sizes.items() if (size >= side if pad else size <= side < resolution)
     ]
     if not factors:
+        most = resolution // 2
         raise ValueError(
-            f"{width}x{height} px is too large for a prior of {resolution}x{resolution} px, "
-            f"which restores at most {resolution // 2}x"
-            f"{resolution // 2} px: give it as --reference to degrade it first, or use a "
-            "prior of a higher resolution"
+            f"{width}x{height} px is too large for a prior of {resolution}x{resolution} px, which "
+            f"restores at most {most}x{most} px: give it as --reference to degrade it first, or "
+            "use a prior of a higher resolution"
         )
     return max(factors) if pad else min(factors)
 

@@ -1,5 +1,4 @@
-"""Which results are made of which photos: the files found, their results named, each photo read
-once."""
+"""Which results are made of which photos: files found, results named, photos read."""
 
 from collections.abc import Sequence
 from itertools import chain, count

@@ -45,8 +45,7 @@ class Photo(NamedTuple):
 
 
 def load_input(file: str, fitter: Fitter) -> Photo:
-    """Reads a photo that lacks what the operator takes away. Raises ValueError when it cannot be
-    used."""
+    """Reads a photo that lacks what the operator takes. Raises ValueError for an unusable one."""
     if not fitter.kind.takes_factor:
         return _load_whole(file, fitter)
     image = images.read(file)

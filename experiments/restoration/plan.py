@@ -19,8 +19,7 @@ SMOKE_PHOTOS = 2
 
 
 class Method(NamedTuple):
-    """The method for one operator, its parameters with the networks that it needs, and all of its
-    settings."""
+    """The method for one operator, parameters with the networks it needs, all its settings."""
 
     solve: Solve
     params: Params
@@ -124,8 +123,7 @@ def make_methods(
 def make_method(
     prior: Prior, params: Params, operator: operators.Operator, settings: Settings
 ) -> Method:
-    """Raises ValueError where the prior lacks what the method needs, or weights are not on this
-    machine."""
+    """Raises ValueError where the prior lacks what the method needs, or weights are missing."""
     setup = Setup(
         method=settings.method,
         preset=settings.preset,

@@ -138,8 +138,7 @@ def _version(package: str) -> str:
 
 
 def announce(plan: Plan, done: int) -> None:
-    """Says what will be done, what was cropped, padded or scaled, and which photos cannot be
-    used."""
+    """Says what will be done, how photos were changed, and which cannot be used."""
     settings, info = plan.settings, plan.prior.info
     facts = ", ".join(filter(None, [f"{info.resolution} px", info.domain]))
     kernel = f" ({settings.kernel})" if OPERATORS[settings.operator].takes_factor else ""

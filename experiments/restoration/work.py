@@ -24,8 +24,7 @@ LEAST_WAIT = 1.0  # seconds between two lines: 10,000 fast results are not as ma
 
 
 def restore_jobs(run: report.Run, jobs: Sequence[Job], method: Method, settings: Settings) -> None:
-    """Restores photos of one size; each batch is in the folder and in the table as soon as it is
-    done."""
+    """Restores photos of one size; each batch is in folder and table as soon as it is done."""
     begun, done, last_line = time.perf_counter(), 0, 0.0
     for batch, results in _batches(run, jobs, method, settings):
         seconds = (time.perf_counter() - begun) / len(batch)
