@@ -33,6 +33,7 @@ from typing import Literal
 import jax
 import numpy as np
 from evaluation import codes, printed
+from restoration.fitting import OperatorChoice
 
 from jaxsr import (
     data,
@@ -55,6 +56,7 @@ from jaxsr.records import files, report
 from jaxsr.records.ledger import Ledger
 from jaxsr.types import Params
 
+FACTOR = 8  # where none is asked for
 TABLES = ("dci", "correlations", "sizes")
 # Samples at each end of a factor; codes that have a correlation.
 LEAST_LABELLED, LEAST_PHOTOS = 8, 3
@@ -75,7 +77,7 @@ class Settings:
             random toy.
         tables: dci, correlations, sizes.
         operator: What the model was trained for: {operators}.
-        factor: Enlargement, for downsample.
+        factor: Enlargement, for downsample. Default: 8.
         kernel: How photos are made small.
         samples: Samples of each space in table dci.
         labelled: Share of the samples at each end of a factor that have a label.
@@ -95,7 +97,7 @@ class Settings:
     prior: str | None = None
     tables: tuple[str, ...] = TABLES
     operator: str = "downsample"
-    factor: int = 8
+    factor: int | None = None
     kernel: resample.Kernel = "bicubic"
     samples: int = 20_000
     labelled: float = 0.02
@@ -113,7 +115,7 @@ def check(settings: Settings) -> None:
     """Raises ValueError for a name or a number that makes no sense, before any long work."""
     for table in flags.names("tables", settings.tables):
         flags.choose(table, TABLES, "table")
-    flags.choose(settings.operator, OPERATORS, "operator")
+    OperatorChoice(settings.operator, settings.factor, settings.kernel).check()
     least = {"factor": 1, "samples": 1, "num_photos": LEAST_PHOTOS, "batch_size": 1, "seed": 0}
     flags.require(settings, least, ("model", "prior", "features", "data", "out"))
     if not 0 < settings.labelled <= 0.5:
@@ -137,36 +139,24 @@ def run(settings: Settings) -> None:
     if settings.smoke:
         settings = smoke(settings, out)
     prior, params = loading.load_prior(settings.prior or loading.default_source())
+    factor = settings.factor or FACTOR
     operator = operators.make(
-        settings.operator, prior.info.resolution, factor=settings.factor, kernel=settings.kernel
+        settings.operator, prior.info.resolution, factor=factor, kernel=settings.kernel
     )
     folder = learned.find("laren", prior, operator, settings.model or "")
     params |= learned.load("laren", prior, params, operator, str(folder))
     subject = codes.Subject(prior, operator, learned.read_net(folder))
     codes.check(subject, folder)
     reader, reading = metrics.load_features(settings.features)
+    names = ("operator", "kernel", "samples", "labelled", "regressor", "seed", "smoke")
     fixed = {
-        name: getattr(settings, name)
-        for name in (
-            "operator",
-            "factor",
-            "kernel",
-            "samples",
-            "labelled",
-            "regressor",
-            "seed",
-            "smoke",
-        )
+        **{name: getattr(settings, name) for name in names},
+        "factor": factor,
+        "weights": weights.digest(params),
+        "features": weights.digest(reading),
     }
-    digests = {
-        name: weights.digest(tree) for name, tree in (("weights", params), ("features", reading))
-    }
-    ledger = Ledger(
-        out,
-        fixed | digests,
-        key=("space", "factor_name"),
-        about={"model": str(folder), "prior": prior.info.name},
-    )
+    about = {"model": str(folder), "prior": prior.info.name}
+    ledger = Ledger(out, fixed, key=("space", "factor_name"), about=about)
     made = {
         "sizes": lambda: sizes(params["learned"]),
         "correlations": lambda: correlations(subject, params, settings),
@@ -245,8 +235,8 @@ def disentanglement(
     )
     used = f"{len(kept)} of {len(names)} factors: {', '.join(names[j] for j in kept)}"
     return (
-        f"## Table II: disentanglement\n\n{about}; "
-        f"{used}\n\n{report.markdown(rows, list(rows[0]))}\nAs printed, of faces:\n\n{theirs}"
+        f"## Table II: disentanglement\n\n{about}; {used}\n\n"
+        f"{report.markdown(rows, list(rows[0]))}\nAs printed, of faces:\n\n{theirs}"
     )
 
 
@@ -264,17 +254,15 @@ def _score(name: str, rows: Sequence[dict]) -> dict:
 def correlations(subject: codes.Subject, params: Params, settings: Settings) -> str:
     """Figure 7: a picture of both, and their means."""
     out, source = out_folder(settings), settings.data
-    shown = (
-        None
-        if source is None
-        else data.prepare(source, subject.prior.info.resolution, out / "cache")[
-            : settings.num_photos
-        ]
-    )
-    if shown is not None and len(shown) < LEAST_PHOTOS:
-        raise ValueError(
-            f"{source}: expected at least {LEAST_PHOTOS} photos for correlations, got {len(shown)}"
-        )
+    shown = None
+    if source is not None:
+        found = data.prepare(source, subject.prior.info.resolution, out / "cache")
+        shown = found[: settings.num_photos]
+        if len(shown) < LEAST_PHOTOS:
+            raise ValueError(
+                f"{source}: expected at least {LEAST_PHOTOS} photos for correlations, got "
+                f"{len(shown)}"
+            )
     z, g = codes.of_photos(
         subject, params, shown, settings.num_photos, settings.batch_size, settings.seed
     )
@@ -287,8 +275,8 @@ def correlations(subject: codes.Subject, params: Params, settings: Settings) -> 
         f"would be {noise:.3f}"
     )
     return (
-        "## Figure 7: absolute correlations of "
-        f"entries\n\n{about}\n\n{report.markdown(rows, list(rows[0]))}"
+        f"## Figure 7: absolute correlations of entries\n\n{about}\n\n"
+        f"{report.markdown(rows, list(rows[0]))}"
     )
 
 

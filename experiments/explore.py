@@ -29,7 +29,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from exploration import gallery, saved
-from restoration import inputs
+from restoration import fitting, jobs, photos
+from restoration.fitting import OperatorChoice
 
 from jaxsr import explore, flags, images, loading, metrics, operators, weights
 from jaxsr.explore import Candidate, Config, Problem
@@ -151,16 +152,9 @@ def check(settings: Settings) -> None:
     )
     if settings.input is not None and settings.reference is not None:
         raise ValueError("--input and --reference are both given: expected one photo")
-    _asked(settings).check()
-    if (
-        not OPERATORS[settings.operator].takes_factor
-        and settings.input is None
-        and settings.reference is None
-    ):
-        raise ValueError(
-            f"--operator={settings.operator} needs --input or --reference: the prior's "
-            "examples are small photos"
-        )
+    _operator_choice(settings).check()
+    given = settings.input is not None or settings.reference is not None
+    fitting.check_has_photos(settings.operator, given=given)
     if settings.start is not None and not (Path(settings.start) / saved.START).is_dir():
         raise ValueError(
             f"--start={settings.start}: expected the folder of an exploration, got none with "
@@ -175,20 +169,20 @@ def out_folder(settings: Settings) -> Path:
 
 def load(settings: Settings, source: str, resolution: int) -> Photo:
     """The photo and its measurement. Raises ValueError when it cannot be used."""
-    file = (
-        settings.input or settings.reference or str(images.find(inputs.example_folder(source))[0])
-    )
+    file = settings.input or settings.reference
+    if file is None:
+        file = str(images.find(jobs.example_folder(source))[0])
     if Path(file).resolve().parent == out_folder(settings).resolve():
         raise ValueError(f"the photo {file} lies in the output folder: choose another --out")
-    fitter = inputs.make_fitter(
-        resolution, _asked(settings), "crop", references=settings.reference is not None
+    fitter = fitting.make_fitter(
+        resolution, _operator_choice(settings), "crop", references=settings.reference is not None
     )
-    photo = (inputs.load_reference if settings.reference else inputs.load_input)(file, fitter)
+    photo = (photos.load_reference if settings.reference else photos.load_input)(file, fitter)
     return Photo(file, photo.fit, fitter.operator(photo.factor), *photo.load())
 
 
-def _asked(settings: Settings) -> inputs.Asked:
-    return inputs.Asked(settings.operator, settings.factor, settings.kernel, settings.mask)
+def _operator_choice(settings: Settings) -> OperatorChoice:
+    return OperatorChoice(settings.operator, settings.factor, settings.kernel, settings.mask)
 
 
 def space_of(prior: Prior, solve: Solve, params: Params, settings: Settings) -> str:
@@ -196,26 +190,28 @@ def space_of(prior: Prior, solve: Solve, params: Params, settings: Settings) -> 
     is no point of it."""
     y = jax.ShapeDtypeStruct(solve.operator.measurement_shape, np.float32)
     latent = jax.eval_shape(solve, jax.random.key(0), params, y).latent
-
-    def starts(space: str) -> str:
-        """Why it does not start there, or nothing."""
-        try:
-            jax.eval_shape(lambda latent: explore.start(prior, space, params, latent), latent)
-        except ValueError as error:
-            return str(error)
-        return ""
-
-    fitting = [space for space in explore.SPACES if not starts(space)]
-    if not fitting:
+    problems = {space: _misfit(prior, space, params, latent) for space in explore.SPACES}
+    suitable = [space for space, problem in problems.items() if not problem]
+    if not suitable:
         raise ValueError(
-            f"--method={settings.method} finds no single latent to explore from: {starts('z')}"
+            f"--method={settings.method} finds no single latent to explore from: {problems['z']}"
         )
-    space = settings.space or next(name for name in ("z", "w") if name in fitting)
-    if space not in fitting:
+    space = settings.space or next(name for name in ("z", "w") if name in suitable)
+    if space not in suitable:
         raise ValueError(
-            f"--method={settings.method}: {starts(space)}; it fits --space={' or '.join(fitting)}"
+            f"--method={settings.method}: {problems[space]}; it fits "
+            f"--space={' or '.join(suitable)}"
         )
     return space
+
+
+def _misfit(prior: Prior, space: str, params: Params, latent: dict) -> str:
+    """Why a method's latent is no point of the space; "" where it is one."""
+    try:
+        jax.eval_shape(lambda latent: explore.start(prior, space, params, latent), latent)
+    except ValueError as error:
+        return str(error)
+    return ""
 
 
 def make_problem(
@@ -239,8 +235,8 @@ def describe(
         for name, value in dataclasses.asdict(settings).items()
         if name not in ("start", "out", "progress", "force", "chunk")
     }
-    fixed["mask"] = inputs.mask_digest(settings.mask)
-    digest = inputs.digest(photo.y, photo.reference)
+    fixed["mask"] = fitting.mask_digest(settings.mask)
+    digest = photos.digest(photo.y, photo.reference)
     return {
         "settings": {
             **fixed,
@@ -330,7 +326,7 @@ def run(
         folder, lambda: explore.geometry(problem, params, start, seed=settings.seed)
     )
     ways = explore.directions(problem, geometry)
-    print(gallery.told(geometry, ways, problem, time.perf_counter() - begun))
+    print(gallery.spectra_line(geometry, ways, problem, time.perf_counter() - begun))
     begun = time.perf_counter()
     made = written(
         folder, problem, explore.candidates(problem, params, start, y, geometry, ways, bound=bound)

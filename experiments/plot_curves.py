@@ -33,8 +33,8 @@ class Settings:
 
 
 def read(folder: Path) -> dict[str, list[float]]:
-    """The columns of a run's curve, as numbers. Raises ValueError where it has none, or no Frechet
-    distances."""
+    """The columns of a run's curve, as numbers. Raises ValueError where there is none, or none of
+    Frechet distances."""
     rows = loop.curve(folder)
     needed = ("frechet", *(name for name, _, _ in PANELS))
     if not rows or not all(row.get(name) for row in rows for name in needed):

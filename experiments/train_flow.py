@@ -9,9 +9,9 @@ OUT gets checkpoints/, flow.json (log-likelihood of new samples in nats a dimens
 a normal distribution with full covariance; mean, spread and Kolmogorov-Smirnov distance of |F(w)|^2
 from chi-squared) and gaussianisation.png (RLS, Figure 3; needs matplotlib). The flow goes into the
 prior's own folder, or into --to. A killed run continues with the same command and ends with the
-same flow. The flow of pbc64 took 4 minutes on 2 CPU cores with --hidden=512 --batch_size=500
---learning_rate=0.001 --num_train=300000 --max_epochs=4: samples cost little, and few of them are
-overfitted.
+same flow. That of pbc64 took 4 minutes on 2 CPU cores with --hidden=512 --batch_size=500
+--learning_rate=0.001 --num_train=300000 --max_epochs=4: samples cost little, and a flow overfits
+few of them.
 """
 
 import dataclasses

@@ -1,13 +1,14 @@
 """Trains a StyleGAN2 prior on your own photos: a folder, a .tar, or a TFDS data set.
 
     python experiments/train_gan.py --data=PHOTOS --resolution=64 --out=runs/mine
+    # what RLS needs; then every experiment takes --prior=runs/mine/prior
+    python experiments/train_flow.py --prior=runs/mine/prior
+    python experiments/train_gan.py --smoke  # a few steps on generated pictures
 
 On 2 CPU cores a 64 px prior with --channels=128,128,96,64,32 sees 31 images a second, and needs
-150,000 or more. A killed run continues with the same command. Then: python
-experiments/train_flow.py --prior=runs/mine/prior, and every experiment takes
---prior=runs/mine/prior. --symmetry=dihedral is for photos that have no up and no left. --warm=PRIOR
-starts from another prior: of half the resolution, or of fewer channels, whose pictures the wider
-network then draws from its first step on. --smoke trains for a few steps on generated pictures.
+150,000 or more. A killed run continues with the same command. --symmetry=dihedral is for photos
+that have no up and no left. --warm=PRIOR starts from another prior: of half the resolution, or of
+fewer channels, whose pictures the wider network then draws from its first step on.
 
 A young generator takes its texture from the noise inputs, the cheapest way to the right spectrum,
 and then no search in w can draw it. `--noise_bound=0` holds them at zero so that w must; a later

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+from restoration.fitting import OperatorChoice
 
 from jaxsr import data, flags, learned, loading, operators, priors, resample
 from jaxsr.learned import TOY_SIZES
@@ -29,6 +30,8 @@ from jaxsr.operators import OPERATORS
 from jaxsr.records import report
 from jaxsr.training import laren, laren_loop, loop
 from jaxsr.types import Params
+
+FACTOR = 8  # where none is asked for
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,7 +47,7 @@ class Settings:
             random toy.
         network: laren, glean, or a variant of LAREN's Table IV.
         operator: What the photos will lack: {operators}.
-        factor: Enlargement, for downsample.
+        factor: Enlargement, for downsample. Default: 8.
         kernel: How photos are made small.
         precision: What convolutions compute in on an accelerator: float32, tf32 or bfloat16, the
             faster the coarser.
@@ -60,7 +63,7 @@ class Settings:
     prior: str | None = None
     network: str = "laren"
     operator: str = "downsample"
-    factor: int = 8
+    factor: int | None = None
     kernel: resample.Kernel = "bicubic"
     precision: flags.Precision = "float32"
     perceptual: Literal["vgg", "features"] | None = None
@@ -81,12 +84,12 @@ def main() -> None:
     out = Path(settings.out or ("runs/laren_smoke" if settings.smoke else "runs/laren"))
     report.check_writable(out)
     if settings.smoke:
-        changed = {
-            "prior": settings.prior or str(toy_prior(out / "toy")),
-            "factor": 2,
-            "val_photos": 4,
-        }
-        settings = dataclasses.replace(settings, **changed)
+        settings = dataclasses.replace(
+            settings,
+            prior=settings.prior or str(toy_prior(out / "toy")),
+            factor=2,
+            val_photos=4,
+        )
         sizes = dataclasses.replace(TOY_SIZES, literal=sizes.literal)
         config, run = (
             dataclasses.replace(config, batch=4, warmup_images=8),
@@ -115,7 +118,7 @@ def main() -> None:
 def check(settings: Settings) -> None:
     """Raises ValueError for a name or a number that makes no sense, before any long work."""
     flags.choose(settings.network, (*learned.VARIANTS, "glean"), "network")
-    flags.choose(settings.operator, OPERATORS, "operator")
+    OperatorChoice(settings.operator, settings.factor, settings.kernel).check()
     flags.require(settings, {"factor": 1, "val_photos": 1}, ("data", "val_data", "prior", "out"))
     if settings.data is None and not settings.smoke:
         raise ValueError(
@@ -129,7 +132,10 @@ def bind(
     """What is trained, and {"perceptual": ...}. Raises ValueError where the prior lacks what the
     network needs, or weights are missing."""
     operator = operators.make(
-        settings.operator, prior.info.resolution, factor=settings.factor, kernel=settings.kernel
+        settings.operator,
+        prior.info.resolution,
+        factor=settings.factor or FACTOR,
+        kernel=settings.kernel,
     )
     net = learned.sized(
         settings.network,
@@ -157,7 +163,7 @@ def _perceptual_weights(settings: Settings, side: int) -> tuple[str, Params]:
 
 
 def photos(settings: Settings, side: int, out: Path) -> tuple[np.ndarray, np.ndarray]:
-    """uint8 [n, side, side, 3] to train on and to judge by: those of --val_data, or held back from
+    """uint8 [n, side, side, 3] to train on, and to judge by: of --val_data, or held back from
     --data."""
     if settings.smoke and settings.data is None:
         made = np.random.default_rng(0).integers(0, 256, (36, side, side, 3), np.uint8)
@@ -176,8 +182,7 @@ def photos(settings: Settings, side: int, out: Path) -> tuple[np.ndarray, np.nda
 
 
 def _spaced(photos: int, count: int) -> np.ndarray:
-    """Indices of at most `count` photos, evenly spaced: a folder is often sorted by what it
-    shows."""
+    """Indices of at most `count` photos, evenly spaced: folders are often sorted by content."""
     return np.linspace(0, photos - 1, min(count, photos)).round().astype(int)
 
 

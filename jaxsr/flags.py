@@ -1,7 +1,7 @@
 """What every experiment shares: settings as flags, one-line errors, the compilation cache.
 
-settings = flags.define(Config())  # at module level: a flag for every field of a frozen dataclass
-flags.run(main)                            # at the end; main() takes nothing and reads settings()
+settings = flags.define(Config())  # a flag for every field of a frozen dataclass
+flags.run(main)  # at the end; main() takes nothing and reads settings()
 """
 
 import ctypes
@@ -46,13 +46,19 @@ def define(
     (the flag repeated), another dataclass (flags `name.field`), or any of them `| None`. The help
     of a flag is the field's text in the class docstring ("name: text"), or in that of the class
     that it is inherited from. "{methods}" in it becomes the names in tables["methods"], so that a
-    new one is told of.
+    new one is told of; where that is a dict of texts, a line each of name and text.
     """
     hints = typing.get_type_hints(type(default))
     fields = [f.name for f in dataclasses.fields(default) if f.name not in without]
-    listed = {name: ", ".join(table) for name, table in tables.items()}
+    listed = {name: _listed(table) for name, table in tables.items()}
     readers = {name: _define_field(default, name, hints[name], prefix, listed) for name in fields}
     return lambda: dataclasses.replace(default, **{name: read() for name, read in readers.items()})
+
+
+def _listed(table: Iterable[str]) -> str:
+    if isinstance(table, Mapping) and all(isinstance(text, str) for text in table.values()):
+        return "".join(f"\n{name}: {text}" for name, text in table.items())
+    return ", ".join(table)
 
 
 def _define_field(

@@ -41,7 +41,7 @@ def test_no_row_of_a_suite_is_made_twice(name, preset):
 def test_every_suite_can_be_planned(name, resolution):
     """A row that names no field of its method, a baseline that is no row, two rows in one folder, a
     column that nobody fills."""
-    suite, cells = evaluate.plan(Settings(suite=name), resolution)
+    suite, cells = plan(Settings(suite=name), resolution)
     assert set(suite.columns) <= set(COLUMNS)
     assert len({cell.name for cell in cells}) == len(cells)
     assert not suite.variants or suite.baseline in {v.label for v in suite.variants}
@@ -81,9 +81,9 @@ def test_lists_are_read_as_people_write_them(given, words):
     settings = Settings(methods=(given,), factors=(2, 2))
     if words:
         with pytest.raises(ValueError, match=words):
-            evaluate.plan(settings, 8)
+            plan(settings, 8)
     else:
-        assert [cell.variant.method for cell in evaluate.plan(settings, 8)[1]] == [
+        assert [cell.variant.method for cell in plan(settings, 8)[1]] == [
             "pulse",
             "bicubic",
         ]

@@ -10,10 +10,10 @@ import jax
 import numpy as np
 import pytest
 import toy
-from exploration import cost, tables
+from exploration import conditions, cost, restarts, tables
 from explore_benchmark import Settings
 
-from jaxsr import explore
+from jaxsr import explore, loading
 from jaxsr.loading import toy_prior
 
 
@@ -58,11 +58,11 @@ def test_a_photo_without_a_first_solution_has_a_row_that_says_so(done):
     """One photo that cannot be explained ends a run of hours, and the same command ends there
     again."""
     settings, folder = done
-    prior, params = explore_benchmark.loading.load_prior(str(folder / "toy"))
+    prior, params = loading.load_prior(str(folder / "toy"))
     settings = dataclasses.replace(settings, eps=1e-12, smoke=False, steps=1, tables=("ways",))
-    condition = explore_benchmark.condition_of(settings, "x2", prior, params)
+    condition = conditions.condition_of(settings, "x2", prior, params)
     find = functools.partial(
-        explore_benchmark.around, settings, condition, np.full((8, 8, 3), 0.9, np.float32)
+        conditions.around, settings, condition, np.full((8, 8, 3), 0.9, np.float32)
     )
     [row] = explore_benchmark.rows_of(settings, condition, "ways", find)
     assert row["status"] == "error" and "the start is no solution" in row["error"]
@@ -77,8 +77,8 @@ def test_restarts_that_are_alike_or_infeasible_do_not_count():
     a, b = (np.asarray(toy.image(jax.random.key(i), params)) for i in range(2))
     apart = float(explore.distance(problem, params, a, b))
     made = [(a, 0.0), (a, 0.0), (b, 1.0), (b, 0.0)]
-    assert explore_benchmark.counted(problem, params, apart / 2, 0.5, made) == [0, 3]
-    assert explore_benchmark.counted(problem, params, apart * 2, 0.5, made) == [0]
+    assert restarts.counted(problem, params, apart / 2, 0.5, made) == [0, 3]
+    assert restarts.counted(problem, params, apart * 2, 0.5, made) == [0]
 
 
 def test_ratios_are_of_the_same_photo():

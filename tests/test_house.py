@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from jaxsr.methods import METHODS
-from jaxsr.metrics.table import DISTANCES, METRICS
+from jaxsr.metrics import DISTANCES, METRICS
 from jaxsr.nets import ARCHITECTURES
 from jaxsr.operators import OPERATORS
 
@@ -122,9 +122,9 @@ def test_no_module_of_tests_imports_another():
 # Where a name is quoted
 
 TABLES = {
-    "jaxsr/methods/table.py": METHODS,
-    "jaxsr/operators/table.py": OPERATORS,
-    "jaxsr/metrics/table.py": METRICS | DISTANCES,
+    "jaxsr/methods/__init__.py": METHODS,
+    "jaxsr/operators/__init__.py": OPERATORS,
+    "jaxsr/metrics/__init__.py": METRICS | DISTANCES,
     "jaxsr/nets/__init__.py": ARCHITECTURES,
 }
 NAMES = {name for table in TABLES.values() for name in table}

@@ -48,8 +48,7 @@ def compiled(function: Callable, *args) -> tuple[jax.stages.Compiled, float]:
 
 
 def limits(size: int, dtype: str, repeats: int) -> Limits:
-    """Rates of a matrix product of this size, in this dtype as precise as JAX is set, and of a
-    copy."""
+    """Rates of a copy, and of a matrix product of this size and dtype, as precise as JAX is set."""
     a = jnp.ones((size, size), dtype)
     product = jax.jit(lambda a: a @ a)
     [(seconds, _)] = timed(lambda: product(a), repeats=repeats)
@@ -67,8 +66,7 @@ def _copy_rate(repeats: int, megabytes: int = 256) -> float:
 def measured(
     function: Callable, args: tuple, rates: Limits, repeats: int, beside: Sequence[Callable] = ()
 ) -> tuple[dict[str, float], list[float]]:
-    """What a table tells of a program, and the median seconds of other calls that took turns with
-    it.
+    """What a table tells of a program, and median seconds of other calls in turns with it.
 
     `gflop` and `gbyte` are as the compiler counts them: the body of a loop once. `temporary_mb` is
     what the program needs besides its arguments and results.

@@ -1,6 +1,7 @@
-"""A benchmark's tables as Markdown, and beside those of another run: what became faster or
-slower."""
+"""A benchmark's tables as Markdown, and beside another run's: what became faster or slower."""
 
+import json
+from pathlib import Path
 from typing import Any
 
 from jaxsr.records import report
@@ -22,6 +23,30 @@ TIMES = {
     "hot": "ms",
 }
 Rows = list[dict[str, Any]]
+
+
+def read(file: str | None) -> dict[str, Rows]:
+    """The tables of another run's benchmark.json, {} for None. Raises ValueError for
+    another file."""
+    if file is None:
+        return {}
+    expected = f"--compare={file}: expected the benchmark.json of another run, got"
+    try:
+        record = json.loads(Path(file).read_text())
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{expected} {error}") from error
+    found = record if isinstance(record, dict) else {}
+    tables = {name: found[name] for name in TITLES if found.get(name)}
+    if not tables:
+        raise ValueError(f"{expected} none of its tables")
+    for name, rows in tables.items():
+        if not (isinstance(rows, list) and all(_has_time(name, row) for row in rows)):
+            raise ValueError(f"{expected} a table {name} without {TIMES[name]} in every row")
+    return tables
+
+
+def _has_time(table: str, row: Any) -> bool:
+    return isinstance(row, dict) and isinstance(row.get(TIMES[table]), float)
 
 
 def markdown(record: dict[str, Any], before: dict[str, Any] | None = None) -> str:

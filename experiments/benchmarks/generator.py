@@ -64,11 +64,11 @@ def table(
 def row(case: Case, params: Params, limits: Limits, official: Path | None, repeats: int) -> dict:
     """What the table tells of one program."""
     theirs = [] if official is None else official_calls(official, case)
-    told, others = measured(*program(case, params), limits, repeats, theirs)
-    row = {"px": case.px, "photos": case.photos, "what": case.what, **told}
+    ours, others = measured(*program(case, params), limits, repeats, theirs)
+    row = {"px": case.px, "photos": case.photos, "what": case.what, **ours}
     if not others:
         return row
-    return row | {"official_ms": 1e3 * min(others), "times_faster": 1e3 * min(others) / told["ms"]}
+    return row | {"official_ms": 1e3 * min(others), "times_faster": 1e3 * min(others) / ours["ms"]}
 
 
 def program(case: Case, params: Params) -> tuple[Callable, tuple[Params, jax.Array]]:
@@ -91,8 +91,8 @@ def program(case: Case, params: Params) -> tuple[Callable, tuple[Params, jax.Arr
 
 
 def official_calls(folder: Path, case: Case) -> list[Callable[[], Any]]:
-    """The same of the official network, modulating weights (one grouped convolution) and modulating
-    activations.
+    """The same of the official network, once modulating weights (one grouped convolution), once
+    modulating activations.
 
     Raises:
         ValueError: torch is not installed, or the folder is no checkout of stylegan2-ada-pytorch.

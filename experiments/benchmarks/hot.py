@@ -77,13 +77,13 @@ def compared(sides: tuple[int, ...], sizes: tuple[int, ...]) -> Iterator[Case]:
 
 def explored(prior: Prior, params: Params, operator: Operator) -> Iterator[Case]:
     """H_Y and H_X at a latent z of the prior, all columns."""
-    told = explore.problem(prior, operator, explore.Config(perceptual="features", chunk=CHUNK))
-    params = params | metrics.load_embedding(told.network)
+    problem = explore.problem(prior, operator, explore.Config(perceptual="features", chunk=CHUNK))
+    params = params | metrics.load_embedding(problem.network)
     start = explore.start(prior, "z", params, {"z": prior.sample(jax.random.key(0), params)})
 
     def both(params: Params, start: explore.Start) -> tuple[jax.Array, ...]:
         return pullback.metrics(
-            lambda latent: told.both(params, start, latent), start.latent, chunk=CHUNK
+            lambda latent: problem.both(params, start, latent), start.latent, chunk=CHUNK
         )
 
     yield Case(

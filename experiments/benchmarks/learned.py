@@ -62,8 +62,7 @@ def table(
 def cases(
     prior: Prior, params: Params, operator: Operator, sizes: tuple[int, ...]
 ) -> Iterator[Case]:
-    """Everything but of single photos in training, whose statistic over a batch would be
-    nothing."""
+    """Everything but training on single photos: a statistic over a batch of one is nothing."""
     for name in NETWORKS:
         yield from passes(name, prior, params, operator, sizes)
         yield from steps(name, prior, params, operator, [batch for batch in sizes if batch > 1])
@@ -130,8 +129,8 @@ def relations() -> Iterator[Case]:
 def all_pairs(
     nodes: jax.Array, kernel: jax.Array, bias: jax.Array, weights: jax.Array
 ) -> jax.Array:
-    """`net.mean_relation` as it is printed: the relations of all pairs [J (J - 1) / 2, D] are
-    held."""
+    """`net.mean_relation` as it is printed: it holds the relations of all pairs
+    [J (J - 1) / 2, D]."""
     width = nodes.shape[1]
     first, second = nodes @ kernel[:width] + bias, nodes @ kernel[width:]
     i, j = np.triu_indices(len(nodes), 1)

@@ -3,10 +3,12 @@ tuning method under every strategy.
 
 `benchmark.py` prints the table and holds its numbers; here are the strategies.
 
-    photo by photo      the whole step for one photo after the other grouped             all photos
-    at once; a convolution whose kernels differ is XLA's grouped convolution layer by layer      all
-    photos at once, but such a convolution and its gradients take one photo after the other patches
-    all photos at once; such a convolution is one batched matrix product of patches and kernels
+- photo by photo: the whole step for one photo after the other.
+- grouped: all photos at once; a convolution whose kernels differ is XLA's grouped convolution.
+- layer by layer: all photos at once, but such a convolution and its gradients take one photo after
+  the other.
+- patches: all photos at once; such a convolution is one batched matrix product of patches with
+  the kernels.
 """
 
 import functools
@@ -26,8 +28,8 @@ from jaxsr.types import Params
 
 
 def one_step(phase: search.Phase, many: Callable) -> Callable:
-    """(params, ys, states) -> states and trace of one step of all photos; `many` is `at_once` or
-    `in_turn`."""
+    """(params, ys, states) -> states and trace of one step of all photos, by `many`: `at_once`
+    or `in_turn`."""
     return many(functools.partial(search.advance, phase, length=1))
 
 
@@ -145,7 +147,9 @@ def table(
             for case, (median, _) in zip(made, seconds, strict=True)
         }
         for case, (median, spread) in zip(made, seconds, strict=True):
-            alone = times.get((case.method, case.strategy and chosen(), 1), float("nan"))
+            # One photo alone is run in one way: a search of latents has no strategy.
+            of_one = chosen() if case.strategy else ""
+            alone = times.get((case.method, of_one, 1), float("nan"))
             yield row(case, median, spread) | {"over_one": median / alone}
 
 

@@ -1,2 +1,1 @@
-"""What `evaluate.py`, `judge_prior.py` and `disentangle.py` are made of: suites, scores, tables,
-pages."""
+"""What `evaluate.py`, `judge_prior.py` and `disentangle.py` are made of."""

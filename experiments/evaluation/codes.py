@@ -60,8 +60,7 @@ def check(subject: Subject, folder: Path) -> None:
 
 
 def check_regressors() -> None:
-    """Raises ValueError where scikit-learn is missing, which is found out before any sample is
-    drawn."""
+    """Raises ValueError where scikit-learn is missing, before any sample is drawn."""
     if importlib.util.find_spec("sklearn") is None:
         raise ValueError('the regressors of DCI need scikit-learn: pip install ".[dci]"')
 
@@ -140,8 +139,8 @@ def log_odds(
     is made; held on the disk.
 
     Raises:
-        ValueError: the file is another table's, or a sample has no finite log odds. OSError: no
-            space.
+        ValueError: the file is another table's, or a sample has no finite log odds.
+        OSError: no space.
     """
     reader, reading = network
     shape = (count, len(factor_names(reader)))
@@ -200,8 +199,7 @@ def regress(
     factors: Mapping[str, int],
     settings: Any,
 ) -> None:
-    """Adds the rows of a space that are missing: importance of each entry and accuracy, a factor a
-    row."""
+    """Adds the missing rows of a space: for each factor every entry's importance, and accuracy."""
     done = ledger.rows()
     todo = [factor for factor in factors if (name, factor) not in done]
     ends = round(settings.samples * settings.labelled)

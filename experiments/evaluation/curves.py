@@ -15,8 +15,8 @@ PER_ROW = 4
 
 
 def draw(folder: Path, found: Sequence[Line], columns: Sequence[str]) -> list[str]:
-    """Writes folder/plot_CONDITIONS.png for each group of lines; returns their names, none without
-    matplotlib."""
+    """Writes folder/plot_CONDITIONS.png for each group of lines; returns the names. Without
+    matplotlib there are none."""
     if not find_spec("matplotlib"):
         return []
     names = []

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from jaxsr.priors import Prior
-from jaxsr.records import files
+from jaxsr.records import files, report
 from jaxsr.training import flow
 from jaxsr.types import Params
 
@@ -23,8 +23,9 @@ def run(prior: Prior, params: Params, out: Path, *, seed: int) -> None:
     out/gaussianisation.png.
 
     Raises:
-        ValueError: the prior has no flow.
+        ValueError: the prior has no flow, or the folder cannot be written.
     """
+    report.check_writable(out)
     if "flow" not in params:
         raise ValueError(f"the prior {prior.info.name} has no flow: run experiments/train_flow.py")
     drawn = flow.samples(

@@ -113,12 +113,14 @@ def sets(
             photos[numbers] / np.float32(255),
         )
         for vectors, pictures in zip((drawn, real), pair, strict=True):
-            for kept, reader in zip(vectors, readers, strict=True):
-                kept.append(np.asarray(_vectors(reader.vector)(reader.params, pictures))[:rows])
+            for of_reader, reader in zip(vectors, readers, strict=True):
+                of_reader.append(
+                    np.asarray(_vectors(reader.vector)(reader.params, pictures))[:rows]
+                )
     for suffix, f, g in zip(("", "_2"), drawn, real, strict=False):
-        values, told = _distances(np.concatenate(f), np.concatenate(g))
+        values, warned = _distances(np.concatenate(f), np.concatenate(g))
         found |= {f"{name}{suffix}": value for name, value in values.items()}
-        remarks += told
+        remarks += warned
     found["precision"], found["recall"] = metrics.precision_recall(
         np.concatenate(drawn[0]), np.concatenate(real[0])
     )

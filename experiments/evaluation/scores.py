@@ -17,8 +17,7 @@ from jaxsr.metrics import DISTANCES, METRICS, VECTORS, Better
 
 
 class Column(NamedTuple):
-    """A column of the tables: its title, and the direction in which it is better ("" for
-    neither)."""
+    """A column of the tables: its title, and in which direction it is better, if in one."""
 
     title: str
     better: Better
@@ -46,8 +45,7 @@ class Scorer:
     """
 
     def __init__(self, resolution: int, features: str):
-        """`features`: a bundled feature network or the folder of one; ValueError if there is
-        none."""
+        """`features`: a bundled feature network or the folder of one, else ValueError."""
         self.net, self.params = metrics.load_features(features)
         self.missing: dict[str, str] = {}
         self._pairs: dict[str, metrics.Score] = {}

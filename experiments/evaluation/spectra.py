@@ -130,8 +130,8 @@ def batches(
 ) -> Iterator[tuple[np.ndarray, int]]:
     """(numbers [b], how many of them are real) from 0 to count - 1, under a progress bar.
 
-    All batches have one length, so that one program serves all: the last is filled up with its last
-    number.
+    All batches have one length, so that one program serves all: the last number fills up the last
+    batch.
     """
     length = max(1, min(most, count, PIXELS // resolution**2))
     with tqdm(total=count, desc=title, unit="picture", dynamic_ncols=True) as bar:
@@ -144,8 +144,7 @@ def batches(
 def _mean_powers(
     read: Callable[[np.ndarray], Any], count: int, resolution: int, title: str
 ) -> np.ndarray:
-    """The mean band powers [bands] of `count` pictures, each batch of which `read` makes of its
-    numbers."""
+    """The mean band powers [bands] of `count` pictures; `read` makes a batch from its numbers."""
     rows = [
         np.asarray(_powers(read(numbers)))[:real]
         for numbers, real in batches(count, resolution, title)
@@ -176,8 +175,8 @@ def _noise_share(prior: Prior, params: Params, count: int, seed: int) -> float:
 
 
 def band_names(resolution: int) -> list[str]:
-    """The bands of metrics.BAND_EDGES in cycles a picture: "0-4", ..., "28-32", "corners" for 64
-    px."""
+    """The bands of metrics.BAND_EDGES in cycles a picture; for 64 px "0-4" to "28-32" and
+    "corners"."""
     cycles = [f"{edge * resolution / 2:g}" for edge in metrics.BAND_EDGES[:-1]]
     return [f"{low}-{high}" for low, high in zip(cycles[:-1], cycles[1:], strict=True)] + [
         "corners"

@@ -8,10 +8,10 @@ with them.
 """
 
 import dataclasses
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
-from evaluation import printed
+from evaluation import gaussianisation, printed
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,23 +62,37 @@ class Suite:
     stands_for: Mapping[int, int] = dataclasses.field(default_factory=dict)
 
 
+class Figure(NamedTuple):
+    """What is drawn of the prior alone, without photos.
+
+    Attributes:
+        title: what it is called.
+        draw: (prior, params, folder, *, seed) -> None; writes it.
+    """
+
+    title: str
+    draw: Callable[..., None]
+
+
 def scaled(factors: tuple[int, ...], resolution: int) -> dict[int, int]:
     """A prior's factor -> the paper's that it stands for: the same where at least 8 pixels remain,
     else the largest that leaves 8; where two meet, the smaller becomes half the larger, and what
     would fall below 2 is dropped."""
     found: dict[int, int] = {}
+    largest = max(resolution // 8, 2)
     for factor in sorted(factors, reverse=True):
-        fitting = min(factor, max(resolution // 8, 2), *(f // 2 for f in list(found)[-1:]))
-        if fitting >= 2:
-            found[fitting] = factor
+        ours = min(factor, largest)
+        if ours < 2:
+            break
+        found[ours] = factor
+        largest = ours // 2
     return found
 
 
 REAL = Variant("real photo", "reference")
 BICUBIC, BILINEAR = Variant("bicubic", "bicubic"), Variant("bilinear", "bilinear")
 PULSE, RLS, RLS_PLUS = Variant("PULSE", "pulse"), Variant("RLS", "rls"), Variant("RLS+", "rls_plus")
-# Their perceptual terms see with the bundled network, which is at hand; --network=vgg takes the
-# papers'.
+# Their perceptual terms see with the bundled network; --network=vgg takes the papers'.
 BRGM = Variant("BRGM", "brgm", {"preset": "code", "network": "features"})
 BRGM_SAMPLE = Variant("BRGM sample", "brgm_vi", {"network": "features"})
 PHASED, IAGAN = Variant("phased", "phased", {"network": "features"}), Variant("IAGAN", "iagan")
@@ -134,10 +148,9 @@ _LAREN8 = tuple(
     for size in sizes
 )
 _LAREN8_NOTE = (
-    "J 64, C 8 and F 64 are --models/laren/model; any other is --models/FLAG_SIZE/model, such "
-    "as nodes_16, as "
-    "`train_laren.py --nodes=16 --out=MODELS/nodes_16` leaves it (likewise --node_width for "
-    "C, --code_width for F)"
+    "J 64, C 8 and F 64 are --models/laren/model; any other is --models/FLAG_SIZE/model, such as "
+    "nodes_16, as `train_laren.py --nodes=16 --out=MODELS/nodes_16` leaves it (likewise "
+    "--node_width for C, --code_width for F)"
 )
 
 FIDELITY = ("psnr", "ssim", "ms_ssim", "lpips_alex", "feature_distance", "type_agrees")
@@ -245,7 +258,6 @@ SUITES = {
     "rls_figure2": Suite(
         "RLS Figure 2: fidelity and realism over the weights", _FIGURE2, (64,), "flow 0", ALL
     ),
-    "rls_figure3": Suite("RLS Figure 3: how well w is Gaussianised", (), (), "", ()),
     "rls_figure10": Suite(
         "RLS Figure 10: the flow's term P_w",
         (Variant("w/o P_w", "rls", {"flow_weight": 0.0}), RLS),
@@ -325,3 +337,12 @@ SUITES = {
         "LAREN Figure 8: the parameters J, C and F", _LAREN8, (64,), "J 64", ALL, note=_LAREN8_NOTE
     ),
 }
+
+FIGURES = {
+    "rls_figure3": Figure("RLS Figure 3: how well w is Gaussianised", gaussianisation.run),
+}
+
+
+def summaries() -> dict[str, str]:
+    """Name -> title of everything that --suite takes."""
+    return {name: found.title for name, found in sorted({**SUITES, **FIGURES}.items())}

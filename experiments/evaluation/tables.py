@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from evaluation.cells import Bench, Cell
+from evaluation.bench import Bench
+from evaluation.cells import Cell
 from evaluation.intervals import Interval, difference_interval, mean_interval
 from evaluation.printed import Table
 from evaluation.scores import COLUMNS
@@ -32,9 +33,9 @@ ROW_COLUMNS = (
     "status",
     "error",
     "seconds",
-)
-ROW_COLUMNS += ("residual", "residual_before", "feasible")
-ROW_COLUMNS += (
+    "residual",
+    "residual_before",
+    "feasible",
     *METRICS,
     "type_agrees",
     "type_right",
@@ -72,77 +73,83 @@ def lines(
     rows: Mapping[tuple[str, ...], Mapping],
     lacking: Mapping[str, str],
 ) -> list[Line]:
-    """The table's lines in the order of the cells; `lacking`: name of a cell that was not run ->
-    why."""
-    found = []
-    for cell in cells:
+    """The table's lines in the order of the cells; `lacking`: cell's name -> why it was not run."""
+    of_cells: dict[str, list[Mapping]] = {}
+    for row in rows.values():
+        of_cells.setdefault(row["cell"], []).append(row)
+
+    def line(cell: Cell) -> Line:
         if cell.name in lacking:
-            found += lines_lacking([cell], lacking)
-            continue
-        mine = [row for row in rows.values() if row["cell"] == cell.name]
-        done = [row for row in mine if row["status"] == "ok"]
-        base = [
-            row
-            for row in rows.values()
-            if row["cell"] == _baseline(suite, cell).name and row["status"] == "ok"
-        ]
-        names = [
-            name
-            for name in COLUMNS
-            if name not in DISTANCES and any(row.get(name) is not None for row in done)
-        ]
-        values = {name: _summary(name, done) for name in names}
-        sets, notes = _sets(bench, [row for row in done if row["solution"] == 0])
-        notes += _about(bench, cell)
-        errors = list(dict.fromkeys(row["error"] for row in mine if row["status"] == "error"))
-        notes += [f"failed: {error}" for error in errors[:SHOWN_ERRORS]] + (
-            ["and others"] if len(errors) > SHOWN_ERRORS else []
-        )
-        paired = (
-            {}
-            if cell.variant.label == suite.baseline
-            else {name: _paired(name, done, base) for name in names if name != "seconds"}
-        )
-        paired = {name: interval for name, interval in paired.items() if interval.count}
-        good = {row["photo"] for row in done}
-        found.append(
-            Line(
-                cell,
-                values | sets,
-                paired,
-                len(good),
-                len({row["photo"] for row in mine} - good),
-                "; ".join(notes),
-            )
-        )
-    return found
+            return _lacking(cell, lacking[cell.name])
+        base = of_cells.get(_baseline(suite, cell).name, [])
+        return _line(bench, cell, of_cells.get(cell.name, []), base)
+
+    return [line(cell) for cell in cells]
+
+
+def _line(bench: Bench, cell: Cell, rows: Rows, base: Rows) -> Line:
+    """A cell's line from its rows and the baseline's, which may be the same."""
+    done = _done(rows)
+    sets, warnings = _sets(bench, [row for row in done if row["solution"] == 0])
+    photos = {row["photo"] for row in rows}
+    good = {row["photo"] for row in done}
+    values = {name: _summary(name, done) for name in _names(done)}
+    paired = {} if base is rows else _pairs(done, _done(base))
+    notes = [*warnings, *_about(bench, cell), *_errors(rows)]
+    return Line(cell, values | sets, paired, len(good), len(photos - good), "; ".join(notes))
+
+
+def _done(rows: Rows) -> list[Mapping]:
+    return [row for row in rows if row["status"] == "ok"]
+
+
+def _names(done: Rows) -> list[str]:
+    """The columns of single results that some row has."""
+    return [
+        name
+        for name in COLUMNS
+        if name not in DISTANCES and any(row.get(name) is not None for row in done)
+    ]
+
+
+def _pairs(done: Rows, base: Rows) -> dict[str, Interval]:
+    """Column -> difference from the baseline, where the two have a photo in common."""
+    found = {name: _paired(name, done, base) for name in _names(done) if name != "seconds"}
+    return {name: interval for name, interval in found.items() if interval.count}
+
+
+def _errors(rows: Rows) -> list[str]:
+    """The first reasons for which photos have no result."""
+    errors = list(dict.fromkeys(row["error"] for row in rows if row["status"] == "error"))
+    shown = [f"failed: {error}" for error in errors[:SHOWN_ERRORS]]
+    return [*shown, "and others"] if len(errors) > SHOWN_ERRORS else shown
 
 
 def _about(bench: Bench, cell: Cell) -> list[str]:
     """What a cell's numbers do not tell of how they came about."""
     if cell.variant.method not in METHODS:
         return []
-    method = METHODS[cell.variant.method]
-    notes = (
-        []
-        if bench.preset in method.Config.PRESETS
-        else [f"has no preset {bench.preset} and ran with paper"]
-    )
+    method, options, notes = METHODS[cell.variant.method], bench.options, []
+    if options.preset not in method.Config.PRESETS:
+        notes.append(f"has no preset {options.preset} and ran with paper")
     if method.kind == "interpolation" and not OPERATORS[cell.operator].takes_factor:
-        exact = "shows the image of least norm behind the measurement, projected"
         notes.append(
-            exact
-            if bench.exact
+            "shows the image of least norm behind the measurement, projected"
+            if options.exact
             else "shows the measurement as it is, which is as large as the photo"
         )
-    if method.kind == "interpolation" and bench.solutions > 1:
+    if method.kind == "interpolation" and options.solutions > 1:
         notes.append("draws nothing at random: its solutions are one")
     return notes
 
 
 def lines_lacking(cells: Sequence[Cell], lacking: Mapping[str, str]) -> list[Line]:
     """The lines of cells that were not run."""
-    return [Line(cell, {}, {}, 0, 0, lacking[cell.name]) for cell in cells]
+    return [_lacking(cell, lacking[cell.name]) for cell in cells]
+
+
+def _lacking(cell: Cell, why: str) -> Line:
+    return Line(cell, values={}, paired={}, photos=0, failed=0, remark=why)
 
 
 def _baseline(suite: Suite, cell: Cell) -> Cell:
@@ -177,8 +184,7 @@ def _paired(name: str, rows: Rows, base: Rows) -> Interval:
 
 
 def _sets(bench: Bench, rows: Rows) -> tuple[dict[str, Interval], list[str]]:
-    """Distances between the results, as they lie in the folder, and the photos that they were made
-    from."""
+    """Distances of sets: the results, as they lie in the folder, and their photos."""
     if len(rows) < 2:
         return {}, ["distances of sets need at least two photos"]
     results = [images.read(bench.folder / row["output"]) for row in rows]
@@ -214,8 +220,7 @@ def markdown(
 
 
 def remarks(found: Sequence[Line], missing: Mapping[str, str]) -> list[str]:
-    """What to be careful of, each remark once with the lines that it is about, and what is left
-    out."""
+    """What to be careful of, each remark once with its lines, and what is left out."""
     about: dict[str, list[str]] = {}
     for line in found:
         if line.remark:
@@ -312,11 +317,9 @@ def show(interval: Interval | None, *, sign: bool = False) -> str:
         return ""
     plus = "+" if sign else ""
     mean = f"{interval.mean:{plus}.4g}"
-    return (
-        mean
-        if math.isnan(interval.low) or interval.count < 2
-        else f"{mean} [{interval.low:{plus}.4g}, {interval.high:{plus}.4g}]"
-    )
+    if math.isnan(interval.low) or interval.count < 2:
+        return mean
+    return f"{mean} [{interval.low:{plus}.4g}, {interval.high:{plus}.4g}]"
 
 
 def printed(table: Table) -> str:

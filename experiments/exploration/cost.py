@@ -15,7 +15,7 @@ from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from benchmark import peak_mb
+from benchmarks.memory import peak_mb
 from tqdm import tqdm
 
 from jaxsr import explore, operators

@@ -46,7 +46,7 @@ class Found(NamedTuple):
         }
 
 
-def told(geometry: Geometry, ways: Directions, problem: Problem, seconds: float) -> str:
+def spectra_line(geometry: Geometry, ways: Directions, problem: Problem, seconds: float) -> str:
     """One line about the spectra."""
     spectrum, k = geometry.measurement, geometry.relevant
     held = spectrum.values[:k].sum() / spectrum.trace
@@ -106,9 +106,9 @@ def _gallery(found: Found) -> None:
         ends = [pair.get(along) for along in (False, True)]
         against, along = (end and end.image for end in ends)
         rows.append([against, found.first, along])
-        told = [end and f"solution {number[id(end)]}, {end.distance:.2g}" for end in ends]
+        shown = [end and f"solution {number[id(end)]}, {end.distance:.2g}" for end in ends]
         captions.append(
-            f"K {found.ways.index[row]}: {told[0] or 'none'} | start | {told[1] or 'none'}"
+            f"K {found.ways.index[row]}: {shown[0] or 'none'} | start | {shown[1] or 'none'}"
         )
     picture = plots.grid(rows, columns=["", "", ""], captions=captions, cell=_cell(found))
     images.write(found.folder / "gallery.png", picture)

@@ -9,7 +9,7 @@ from typing import Any
 
 import jax
 import numpy as np
-from restoration import inputs
+from restoration import photos
 
 from jaxsr import operators, weights
 from jaxsr.explore import Geometry, Scale
@@ -50,7 +50,7 @@ def check_start(
     if settings.start is not None and not (folder / START).is_dir():
         _stored(
             Path(settings.start) / START,
-            made_by(params, solve.operator, inputs.digest(y, reference), solve, settings),
+            made_by(params, solve.operator, photos.digest(y, reference), solve, settings),
         )
 
 
@@ -71,7 +71,7 @@ def first_solution(
     """
     mine, asked = (
         folder / START,
-        made_by(params, solve.operator, inputs.digest(y, reference), solve, settings),
+        made_by(params, solve.operator, photos.digest(y, reference), solve, settings),
     )
     if not mine.is_dir() and settings.start is not None:
         weights.save(mine, *_stored(Path(settings.start) / START, asked))
@@ -123,8 +123,7 @@ _EMPTY = Geometry(
 
 
 def geometry(folder: Path, find: Callable[[], Geometry]) -> Geometry:
-    """Both metrics at the start, from folder/metrics.npz where they are there; float64 on the
-    host."""
+    """Both metrics at the start, from folder/metrics.npz if it is there; float64 on the host."""
     path, shape = folder / METRICS, jax.tree.structure(_EMPTY)
     if path.is_file():
         with np.load(path, allow_pickle=False) as arrays:

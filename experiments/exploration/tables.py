@@ -12,10 +12,9 @@ Row = Mapping
 RATHER = 0.5
 FIGURES = (
     "The paper's residuals, on other data: 256 to 32 px with BigGAN raw v^8 and v^12 0.024 to "
-    "0.045, Algorithm 1 0.0029 to 0.0048, PULSE "
-    "0.0018 to 0.003 (its Figure 2); inpainting with PGGAN raw v^8 and v^26 0.0039 to 0.0047, "
-    "Algorithm 1 0.0012 to 0.002, PULSE "
-    "0.00013 to 0.00015 (its Figure 3)."
+    "0.045, Algorithm 1 0.0029 to 0.0048, PULSE 0.0018 to 0.003 (its Figure 2); inpainting with "
+    "PGGAN raw v^8 and v^26 0.0039 to 0.0047, Algorithm 1 0.0012 to 0.002, PULSE 0.00013 to "
+    "0.00015 (its Figure 3)."
 )
 
 

@@ -1,1 +1,1 @@
-"""What `super_resolve.py` is made of: photos as people have them, hosts, pictures."""
+"""What `super_resolve.py` is made of: flags, photos, hosts, plan, work, records, pictures."""

@@ -11,7 +11,8 @@ from jaxsr import images, operators, plots
 from jaxsr.records import report
 from jaxsr.search import Solve, trajectory
 from jaxsr.types import Params
-from restoration.inputs import Fitter, Job
+from restoration.fitting import Fitter
+from restoration.jobs import Job
 
 GRID, GRID_ROWS = "grid.png", 64
 TRAJECTORY, HELD = "trajectory.webp", 12  # times that the last image is shown

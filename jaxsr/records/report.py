@@ -1,6 +1,7 @@
 """Rows of results: dictionaries to and from CSV files, Markdown tables, summary numbers, and
 folders of results that a run goes on with."""
 
+import contextlib
 import csv
 import dataclasses
 import io
@@ -252,12 +253,29 @@ def begin_record(folder: Path, config: Mapping[str, Any]) -> None:
 
 
 def _settings_there(folder: Path) -> dict:
-    try:
-        return dict(json.loads((folder / "config.json").read_text(encoding="utf-8"))["settings"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(
-            f"{folder / 'config.json'} is not the record of a run: choose another folder"
-        ) from error
+    return _record_there(folder, "choose another folder")["settings"]
+
+
+def _record_there(folder: Path, advice: str) -> dict:
+    """The folder's config.json, with "settings", "values" and "photos"."""
+    path = folder / "config.json"
+    record: dict = {}
+    with contextlib.suppress(ValueError):
+        record = json.loads(path.read_text(encoding="utf-8"))
+    if not _is_record(record):
+        raise ValueError(f"{path} is not the record of a run: {advice}")
+    return {"values": {}, "photos": {}, **record}
+
+
+def _is_record(found: Any) -> bool:
+    """Whether its parts have names, and the values of each factor too."""
+    if not isinstance(found, dict):
+        return False
+    values = found.get("values", {})
+    parts = (found.get("settings"), found.get("photos", {}), values)
+    return all(isinstance(part, dict) for part in parts) and all(
+        isinstance(of_factor, dict) for of_factor in values.values()
+    )
 
 
 def _differences(there: dict, now: dict) -> dict[str, tuple]:
@@ -285,29 +303,20 @@ def _short(value: object) -> str:
 def _merge(folder: Path, config: dict) -> dict:
     """`config` with what only the earlier run's has. Raises ValueError that names the settings and
     values in which the two differ."""
-    try:
-        there = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        settings, values, photos = (
-            there["settings"],
-            there.get("values", {}),
-            there.get("photos", {}),
-        )
-        different = _differences(settings, config["settings"])
-        # Other settings make other values.
-        for factor, now in ({} if different else config.get("values", {})).items():
-            pairs = {
-                f"{factor} {name}": (values.get(factor, now).get(name), value)
-                for name, value in now.items()
-            }
-            different |= {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
-        merged = {
-            "values": values | config.get("values", {}),
-            "photos": photos | config.get("photos", {}),
-        }
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(
-            f"{folder / 'config.json'} is not the record of a run: choose another folder, or "
-            "overwrite"
-        ) from error
-    _refuse(folder, different, "choose another folder, or overwrite")
-    return config | merged
+    advice = "choose another folder, or overwrite"
+    there = _record_there(folder, advice)
+    different = _differences(there["settings"], config["settings"])
+    # Other settings make other values.
+    _refuse(folder, different or _other_values(there, config), advice)
+    return config | {name: there[name] | config.get(name, {}) for name in ("values", "photos")}
+
+
+def _other_values(there: dict, config: dict) -> dict[str, tuple]:
+    """The values of now that the earlier run has too, and otherwise."""
+    return {
+        f"{factor} {name}": (there["values"][factor].get(name), value)
+        for factor, values in config.get("values", {}).items()
+        if factor in there["values"]
+        for name, value in values.items()
+        if there["values"][factor].get(name) != value
+    }

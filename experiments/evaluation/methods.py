@@ -1,0 +1,91 @@
+"""The method of a cell: its settings, its model if it is a learned restorer, what it needs."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from evaluation.bench import Bench, make_operator, operator_of
+from evaluation.cells import REFERENCE, Cell, kind_of
+from evaluation.suites import Variant
+from jaxsr import learned
+from jaxsr.methods import METHODS
+from jaxsr.methods.setups import Setup, make_solve, values_of
+from jaxsr.priors import Prior
+from jaxsr.search import Solve, restore_batches
+from jaxsr.types import Params
+
+
+def settings_of(bench: Bench, cell: Cell) -> dict[str, Any]:
+    """Every setting of the cell's method; none for the real photo."""
+    if cell.variant.method not in METHODS:
+        return {}
+    return values_of(_setup(bench, cell.variant), bench.prior, operator_of(bench, cell))
+
+
+def _setup(bench: Bench, variant: Variant) -> Setup:
+    options = bench.options
+    model = model_of(variant, options.models)
+    return Setup(
+        method=variant.method,
+        preset=options.preset,
+        network=options.network,
+        solutions=options.solutions,
+        exact=options.exact,
+        smoke=options.smoke,
+        settings={**variant.settings, "model": model} if model else variant.settings,
+    )
+
+
+def model_of(variant: Variant, models: str | None) -> str:
+    """The folder of a learned restorer's model, in `models` if given: the one that its row names,
+    or that the method does; "" for the bundled one, and for what has no model."""
+    if kind_of(variant.method) != "learned" or (models is None and "model" not in variant.settings):
+        return ""
+    return str(Path(models or "models") / variant.settings.get("model", variant.method) / "model")
+
+
+def lacking(
+    prior: Prior, params: Params, cells: Sequence[Cell], kernel: str, models: str | None
+) -> dict[str, str]:
+    """Name of a cell -> why it cannot be run: a learned restorer that nobody trained for the prior
+    and the operator, or a damaged one."""
+    found = {}
+    for cell in cells:
+        if kind_of(cell.variant.method) == "learned":
+            operator = make_operator(cell.operator, prior.info.resolution, cell.factor, kernel)
+            try:
+                learned.load(
+                    cell.variant.method, prior, params, operator, model_of(cell.variant, models)
+                )
+            except ValueError as error:
+                found[cell.name] = str(error)
+    return found
+
+
+class Method(NamedTuple):
+    """A cell's method, and its parameters: the prior's and the networks that it needs."""
+
+    solve: Solve
+    params: Params
+
+
+def method_of(bench: Bench, cell: Cell) -> Method | None:
+    """The cell's method, None for the real photo. Raises ValueError when what it needs is missing,
+    before anything is compiled."""
+    if cell.variant.method == REFERENCE:
+        return None
+    setup = _setup(bench, cell.variant)
+    return Method(*make_solve(bench.prior, bench.params, operator_of(bench, cell), setup))
+
+
+def warm_up(bench: Bench, method: Method | None) -> None:
+    """Compiles a method, by restoring a grey photo, so that no photo's seconds include it."""
+    if method is None:
+        return
+    y = np.full((1, *method.solve.operator.measurement_shape), 0.5, np.float32)
+    for _ in restore_batches(
+        method.solve, method.params, y, batch_size=bench.options.batch_size, progress=False
+    ):
+        pass

@@ -1,0 +1,89 @@
+"""What `evaluate.py` is asked for: its flags, and whether they make sense by themselves."""
+
+import dataclasses
+from typing import Literal, get_args
+
+from evaluation import suites
+from jaxsr import flags, resample
+from jaxsr.methods import METHODS
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What to evaluate and how.
+
+    Attributes:
+        suite: A table or figure of the papers; or give --methods: {suites}
+        methods: Methods to compare: {methods}, or reference (the real photo); laren and glean want
+            a network trained for the prior and the operator.
+        factors: Enlargements. Default: the suite's, scaled to the prior; 8.
+        operators: What is inverted: {operators}. Default: the suite's; downsample, which alone has
+            factors.
+        degradations: What else happened to the photos. Default: the suite's; clean.
+        data: Photos: a folder, a .tar, or tfds:NAME@SPLIT.
+        num_photos: How many photos of --data, evenly spaced.
+        labels: A CSV with "file" and the feature network's type, to see whether results read as
+            their label.
+        prior: A bundled prior's name, or a folder written by training or ports/convert.py. Default:
+            the best bundled one.
+        features: The network of feature distances and types: a bundled one, or a folder that
+            train_features.py wrote.
+        preset: Settings of the methods: paper, code (those of the authors' releases) or scaled
+            (RLSE); one without it takes paper.
+        network: What perceptual terms see with: vgg (LPIPS, published weights) or features
+            (bundled). Default: the suite's; the preset's.
+        exact: Project each result onto the images that explain the measurement exactly, before it
+            is clipped and rounded to 8 bits; with noise or blur this amplifies the noise.
+        kernel: How the photos are made small.
+        models: Folder of trained networks for laren and glean, NAME/model each, as `train_laren.py
+            --out=MODELS/NAME` leaves them. Default: those that come with the package; models/ for
+            LAREN's ablations.
+        baseline: The method that differences are taken from. Default: the suite's; the first.
+        out: Folder for everything. Default: evaluations/NAME of the suite.
+        seed: Another seed gives other starts and other noise.
+        batch_size: Photos at once; bounds the memory.
+        precision: What convolutions compute in on an accelerator: float32, tf32 or bfloat16, the
+            faster the coarser.
+        num_solutions: Results for each photo. Default: the suite's; 1.
+        smoke: A few samples and steps, to see that everything runs.
+    """
+
+    suite: str | None = None
+    methods: tuple[str, ...] = ()
+    factors: tuple[int, ...] | None = None
+    operators: tuple[str, ...] = ()
+    degradations: tuple[str, ...] = ()
+    data: str | None = None
+    num_photos: int = 200
+    labels: str | None = None
+    prior: str | None = None
+    features: str = "pbc64"
+    preset: str = "paper"
+    network: Literal["vgg", "features"] | None = None
+    exact: bool = False
+    kernel: str = "bicubic"
+    models: str | None = None
+    baseline: str | None = None
+    out: str | None = None
+    seed: int = 0
+    batch_size: int = 8
+    precision: flags.Precision = "float32"
+    num_solutions: int | None = None
+    smoke: bool = False
+
+
+def check(settings: Settings) -> None:
+    """Raises ValueError for a setting that cannot be used, before anything is loaded."""
+    if settings.suite is not None:
+        flags.choose(settings.suite, [*suites.SUITES, *suites.FIGURES], "suite")
+    flags.choose(settings.kernel, get_args(resample.Kernel), "kernel")
+    flags.choose(
+        settings.preset,
+        {preset for method in METHODS.values() for preset in method.Config.PRESETS},
+        "preset",
+    )
+    flags.require(
+        settings,
+        {"num_photos": 1, "seed": 0, "batch_size": 1, "num_solutions": 1},
+        ("data", "labels", "prior", "features", "models", "out"),
+    )

@@ -1,0 +1,109 @@
+"""What an evaluation leaves: config.json, results.csv, table.md, the page and the pictures."""
+
+import hashlib
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import jax
+
+from evaluation import curves, grids, methods, page, tables
+from evaluation.bench import Bench
+from evaluation.cells import Cell
+from evaluation.suites import Suite
+from jaxsr import weights
+from jaxsr.records import files, report
+
+
+def describe(
+    bench: Bench, suite: Suite, cells: Sequence[Cell], precision: str
+) -> tuple[dict, dict]:
+    """What all rows of a folder have in common, and what else config.json holds."""
+    options, data = bench.options, bench.data
+    names = ("preset", "network", "exact", "kernel", "seed", "smoke", "solutions")
+    stamps = "\n".join(data.photos.stamps[i] for i in data.indices)
+    fixed = {
+        **{name: getattr(options, name) for name in names},
+        "precision": precision,
+        "prior": bench.prior.info.name,
+        "prior_sha256": weights.digest(bench.params),
+        "photos": _digest(stamps),
+        "num_photos": len(data.indices),
+        "labels": _digest(repr(sorted(data.labels.items()))) if data.labels else None,
+        "features_sha256": weights.digest(bench.scorer.params),
+        "metrics": bench.scorer.names,
+        **{f"cell {cell.name}": methods.settings_of(bench, cell) for cell in cells},
+    }
+    about = {
+        "suite": suite.title,
+        "data": data.photos.source,
+        "command": shlex.join(["python", *sys.argv]),
+        "device": f"{jax.device_count()} x {jax.devices()[0].device_kind}",
+        "left_out": bench.scorer.missing,
+    }
+    return fixed, about
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def publish(
+    bench: Bench,
+    suite: Suite,
+    cells: Sequence[Cell],
+    lacking: Mapping[str, str],
+    rows: Mapping[tuple[str, ...], Mapping],
+) -> str:
+    """Writes results.csv, table.md, index.html and the plots; returns the tables as text."""
+    folder, names = bench.folder, bench.data.names
+    tables.write_rows(folder / "results.csv", rows, cells, names)
+    lines, head = tables.lines(bench, suite, cells, rows, lacking), _head(bench)
+    text = tables.markdown(suite, lines, bench.scorer.missing, head)
+    files.write_text(folder / "table.md", text)
+    plots = curves.draw(folder, lines, suite.columns)
+    mine = [row for row in rows.values() if row["cell"] in {cell.name for cell in cells}]
+    order = {name: i for i, name in enumerate(names)}
+    mine.sort(key=lambda row: (order.get(row["photo"], len(order)), row["solution"]))
+    grids.draw(folder, lines, mine)
+    page.write(folder, suite, lines, mine, bench.scorer.missing, head, plots)
+    return text
+
+
+def _head(bench: Bench) -> list[str]:
+    """What a reader must know before the figures."""
+    options, info, net = bench.options, bench.prior.info, bench.scorer.net
+    facts = [
+        f"{len(bench.data.indices)} photos of {bench.data.photos.source}",
+        f"prior {info.name} ({info.resolution} px)",
+        f"kernel {options.kernel}",
+        f"preset {options.preset}",
+        *([f"perceptual network {options.network}"] if options.network else []),
+        f"seed {options.seed}",
+        *(["results projected onto the measurement"] if options.exact else []),
+    ]
+    return [
+        f"{', '.join(facts)}.",
+        "Scores are of the whole 8-bit RGB image against the photo's centre square at the prior's "
+        "resolution (area average).",
+        f"Feature distances and types ({net.config.heads[0][0]}) are of the network {net.name}: "
+        "not LPIPS, FID, KID or identity.",
+        *(["A --smoke run: a few steps; the figures mean nothing."] if options.smoke else []),
+    ]
+
+
+def publish_nothing(
+    suite: Suite, cells: Sequence[Cell], lacking: Mapping[str, str], folder: Path
+) -> str:
+    """The report of a suite of which no method can be run: why, and what the paper printed."""
+    report.check_writable(folder)
+    lines, head = (
+        tables.lines_lacking(cells, lacking),
+        ["No method of it can be run here: nothing was."],
+    )
+    text = tables.markdown(suite, lines, {}, head)
+    files.write_text(folder / "table.md", text)
+    tables.write_rows(folder / "results.csv", {}, cells, [])
+    page.write(folder, suite, lines, [], {}, head, [])
+    return text

@@ -1,0 +1,192 @@
+"""Photos of one cell: restored, written, scored as they were written, a row a result."""
+
+import re
+import time
+import zlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from evaluation import pictures
+from evaluation.bench import Bench, Options, operator_of
+from evaluation.cells import Cell, kind_of
+from evaluation.methods import Method
+from jaxsr import data, degradations, images, operators
+from jaxsr.degradations import Degradation
+from jaxsr.search import restore_batches
+from jaxsr.types import Result
+
+FEASIBLE = 2e-3  # PULSE's bound on the mean squared residual, for what has none of its own
+
+
+def units(bench: Bench) -> list[Sequence[int]]:
+    """The photos in the pieces that one process does at a time: a batch each."""
+    indices, size = bench.data.indices, bench.options.batch_size
+    return [indices[i : i + size] for i in range(0, len(indices), size)]
+
+
+def do_unit(bench: Bench, cell: Cell, method: Method | None, indices: Sequence[int]) -> list[dict]:
+    """Restores photos, writes their images and returns their rows; a photo that fails has a row
+    that says why."""
+    rows, read = [], []
+    for index, (name, image) in zip(indices, data.stream(bench.data.photos, indices), strict=True):
+        try:
+            if isinstance(image, Exception):
+                raise image
+            read.append(_measure(bench, cell, index, name, image))
+        except (ValueError, OSError) as error:
+            rows += [
+                _row(cell, name, s) | {"status": "error", "error": str(error)}
+                for s in range(bench.options.solutions)
+            ]
+    for photo, made in zip(read, _restored(bench, cell, method, read), strict=True):
+        rows += _rows(bench, cell, photo, made)
+    return rows
+
+
+class Photo(NamedTuple):
+    """A photo as it is restored: its name, that of its pictures, its centre square at the prior's
+    resolution, the measurement of that."""
+
+    name: str
+    stem: str
+    reference: np.ndarray
+    y: np.ndarray
+
+
+def _measure(bench: Bench, cell: Cell, index: int, name: str, image: np.ndarray) -> Photo:
+    """The photo brought to the prior's resolution, and its measurement; the noise depends on the
+    photo's name and the seed alone."""
+    side = bench.prior.info.resolution
+    if min(image.shape[:2]) < side:
+        height, width = image.shape[:2]
+        raise ValueError(f"{name}: expected sides of at least {side} px, got {width} x {height}")
+    reference = np.clip(images.resize_area(images.square(image, mode="crop")[0], side), 0.0, 1.0)
+    key = jax.random.fold_in(jax.random.key(bench.options.seed), zlib.crc32(name.encode()))
+    stem = re.sub(r"[^A-Za-z0-9-]+", "_", f"{index:05d}_{Path(name).with_suffix('')}")[:120]
+    return Photo(
+        name,
+        stem,
+        reference,
+        _measurement(operator_of(bench, cell), cell.degradation, key, reference),
+    )
+
+
+def _measurement(
+    operator: operators.Operator, degradation: str, key: jax.Array, reference: np.ndarray
+) -> np.ndarray:
+    chosen: Degradation = degradations.ROBUSTNESS[degradation]
+    before, after = jax.random.split(key)
+    # `evaluation.plan` lets no other degradation through.
+    if not operators.is_image(operator.measurement_shape):
+        return np.asarray(operator.apply(jnp.asarray(reference)))
+    y = operator.apply(jnp.asarray(chosen.on_image(before, reference)))
+    return np.asarray(chosen.on_measurement(after, y), np.float32)
+
+
+class Made(NamedTuple):
+    """The results for one photo: images [solutions, H, W, 3], seconds a solution, and columns of
+    rows, [solutions] each."""
+
+    images: np.ndarray
+    seconds: float
+    columns: dict[str, np.ndarray]
+
+
+def _restored(
+    bench: Bench, cell: Cell, method: Method | None, photos: Sequence[Photo]
+) -> Iterator[Made]:
+    if not photos:
+        return
+    solutions, start = bench.options.solutions, time.perf_counter()
+    if method is None:
+        made = np.repeat([photo.reference for photo in photos], solutions, 0)
+        columns = _judged(operator_of(bench, cell), photos, solutions)
+    else:
+        made, columns = _joined(_searched(bench.options, method, photos))
+    seconds = (time.perf_counter() - start) / len(made)
+    for i in range(len(photos)):
+        mine = slice(i * solutions, (i + 1) * solutions)
+        yield Made(made[mine], seconds, {name: values[mine] for name, values in columns.items()})
+
+
+def _searched(options: Options, method: Method, photos: Sequence[Photo]) -> list[Result]:
+    """A method's results in batches: all solutions of the first photo, then those of the next."""
+    seeds = [options.seed + s for s in range(options.solutions)]
+    batches = restore_batches(
+        method.solve,
+        method.params,
+        np.repeat([photo.y for photo in photos], options.solutions, 0),
+        seed=seeds * len(photos),
+        batch_size=options.batch_size,
+        progress=False,
+    )
+    return [result for _, result in batches]
+
+
+def _judged(
+    operator: operators.Operator, photos: Sequence[Photo], solutions: int
+) -> dict[str, np.ndarray]:
+    """How well the real photos explain their measurements."""
+    each = [np.mean((np.asarray(operator(photo.reference)) - photo.y) ** 2) for photo in photos]
+    residuals = np.repeat(each, solutions)
+    return {"residual": residuals, "feasible": residuals <= FEASIBLE}
+
+
+def _joined(results: Sequence[Result]) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Images and columns of a method's results in several batches."""
+    columns = [{"residual": r.residual, "feasible": r.feasible} for r in results]
+    for found, result in zip(columns, results, strict=True):
+        found |= {name: value for name, value in result.latent.items() if name == "residual_before"}
+    joined = {name: np.concatenate([found[name] for found in columns]) for name in columns[0]}
+    return np.concatenate([result.image for result in results]), joined
+
+
+def _rows(bench: Bench, cell: Cell, photo: Photo, made: Made) -> list[dict]:
+    """Writes the images of one photo and scores them as they were written, in 8 bits."""
+    paths = pictures.paths_of(cell, photo.stem, bench.options.solutions)
+    rows, written = [], []
+    for s, image in enumerate(made.images):
+        columns = {name: values[s].item() for name, values in made.columns.items()}
+        row = _row(cell, photo.name, s) | {"seconds": made.seconds} | columns
+        try:
+            pixels = pictures.write(bench.folder / paths.results[s], image)
+            row |= _scores(bench, photo, pixels)
+            row |= {"status": "ok", "output": str(paths.results[s])}
+            written.append(pixels)
+        except ValueError as error:
+            row |= {"status": "error", "error": f"{photo.name}: {error}"}
+        rows.append(row)
+    shared: dict[str, str | float] = {
+        "reference": str(paths.reference),
+        "measurement": str(paths.measurement),
+    }
+    if len(written) > 1 and kind_of(cell.variant.method) != "interpolation":
+        shared["diversity"] = bench.scorer.diversity(written)
+    measured = operators.as_image(operator_of(bench, cell), jnp.asarray(photo.y))
+    pictures.write_once(bench.folder / paths.reference, photo.reference)
+    pictures.write_once(bench.folder / paths.measurement, np.asarray(measured))
+    return [row | shared for row in rows]
+
+
+def _scores(bench: Bench, photo: Photo, pixels: np.ndarray) -> dict[str, float]:
+    """Of a result as it was written; with a label, whether its type is that."""
+    scores = bench.scorer.pair(pixels, pictures.rounded(photo.reference))
+    label = bench.data.labels.get(photo.name)
+    if label:
+        scores["type_right"] = float(bench.scorer.type_of(pixels) == label)
+    return scores
+
+
+def _row(cell: Cell, name: str, solution: int) -> dict:
+    row = {
+        "cell": cell.name,
+        "method": cell.variant.label,
+        "operator": cell.operator,
+        "factor": cell.factor,
+    }
+    return row | {"degradation": cell.degradation, "photo": name, "solution": solution}

@@ -1,0 +1,115 @@
+"""What `super_resolve.py` is asked for: its flags, and whether they make sense."""
+
+import dataclasses
+from pathlib import Path
+from typing import Literal
+
+from jaxsr import flags
+from jaxsr.methods import METHODS
+from jaxsr.records import report
+from restoration.fitting import OperatorChoice, check_has_photos
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What to restore and how.
+
+    Attributes:
+        input: Low-resolution photos: a file, a folder or a quoted pattern; repeatable. Default: the
+            prior's examples.
+        reference: High-resolution photos instead of --input, given likewise: the centre square is
+            brought to the prior's resolution (area average), degraded, rounded to 8 bits, restored
+            and scored against.
+        prior: A bundled prior's name, or a folder written by training or ports/convert.py; the
+            latter has no examples and needs --input or --reference. Default: the best bundled one.
+        method: {methods}; laren and glean want a network trained for the prior and the operator.
+        model: Folder of the trained network of laren or glean (train_laren.py). Default: the
+            bundled one, where there is one.
+        preset: Settings of the method: paper, code (those of the authors' release) or scaled
+            (RLSE).
+        network: What perceptual terms see with: vgg (LPIPS, published weights) or features
+            (bundled). Default: the preset's.
+        exact: Project each result onto the images that explain the measurement exactly, before it
+            is clipped and rounded to 8 bits; the table tells the residual before.
+        operator: What the photos lack: {operators}. With all but the first, photos are of the
+            prior's size; one that measures no picture is for --reference.
+        mask: For inpainting, a picture of the photos' proportions: white where pixels are missing,
+            else black. Default: the centre is.
+        kernel: How the photos were made small: bicubic, bicubic_matlab, bicubic_pulse, box or
+            bilinear.
+        factor: Enlargement. Default: the prior's resolution over the photo's side; 8 for
+            --reference.
+        part: Where many hosts share the photos, which of them this one restores: INDEX/COUNT, 0/64
+            the first of 64, or auto for what jax.distributed finds out (TPU slices, Slurm, Open
+            MPI, Kubernetes). Each part gets a folder of its own in OUT.
+        out: Folder for the results. Default: results (results_smoke with --smoke).
+        seed: Another seed gives other random starts.
+        batch_size: Photos at once; bounds the memory. Less than there are devices (CPU cores) is
+            another program with other roundings, which a search can carry on to another picture.
+        precision: What convolutions compute in on an accelerator: float32, tf32 or bfloat16, the
+            faster the coarser.
+        num_solutions: Results for each photo; number i is the one that --seed=SEED+i gives.
+        fit: What to do with sides that no factor fits; references are always cropped.
+        trajectory: Also draw how the search of the first photo went: OUT/trajectory.webp. Searches
+            it once more.
+        overwrite: Start anew in a folder that holds other results.
+        progress: A progress bar on stderr.
+        smoke: Two photos and a few steps, to see that everything runs.
+    """
+
+    input: tuple[str, ...] = ()
+    reference: tuple[str, ...] = ()
+    prior: str | None = None
+    method: str = "rls_plus"
+    model: str | None = None
+    preset: str = "paper"
+    network: Literal["vgg", "features"] | None = None
+    exact: bool = False
+    operator: str = "downsample"
+    mask: str | None = None
+    kernel: str = "bicubic"
+    factor: int | None = None
+    part: str | None = None
+    out: str | None = None
+    seed: int = 0
+    batch_size: int = 8
+    precision: flags.Precision = "float32"
+    num_solutions: int = 1
+    fit: Literal["crop", "pad"] = "crop"
+    trajectory: bool = False
+    overwrite: bool = False
+    progress: bool = True
+    smoke: bool = False
+
+
+def check(settings: Settings) -> None:
+    """Raises ValueError for a name or a number that makes no sense, or an output folder that cannot
+    be written."""
+    kind = METHODS[flags.choose(settings.method, METHODS, "method")]
+    flags.choose(settings.preset, kind.Config.PRESETS, f"preset of {settings.method}")
+    operator_choice(settings).check()
+    check_has_photos(settings.operator, given=bool(settings.input or settings.reference))
+    if settings.network is not None and not hasattr(kind.Config, "network"):
+        raise ValueError(
+            f"--network={settings.network} is for methods with a perceptual term, and "
+            f"{settings.method} has none: leave it out"
+        )
+    if settings.model is not None and kind.kind != "learned":
+        raise ValueError(
+            f"--model={settings.model} is for laren and glean, not for {settings.method}: "
+            "leave it out"
+        )
+    flags.require(
+        settings,
+        {"factor": 2, "seed": 0, "batch_size": 1, "num_solutions": 1},
+        ("input", "reference", "prior", "model", "mask", "out"),
+    )
+    report.check_writable(out_folder(settings))
+
+
+def operator_choice(settings: Settings) -> OperatorChoice:
+    return OperatorChoice(settings.operator, settings.factor, settings.kernel, settings.mask)
+
+
+def out_folder(settings: Settings) -> Path:
+    return Path(settings.out or ("results_smoke" if settings.smoke else "results"))

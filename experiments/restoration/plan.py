@@ -1,0 +1,137 @@
+"""What `super_resolve.py` is going to do, all of it checked before the first search."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from jaxsr import flags, loading, operators
+from jaxsr.methods import setups
+from jaxsr.methods.setups import Setup
+from jaxsr.priors import Prior
+from jaxsr.search import Solve
+from jaxsr.types import Params
+from restoration import fitting, jobs
+from restoration.fitting import Fitter
+from restoration.jobs import Job, Source
+from restoration.options import Settings, check, operator_choice
+
+SMOKE_PHOTOS = 2
+
+
+class Method(NamedTuple):
+    """The method for one operator, parameters with the networks it needs, all its settings."""
+
+    solve: Solve
+    params: Params
+    values: dict
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """What is restored with what.
+
+    Attributes:
+        settings: the flags.
+        source: where the prior comes from.
+        prior, params: the prior.
+        fitter: how the photos meet it.
+        sources: the files, with the names of their results.
+        methods: factor -> the method for it.
+        jobs: the results to make, in order.
+        unusable: a row for each result that cannot be made.
+    """
+
+    settings: Settings
+    source: str
+    prior: Prior
+    params: Params
+    fitter: Fitter
+    sources: Sequence[Source]
+    methods: dict[int, Method]
+    jobs: list[Job]
+    unusable: list[dict]
+
+
+def find_sources(settings: Settings) -> list[Source]:
+    """The files of the flags, or the prior's examples. Raises ValueError for what is no prior, or
+    has none."""
+    patterns = settings.input
+    if not patterns and not settings.reference:
+        patterns = (jobs.example_folder(prior_source(settings)),)
+    files = jobs.find_files(patterns, settings.reference)
+    return jobs.named(files[: SMOKE_PHOTOS if settings.smoke else None], settings.num_solutions)
+
+
+def prior_source(settings: Settings) -> str:
+    return settings.prior or loading.default_source()
+
+
+def prepare(settings: Settings, sources: Sequence[Source]) -> Plan:
+    """Reads the prior and the photos, and makes the methods; nothing is compiled.
+
+    Raises:
+        ValueError: a setting makes no sense, no photo can be used, or the prior lacks what the
+            method needs.
+    """
+    check(settings)
+    source = prior_source(settings)
+    flags.cache_compilations()
+    prior, params = loading.load_prior(source, dtype=flags.compute_in(settings.precision))
+    fitter = fitting.make_fitter(
+        prior.info.resolution,
+        operator_choice(settings),
+        settings.fit,
+        references=any(source.file.is_reference for source in sources),
+    )
+    found, unusable = jobs.load_jobs(sources, fitter, progress=settings.progress)
+    methods, problems = make_methods(prior, params, fitter, found, settings)
+    unusable = [row | {"method": settings.method} for row in unusable]
+    unusable += [
+        failed(job, settings.method, f"{job.photo.file}: {problems[job.photo.factor]}")
+        for job in found
+        if job.photo.factor in problems
+    ]
+    served = [job for job in found if job.photo.factor in methods]
+    return Plan(settings, source, prior, params, fitter, sources, methods, served, unusable)
+
+
+def failed(job: Job, method: str, problem: str) -> dict:
+    """The row of a result that could not be made."""
+    names = {"file": job.photo.file, "output": job.output, "solution": job.solution}
+    return {**names, "method": method, "status": "error", "error": problem}
+
+
+def make_methods(
+    prior: Prior, params: Params, fitter: Fitter, found: Sequence[Job], settings: Settings
+) -> tuple[dict[int, Method], dict[int, str]]:
+    """The method for each factor, and why it does not serve the others.
+
+    Raises:
+        ValueError: it serves none.
+    """
+    methods, problems = {}, {}
+    for factor in sorted({job.photo.factor for job in found}):
+        try:
+            methods[factor] = make_method(prior, params, fitter.operator(factor), settings)
+        except ValueError as error:
+            problems[factor] = str(error)
+    if not methods:
+        raise ValueError(problems[found[0].photo.factor])
+    return methods, problems
+
+
+def make_method(
+    prior: Prior, params: Params, operator: operators.Operator, settings: Settings
+) -> Method:
+    """Raises ValueError where the prior lacks what the method needs, or weights are missing."""
+    setup = Setup(
+        method=settings.method,
+        preset=settings.preset,
+        network=settings.network,
+        solutions=settings.num_solutions,
+        exact=settings.exact,
+        smoke=settings.smoke,
+        settings={"model": settings.model} if settings.model else {},
+    )
+    solve, params = setups.make_solve(prior, params, operator, setup)
+    return Method(solve, params, setups.values_of(setup, prior, operator))

@@ -1,0 +1,202 @@
+"""What a restoration leaves beside its pictures: config.json, a row a result, and what it says."""
+
+import importlib.metadata
+import math
+import platform
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import get_args
+
+import jax
+
+from jaxsr import resample, weights
+from jaxsr.operators import OPERATORS
+from jaxsr.records import report
+from restoration import fitting, pictures, scores
+from restoration.jobs import Job
+from restoration.options import out_folder
+from restoration.plan import Plan
+
+KERNELS = get_args(resample.Kernel)
+FILES = ("results.csv", "config.json", pictures.GRID, pictures.TRAJECTORY)
+PACKAGES = ("jaxsr-gan", "jax", "jaxlib", "optax", "numpy", "pillow")
+FIXED = (
+    "method",
+    "model",
+    "preset",
+    "network",
+    "exact",
+    "operator",
+    "kernel",
+    "factor",
+    "fit",
+    "seed",
+    "precision",
+    "num_solutions",
+    "smoke",
+)
+COLUMNS = (
+    "file",
+    "output",
+    "solution",
+    "method",
+    "factor",
+    "seconds",
+    "residual",
+    "feasible",
+    *scores.SCORES,
+    "top_octave",
+    "residual_before",
+    "top_octave_reference",
+    "fit",
+    "status",
+    "error",
+    "digest",
+)
+MEANS = {"residual": "residual", "psnr": "PSNR", "ssim": "SSIM"}
+
+
+def start_run(plan: Plan) -> report.Run:
+    """The folder's table and record, those of an earlier run with the same settings gone on with.
+
+    Raises:
+        ValueError: the run would write over a photo, or over results that are not its own.
+    """
+    settings = plan.settings
+    check_targets(plan)
+    drawn = [pictures.GRID, pictures.TRAJECTORY] if settings.trajectory else [pictures.GRID]
+    order = [name for source in plan.sources for name in source.outputs]
+    return report.open_run(
+        out_folder(settings),
+        describe(plan),
+        COLUMNS,
+        order,
+        pictures=drawn,
+        overwrite=settings.overwrite,
+    )
+
+
+def check_targets(plan: Plan) -> None:
+    """Raises ValueError when a file that is written, or that --overwrite removes, is a photo that
+    is read or, by the folder's table, the result of another photo."""
+    folder, overwrite = out_folder(plan.settings), plan.settings.overwrite
+    rows = report.results(folder)
+    removed = [name for name in rows if name] if overwrite else []
+    written = [job.output for job in plan.jobs]
+    targets = {(folder / name).resolve() for name in (*written, *removed, *FILES)}
+    for job in plan.jobs:
+        if Path(job.photo.file).resolve() in targets:
+            raise ValueError(
+                f"the run would replace or remove the photo {job.photo.file}: choose another --out"
+            )
+        row = {} if overwrite else rows.get(job.output, {})
+        if row.get("status") == "ok" and not _is_of(row, job):
+            raise ValueError(
+                f"{folder / job.output} is the result of {row.get('file')}, not of "
+                f"{job.photo.file}: choose another --out or --overwrite"
+            )
+
+
+def _is_of(row: Mapping[str, str], job: Job) -> bool:
+    return row.get("digest") == job.photo.digest or row.get("file") == job.photo.file
+
+
+def describe(plan: Plan) -> dict:
+    """What config.json holds. A run goes on only in a folder where "settings", and the "values" of
+    each factor, are the same."""
+    settings, prior = plan.settings, plan.prior
+    fixed = {name: getattr(settings, name) for name in FIXED}
+    fixed |= {
+        "mask": fitting.mask_digest(settings.mask),
+        "prior": prior.info.name,
+        "prior_sha256": weights.digest(plan.params),
+    }
+    versions = {name: _version(name) for name in PACKAGES}
+    photos = {job.output: job.photo for job in plan.jobs}
+    return {
+        "settings": fixed,
+        "prior": {"source": plan.source, **prior.info._asdict()},
+        "values": {f"factor {factor}": method.values for factor, method in plan.methods.items()},
+        "batch_size": settings.batch_size,
+        "command": shlex.join(["python", *sys.argv]),
+        "versions": {"python": platform.python_version(), **versions},
+        "device": f"{jax.local_device_count()} x {jax.local_devices()[0].device_kind}",
+        "photos": {
+            output: {"file": photo.file, "factor": photo.factor, "fit": photo.fit}
+            for output, photo in photos.items()
+        },
+    }
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def announce(plan: Plan, done: int) -> None:
+    """Says what will be done, how photos were changed, and which cannot be used."""
+    settings, info = plan.settings, plan.prior.info
+    facts = ", ".join(filter(None, [f"{info.resolution} px", info.domain]))
+    kernel = f" ({settings.kernel})" if OPERATORS[settings.operator].takes_factor else ""
+    print(
+        f"prior {info.name} ({facts}), method {settings.method}, preset {settings.preset}, "
+        f"operator {settings.operator}{kernel}"
+    )
+    print(f"{len(plan.jobs)} results to make, {done} of them done before")
+    changed = {job.photo.file: job.photo.fit for job in plan.jobs if job.photo.fit}
+    for file, change in changed.items():
+        print(f"{file}: {change}")
+    for row in plan.unusable:
+        print(f"cannot use {row['error']}")
+
+
+def summarise(run: report.Run, plan: Plan, refused: Sequence[Mapping]) -> str:
+    """The lines that end a run; `refused`: rows of photos that got no result here."""
+    rows = [run.rows[job.output] for job in plan.jobs]
+    done = [row for row in rows if row["status"] == "ok"]
+    lost = [row for row in (*refused, *rows) if row["status"] == "error"]
+    lines = [_means(done)]
+    if lost:
+        lines.append(
+            f"{len(lost)} not restored; {run.folder / 'results.csv'} says why, the first: "
+            f"{lost[0]['error']}"
+        )
+    measured = [run.rows[job.output] for job in plan.jobs if not job.photo.is_reference]
+    if report.share(measured, "feasible") < 0.5 and not plan.settings.smoke:
+        lines.append(_hint(plan))
+    return "\n".join(lines)
+
+
+def _means(rows: Sequence[report.Row]) -> str:
+    if not rows:
+        return "no result"
+    found = {title: report.mean(rows, name) for name, title in MEANS.items()}
+    means = [f"{title} {mean:.4g}" for title, mean in found.items() if not math.isnan(mean)]
+    scored = [row for row in rows if report.cell(row.get("top_octave_reference"))]
+    of_references = report.mean(scored, "top_octave_reference")
+    if of_references > 0:
+        share = report.mean(scored, "top_octave") / of_references
+        means.append(f"top-octave power {share:.2g} of the references'")
+    feasible = f"{report.share(rows, 'feasible'):.0%} feasible"
+    return f"{len(rows)} results, {feasible}; mean {', '.join(means)}"
+
+
+def _hint(plan: Plan) -> str:
+    """Why the results of most photos may not explain them."""
+    settings = plan.settings
+    if OPERATORS[settings.operator].takes_factor:
+        otherwise = (
+            f"made small by another kernel than --kernel={settings.kernel} (there are "
+            f"{', '.join(KERNELS)})"
+        )
+    else:
+        otherwise = f"changed otherwise than --operator={settings.operator} says"
+    domain = plan.prior.info.domain or "see its card"
+    return (
+        f"hint: most results do not match their photo: it may have been {otherwise}, or show "
+        f"something else than the prior does ({domain})"
+    )

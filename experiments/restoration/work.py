@@ -1,0 +1,128 @@
+"""The restoring itself: photos of one size through a method, each result written, scored and put
+into the table as soon as its batch is done."""
+
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import jax
+import numpy as np
+from tqdm import tqdm
+
+from jaxsr import images
+from jaxsr.operators import OPERATORS
+from jaxsr.records import report
+from jaxsr.search import restore_batches
+from jaxsr.types import Result
+from restoration import scores
+from restoration.jobs import Job
+from restoration.options import Settings
+from restoration.plan import Method, failed
+
+BATCHES_READ = 64  # batches whose photos are held at once
+LEAST_WAIT = 1.0  # seconds between two lines: 10,000 fast results are not as many
+
+
+def restore_jobs(run: report.Run, jobs: Sequence[Job], method: Method, settings: Settings) -> None:
+    """Restores photos of one size; each batch is in folder and table as soon as it is done."""
+    begun, done, last_line = time.perf_counter(), 0, 0.0
+    for batch, results in _batches(run, jobs, method, settings):
+        seconds = (time.perf_counter() - begun) / len(batch)
+        run.add(_saved(run.folder, batch, results, seconds, settings.method))
+        done += len(batch)
+        if done == len(jobs) or time.perf_counter() - last_line > LEAST_WAIT:
+            last_line = time.perf_counter()
+            tqdm.write(
+                f"{_conditions(jobs[0], settings)}: {done} of {len(jobs)} done, {seconds:.2g} s "
+                f"each, residual {np.mean(results.residual):.2g}, "
+                f"{np.mean(results.feasible):.0%} feasible"
+            )
+        begun = time.perf_counter()
+
+
+def _conditions(job: Job, settings: Settings) -> str:
+    if OPERATORS[settings.operator].takes_factor:
+        return f"factor {job.photo.factor}"
+    return settings.operator
+
+
+def _batches(
+    run: report.Run, jobs: Sequence[Job], method: Method, settings: Settings
+) -> Iterator[tuple[list[Job], Result]]:
+    """`restore_batches` with the photos of some batches read at once, so that memory does not grow
+    with their number."""
+    length = BATCHES_READ * settings.batch_size
+    for first in range(0, len(jobs), length):
+        read = _measurements(run, jobs[first : first + length], settings)
+        if read:
+            block, ys = list(read), np.stack(list(read.values()))
+            batches = restore_batches(
+                method.solve,
+                method.params,
+                ys,
+                seed=[settings.seed + job.solution for job in block],
+                batch_size=settings.batch_size,
+                progress=settings.progress,
+            )
+            yield from (([block[i] for i in indices], results) for indices, results in batches)
+
+
+def _measurements(
+    run: report.Run, jobs: Sequence[Job], settings: Settings
+) -> dict[Job, np.ndarray]:
+    """The measurement of each job; one whose file is gone or has changed since the start gets its
+    row instead."""
+    read, lost = {}, []
+    for job in jobs:
+        try:
+            read[job] = job.photo.read()[0]
+        except (ValueError, OSError) as error:
+            lost.append(failed(job, settings.method, str(error)))
+    if lost:
+        run.add(lost)
+    return read
+
+
+def _saved(
+    folder: Path, jobs: Sequence[Job], results: Result, seconds: float, method: str
+) -> list[dict]:
+    """Writes the results of a batch; returns their rows."""
+    each = [jax.tree.map(lambda leaf, i=i: leaf[i], results) for i in range(len(jobs))]
+    return [
+        {
+            "file": job.photo.file,
+            "output": job.output,
+            "solution": job.solution,
+            "method": method,
+            "factor": job.photo.factor,
+            "seconds": seconds,
+            "fit": job.photo.fit,
+            "digest": job.photo.digest,
+            **save(folder, job, result),
+        }
+        for job, result in zip(jobs, each, strict=True)
+    ]
+
+
+def save(folder: Path, job: Job, result: Result) -> dict:
+    """Writes one result; returns what its row says of it, without scores when the reference can no
+    longer be read."""
+    if not np.isfinite(result.image).all():
+        return {"status": "error", "error": f"{job.photo.file}: the search went to infinity"}
+    images.write(folder / job.output, result.image)
+    reference, problem = _reference(job)
+    found = {"residual": float(result.residual), "feasible": bool(result.feasible), "status": "ok"}
+    if "residual_before" in result.latent:
+        found["residual_before"] = float(result.latent["residual_before"])
+    written = images.to_uint8(result.image) / np.float32(255)
+    return {**found, **scores.score(written, reference), **problem}
+
+
+def _reference(job: Job) -> tuple[np.ndarray | None, dict[str, str]]:
+    """The sharp photo, if there is one; where it can no longer be read, what the row says."""
+    if not job.photo.is_reference:
+        return None, {}
+    try:
+        return job.photo.read()[1], {}
+    except (ValueError, OSError) as error:
+        return None, {"error": f"not scored: {error}"}
