@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from evaluate import Settings
 from evaluation import suites
+from evaluation.plan import plan
 from evaluation.scores import COLUMNS
 
 from jaxsr import operators

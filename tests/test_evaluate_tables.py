@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from evaluation import tables
+from evaluation.bench import Options
 from evaluation.cells import Cell
 from evaluation.intervals import Interval
 from evaluation.suites import Suite, Variant
@@ -28,9 +29,7 @@ class NoDistances:
 def bench(tmp_path):
     """What the tables read of a run; all its pictures are one."""
     images.write(tmp_path / "a.png", np.full((8, 8, 3), 0.5, np.float32))
-    return SimpleNamespace(
-        scorer=NoDistances(), folder=tmp_path, preset="paper", exact=False, solutions=1
-    )
+    return SimpleNamespace(scorer=NoDistances(), folder=tmp_path, options=Options())
 
 
 def results(cell, psnrs, solutions=1):

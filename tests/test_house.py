@@ -136,21 +136,23 @@ ALLOWED = {
         "ports/formats.py": "biggan niqe pggan stylegan1 stylegan2",
     },
     "default of a setting": {
-        "experiments/evaluate.py": "bicubic pulse",
+        "experiments/evaluation/plan.py": "bicubic pulse",
         "experiments/explore.py": "downsample iagan nearest",  # a column, nearest, too
-        "experiments/explore_benchmark.py": "downsample iagan inpainting pulse",
-        "experiments/restoration/inputs.py": "downsample",
+        "experiments/exploration/conditions.py": "downsample pulse",
+        "experiments/exploration/options.py": "iagan inpainting",
+        "experiments/restoration/fitting.py": "downsample",
+        "experiments/restoration/options.py": "downsample rls_plus",
         "experiments/restoration/scores.py": "psnr ssim",
-        "experiments/super_resolve.py": "downsample rls_plus",
     },
     "it is about these": {
         "jaxsr/learned.py": "glean laren",
         "jaxsr/loading.py": "stylegan2",  # the toy prior
         "jaxsr/training/flow.py": "pulse",  # whose transform of w is judged beside the flow
         "jaxsr/training/gan_loop.py": "stylegan2",
-        "experiments/benchmark.py": "brgm pulse rls rls_plus rlse",
         "experiments/benchmarks/hot.py": "stylegan2",
         "experiments/benchmarks/learned.py": "glean laren",
+        "experiments/benchmarks/memory.py": "pulse rls rls_plus rlse",
+        "experiments/benchmarks/steps.py": "brgm",
         "experiments/benchmarks/weights.py": "iagan pulse rls rls_plus rlse",
         "experiments/disentangle.py": "downsample laren",
         "experiments/evaluation/gaussianisation.py": "pulse",

@@ -55,7 +55,7 @@ COLUMNS = (
     "error",
     "digest",
 )
-MEANS = {"residual": "residual", "psnr": "PSNR", "ssim": "SSIM"}
+MEANS = {"residual": "residual"} | {name: name.upper() for name in scores.SCORES}
 
 
 def start_run(plan: Plan) -> report.Run:
