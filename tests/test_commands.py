@@ -8,11 +8,13 @@ import sys
 from pathlib import Path
 
 import disentangle
+import evaluate
 import numpy as np
 import pytest
 import super_resolve
 from disentangle import Settings
 from evaluation import suites
+from evaluation.options import Settings as EvaluateSettings
 from exploration.conditions import NAMED, operator_of
 from restoration import options
 
@@ -89,3 +91,14 @@ def test_a_scaled_photo_says_so(sides, words, tmp_path, capsys):
         [row] = csv.DictReader(file)
     assert (said in row["fit"]) == (said in capsys.readouterr().out) == bool(words)
     assert words in row["fit"] and bool(words) == bool(row["fit"])
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [({}, "has no flow: run experiments/train_flow.py"), ({"network": "vgg"}, "--network is for")],
+)
+def test_a_figure_of_the_prior_alone_wants_no_photos(flags, words, tmp_path):
+    """--data is asked for where no photo is read, or a flag that nothing reads passes."""
+    prior = str(toy_prior(tmp_path / "toy"))
+    with pytest.raises(ValueError, match=words):
+        evaluate.run(EvaluateSettings(suite="rls_figure3", prior=prior, **flags))
