@@ -14,7 +14,8 @@ from jaxsr import images, weights
 from jaxsr.loading import load_prior
 from jaxsr.nets import style_based, stylegan2
 from jaxsr.records import files
-from jaxsr.training import checkpoints, gan, gan_loop, loop
+from jaxsr.training import checkpoints, gan, gan_loop, gan_losses, loop
+from jaxsr.training.gan_state import generator_of
 
 NET = stylegan2.Config(resolution=8, z_dim=4, w_dim=4, mapping_layers=2, channels=(4, 3))
 TINY = stylegan2.Config(resolution=4, z_dim=4, w_dim=4, mapping_layers=2, channels=(3,))
@@ -58,7 +59,7 @@ def test_r1_is_the_squared_gradient_at_the_photos():
         step[index] = 1e-5
         grad[index] = (logits(batch + step) - logits(batch - step)) / 2e-5
     expected = np.sum(grad**2, (1, 2, 3)).mean()
-    penalty = jax.jit(functools.partial(gan.r1_penalty, jax.random.key(0), TINY, CONFIG))
+    penalty = jax.jit(functools.partial(gan_losses.r1_penalty, jax.random.key(0), TINY, CONFIG))
     np.testing.assert_allclose(
         penalty(randomised(TINY)["discriminator"], jnp.float32(batch), jnp.float32(0)),
         expected,
@@ -74,7 +75,7 @@ def test_r1_is_taken_at_what_the_discriminator_sees():
     )
     sharp = dataclasses.replace(TINY, emphasis=3.0)
     penalty = functools.partial(
-        gan.r1_penalty, jax.random.key(0), config=CONFIG, params=params, p=jnp.float32(0)
+        gan_losses.r1_penalty, jax.random.key(0), config=CONFIG, params=params, p=jnp.float32(0)
     )
     expected = penalty(net=TINY, photos=stylegan2.emphasised(batch, 3.0))
     np.testing.assert_allclose(penalty(net=sharp, photos=batch), expected, rtol=1e-5)
@@ -86,7 +87,9 @@ def test_one_pass_judges_fakes_and_photos_as_two_passes(count):
     itself."""
     fakes, real = (jax.random.normal(jax.random.key(i), (count, 4, 4, 3)) for i in range(2))
     params = randomised(TINY)["discriminator"]
-    for got, alone in zip(gan._judge_both(TINY, params, fakes, real), (fakes, real), strict=True):
+    for got, alone in zip(
+        gan_losses.judge_both(TINY, params, fakes, real), (fakes, real), strict=True
+    ):
         np.testing.assert_allclose(
             got, stylegan2.discriminator(TINY, params, alone)[0], rtol=2e-5, atol=1e-5
         )
@@ -101,7 +104,7 @@ def test_path_length_is_the_norm_of_the_jacobian_transposed_noise():
     y = np.asarray(jax.random.normal(key_y, (2, 4, 4, 3))) / 4
     jacobian = jax.jit(jax.jacfwd(lambda w, n: stylegan2.synthesis(TINY, params, w, n)[1]))
     for i, length in enumerate(
-        jax.jit(functools.partial(gan.path_lengths, TINY))(params, w_plus, key)
+        jax.jit(functools.partial(gan_losses.path_lengths, TINY))(params, w_plus, key)
     ):
         product = np.einsum("hwcld,hwc->ld", jacobian(w_plus[i], [n[i] for n in noise]), y[i])
         np.testing.assert_allclose(length, np.sqrt(np.sum(product**2, 1).mean()), rtol=1e-4)
@@ -123,11 +126,11 @@ def test_a_step_follows_the_non_saturating_losses():
         return stylegan2.discriminator(TINY, params, x)[0]
 
     def loss_of_generator(generator):
-        fakes = gan._fakes(jax.random.split(keys[0])[0], TINY, config, generator)
+        fakes = gan_losses.draw_fakes(jax.random.split(keys[0])[0], TINY, config, generator)
         return -jax.nn.log_sigmoid(judge(state.params["discriminator"], fakes)).mean()
 
     def loss_of_discriminator(params):
-        fakes = gan._fakes(jax.random.split(keys[2], 3)[0], TINY, config, after.params)
+        fakes = gan_losses.draw_fakes(jax.random.split(keys[2], 3)[0], TINY, config, after.params)
         return -(
             jax.nn.log_sigmoid(judge(params, real)).mean()
             + jax.nn.log_sigmoid(-judge(params, fakes)).mean()
@@ -166,9 +169,9 @@ def test_a_batch_split_over_devices_follows_their_mean_gradient():
     def member(index):
         key = jax.random.split(jax.random.fold_in(jax.random.fold_in(state.key, 1), index), 4)[0]
         generator = {k: state.params[k] for k in ("mapping", "synthesis")}
-        return jax.value_and_grad(lambda g: gan.generator_loss(key, TINY, CONFIG, state, g, real))(
-            generator
-        )
+        return jax.value_and_grad(
+            lambda g: gan_losses.generator_loss(key, TINY, CONFIG, state, g, real)
+        )(generator)
 
     values, grads = jax.jit(jax.vmap(member))(jnp.arange(2))
     np.testing.assert_allclose(log["loss_generator"], [values.mean()] * 2, rtol=1e-5)
@@ -220,7 +223,7 @@ def test_style_mixing_switches_once():
     one."""
     mapping = randomised(NET)["mapping"]
     for mixing, styles in ((0.0, {1}), (1.0, {2})):
-        codes = np.asarray(gan._mixed_styles(jax.random.key(0), NET, mapping, 16, mixing))
+        codes = np.asarray(gan_losses.mixed_styles(jax.random.key(0), NET, mapping, 16, mixing))
         assert {len(np.unique(code, axis=0)) for code in codes} == styles
         assert all((np.diff((code == code[0]).all(1).astype(int)) <= 0).all() for code in codes)
 
@@ -266,9 +269,9 @@ def test_a_narrower_prior_goes_on_in_a_wider_network():
     )
     np.testing.assert_allclose(after[..., :4], before, atol=1e-5)
     real = jnp.float32(photos(WIDE)) / 127.5 - 1
-    grads = jax.grad(lambda g: gan.generator_loss(jax.random.key(6), WIDE, CONFIG, state, g, real))(
-        gan._generator(state.params)
-    )
+    grads = jax.grad(
+        lambda g: gan_losses.generator_loss(jax.random.key(6), WIDE, CONFIG, state, g, real)
+    )(generator_of(state.params))
     assert (np.abs(grads["synthesis"]["b8"]["conv1"]["kernel"][:, :, 3:, :3]) > 0).all()
 
 

@@ -11,7 +11,8 @@ import pytest
 from test_gan import NET, TINY, photos, randomised
 
 from jaxsr.nets import stylegan2
-from jaxsr.training import gan, gan_loop, members
+from jaxsr.training import gan, gan_loop, gan_losses, members
+from jaxsr.training.gan_state import generator_of
 
 PLAIN = gan.Config(batch=4, augment="none", path_weight=0.0, r1_gamma=0.0)
 REAL = jnp.float32(photos(TINY)) / 127.5 - 1
@@ -33,10 +34,10 @@ def judged(images):
 def losses(config):
     """Of the generator and the discriminator at the start, with the pictures that either saw."""
     state, key = started(config), jax.random.key(5)
-    generator = gan._generator(state.params)
-    of_generator = gan.generator_loss(key, TINY, config, state, generator, REAL)
-    fakes = gan._fakes(jax.random.split(key)[0], TINY, config, generator)
-    of_discriminator, _ = gan.discriminator_loss(
+    generator = generator_of(state.params)
+    of_generator = gan_losses.generator_loss(key, TINY, config, state, generator, REAL)
+    fakes = gan_losses.draw_fakes(jax.random.split(key)[0], TINY, config, generator)
+    of_discriminator, _ = gan_losses.discriminator_loss(
         key, TINY, config, state, state.params["discriminator"], REAL, fakes
     )
     return float(of_generator), float(of_discriminator), judged(fakes), judged(REAL)
@@ -61,13 +62,15 @@ def test_the_relativistic_losses_have_r1_at_photos_and_pictures():
     state = started(config)
     after, _ = jax.jit(gan.make_step(TINY, config))(state, photos(TINY))
     keys = jax.random.split(jax.random.fold_in(state.key, 1), 4)
-    fakes = gan._fakes(jax.random.split(keys[2], 3)[0], TINY, config, after.params)
+    fakes = gan_losses.draw_fakes(jax.random.split(keys[2], 3)[0], TINY, config, after.params)
     between = gan._discriminator_step(keys[2], gan._Share(TINY, config, None), state, REAL, fakes)[
         0
     ].params["discriminator"]
 
     def penalty(params):
-        at = functools.partial(gan.r1_penalty, keys[3], TINY, config, params, p=jnp.float32(0))
+        at = functools.partial(
+            gan_losses.r1_penalty, keys[3], TINY, config, params, p=jnp.float32(0)
+        )
         return 0.15 * (at(REAL) + at(fakes))
 
     # Adam's first moment is the last gradient itself, because beta1 is 0.
@@ -120,10 +123,10 @@ def test_both_players_see_pictures_amplified_before_they_are_augmented():
     params, key = state.params["discriminator"], jax.random.key(3)
     _, *keys = jax.random.split(key, 3)
     fake, photo = (
-        gan._judge(k, sharp, config, params, x, state.ada_p)
+        gan_losses.judge(k, sharp, config, params, x, state.ada_p)
         for k, x in zip(keys, (fakes, real), strict=True)
     )
-    value, _ = gan.discriminator_loss(key, sharp, config, state, params, real, fakes)
+    value, _ = gan_losses.discriminator_loss(key, sharp, config, state, params, real, fakes)
     np.testing.assert_allclose(
         value, np.logaddexp(0, fake).mean() + np.logaddexp(0, -photo).mean(), rtol=1e-4
     )
