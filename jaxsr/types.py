@@ -4,11 +4,15 @@ caller's jax.vmap."""
 from typing import Any, NamedTuple
 
 import jax
-from jaxtyping import Array, Float, Key
+import numpy as np
+from jaxtyping import Array, Float, Key, Shaped
 
 Image = Float[Array, "h w 3"]
 Images = Float[Array, "n h w 3"]
 Measurement = Float[Array, "..."]
+# Of JAX or of NumPy. Functions that take one check its shape and type themselves, in a clear line.
+AnyImage = Shaped[Array, "..."] | Shaped[np.ndarray, "..."]
+AnyMeasurement = AnyImage
 Scalar = Float[Array, ""]
 PRNGKey = Key[Array, ""]
 Noise = tuple[Float[Array, "..."], ...]

@@ -9,9 +9,8 @@ from jaxtyping import Array, Float
 
 from jaxsr.metrics._checks import require_images
 from jaxsr.operators.sampling import LUMA
-from jaxsr.types import Scalar
+from jaxsr.types import AnyImage, Scalar
 
-AnyImage = Float[Array, "h w 3"] | Float[np.ndarray, "h w 3"]
 AnyImages = Float[Array, "n h w 3"] | Float[np.ndarray, "n h w 3"]
 # Of `band_powers`, as shares of the highest frequency of a row: for 64 px up to 4, 8, 16, 24, 28,
 # 32 cycles a picture, and the corners.
