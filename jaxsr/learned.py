@@ -19,7 +19,7 @@ from jaxsr.nets import encoder, glean, laren
 from jaxsr.operators import Operator, as_image
 from jaxsr.priors import Prior, check_prior, synthesize_styles, tile
 from jaxsr.records.files import ASSETS
-from jaxsr.types import Image, Latent, Measurement, Params, PRNGKey
+from jaxsr.types import Drawn, Latent, Measurement, Params, PRNGKey
 
 MODELS = ASSETS / "learned"
 LEAST = 4  # px: the side at which an encoder ends
@@ -39,7 +39,7 @@ class Model(NamedTuple):
     architecture: str
     net: Any
     init: Callable[[PRNGKey, Params], Params]
-    restore: Callable[[PRNGKey, Params, Params, Measurement], tuple[Image, Latent]]
+    restore: Callable[[PRNGKey, Params, Params, Measurement], tuple[Drawn, Latent]]
 
 
 def input_side(prior: Prior, operator: Operator) -> int:
@@ -60,7 +60,7 @@ def seen(prior: Prior, operator: Operator, y: Measurement) -> jax.Array:
     the image of least norm behind it."""
     image = as_image(operator, y)
     side = input_side(prior, operator)
-    return 2 * (image if image.shape == (side, side, 3) else operator.pinv(y)) - 1
+    return 2 * jnp.asarray(image if image.shape == (side, side, 3) else operator.pinv(y)) - 1
 
 
 def widths(prior: Prior, params: Params) -> tuple[int, ...]:
@@ -196,7 +196,7 @@ def bind(net: laren.Config | glean.Config, prior: Prior, operator: Operator) -> 
 def _laren(net: laren.Config, prior: Prior, operator: Operator) -> Model:
     def restore(
         key: PRNGKey, prior_params: Params, params: Params, y: Measurement
-    ) -> tuple[Image, Latent]:
+    ) -> tuple[Drawn, Latent]:
         codes = laren.codes(net, params, seen(prior, operator, y))
         noise = codes.maps or prior.noise("random", prior_params, key)
         if isinstance(codes.latent, dict):
@@ -238,7 +238,7 @@ def _glean(net: glean.Config, prior: Prior, operator: Operator) -> Model:
 
     def restore(
         key: PRNGKey, prior_params: Params, params: Params, y: Measurement
-    ) -> tuple[Image, Latent]:
+    ) -> tuple[Drawn, Latent]:
         image = glean.restored(net, params, seen(prior, operator, y), bank(prior_params))
         return 0.5 + 0.5 * image, {}
 
