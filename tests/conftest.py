@@ -24,7 +24,7 @@ def pytest_configure(config):
     os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.5"
     # Every call of jaxsr is checked against its annotations. Here and not in `addopts`, which the
     # workers of pytest-xdist do not read.
-    jaxtyping.install_import_hook("jaxsr", "beartype.beartype")
+    jaxtyping.install_import_hook("jaxsr", "run_time_types.check")
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from jaxsr.types import AnyArray, Image, Params, PRNGKey
+from jaxsr.types import Image, Params, PRNGKey
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 NO_PADDING = ((0, 0), (0, 0))
@@ -36,12 +36,12 @@ def imagenet(image: Image, smallest: int) -> jax.Array:
     return (jnp.asarray(image) - jnp.asarray(IMAGENET_MEAN)) / jnp.asarray(IMAGENET_STD)
 
 
-def conv(params: Params, x: AnyArray, stride: int = 1, padding: Padding = NO_PADDING) -> jax.Array:
+def conv(params: Params, x: jax.Array, stride: int = 1, padding: Padding = NO_PADDING) -> jax.Array:
     """Correlation of x [h, w, c] with `kernel` [kh, kw, c, d], plus `bias` [d] where there is one;
     zeros are added around x."""
     numbers = ("NHWC", "HWIO", "NHWC")
     y = lax.conv_general_dilated(
-        jnp.asarray(x)[None],
+        x[None],
         params["kernel"],
         (stride, stride),
         padding,
@@ -56,7 +56,7 @@ def around(pixels: int) -> Padding:
     return (pixels, pixels), (pixels, pixels)
 
 
-def max_pool(x: AnyArray, window: int, stride: int, padding: Padding = NO_PADDING) -> jax.Array:
+def max_pool(x: jax.Array, window: int, stride: int, padding: Padding = NO_PADDING) -> jax.Array:
     """Maximum over the windows of x [h, w, c]; what is added around x never wins, and a last window
     that does not fit is dropped."""
     return lax.reduce_window(
@@ -64,7 +64,7 @@ def max_pool(x: AnyArray, window: int, stride: int, padding: Padding = NO_PADDIN
     )
 
 
-def mean_pool(x: AnyArray) -> jax.Array:
+def mean_pool(x: jax.Array) -> jax.Array:
     """Mean of x [h, w, c] over 3 x 3 windows of stride 1; at the border, over the pixels that there
     are (TensorFlow's average pool)."""
     window, padding = (3, 3, 1), ((1, 1), (1, 1), (0, 0))
@@ -76,7 +76,7 @@ def mean_pool(x: AnyArray) -> jax.Array:
     return sums / (rows[:, None] * columns[None])[..., None]
 
 
-def batch_norm(params: Params, x: AnyArray, eps: float) -> jax.Array:
+def batch_norm(params: Params, x: jax.Array, eps: float) -> jax.Array:
     """Normalises the last axis of x by the running `mean` and `var`, then `scale` and `bias`, each
     [c]."""
     gain = params["scale"] * lax.rsqrt(params["var"] + eps)
