@@ -7,10 +7,13 @@ import jax
 import numpy as np
 from jaxtyping import Array, Float, Key, Shaped
 
-Image = Float[Array, "h w 3"]
-Images = Float[Array, "n h w 3"]
-Measurement = Float[Array, "..."]
-# Of JAX or of NumPy. Functions that take one check its shape and type themselves, in a clear line.
+# Arrays of NumPy serve wherever those of JAX do.
+AnyArray = jax.Array | np.ndarray
+Image = Float[Array, "h w 3"] | Float[np.ndarray, "h w 3"]
+Images = Float[Array, "n h w 3"] | Float[np.ndarray, "n h w 3"]
+Drawn = Float[Array, "h w 3"]  # an image that a function here returns
+Measurement = Float[Array, "..."] | Float[np.ndarray, "..."]
+# What a user calls an image: the function checks its shape and type itself, in one clear line.
 AnyImage = Shaped[Array, "..."] | Shaped[np.ndarray, "..."]
 AnyMeasurement = AnyImage
 Scalar = Float[Array, ""]

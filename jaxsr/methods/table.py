@@ -2,7 +2,7 @@
 derive from it."""
 
 from collections.abc import Callable
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 from jaxsr.methods.brgm import BRGM, brgm
 from jaxsr.methods.brgm_vi import BRGMVI, brgm_vi
@@ -16,6 +16,7 @@ from jaxsr.methods.rls import RLS, rls
 from jaxsr.methods.rls_plus import RLSPlus, rls_plus
 from jaxsr.methods.rlse import RLSE, rlse
 from jaxsr.search import Solve
+from jaxsr.settings import MethodConfig
 
 
 class Method(NamedTuple):
@@ -33,7 +34,7 @@ class Method(NamedTuple):
     """
 
     make: Callable[..., Solve]
-    Config: Any
+    Config: type[MethodConfig]
     summary: str
     paper: str
     any_prior: bool = False

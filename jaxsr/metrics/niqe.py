@@ -17,9 +17,8 @@ from jaxsr import weights
 from jaxsr.metrics._checks import require_images
 from jaxsr.metrics._luma import BLACK, studio_luma
 from jaxsr.resample import downsample_matrix
-from jaxsr.types import AnyImage, Scalar
+from jaxsr.types import AnyArray, AnyImage, Scalar
 
-AnyArray = jax.Array | np.ndarray
 _BLOCK, _FEATURES = 96, 36
 SHAPES = {
     "mu_pris_param": (1, _FEATURES),

@@ -1,5 +1,5 @@
-"""The losses of a GAN's training: generator, discriminator, R1 and path lengths. Each takes a key, for
-the images that it draws and their augmentations."""
+"""The losses of a GAN's training: generator, discriminator, R1 and path lengths. A key draws their
+images and augmentations."""
 
 import dataclasses
 
