@@ -10,13 +10,17 @@ from jaxsr.training import augment
 IMAGE = np.random.default_rng(0).normal(size=(8, 8, 3)).astype(np.float32)
 
 
+augmented = jax.jit(augment.augment)
+
+
 def group():
     return {np.rot90(flipped, k).tobytes() for k in range(4) for flipped in (IMAGE, IMAGE[:, ::-1])}
 
 
 def test_dihedral_is_the_whole_group():
     """Breaks when two indices give the same picture, so that an orientation is never seen."""
-    members = {np.asarray(augment.dihedral(IMAGE, jnp.int32(i))).tobytes() for i in range(8)}
+    member = jax.jit(augment.dihedral)
+    members = {np.asarray(member(IMAGE, jnp.int32(i))).tobytes() for i in range(8)}
     assert members == group()
 
 
@@ -30,18 +34,19 @@ def test_symmetric_draws_every_member_and_no_other(symmetry, count):
 
 def test_probability_zero_is_the_identity():
     """At p = 0 the discriminator must see the photos as they are."""
-    same = augment.augment(jax.random.key(0), jnp.asarray(IMAGE), jnp.float32(0))
+    same = augmented(jax.random.key(0), IMAGE, jnp.float32(0))
     np.testing.assert_allclose(same, IMAGE, atol=1e-6)
 
 
 def test_probability_one_changes_every_draw_and_is_differentiable():
-    apply = jax.jit(jax.vmap(lambda key: augment.augment(key, jnp.asarray(IMAGE), jnp.float32(1))))
-    draws = np.asarray(apply(jax.random.split(jax.random.key(0), 16)))
+    draws = np.stack(
+        [augmented(key, IMAGE, jnp.float32(1)) for key in jax.random.split(jax.random.key(0), 16)]
+    )
     assert len(np.unique(draws.reshape(16, -1), axis=0)) == 16
     weight = jax.random.normal(jax.random.key(1), IMAGE.shape)
-    grad = jax.grad(
-        lambda x: jnp.sum(weight * augment.augment(jax.random.key(2), x, jnp.float32(1)))
-    )(jnp.asarray(IMAGE))
+    grad = jax.jit(
+        jax.grad(lambda x: jnp.sum(weight * augment.augment(jax.random.key(2), x, jnp.float32(1))))
+    )(IMAGE)
     assert np.isfinite(grad).all()
     assert np.abs(grad).max() > 0
 
@@ -49,9 +54,8 @@ def test_probability_one_changes_every_draw_and_is_differentiable():
 def test_blit_moves_pixels_and_leaves_their_colours():
     """A colour that no photo has would leak into what is drawn."""
     flat = jnp.broadcast_to(jnp.array([0.3, -0.5, 0.1]), IMAGE.shape)
-    draws = jax.vmap(lambda key: augment.AUGMENTATIONS["blit"](key, flat, jnp.float32(1)))(
-        jax.random.split(jax.random.key(0), 8)
-    )
+    blit = jax.jit(jax.vmap(lambda key: augment.AUGMENTATIONS["blit"](key, flat, jnp.float32(1))))
+    draws = blit(jax.random.split(jax.random.key(0), 8))
     np.testing.assert_array_equal(draws, np.broadcast_to(flat, draws.shape))
 
 

@@ -3,8 +3,6 @@ were asked for."""
 
 import os
 import resource
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -210,17 +208,3 @@ def test_resize_area_refuses(shape, size):
     """It neither distorts nor enlarges."""
     with pytest.raises(ImageError, match="expected a square image"):
         images.resize_area(np.zeros(shape, np.float32), size)
-
-
-def test_imports_stay_light():
-    """A photo tool that starts in seconds: no plotting, no scipy."""
-    code = (
-        "import sys, jaxsr.images, jaxsr.operators, jaxsr.degradations, jaxsr.metrics; "
-        "print(*sys.modules)"
-    )
-    modules = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
-    ).stdout.split()
-    assert not {"matplotlib", "scipy", "skimage", "flax", "distrax", "tensorflow", "torch"} & set(
-        modules
-    )
