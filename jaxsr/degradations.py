@@ -13,15 +13,12 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
 from PIL import Image, ImageFilter
 
 from jaxsr.images import to_uint8
 from jaxsr.operators import is_image
-from jaxsr.types import PRNGKey
+from jaxsr.types import AnyImage, AnyMeasurement, PRNGKey
 
-AnyImage = Float[Array, "h w c"] | Float[np.ndarray, "h w c"]
-AnyMeasurement = Float[Array, "..."] | Float[np.ndarray, "..."]
 Keyed = Callable[[PRNGKey, AnyImage], AnyImage]
 OVERSHOOT = 0.5  # a bicubic kernel leaves [0, 1] at an edge, by less than this
 

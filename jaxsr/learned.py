@@ -8,7 +8,7 @@ A model's folder has config.json and params/, as a prior's: {"architecture", "ne
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -19,7 +19,7 @@ from jaxsr.nets import encoder, glean, laren
 from jaxsr.operators import Operator, as_image
 from jaxsr.priors import Prior, check_prior, synthesize_styles, tile
 from jaxsr.records.files import ASSETS
-from jaxsr.types import Image, Latent, Measurement, Params, PRNGKey
+from jaxsr.types import Drawn, Latent, Measurement, Params, PRNGKey
 
 MODELS = ASSETS / "learned"
 LEAST = 4  # px: the side at which an encoder ends
@@ -37,9 +37,9 @@ class Model(NamedTuple):
     """
 
     architecture: str
-    net: Any
+    net: laren.Config | glean.Config
     init: Callable[[PRNGKey, Params], Params]
-    restore: Callable[[PRNGKey, Params, Params, Measurement], tuple[Image, Latent]]
+    restore: Callable[[PRNGKey, Params, Params, Measurement], tuple[Drawn, Latent]]
 
 
 def input_side(prior: Prior, operator: Operator) -> int:
@@ -60,7 +60,7 @@ def seen(prior: Prior, operator: Operator, y: Measurement) -> jax.Array:
     the image of least norm behind it."""
     image = as_image(operator, y)
     side = input_side(prior, operator)
-    return 2 * (image if image.shape == (side, side, 3) else operator.pinv(y)) - 1
+    return 2 * jnp.asarray(image if image.shape == (side, side, 3) else operator.pinv(y)) - 1
 
 
 def widths(prior: Prior, params: Params) -> tuple[int, ...]:
@@ -111,15 +111,24 @@ class Sizes:
 TOY_SIZES = Sizes(blocks=1, width=4, growth=2, nodes=4, node_width=2, code_width=4, map_side=4)
 
 
-# Table IV of LAREN: what the network is, beside its sizes
-VARIANTS: dict[str, dict[str, Any]] = {
-    "base": {"space": "w", "generated": False},
-    "base_w_plus": {"space": "w_plus", "generated": False},
-    "base_styles": {"space": "styles", "generated": False},
-    "gdm_vanilla": {"relations": "vanilla", "generated": False},
-    "gdm": {"generated": False},
-    "cgm_vanilla": {"recursion": False},
-    "laren": {},
+class Variant(NamedTuple):
+    """A row of LAREN's Table IV: what the network is, beside its sizes. `laren.Config` and
+    `laren.Graph` tell what the fields mean."""
+
+    space: Literal["w", "w_plus", "styles", "g"] = "g"
+    generated: bool = True
+    relations: Literal["multi", "vanilla"] = "multi"
+    recursion: bool = True
+
+
+VARIANTS = {
+    "base": Variant(space="w", generated=False),
+    "base_w_plus": Variant(space="w_plus", generated=False),
+    "base_styles": Variant(space="styles", generated=False),
+    "gdm_vanilla": Variant(relations="vanilla", generated=False),
+    "gdm": Variant(generated=False),
+    "cgm_vanilla": Variant(recursion=False),
+    "laren": Variant(),
 }
 
 
@@ -155,33 +164,29 @@ def sized(
     )
     if name == "glean":
         return glean.Config(begin, layers, all_widths)
-    given = {
-        field.name: getattr(sizes, field.name)
-        for field in dataclasses.fields(laren.Graph)
-        if hasattr(sizes, field.name)
-    }
-    changed = VARIANTS[name]
-    graph = {key: value for key, value in changed.items() if key in ("relations", "recursion")}
-    whole = {key: value for key, value in changed.items() if key not in graph}
-    if changed.get("space") == "styles":
-        w_plus = jax.ShapeDtypeStruct((layers, prior.info.w_dim), jnp.float32)
-        whole["styles"] = tuple(
-            (path, leaf.shape[0])
-            for path, leaf in jax.eval_shape(prior.styles, params, w_plus).items()
-        )
-    return laren.Config(
-        begin,
-        laren.Graph(
-            **{
-                **given,
-                "width": prior.info.w_dim,
-                "layers": layers,
-                "noise_shapes": prior.info.noise_shapes,
-                **graph,
-            }
-        ),
-        **whole,
+    variant = VARIANTS[name]
+    graph = laren.Graph(
+        width=prior.info.w_dim,
+        layers=layers,
+        noise_shapes=prior.info.noise_shapes,
+        nodes=sizes.nodes,
+        node_width=sizes.node_width,
+        code_width=sizes.code_width,
+        relations=variant.relations,
+        recursion=variant.recursion,
+        map_side=sizes.map_side,
+        capped=sizes.capped,
+        literal=sizes.literal,
     )
+    styles = _modulations(prior, params) if variant.space == "styles" else ()
+    return laren.Config(begin, graph, variant.space, variant.generated, styles)
+
+
+def _modulations(prior: Prior, params: Params) -> tuple[tuple[str, int], ...]:
+    """(path, channels) of each of the generator's modulations."""
+    w_plus = jax.ShapeDtypeStruct((prior.info.num_layers, prior.info.w_dim), jnp.float32)
+    styles = jax.eval_shape(prior.styles, params, w_plus)
+    return tuple((path, leaf.shape[0]) for path, leaf in styles.items())
 
 
 def bind(net: laren.Config | glean.Config, prior: Prior, operator: Operator) -> Model:
@@ -196,7 +201,7 @@ def bind(net: laren.Config | glean.Config, prior: Prior, operator: Operator) -> 
 def _laren(net: laren.Config, prior: Prior, operator: Operator) -> Model:
     def restore(
         key: PRNGKey, prior_params: Params, params: Params, y: Measurement
-    ) -> tuple[Image, Latent]:
+    ) -> tuple[Drawn, Latent]:
         codes = laren.codes(net, params, seen(prior, operator, y))
         noise = codes.maps or prior.noise("random", prior_params, key)
         if isinstance(codes.latent, dict):
@@ -238,7 +243,7 @@ def _glean(net: glean.Config, prior: Prior, operator: Operator) -> Model:
 
     def restore(
         key: PRNGKey, prior_params: Params, params: Params, y: Measurement
-    ) -> tuple[Image, Latent]:
+    ) -> tuple[Drawn, Latent]:
         image = glean.restored(net, params, seen(prior, operator, y), bank(prior_params))
         return 0.5 + 0.5 * image, {}
 

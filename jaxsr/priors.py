@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxsr.types import Image, Noise, Params, PRNGKey
+from jaxsr.operators import Operator
+from jaxsr.types import Drawn, Noise, Params, PRNGKey
 
 # What StyleGAN2 and StyleGAN1 call the layers from a w to what it modulates with.
 MODULATIONS = ("affine", "style")
@@ -182,7 +183,7 @@ def in_styles(prior: Prior) -> Prior:
 
 def synthesize_styles(
     prior: Prior, params: Params, styles: dict[str, jax.Array], noise: Noise
-) -> Image:
+) -> Drawn:
     """The image [H, W, 3] of styles, as `Prior.styles` returns them, and noise maps: with a w of
     zeros each layer's bias is its style."""
     modulated = {
@@ -238,14 +239,14 @@ def latent_statistics(
     return {"w_mean": mean, "w_std": std, "white_mean": white_mean, "white_std": white_std}
 
 
-def check_prior(method: str, prior: Prior, operator: Any) -> None:
+def check_prior(method: str, prior: Prior, operator: Operator) -> None:
     """Raises ValueError unless the prior has a w space and makes the images that the operator
     takes."""
     check_images(prior, operator)
     require_w(f"method {method}", prior)
 
 
-def check_images(prior: Prior, operator: Any) -> None:
+def check_images(prior: Prior, operator: Operator) -> None:
     """Raises ValueError unless the prior is one, and makes the images that the operator takes."""
     if not isinstance(prior, Prior):
         raise ValueError(

@@ -12,11 +12,12 @@ from typing import Literal
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Float64
+from jaxtyping import Float64
+
+from jaxsr.types import AnyImage
 
 Kernel = Literal["bicubic", "bicubic_matlab", "bicubic_pulse", "box", "bilinear"]
 Matrix = Float64[np.ndarray, "m n"]
-AnyImage = Float[Array, "h w c"] | Float[np.ndarray, "h w c"]
 Profile = Callable[[np.ndarray], np.ndarray]
 
 

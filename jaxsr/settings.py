@@ -4,14 +4,35 @@ import dataclasses
 import math
 import numbers
 import typing
-from typing import Any
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 
+from jaxsr.operators import Operator
 
-def resolve(config: Any, operator: Any, kind: type | None = None) -> Any:
+
+@runtime_checkable
+class Needing(Protocol):
+    """Settings of a method that needs these entries of params beside the generator."""
+
+    NEEDS: ClassVar[tuple[str, ...]]
+
+
+@runtime_checkable
+class MethodConfig(Needing, Protocol):
+    """The config of a method, a dataclass; PRESETS: preset -> setting -> value, or the function
+    (config, operator) -> value."""
+
+    __dataclass_fields__: ClassVar[dict[str, dataclasses.Field]]
+    PRESETS: ClassVar[dict[str, dict[str, Any]]]
+
+    @property
+    def preset(self) -> str: ...
+
+
+def resolve(config: MethodConfig, operator: Operator, kind: type | None = None) -> Any:
     """The same config with each field that is None set to its preset's value for this operator:
-    every value that a report has to print.
+    every value that a report has to print. (Any: the config's class would still say "or None".)
 
     Args:
         config: of a method.
@@ -73,7 +94,7 @@ def iterates_of(kind: type) -> tuple[str, ...]:
     return tuple(field.name for field in dataclasses.fields(kind) if field.metadata.get("iterates"))
 
 
-def check_types(config: Any) -> None:
+def check_types(config: object) -> None:
     """Raises ValueError if a field annotated int, float or bool (or one of these | None) has
     another kind of value."""
     kinds = {int: numbers.Integral, float: numbers.Real, bool: (bool, np.bool_)}
@@ -88,7 +109,7 @@ def check_types(config: Any) -> None:
             )
 
 
-def check_choices(config: Any) -> None:
+def check_choices(config: object) -> None:
     """Raises ValueError if a field annotated Literal[...] (or Literal[...] | None) has another
     value."""
     for name, hint in typing.get_type_hints(type(config)).items():

@@ -4,11 +4,18 @@ caller's jax.vmap."""
 from typing import Any, NamedTuple
 
 import jax
-from jaxtyping import Array, Float, Key
+import numpy as np
+from jaxtyping import Array, Float, Key, Shaped
 
-Image = Float[Array, "h w 3"]
-Images = Float[Array, "n h w 3"]
-Measurement = Float[Array, "..."]
+# Arrays of NumPy serve wherever those of JAX do.
+AnyArray = jax.Array | np.ndarray
+Image = Float[Array, "h w 3"] | Float[np.ndarray, "h w 3"]
+Images = Float[Array, "n h w 3"] | Float[np.ndarray, "n h w 3"]
+Drawn = Float[Array, "h w 3"]  # an image that a function here returns
+Measurement = Float[Array, "..."] | Float[np.ndarray, "..."]
+# What a user calls an image: the function checks its shape and type itself, in one clear line.
+AnyImage = Shaped[Array, "..."] | Shaped[np.ndarray, "..."]
+AnyMeasurement = AnyImage
 Scalar = Float[Array, ""]
 PRNGKey = Key[Array, ""]
 Noise = tuple[Float[Array, "..."], ...]

@@ -1,9 +1,10 @@
-"""The tables of StyleGAN2's files: StyleGAN2(-ADA) TensorFlow, StyleGAN2-ADA-PyTorch, rosinality ->
-paths of `jaxsr.nets.stylegan2`.
+"""Tables that rename the arrays of StyleGAN2's files to the paths of `jaxsr.nets.stylegan2`: of
+StyleGAN2(-ADA) for TensorFlow, of StyleGAN2-ADA-PyTorch and of rosinality's.
 
-The generator taken is the averaged one (Gs, G_ema, g_ema). Each table was written from its format's
-names and shapes and checked against what the official network computes. "label/..." is what of a
-class-conditional network `ports.labels` folds into the others.
+A file holds the generator as trained and its moving average (Gs, G_ema, g_ema); the average is
+taken. Each table follows the names and shapes of its format, and is checked against what the
+official network computes. Class-conditional networks have arrays for the label; their paths begin
+with "label/", and `ports.labels` folds them into the others.
 """
 
 import numpy as np

@@ -5,6 +5,9 @@ processes of their own run the same programs again and again."""
 import importlib.metadata
 import os
 
+import jaxtyping
+import pytest
+
 FLAGS = ["--xla_backend_optimization_level=0"]
 # A flag that XLA does not know ends the process; of this one, a third less time to compile, other
 # versions may know nothing.
@@ -19,3 +22,14 @@ def pytest_configure(config):
     os.environ["XLA_FLAGS"] = " ".join([given, *(flag for flag in FLAGS if flag not in given)])
     os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(config.cache.mkdir("xla")))
     os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.5"
+    # Every call of jaxsr is checked against its annotations. Here and not in `addopts`, which the
+    # workers of pytest-xdist do not read.
+    jaxtyping.install_import_hook("jaxsr", "run_time_types.check")
+
+
+@pytest.fixture
+def unchecked():
+    """What a user meets who passes a wrong type: no run-time type check, only jaxsr's own."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)

@@ -205,13 +205,11 @@ BAD = [
 ]
 
 
+@pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize(("settings", "changes", "message"), BAD)
 def test_bad_settings(settings, changes, message):
-    config = Config()
-    for name, value in settings.items():
-        object.__setattr__(config, name, value)  # past the run-time type check of the test session
     with pytest.raises(ValueError, match=message):
-        explore.problem(toy.prior()._replace(**changes), toy.operator(), config)
+        explore.problem(toy.prior()._replace(**changes), toy.operator(), Config(**settings))
 
 
 def test_the_name_of_the_metric_is_told():

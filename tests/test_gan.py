@@ -12,7 +12,7 @@ import reference_stylegan2 as reference
 from gan_cases import CONFIG, NET, PLAIN, TINY, discriminator, jitted_step, photos, randomised
 
 from jaxsr.nets import style_based, stylegan2
-from jaxsr.training import gan, loop
+from jaxsr.training import gan, gan_losses, loop
 
 
 def test_r1_is_the_squared_gradient_at_the_photos():
@@ -30,7 +30,7 @@ def test_r1_is_the_squared_gradient_at_the_photos():
         step[index] = 1e-5
         grad[index] = (logits(batch + step) - logits(batch - step)) / 2e-5
     expected = np.sum(grad**2, (1, 2, 3)).mean()
-    penalty = jax.jit(functools.partial(gan.r1_penalty, jax.random.key(0), TINY, CONFIG))
+    penalty = jax.jit(functools.partial(gan_losses.r1_penalty, jax.random.key(0), TINY, CONFIG))
     np.testing.assert_allclose(
         penalty(randomised(TINY)["discriminator"], jnp.float32(batch), jnp.float32(0)),
         expected,
@@ -46,7 +46,9 @@ def test_r1_is_taken_at_what_the_discriminator_sees():
     )
     sharp = dataclasses.replace(TINY, emphasis=3.0)
     penalty = jax.jit(
-        lambda x, net: gan.r1_penalty(jax.random.key(0), net, CONFIG, params, x, jnp.float32(0)),
+        lambda x, net: gan_losses.r1_penalty(
+            jax.random.key(0), net, CONFIG, params, x, jnp.float32(0)
+        ),
         static_argnums=1,
     )
     expected = penalty(stylegan2.emphasised(batch, 3.0), TINY)
@@ -59,7 +61,7 @@ def test_one_pass_judges_fakes_and_photos_as_two_passes(count):
     itself."""
     fakes, real = (jax.random.normal(jax.random.key(i), (count, 4, 4, 3)) for i in range(2))
     params = randomised(TINY)["discriminator"]
-    both = jax.jit(gan._judge_both, static_argnums=0)(TINY, params, fakes, real)
+    both = jax.jit(gan_losses.judge_both, static_argnums=0)(TINY, params, fakes, real)
     for got, alone in zip(both, (fakes, real), strict=True):
         expected = discriminator(TINY, params, alone)[0]
         np.testing.assert_allclose(got, expected, rtol=2e-5, atol=1e-5)
@@ -74,7 +76,7 @@ def test_path_length_is_the_norm_of_the_jacobian_transposed_noise():
     y = np.asarray(jax.random.normal(key_y, (2, 4, 4, 3))) / 4
     jacobian = jax.jit(jax.jacfwd(lambda w, n: stylegan2.synthesis(TINY, params, w, n)[1]))
     for i, length in enumerate(
-        jax.jit(functools.partial(gan.path_lengths, TINY))(params, w_plus, key)
+        jax.jit(functools.partial(gan_losses.path_lengths, TINY))(params, w_plus, key)
     ):
         product = np.einsum("hwcld,hwc->ld", jacobian(w_plus[i], [n[i] for n in noise]), y[i])
         np.testing.assert_allclose(length, np.sqrt(np.sum(product**2, 1).mean()), rtol=1e-4)
@@ -96,11 +98,11 @@ def test_a_step_follows_the_non_saturating_losses():
         return stylegan2.discriminator(TINY, params, x)[0]
 
     def loss_of_generator(generator):
-        fakes = gan._fakes(jax.random.split(keys[0])[0], TINY, config, generator)
+        fakes = gan_losses.draw_fakes(jax.random.split(keys[0])[0], TINY, config, generator)
         return -jax.nn.log_sigmoid(judge(state.params["discriminator"], fakes)).mean()
 
     def loss_of_discriminator(params):
-        fakes = gan._fakes(jax.random.split(keys[2], 3)[0], TINY, config, after.params)
+        fakes = gan_losses.draw_fakes(jax.random.split(keys[2], 3)[0], TINY, config, after.params)
         return -(
             jax.nn.log_sigmoid(judge(params, real)).mean()
             + jax.nn.log_sigmoid(-judge(params, fakes)).mean()
@@ -139,9 +141,9 @@ def test_a_batch_split_over_devices_follows_their_mean_gradient():
     def member(index):
         key = jax.random.split(jax.random.fold_in(jax.random.fold_in(state.key, 1), index), 4)[0]
         generator = {k: state.params[k] for k in ("mapping", "synthesis")}
-        return jax.value_and_grad(lambda g: gan.generator_loss(key, TINY, CONFIG, state, g, real))(
-            generator
-        )
+        return jax.value_and_grad(
+            lambda g: gan_losses.generator_loss(key, TINY, CONFIG, state, g, real)
+        )(generator)
 
     values, grads = jax.jit(jax.vmap(member))(jnp.arange(2))
     np.testing.assert_allclose(log["loss_generator"], [values.mean()] * 2, rtol=1e-5)
@@ -193,7 +195,7 @@ def test_style_mixing_switches_once():
     """Each code has at most two styles, the first up to a random layer; without mixing it has
     one."""
     mapping = randomised(NET)["mapping"]
-    mixed = jax.jit(gan._mixed_styles, static_argnums=(1, 3))
+    mixed = jax.jit(gan_losses.mixed_styles, static_argnums=(1, 3))
     for mixing, styles in ((0.0, {1}), (1.0, {2})):
         codes = np.asarray(mixed(jax.random.key(0), NET, mapping, 16, mixing))
         assert {len(np.unique(code, axis=0)) for code in codes} == styles

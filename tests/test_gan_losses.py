@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from gan_cases import NET, PLAIN, TINY, discriminator, jitted_step, photos, randomised
 
-from jaxsr.training import gan, gan_loop, members
+from jaxsr.training import gan, gan_loop, gan_losses, members
+from jaxsr.training.gan_state import generator_of
 
 REAL = jnp.float32(photos(TINY)) / 127.5 - 1
 
@@ -33,10 +34,10 @@ def losses(config):
 
     @jax.jit
     def both(state):
-        generator = gan._generator(state.params)
-        of_generator = gan.generator_loss(key, TINY, config, state, generator, REAL)
-        fakes = gan._fakes(jax.random.split(key)[0], TINY, config, generator)
-        of_discriminator, _ = gan.discriminator_loss(
+        generator = generator_of(state.params)
+        of_generator = gan_losses.generator_loss(key, TINY, config, state, generator, REAL)
+        fakes = gan_losses.draw_fakes(jax.random.split(key)[0], TINY, config, generator)
+        of_discriminator, _ = gan_losses.discriminator_loss(
             key, TINY, config, state, state.params["discriminator"], REAL, fakes
         )
         return of_generator, of_discriminator, fakes
@@ -67,14 +68,16 @@ def test_the_relativistic_losses_have_r1_at_photos_and_pictures():
 
     @jax.jit
     def before_penalty(state, moved):
-        fakes = gan._fakes(jax.random.split(keys[2], 3)[0], TINY, config, moved)
+        fakes = gan_losses.draw_fakes(jax.random.split(keys[2], 3)[0], TINY, config, moved)
         share = gan._Share(TINY, config, None)
         return gan._discriminator_step(keys[2], share, state, REAL, fakes)[0].params, fakes
 
     between, fakes = before_penalty(state, after.params)
 
     def penalty(params):
-        at = functools.partial(gan.r1_penalty, keys[3], TINY, config, params, p=jnp.float32(0))
+        at = functools.partial(
+            gan_losses.r1_penalty, keys[3], TINY, config, params, p=jnp.float32(0)
+        )
         return 0.15 * (at(REAL) + at(fakes))
 
     # Adam's first moment is the last gradient itself, because beta1 is 0.
@@ -128,10 +131,12 @@ def test_both_players_see_pictures_amplified_before_they_are_augmented():
     @jax.jit
     def judge(params):
         seen = [
-            gan._judge(k, sharp, config, params, x, state.ada_p)
+            gan_losses.judge(k, sharp, config, params, x, state.ada_p)
             for k, x in zip(keys, (fakes, real), strict=True)
         ]
-        return seen, gan.discriminator_loss(key, sharp, config, state, params, real, fakes)[0]
+        return seen, gan_losses.discriminator_loss(key, sharp, config, state, params, real, fakes)[
+            0
+        ]
 
     (fake, photo), value = judge(params)
     np.testing.assert_allclose(

@@ -8,7 +8,8 @@ import numpy as np
 from gan_cases import CONFIG, NET, TINY, discriminator, photos, randomised, synthesis
 
 from jaxsr.nets import style_based, stylegan2
-from jaxsr.training import gan
+from jaxsr.training import gan, gan_losses
+from jaxsr.training.gan_state import generator_of
 
 
 def test_warm_start_takes_over_blocks_of_equal_shape():
@@ -53,8 +54,10 @@ def test_a_narrower_prior_goes_on_in_a_wider_network():
     np.testing.assert_allclose(after[..., :4], before, atol=1e-5)
     real = jnp.float32(photos(WIDE)) / 127.5 - 1
     grads = jax.jit(
-        jax.grad(lambda g: gan.generator_loss(jax.random.key(6), WIDE, CONFIG, state, g, real))
-    )(gan._generator(state.params))
+        jax.grad(
+            lambda g: gan_losses.generator_loss(jax.random.key(6), WIDE, CONFIG, state, g, real)
+        )
+    )(generator_of(state.params))
     assert (np.abs(grads["synthesis"]["b8"]["conv1"]["kernel"][:, :, 3:, :3]) > 0).all()
 
 

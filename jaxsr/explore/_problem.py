@@ -23,7 +23,7 @@ from jaxsr.priors import (
     tile,
 )
 from jaxsr.settings import check_choices, check_types
-from jaxsr.types import Image, Latent, Measurement, Noise, Params, Scalar
+from jaxsr.types import Drawn, Latent, Measurement, Noise, Params, Scalar
 
 # name of a latent space -> the prior in that space
 SPACES: dict[str, Callable[[Prior], Prior]] = {
@@ -134,11 +134,11 @@ class Problem:
     network: metrics.Network
     config: Config
 
-    def draw(self, params: Params, start: Start, latent: Latent) -> Image:
+    def draw(self, params: Params, start: Start, latent: Latent) -> Drawn:
         """The image [H, W, 3] of a latent of the space, with what the start holds fixed."""
         return SPACES[self.config.space](_around(self.base, start)).decode(params, latent)
 
-    def measure(self, params: Params, start: Start, latent: Latent) -> Measurement:
+    def measure(self, params: Params, start: Start, latent: Latent) -> jax.Array:
         """phi of H_Y: A G(z)."""
         return self.operator(self.draw(params, start, latent))
 
@@ -158,7 +158,7 @@ def _around(prior: Prior, start: Start) -> Prior:
     """The prior whose "const" noise maps are the start's, and whose layers get the start's offset
     besides."""
 
-    def synthesize(params: Params, w_plus: jax.Array, noise: Noise) -> Image:
+    def synthesize(params: Params, w_plus: jax.Array, noise: Noise) -> jax.Array:
         return prior.synthesize(params, w_plus + start.offset, noise)
 
     return prior._replace(

@@ -13,7 +13,7 @@ and every command, help text and benchmark sees it. Published ones have a line i
 """
 
 from collections.abc import Callable
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 from jaxsr.methods._common import consistent as consistent
 from jaxsr.methods._common import exact as exact
@@ -31,6 +31,7 @@ from jaxsr.methods.rls_plus import RLSPlus, rls_plus
 from jaxsr.methods.rlse import RLSE, rlse
 from jaxsr.metrics.perceptual import networks as networks
 from jaxsr.search import Solve
+from jaxsr.settings import MethodConfig
 
 
 class Method(NamedTuple):
@@ -48,7 +49,7 @@ class Method(NamedTuple):
     """
 
     make: Callable[..., Solve]
-    Config: Any
+    Config: type[MethodConfig]
     summary: str
     paper: str
     any_prior: bool = False

@@ -2,12 +2,13 @@
 one clear line."""
 
 import dataclasses
-from typing import Any
 
 import jax.numpy as jnp
 
+from jaxsr.operators import Operator
 from jaxsr.search import Solve
-from jaxsr.types import Image, Measurement, Params
+from jaxsr.settings import Needing
+from jaxsr.types import Drawn, Image, Measurement, Params
 
 HINTS = {
     "statistics": ("statistics of w", "see jaxsr.priors.latent_statistics"),
@@ -21,7 +22,9 @@ HINTS = {
 }
 
 
-def check_inputs(method: str, config: Any, operator: Any, params: Params, y: Measurement) -> None:
+def check_inputs(
+    method: str, config: Needing, operator: Operator, params: Params, y: Measurement
+) -> None:
     """Raises ValueError if y is not a floating-point measurement of the operator's, or if params
     lack what the method needs."""
     if tuple(y.shape) != tuple(operator.measurement_shape):
@@ -62,7 +65,7 @@ def exact(solve: Solve) -> Solve:
     return dataclasses.replace(solve, finish=finish)
 
 
-def consistent(operator: Any, image: Image, y: Measurement) -> Image:
+def consistent(operator: Operator, image: Image, y: Measurement) -> Drawn:
     """x + pinv(y - A x): the image nearest to x that explains y as well as any does; what the
     measurement does not see of x stays."""
-    return image + operator.pinv(y - operator(image))
+    return operator.pinv(y - operator(image)) + image

@@ -2,7 +2,7 @@
 back on its sphere after every step."""
 
 import math
-from typing import Any
+from typing import Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +11,21 @@ import optax
 from jaxsr.priors import Prior, tile
 from jaxsr.search import transforms
 from jaxsr.types import Params, PRNGKey
+
+
+@runtime_checkable
+class Settings(Protocol):
+    """Settings of PULSE and of RLSE that rule the search, resolved; see PULSE."""
+
+    steps: int
+    learning_rate: float
+    schedule: str
+    tile_latent: bool
+    noise: str
+    num_noise: int
+    bad_noise_layer: int
+    radius: str
+
 
 SETTINGS = {
     "steps": 100,
@@ -29,7 +44,7 @@ SCHEDULES = {
 }
 
 
-def start(prior: Prior, config: Any, key: PRNGKey, params: Params) -> tuple[dict, dict]:
+def start(prior: Prior, config: Settings, key: PRNGKey, params: Params) -> tuple[dict, dict]:
     """Variables {"v" [L, d] or, tiled, [1, d], "noise"} and context {"noise" (the fixed rest),
     "radii"}; v is standard normal."""
     key_v, key_noise = jax.random.split(key)
@@ -74,6 +89,6 @@ def project(context: dict, variables: dict) -> dict:
     }
 
 
-def adam(config: Any) -> optax.GradientTransformation:
+def adam(config: Settings) -> optax.GradientTransformation:
     """Adam with the chosen schedule of the step size."""
     return optax.adam(SCHEDULES[config.schedule](config.learning_rate, config.steps))

@@ -3,7 +3,7 @@ maximum a posteriori."""
 
 import dataclasses
 import math
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -12,10 +12,11 @@ import optax
 from jaxsr import operators
 from jaxsr.methods import _common
 from jaxsr.metrics.perceptual import check_side, perceptual
+from jaxsr.operators import Operator
 from jaxsr.priors import Prior, check_prior, tile
 from jaxsr.search import Phase, Solve, objectives
 from jaxsr.settings import iterates, resolve
-from jaxsr.types import Measurement, Params, Scalar
+from jaxsr.types import Image, Measurement, Params, Scalar
 
 # Numbers in LPIPS-VGG's five maps.
 FEATURES_AT_256 = 64 * 256**2 + 128 * 128**2 + 256 * 64**2 + 512 * 32**2 + 512 * 16**2
@@ -45,7 +46,7 @@ CODE = {
 }
 
 
-def _factor(operator: Any) -> float:
+def _factor(operator: Operator) -> float:
     return math.sqrt(math.prod(operator.image_shape) / math.prod(operator.measurement_shape))
 
 
@@ -96,7 +97,7 @@ class BRGM:
     NEEDS: ClassVar[tuple[str, ...]] = ("statistics", "perceptual")
 
 
-def brgm(prior: Prior, operator: Any, config: BRGM = BRGM()) -> Solve:
+def brgm(prior: Prior, operator: Operator, config: BRGM = BRGM()) -> Solve:
     """Returns solve(key, params, y) -> Result with latent {"w_plus": [L, d], "noise": tuple of [r,
     r]}.
 
@@ -140,6 +141,18 @@ def brgm(prior: Prior, operator: Any, config: BRGM = BRGM()) -> Solve:
     return Solve((Phase(settings.steps, start, loss, tx),), finish, operator, settings.eps)
 
 
+@runtime_checkable
+class Objective(Protocol):
+    """Settings of BRGM and of its variational form that rule the objective, resolved; see BRGM."""
+
+    fit_weight: float
+    perceptual_weight: float
+    prior_weight: float
+    cosine_weight: float
+    side: str
+    network: str
+
+
 def gaussian(params: Params) -> tuple[jax.Array, jax.Array]:
     """The mean of w [d] and the root mean square distance of w from it [], StyleGAN2's and both
     releases' one number."""
@@ -147,7 +160,7 @@ def gaussian(params: Params) -> tuple[jax.Array, jax.Array]:
 
 
 def fidelity(
-    settings: Any, operator: Any, params: Params, measured: Measurement, y: Measurement
+    settings: Objective, operator: Operator, params: Params, measured: Measurement, y: Measurement
 ) -> dict[str, Scalar]:
     """How far a measurement is from y: {"l2", "perceptual"}."""
     seen = [_seen(operators.as_image(operator, m), settings.side) for m in (measured, y)]
@@ -155,7 +168,7 @@ def fidelity(
     return {"l2": objectives.l2(measured, y), "perceptual": compare(params["perceptual"], *seen)}
 
 
-def check_fidelity(method: str, settings: Any, operator: Any) -> None:
+def check_fidelity(method: str, settings: Objective, operator: Operator) -> None:
     """Raises ValueError if the network cannot see measurements of this size."""
     if settings.side == "as_is":
         check_side(method, settings.network, operators.image_side(operator))
@@ -168,7 +181,7 @@ def log_prior(params: Params, w_plus: jax.Array) -> Scalar:
     return jnp.mean(((w_plus - mean) / sigma) ** 2)
 
 
-def weighted(settings: Any, terms: dict[str, Scalar]) -> Scalar:
+def weighted(settings: Objective, terms: dict[str, Scalar]) -> Scalar:
     """The objective of BRGM from its terms."""
     weights = {
         "l2": settings.fit_weight,
@@ -176,7 +189,7 @@ def weighted(settings: Any, terms: dict[str, Scalar]) -> Scalar:
         "prior": settings.prior_weight,
         "cosine": settings.cosine_weight,
     }
-    return sum((weight * terms[name] for name, weight in weights.items()), jnp.zeros(()))
+    return objectives.weighted(terms, weights)
 
 
 def _projector(peak: float, steps: int) -> optax.Schedule:
@@ -194,7 +207,7 @@ def _projector(peak: float, steps: int) -> optax.Schedule:
 SCHEDULES = {"projector": _projector, "fixed": lambda peak, steps: optax.constant_schedule(peak)}
 
 
-def _seen(image: jax.Array, side: str) -> jax.Array:
+def _seen(image: Image, side: str) -> Image:
     """What LPIPS sees of a measurement."""
     height, width = image.shape[:2]
     if side == "256":

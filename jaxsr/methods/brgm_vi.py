@@ -11,10 +11,11 @@ import optax
 
 from jaxsr.methods import _common
 from jaxsr.methods.brgm import CODE, check_fidelity, fidelity, log_prior, weighted
+from jaxsr.operators import Operator
 from jaxsr.priors import Prior, check_prior, tile
 from jaxsr.search import Phase, Solve, objectives
 from jaxsr.settings import count, iterates, resolve
-from jaxsr.types import Image, Latent, Params, PRNGKey, Scalar
+from jaxsr.types import Drawn, Latent, Params, PRNGKey, Scalar
 
 CONCENTRATION, RATE = 0.1, 0.95  # of the inverse gamma prior of half a standard deviation
 PAPER = {
@@ -56,7 +57,7 @@ class BRGMVI:
     NEEDS: ClassVar[tuple[str, ...]] = ("statistics", "perceptual")
 
 
-def brgm_vi(prior: Prior, operator: Any, config: BRGMVI = BRGMVI()) -> Solve:
+def brgm_vi(prior: Prior, operator: Operator, config: BRGMVI = BRGMVI()) -> Solve:
     """Returns solve(key, params, y) -> Result with latent {"w_plus", "mean", "std": [L, d],
     "noise": tuple of [r, r]}.
 
@@ -118,7 +119,7 @@ def brgm_vi(prior: Prior, operator: Any, config: BRGMVI = BRGMVI()) -> Solve:
     return Solve((phase,), finish, operator, settings.eps)
 
 
-def draw(prior: Prior, params: Params, latent: Latent, key: PRNGKey) -> tuple[Image, jax.Array]:
+def draw(prior: Prior, params: Params, latent: Latent, key: PRNGKey) -> tuple[Drawn, jax.Array]:
     """Another solution from the `latent` of one result of `brgm_vi`, without `restore`'s leading
     axis: (image [H, W, 3], w_plus [L, d]).
 

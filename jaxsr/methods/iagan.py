@@ -2,17 +2,18 @@
 together with the generator."""
 
 import dataclasses
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
 import optax
 
 from jaxsr.methods import _common
+from jaxsr.operators import Operator
 from jaxsr.priors import GENERATOR, Prior, check_images
 from jaxsr.search import Phase, Solve, objectives
-from jaxsr.settings import count, iterates, resolve
-from jaxsr.types import Image, Measurement, Params
+from jaxsr.settings import Needing, count, iterates, resolve
+from jaxsr.types import Drawn, Measurement, Params
 
 PAPER = {
     "steps": 1800,
@@ -61,7 +62,7 @@ class IAGAN:
     NEEDS: ClassVar[tuple[str, ...]] = ()
 
 
-def iagan(prior: Prior, operator: Any, config: IAGAN = IAGAN()) -> Solve:
+def iagan(prior: Prior, operator: Operator, config: IAGAN = IAGAN()) -> Solve:
     """Returns solve(key, params, y) -> Result with latent {"z": [z_dim], "residual_before": []},
     the latter with back_projection.
 
@@ -91,17 +92,30 @@ def iagan(prior: Prior, operator: Any, config: IAGAN = IAGAN()) -> Solve:
     return Solve(phases, finish, operator, settings.eps, lambda variables: variables["weights"])
 
 
-def _decode(prior: Prior, params: Params, variables: dict) -> Image:
+def _decode(prior: Prior, params: Params, variables: dict) -> Drawn:
     return prior.decode({**params, **variables["weights"]}, variables["z"])
 
 
 def _residuals(
-    prior: Prior, operator: Any, params: Params, y: Measurement, z: jax.Array
+    prior: Prior, operator: Operator, params: Params, y: Measurement, z: jax.Array
 ) -> jax.Array:
     return jax.vmap(lambda z: objectives.l2(operator(prior.decode(params, z)), y))(z)
 
 
-def _search(prior: Prior, operator: Any, config: Any) -> Phase:
+@runtime_checkable
+class Settings(Needing, Protocol):
+    """Settings of IAGAN that rule its two phases, resolved; see IAGAN."""
+
+    steps: int
+    learning_rate: float
+    starts: int
+    refine_steps: int
+    refine_learning_rate: float
+    generator_learning_rate: float
+    fit_weight: float
+
+
+def _search(prior: Prior, operator: Operator, config: Settings) -> Phase:
     """CSGM from several starts at once: variables {"z": [starts, z_dim]}."""
 
     def start(key, params, y, previous):
@@ -117,7 +131,7 @@ def _search(prior: Prior, operator: Any, config: Any) -> Phase:
     return Phase(config.steps, start, loss, optax.adam(config.learning_rate))
 
 
-def _refinement(prior: Prior, operator: Any, config: Any) -> Phase:
+def _refinement(prior: Prior, operator: Operator, config: Settings) -> Phase:
     """The best z and the generator together: variables {"z": [z_dim], "weights"}."""
 
     def start(key, params, y, previous):

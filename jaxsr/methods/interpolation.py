@@ -8,6 +8,7 @@ import optax
 
 from jaxsr import operators
 from jaxsr.methods import _common
+from jaxsr.operators import Operator
 from jaxsr.priors import Prior, check_images
 from jaxsr.search import Phase, Solve, objectives
 from jaxsr.settings import resolve
@@ -30,7 +31,7 @@ class Interpolation:
     NEEDS: ClassVar[tuple[str, ...]] = ()
 
 
-def bicubic(prior: Prior, operator: Any, config: Interpolation = Interpolation()) -> Solve:
+def bicubic(prior: Prior, operator: Operator, config: Interpolation = Interpolation()) -> Solve:
     """Returns solve(key, params, y) -> Result with latent {}: y enlarged with Keys' kernel (a =
     -0.5), not clipped.
 
@@ -45,17 +46,17 @@ def bicubic(prior: Prior, operator: Any, config: Interpolation = Interpolation()
     return _interpolation("bicubic", prior, operator, config)
 
 
-def bilinear(prior: Prior, operator: Any, config: Interpolation = Interpolation()) -> Solve:
+def bilinear(prior: Prior, operator: Operator, config: Interpolation = Interpolation()) -> Solve:
     """As `bicubic`, with the triangle kernel."""
     return _interpolation("bilinear", prior, operator, config)
 
 
-def nearest(prior: Prior, operator: Any, config: Interpolation = Interpolation()) -> Solve:
+def nearest(prior: Prior, operator: Operator, config: Interpolation = Interpolation()) -> Solve:
     """As `bicubic`, by repeating pixels."""
     return _interpolation("nearest", prior, operator, config)
 
 
-def _interpolation(kernel: str, prior: Prior, operator: Any, config: Interpolation) -> Solve:
+def _interpolation(kernel: str, prior: Prior, operator: Operator, config: Interpolation) -> Solve:
     """A search of one step that searches nothing, so that it runs, and is judged, like every
     method."""
     check_images(prior, operator)

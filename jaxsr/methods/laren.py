@@ -8,6 +8,7 @@ import optax
 
 from jaxsr import learned
 from jaxsr.methods import _common
+from jaxsr.operators import Operator
 from jaxsr.priors import Prior, check_prior
 from jaxsr.search import Phase, Solve, objectives
 from jaxsr.settings import resolve
@@ -33,7 +34,7 @@ class Learned:
     NEEDS: ClassVar[tuple[str, ...]] = ("statistics", "learned")
 
 
-def laren(prior: Prior, operator: Any, config: Learned = Learned()) -> Solve:
+def laren(prior: Prior, operator: Operator, config: Learned = Learned()) -> Solve:
     """Returns solve(key, params, y) -> Result with latent {"w_plus": [L, d], "noise"} (or "styles"
     in place of w_plus): codes and maps.
 
@@ -47,12 +48,12 @@ def laren(prior: Prior, operator: Any, config: Learned = Learned()) -> Solve:
     return _learned("laren", prior, operator, config)
 
 
-def glean(prior: Prior, operator: Any, config: Learned = Learned()) -> Solve:
+def glean(prior: Prior, operator: Operator, config: Learned = Learned()) -> Solve:
     """As `laren`; the image comes from a decoder, so the latent is {}."""
     return _learned("glean", prior, operator, config)
 
 
-def _learned(architecture: str, prior: Prior, operator: Any, config: Learned) -> Solve:
+def _learned(architecture: str, prior: Prior, operator: Operator, config: Learned) -> Solve:
     """A search of one step that searches nothing: its start is the result."""
     check_prior(architecture, prior, operator)
     settings = resolve(config, operator, Learned)

@@ -11,9 +11,11 @@ import optax
 from jaxsr import operators
 from jaxsr.methods import _common
 from jaxsr.metrics.perceptual import perceptual
+from jaxsr.operators import Operator
 from jaxsr.priors import Prior, check_images
 from jaxsr.search import Phase, Solve, objectives
 from jaxsr.settings import count, iterates, resolve
+from jaxsr.types import Image
 
 PAPER = {
     "steps": 2000,
@@ -65,7 +67,7 @@ class MGANPrior:
     NEEDS: ClassVar[tuple[str, ...]] = ("perceptual",)
 
 
-def mganprior(prior: Prior, operator: Any, config: MGANPrior = MGANPrior()) -> Solve:
+def mganprior(prior: Prior, operator: Operator, config: MGANPrior = MGANPrior()) -> Solve:
     """Returns solve(key, params, y) -> Result with latent {"z": [N, z_dim], "alpha": [N, c]}.
 
     x = tail(1/N sum_n alpha_n * head(z_n)), with codes ~ N(0, I) and importances alpha = 1/N at the
@@ -126,7 +128,7 @@ def _split(prior: Prior, layer: int) -> tuple[Any, Any]:
     return prior.split(layer // 2)
 
 
-def _enlarged(image: jax.Array) -> jax.Array:
+def _enlarged(image: Image) -> Image:
     """To 256 px by repetition, unless it is larger."""
     return (
         image if min(image.shape[:2]) >= 256 else jax.image.resize(image, (256, 256, 3), "nearest")

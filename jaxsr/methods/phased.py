@@ -3,7 +3,8 @@ Lalonde, CVPR 2023, arXiv:2302.06733)."""
 
 import dataclasses
 import math
-from typing import Any, ClassVar, Literal
+from collections.abc import Callable
+from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -12,10 +13,11 @@ import optax
 from jaxsr import operators
 from jaxsr.methods import _common
 from jaxsr.metrics.perceptual import check_side, perceptual
+from jaxsr.operators import Operator
 from jaxsr.priors import MODULATIONS, Prior, check_prior, start_in_w, tile, with_layers
 from jaxsr.search import Phase, Solve, objectives, transforms
 from jaxsr.settings import count, iterates, resolve
-from jaxsr.types import Image, Params
+from jaxsr.types import Drawn, Image, Params
 
 SMALLEST = 16  # px
 PAPER = {
@@ -75,7 +77,7 @@ class Phased:
     NEEDS: ClassVar[tuple[str, ...]] = ("statistics", "perceptual")
 
 
-def phased(prior: Prior, operator: Any, config: Phased = Phased()) -> Solve:
+def phased(prior: Prior, operator: Operator, config: Phased = Phased()) -> Solve:
     """Returns solve(key, params, y) -> Result with latent {"w_plus": [L, d], "styles": {layer: [c,
     1]}}.
 
@@ -137,7 +139,7 @@ def _descent(length: float) -> optax.GradientTransformation:
     return optax.GradientTransformation(lambda params: optax.EmptyState(), update)
 
 
-def _decode(prior: Prior, params: Params, latent: dict) -> Image:
+def _decode(prior: Prior, params: Params, latent: dict) -> Drawn:
     styles = latent.get("styles", {})
     params = (
         {**params, "synthesis": with_layers(params["synthesis"], styles, _moved)}
@@ -178,8 +180,17 @@ def _moved(layer: Params, offset: jax.Array) -> Params:
     return {**layer, "bias": layer["bias"] + offset[:, 0] * norms}
 
 
+@runtime_checkable
+class Scales(Protocol):
+    """Settings of the distance over scales, resolved; see Phased."""
+
+    l1_weight: float
+    smallest: int
+    network: str
+
+
 def _multiscale(
-    config: Any, compare: Any, params: Params, measured: Image, y: Image
+    config: Scales, compare: Callable, params: Params, measured: Image, y: Image
 ) -> tuple[jax.Array, dict]:
     """The distance at each scale while the side is above `smallest`, and the mean absolute
     difference at the scale where that ends."""
@@ -191,7 +202,7 @@ def _multiscale(
     return distance + config.l1_weight * terms["l1"], terms
 
 
-def _check_scales(config: Any, side: int) -> None:
+def _check_scales(config: Scales, side: int) -> None:
     """Raises ValueError if the network cannot see the smallest of the scales that it compares."""
     seen = [
         side >> halvings
@@ -202,7 +213,7 @@ def _check_scales(config: Any, side: int) -> None:
         check_side("phased", config.network, seen[-1])
 
 
-def _halved(image: Image) -> Image:
+def _halved(image: Image) -> Drawn:
     """Means of 2x2 pixels; a last odd row or column is left out."""
     height, width = (side // 2 for side in image.shape[:2])
     return image[: 2 * height, : 2 * width].reshape(height, 2, width, 2, 3).mean((1, 3))

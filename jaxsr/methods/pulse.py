@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Literal
 import jax.numpy as jnp
 
 from jaxsr.methods import _common, _spheres
+from jaxsr.operators import Operator
 from jaxsr.priors import Prior, check_prior
 from jaxsr.search import Phase, Solve, objectives
 from jaxsr.settings import iterates, resolve
@@ -68,7 +69,7 @@ class PULSE:
     NEEDS: ClassVar[tuple[str, ...]] = ("statistics",)
 
 
-def pulse(prior: Prior, operator: Any, config: PULSE = PULSE()) -> Solve:
+def pulse(prior: Prior, operator: Operator, config: PULSE = PULSE()) -> Solve:
     """Returns solve(key, params, y) -> Result with latent {"w_plus": [L, d], "noise": tuple of [r,
     r]}.
 

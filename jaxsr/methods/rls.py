@@ -2,15 +2,16 @@
 arXiv:2311.16923)."""
 
 import dataclasses
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 import jax
 import optax
 
 from jaxsr.methods import _common
+from jaxsr.operators import Operator
 from jaxsr.priors import Prior, check_prior, start_in_w, tile
 from jaxsr.search import Phase, Solve, objectives, transforms
-from jaxsr.settings import iterates, resolve
+from jaxsr.settings import Needing, iterates, resolve
 
 PAPER = {
     "steps": 200,
@@ -78,7 +79,7 @@ class RLS:
 CROSS = {"mean_l2": objectives.pairwise_mean_l2, "sum_sq": objectives.pairwise_sum_sq}
 
 
-def rls(prior: Prior, operator: Any, config: RLS = RLS()) -> Solve:
+def rls(prior: Prior, operator: Operator, config: RLS = RLS()) -> Solve:
     """Returns solve(key, params, y) -> Result with latent {"w_plus": [L, d], "noise": tuple of [r,
     r]}.
 
@@ -101,7 +102,22 @@ def rls(prior: Prior, operator: Any, config: RLS = RLS()) -> Solve:
     return Solve((search_phase("rls", prior, operator, settings),), finish, operator, settings.eps)
 
 
-def search_phase(method: str, prior: Prior, operator: Any, config: Any) -> Phase:
+@runtime_checkable
+class Settings(Needing, Protocol):
+    """Settings of RLS and of RLS+ that rule the search, resolved; see RLS."""
+
+    steps: int
+    learning_rate: float
+    fit_weight: float
+    flow_weight: float
+    gaussian_weight: float
+    cross_weight: float
+    cross: str
+    init_spread: float
+    space: str
+
+
+def search_phase(method: str, prior: Prior, operator: Operator, config: Settings) -> Phase:
     """The search of RLS and the first stage of RLS+: variables {"w_plus" [L, d] or, in W, [1, d]},
     context {"noise"}."""
     from jaxsr import flows  # distrax comes with it, which `import jaxsr` must not load
@@ -113,6 +129,13 @@ def search_phase(method: str, prior: Prior, operator: Any, config: Any) -> Phase
         noise = transforms.renormalise_noise(prior.noise("random", params, key_noise))
         return {"w_plus": w[None] if config.space == "w" else tile(prior, w)}, {"noise": noise}
 
+    weights = {
+        "l1": config.fit_weight,
+        "flow_nll": config.flow_weight,
+        "gaussian": config.gaussian_weight,
+        "cross": config.cross_weight,
+    }
+
     def loss(params, y, context, variables):
         w_plus = tile(prior, variables["w_plus"])
         u, log_det = jax.vmap(flows.forward_and_log_det, (None, 0))(params["flow"], w_plus)
@@ -122,15 +145,7 @@ def search_phase(method: str, prior: Prior, operator: Any, config: Any) -> Phase
             "gaussian": objectives.gaussianisation(u),
             "cross": CROSS[config.cross](w_plus),
         }
-        weights = (
-            config.fit_weight,
-            config.flow_weight,
-            config.gaussian_weight,
-            config.cross_weight,
-        )
-        return sum(
-            weight * term for weight, term in zip(weights, terms.values(), strict=True)
-        ), terms
+        return objectives.weighted(terms, weights), terms
 
     tx = optax.adam(transforms.linear1cycledrop(config.learning_rate, config.steps))
     return Phase(config.steps, start, loss, tx)

@@ -3,17 +3,18 @@
 
 import dataclasses
 import math
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import optax
 
 from jaxsr.methods.rls import RLS, search_phase
+from jaxsr.operators import Operator
 from jaxsr.priors import Prior, check_prior, tile
 from jaxsr.search import Phase, Solve, objectives, transforms
 from jaxsr.settings import iterates, resolve, unbounded
 
 
-def _code_refine_steps(config: Any, operator: Any) -> int:
+def _code_refine_steps(config: RLS, operator: Operator) -> int:
     """The figure script's iterations, 80, 70, 30, 20 at 8, 16, 32, 64 times; in between those of
     the next smaller factor, below 8 80."""
     factor = math.sqrt(math.prod(operator.image_shape) / math.prod(operator.measurement_shape))
@@ -58,7 +59,7 @@ class RLSPlus(RLS):
     PRESETS: ClassVar[dict[str, dict[str, Any]]] = {"paper": PAPER, "code": CODE}
 
 
-def rls_plus(prior: Prior, operator: Any, config: RLSPlus = RLSPlus()) -> Solve:
+def rls_plus(prior: Prior, operator: Operator, config: RLSPlus = RLSPlus()) -> Solve:
     """Returns solve(key, params, y) -> Result with latent {"w_plus": [L, d], "noise": tuple of [r,
     r]}.
 
@@ -92,9 +93,21 @@ def rls_plus(prior: Prior, operator: Any, config: RLSPlus = RLSPlus()) -> Solve:
     )
 
 
-def refine_phase(prior: Prior, operator: Any, config: Any) -> Phase:
+@runtime_checkable
+class Refinement(Protocol):
+    """Settings of RLS+ that rule the refinement, resolved; see RLSPlus."""
+
+    fit_weight: float
+    refine_steps: int
+    refine_learning_rate: float
+    generator_learning_rate: float
+    radius: float
+    num_noise: int
+
+
+def refine_phase(prior: Prior, operator: Operator, config: Refinement) -> Phase:
     """The refinement: variables {"w_plus", "noise", "synthesis"}, context {"anchor", "noise" (the
-    fixed rest)}. `config` is resolved."""
+    fixed rest)}."""
 
     def start(key, params, y, previous):
         found, fixed = previous

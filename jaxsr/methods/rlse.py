@@ -10,13 +10,14 @@ import optax
 
 from jaxsr import operators
 from jaxsr.methods import _common, _spheres
+from jaxsr.operators import Operator
 from jaxsr.priors import Prior, check_prior
 from jaxsr.search import Phase, Solve, objectives
 from jaxsr.settings import iterates, resolve
 from jaxsr.types import Image, Measurement, Params
 
 
-def _entry(config: Any, operator: Any) -> str:
+def _entry(config: "RLSE", operator: Operator) -> str:
     return "resize" if operators.is_image(operator.measurement_shape) else "pinv"
 
 
@@ -85,7 +86,7 @@ class RLSE:
     NEEDS: ClassVar[tuple[str, ...]] = ("statistics", "discriminator")
 
 
-def rlse(prior: Prior, operator: Any, config: RLSE = RLSE()) -> Solve:
+def rlse(prior: Prior, operator: Operator, config: RLSE = RLSE()) -> Solve:
     """Returns solve(key, params, y) -> Result with latent {"w_plus": [L, d], "noise": tuple of [r,
     r]}.
 
@@ -119,6 +120,12 @@ def rlse(prior: Prior, operator: Any, config: RLSE = RLSE()) -> Solve:
             prior, {**params, "synthesis": variables["synthesis"]}, variables, context
         )
 
+    weights = {
+        "pixel": settings.pixel_weight,
+        "semantic": settings.semantic_weight,
+        "geocross": settings.geocross_weight,
+    }
+
     def loss(params, y, context, variables):
         image, latent = decode(params, variables, context)
         measured = operator(image)
@@ -130,10 +137,7 @@ def rlse(prior: Prior, operator: Any, config: RLSE = RLSE()) -> Solve:
             "semantic": _semantic(features, context["features"], settings.reduction),
             "geocross": objectives.geocross(latent["w_plus"]),
         }
-        weights = (settings.pixel_weight, settings.semantic_weight, settings.geocross_weight)
-        return sum(
-            weight * term for weight, term in zip(weights, terms.values(), strict=True)
-        ), terms
+        return objectives.weighted(terms, weights), terms
 
     def finish(params, y, variables, context):
         return decode(params, variables, context)
@@ -156,7 +160,7 @@ def rlse(prior: Prior, operator: Any, config: RLSE = RLSE()) -> Solve:
     )
 
 
-def as_image(operator: Any, y: Measurement, entry: str) -> Image:
+def as_image(operator: Operator, y: Measurement, entry: str) -> Image:
     """A measurement as an image [H, W, 3] of the prior's size that a discriminator can take."""
     return operator.pinv(y) if entry == "pinv" else operators.enlarged(operator, y, "bicubic")
 

@@ -4,14 +4,9 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
-from jaxtyping import Array, Float
 
 from jaxsr.operators import Operator
-from jaxsr.types import Measurement, Scalar
-
-AnyImage = Float[Array, "..."] | Float[np.ndarray, "..."]
-AnyMeasurement = Measurement | Float[np.ndarray, "..."]
+from jaxsr.types import AnyImage, AnyMeasurement, Scalar
 
 
 class Consistency(NamedTuple):

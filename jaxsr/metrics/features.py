@@ -12,20 +12,18 @@ from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool
 
 from jaxsr import weights
 from jaxsr.metrics._checks import require_pair
 from jaxsr.records import files
-from jaxsr.types import Params, Scalar
+from jaxsr.types import AnyImage, Params, Scalar
 
 if TYPE_CHECKING:
     from jaxsr.nets.features import Features
 
 FOLDER = files.ASSETS / "features"
 DEFAULT = "pbc64"
-AnyImage = Float[Array, "..."] | Float[np.ndarray, "..."]
 
 
 def load_features(source: str | Path = DEFAULT) -> tuple["Features", Params]:

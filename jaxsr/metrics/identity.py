@@ -1,12 +1,8 @@
 """Whether two images show the same person to a face recognition network."""
 
 import jax.numpy as jnp
-import numpy as np
-from jaxtyping import Array, Float
 
-from jaxsr.types import Params, Scalar
-
-AnyImage = Float[Array, "..."] | Float[np.ndarray, "..."]
+from jaxsr.types import AnyImage, Params, Scalar
 
 
 def identity_similarity(params: Params, x: AnyImage, ref: AnyImage) -> Scalar:

@@ -5,13 +5,11 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float
 
 from jaxsr.metrics._checks import require_pair
-from jaxsr.types import Params, Scalar
+from jaxsr.types import AnyImage, Params, Scalar
 
-AnyImage = Float[Array, "..."] | Float[np.ndarray, "..."]
 Maps = list[jax.Array]
 
 

@@ -2,15 +2,12 @@
 
 import jax
 import jax.numpy as jnp
-import numpy as np
-from jaxtyping import Array, Float
 
 from jaxsr.metrics._checks import require_pair
 from jaxsr.metrics.ssim import similarity_maps
-from jaxsr.types import Scalar
+from jaxsr.types import AnyImage, Scalar
 
 # [h, w, c]; two shapes are a ValueError of their own.
-AnyImage = Float[Array, "..."] | Float[np.ndarray, "..."]
 # Finest scale first; Wang et al. 2003, section 3.2.
 _WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 _SMALLEST = 10 * 2 ** (len(_WEIGHTS) - 1) + 1

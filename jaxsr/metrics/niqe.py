@@ -12,16 +12,13 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
 
 from jaxsr import weights
 from jaxsr.metrics._checks import require_images
 from jaxsr.metrics._luma import BLACK, studio_luma
 from jaxsr.resample import downsample_matrix
-from jaxsr.types import Scalar
+from jaxsr.types import AnyArray, AnyImage, Scalar
 
-AnyImage = Float[Array, "..."] | Float[np.ndarray, "..."]
-AnyArray = jax.Array | np.ndarray
 _BLOCK, _FEATURES = 96, 36
 SHAPES = {
     "mu_pris_param": (1, _FEATURES),

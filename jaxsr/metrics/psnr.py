@@ -2,15 +2,12 @@
 
 import jax
 import jax.numpy as jnp
-import numpy as np
-from jaxtyping import Array, Float
 
 from jaxsr.metrics._checks import require_pair
 from jaxsr.metrics._luma import studio_luma
-from jaxsr.types import Scalar
+from jaxsr.types import AnyImage, Scalar
 
 # [h, w, c]; two shapes are a ValueError of their own.
-AnyImage = Float[Array, "..."] | Float[np.ndarray, "..."]
 
 
 def _difference(x: AnyImage, ref: AnyImage) -> jax.Array:

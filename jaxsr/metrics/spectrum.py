@@ -9,10 +9,8 @@ from jaxtyping import Array, Float
 
 from jaxsr.metrics._checks import require_images
 from jaxsr.operators.sampling import LUMA
-from jaxsr.types import Scalar
+from jaxsr.types import AnyImage, Images, Scalar
 
-AnyImage = Float[Array, "h w 3"] | Float[np.ndarray, "h w 3"]
-AnyImages = Float[Array, "n h w 3"] | Float[np.ndarray, "n h w 3"]
 # Of `band_powers`, as shares of the highest frequency of a row: for 64 px up to 4, 8, 16, 24, 28,
 # 32 cycles a picture, and the corners.
 BAND_EDGES = (0.0, 1 / 8, 1 / 4, 1 / 2, 3 / 4, 7 / 8, 1.0, np.inf)
@@ -34,7 +32,7 @@ def top_octave_power(x: AnyImage) -> Scalar:
     return jnp.sum(_power(luma) * band) / band.sum()
 
 
-def band_powers(images: AnyImages, edges: Sequence[float] = BAND_EDGES) -> Float[Array, " bands"]:
+def band_powers(images: Images, edges: Sequence[float] = BAND_EDGES) -> Float[Array, " bands"]:
     """Mean spectral power of pictures [n, h, w, 3] in bands of radial frequency, over pictures,
     channels and frequencies of the band.
 

@@ -3,13 +3,11 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
 
 from jaxsr.metrics._checks import require_pair
-from jaxsr.types import Scalar
+from jaxsr.types import AnyImage, Scalar
 
 # [h, w, c]; two shapes are a ValueError of their own.
-AnyImage = Float[Array, "..."] | Float[np.ndarray, "..."]
 _SIGMA, _RADIUS = 1.5, 5
 _C1, _C2 = 0.01**2, 0.03**2
 

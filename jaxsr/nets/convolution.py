@@ -136,8 +136,8 @@ def by_turned_kernel(cotangent: jax.Array, kernel: jax.Array, padding: Padding) 
 
 
 def by_turned_maps(cotangent: jax.Array, kernel: jax.Array, padding: Padding) -> jax.Array:
-    """The same, but the maps are flipped instead: XLA's CPU backend exchanges channels twice as
-    fast as it exchanges and flips."""
+    """The gradient by x as a convolution of flipped maps. The kernel only exchanges its channels,
+    which XLA's CPU backend does twice as fast as exchanging and flipping."""
     (top, bottom), (left, right) = _mirrored(padding, kernel.shape[:2])
     y = _plain(
         cotangent[:, ::-1, ::-1], kernel.swapaxes(2, 3), padding=((bottom, top), (right, left))
@@ -146,8 +146,8 @@ def by_turned_maps(cotangent: jax.Array, kernel: jax.Array, padding: Padding) ->
 
 
 def by_taps(cotangent: jax.Array, kernel: jax.Array, padding: Padding) -> jax.Array:
-    """The same as one product of all cotangents [d] with the kernel as it lies, what each tap gives
-    added where it belongs."""
+    """The gradient by x as one product of all cotangents [d] with the kernel as it lies. What each
+    tap gives is added where it belongs."""
     (kh, kw, c, d), (n, height, width) = kernel.shape, cotangent.shape[:3]
     wide = jnp.promote_types(cotangent.dtype, jnp.float32)
     rows, columns = cotangent.reshape(-1, d), kernel.reshape(-1, d)

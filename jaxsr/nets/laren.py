@@ -5,16 +5,27 @@ The graph-disentangled module (GDM) makes a code for each layer from the encoder
 about relations of D = N H attributes between pairs of nodes (Eq. 1 and 2); the code generation
 module (CGM) makes a map for each layer from those codes (Eq. 3 and 4).
 
-Where the paper is silent or cannot be meant, these readings: one set of nodes, u and v being two of
-it (the paper's 0.42 M parameters leave room for one); all pairs i < j; a kernel 1 x (2 C + 1) for
-each first node, without which nodes would be a mere set, slides over the attributes and what it
-gives is averaged over pairs, so that only a weighted mean of the relations is needed; Eq. 4 with
-the transpose of T that its shapes ask for; queries and keys of each layer's own, and a 64 x 64 map
-of each code, resized (which together come nearest to the paper's 11 M). Printed as they are, the
-softmax is of numbers of about 1e-2 and gives relations of about 1e-4 that stand between nodes of
-order 1, so all attributes come out alike, and a last ReLU allows no negative code: unless
-`literal`, attributes are divided by their root mean square instead of their norm, relations are D
-sqrt(J) times as large, the ReLU is leaky, and codes are relative to w's mean and deviation.
+Where the paper is silent:
+
+- There is one set of nodes; u and v are two of it. The paper's 0.42 M parameters leave room for
+  one.
+- The pairs are all i < j.
+- A kernel 1 x (2 C + 1) for each first node slides over the attributes; without it nodes would be
+  a mere set. What it gives is averaged over the pairs, so that only a weighted mean of the
+  relations is needed.
+- Each layer has queries and keys of its own, and a 64 x 64 map is made of each code and resized.
+  Together these come nearest to the paper's 11 M parameters.
+
+Where the paper cannot be meant as printed:
+
+- Eq. 4 takes the transpose of T, as its shapes ask for.
+- The printed softmax is of numbers of about 1e-2. Its relations are about 1e-4, beside nodes of
+  order 1, so that all attributes come out alike. Here attributes are divided by their root mean
+  square instead of their norm, and relations are D sqrt(J) times as large.
+- The printed last ReLU allows no negative code. Here it is leaky, and codes are relative to w's
+  mean and deviation.
+
+`literal` undoes the last two.
 """
 
 import dataclasses
@@ -295,7 +306,7 @@ class Config:
 
 class Codes(NamedTuple):
     """What the network says of an image, all but maps relative to the generator's mean (see
-    `jaxsr.methods.laren.draw`).
+    `jaxsr.learned.as_w_plus`).
 
     Attributes:
         z: [H].

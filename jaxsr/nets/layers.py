@@ -33,7 +33,7 @@ def imagenet(image: Image, smallest: int) -> jax.Array:
             f"expected an image [h, w, 3] of at least {smallest} pixels a side, got "
             f"{list(image.shape)}"
         )
-    return (image - jnp.asarray(IMAGENET_MEAN)) / jnp.asarray(IMAGENET_STD)
+    return (jnp.asarray(image) - jnp.asarray(IMAGENET_MEAN)) / jnp.asarray(IMAGENET_STD)
 
 
 def conv(params: Params, x: jax.Array, stride: int = 1, padding: Padding = NO_PADDING) -> jax.Array:

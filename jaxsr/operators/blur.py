@@ -7,7 +7,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxsr.operators.linear import AnyArray, Operator, Shape, from_functions
+from jaxsr.operators.linear import Operator, Shape, from_functions
+from jaxsr.types import AnyArray
 
 Boundary = Literal["reflect", "symmetric", "edge", "wrap", "constant"]
 

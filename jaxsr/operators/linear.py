@@ -10,8 +10,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxsr.types import AnyArray
+
 Shape = tuple[int, ...]
-AnyArray = jax.Array | np.ndarray
 Function = Callable[[jax.Array], jax.Array]
 CheckedFunction = Callable[[AnyArray], jax.Array]
 

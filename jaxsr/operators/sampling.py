@@ -7,7 +7,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxsr.operators.linear import (
-    AnyArray,
     Operator,
     Shape,
     check_shape,
@@ -18,7 +17,7 @@ from jaxsr.operators.linear import (
     separable,
 )
 from jaxsr.resample import Kernel, downsample_matrix
-from jaxsr.types import PRNGKey
+from jaxsr.types import AnyArray, PRNGKey
 
 LUMA = (0.299, 0.587, 0.114)  # BT.601, as Pillow's convert("L")
 

@@ -14,6 +14,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from tqdm import tqdm
 
+from jaxsr.operators import Operator
 from jaxsr.search import solve as solver
 from jaxsr.search.solve import Phase, Solve, State, Trace, chunk_length
 from jaxsr.types import Params, Result
@@ -216,7 +217,7 @@ def _floats(ys: Any) -> np.ndarray:
     return found.astype(np.float32)
 
 
-def _check(ys: np.ndarray, seeds: np.ndarray, operator: Any, batch_size: int) -> None:
+def _check(ys: np.ndarray, seeds: np.ndarray, operator: Operator, batch_size: int) -> None:
     shape = operator.measurement_shape
     if not isinstance(batch_size, numbers.Integral) or batch_size < 1:
         raise ValueError(f"expected batch_size of at least 1, a whole number, got {batch_size!r}")
@@ -231,7 +232,7 @@ def _check(ys: np.ndarray, seeds: np.ndarray, operator: Any, batch_size: int) ->
         )
 
 
-def _check_values(ys: np.ndarray, operator: Any) -> None:
+def _check_values(ys: np.ndarray, operator: Operator) -> None:
     most = np.nanmax(np.abs(ys), initial=0.0, where=np.isfinite(ys))
     if most > MOST:  # which most operators leave no photo
         white = max(1.0, float(jnp.abs(operator(jnp.ones(operator.image_shape))).max()))

@@ -2,6 +2,7 @@
 the [0, 1] scale, lower is better."""
 
 import math
+from collections.abc import Mapping
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -9,6 +10,11 @@ from jaxtyping import Array, Float
 from jaxsr.types import Measurement, Scalar
 
 WPlus = Float[Array, "l d"]
+
+
+def weighted(terms: Mapping[str, Scalar], weights: Mapping[str, float]) -> Scalar:
+    """The sum of the terms that have a weight, each times its own."""
+    return sum((weight * terms[name] for name, weight in weights.items()), jnp.zeros(()))
 
 
 def l1(x: Measurement, y: Measurement) -> Scalar:

@@ -21,6 +21,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from jaxsr.operators import Operator
 from jaxsr.types import Latent, Measurement, Params, PRNGKey, Result, Scalar
 
 Trace = dict[str, jax.Array]
@@ -176,7 +177,7 @@ class Solve:
 
     phases: tuple[Phase, ...]
     finish: Callable
-    operator: Any
+    operator: Operator
     eps: float
     tuned: Callable[[Any], dict] = lambda variables: {}
 

@@ -10,34 +10,15 @@ from typing import Any, NamedTuple, cast
 import jax
 import jax.numpy as jnp
 import optax
-from jax.nn import softplus
 
-from jaxsr.nets import style_based, stylegan2
-from jaxsr.nets.progressive import group_size
-from jaxsr.training import members
-from jaxsr.training.augment import AUGMENTATIONS, adapt
+from jaxsr.nets import stylegan2
+from jaxsr.training import gan_losses, members
+from jaxsr.training.augment import adapt
 from jaxsr.training.ema import averaged
 from jaxsr.training.gan_config import Config
+from jaxsr.training.gan_state import State, generator_of
 from jaxsr.training.warm import transfer
 from jaxsr.types import Params, PRNGKey
-
-
-class State(NamedTuple):
-    """All that training carries from step to step; saved whole, so that a resumed run continues as
-    if never stopped."""
-
-    step: jax.Array
-    key: jax.Array
-    params: Params
-    ema: Params
-    generator_opt: optax.OptState
-    discriminator_opt: optax.OptState
-    path_mean: jax.Array
-    ada_p: jax.Array
-
-
-def _generator(params: Params) -> Params:
-    return {name: params[name] for name in ("mapping", "synthesis")}
 
 
 def _optimizer(config: Config, interval: int) -> optax.GradientTransformation:
@@ -67,11 +48,11 @@ def begin(
     params = jax.jit(stylegan2.init, static_argnums=1)(key_init, net)
     if warm is not None:
         params = transfer(params, warm)
-    params = params | bound_noise(net, config, _generator(params))
+    params = params | bound_noise(net, config, generator_of(params))
     optimizer = _optimizer(config, 0)
-    opt = optimizer.init(_generator(params)), optimizer.init(params["discriminator"])
+    opt = optimizer.init(generator_of(params)), optimizer.init(params["discriminator"])
     # EMA starts as a copy: donated buffers of a jitted step must not alias.
-    ema = jax.tree.map(jnp.copy, _generator(params))
+    ema = jax.tree.map(jnp.copy, generator_of(params))
     return State(
         jnp.int32(0),
         key,
@@ -106,170 +87,6 @@ def bound_noise(net: stylegan2.Config, config: Config, generator: Params) -> Par
     return jax.tree_util.tree_map_with_path(bounded, generator)
 
 
-def _mixed_styles(
-    key: PRNGKey, net: stylegan2.Config, mapping: Params, batch: int, mixing: float
-) -> jax.Array:
-    """W+ codes [batch, layers, w_dim] of fresh z; with probability `mixing` another z takes over
-    from a random layer on."""
-    key_z, key_cut, key_mix = jax.random.split(key, 3)
-    z = jax.random.normal(key_z, (2, batch, net.z_dim))
-    w = style_based.mapping(net, mapping, z)
-    cut = jax.random.randint(key_cut, (batch, 1), 1, net.num_layers)
-    cut = jnp.where(jax.random.uniform(key_mix, (batch, 1)) < mixing, cut, net.num_layers)
-    first = jnp.arange(net.num_layers)[None] < cut
-    return jnp.where(first[..., None], w[0][:, None], w[1][:, None])
-
-
-def _synthesize(
-    net: stylegan2.Config, params: Params, w_plus: jax.Array, key: PRNGKey
-) -> jax.Array:
-    """Images [n, H, W, 3] in [-1, 1] with fresh noise."""
-    noise = style_based.random_noise(key, net, (w_plus.shape[0],))
-    return jnp.asarray(
-        jax.vmap(lambda w, n: stylegan2.synthesis(net, params, w, n)[1])(w_plus, noise)
-    )
-
-
-def _augmented(key: PRNGKey, images: jax.Array, p: jax.Array, config: Config) -> jax.Array:
-    if config.augment == "none":
-        return images
-    return jax.vmap(AUGMENTATIONS[config.augment], (0, 0, None))(
-        jax.random.split(key, len(images)), images, p
-    )
-
-
-def _fakes(key: PRNGKey, net: stylegan2.Config, config: Config, generator: Params) -> jax.Array:
-    key_w, key_noise = jax.random.split(key)
-    w_plus = _mixed_styles(key_w, net, generator["mapping"], config.batch, config.style_mixing)
-    return _synthesize(net, generator["synthesis"], w_plus, key_noise)
-
-
-def _judge(
-    key: PRNGKey,
-    net: stylegan2.Config,
-    config: Config,
-    params: Params,
-    images: jax.Array,
-    p: jax.Array,
-) -> jax.Array:
-    """Logits [n] of images [n, H, W, 3] in [-1, 1], augmented with probability p."""
-    return _judge_emphasised(
-        key, net, config, params, stylegan2.emphasised(images, net.emphasis), p
-    )
-
-
-def _judge_emphasised(
-    key: PRNGKey,
-    net: stylegan2.Config,
-    config: Config,
-    params: Params,
-    images: jax.Array,
-    p: jax.Array,
-) -> jax.Array:
-    """The same of images whose finer detail is amplified already: augmentations commute with that,
-    but for mirrored borders."""
-    plain = dataclasses.replace(net, emphasis=0.0)
-    return stylegan2.discriminator(plain, params, _augmented(key, images, p, config))[0]
-
-
-def _judge_both(
-    net: stylegan2.Config, params: Params, fakes: jax.Array, photos: jax.Array
-) -> tuple[jax.Array, jax.Array]:
-    """Logits [n] of fakes and of photos [n, H, W, 3], amplified and augmented already, in one pass,
-    which is faster than two; no minibatch statistic is of both."""
-    n = len(fakes)
-    size = group_size(n, net.mbstd_group)
-    pairs = jnp.concatenate([x.reshape(size, n // size, *x.shape[1:]) for x in (fakes, photos)], 1)
-    grouped = dataclasses.replace(net, mbstd_group=size, emphasis=0.0)
-    logits = stylegan2.discriminator(grouped, params, pairs.reshape(2 * n, *fakes.shape[1:]))[
-        0
-    ].reshape(size, 2, n // size)
-    return logits[:, 0].reshape(n), logits[:, 1].reshape(n)
-
-
-def generator_loss(
-    key: PRNGKey,
-    net: stylegan2.Config,
-    config: Config,
-    state: State,
-    generator: Params,
-    photos: jax.Array,
-) -> jax.Array:
-    """Mean of softplus(-D(G(z))), the non-saturating loss, or of softplus(D(photo) - D(G(z))), the
-    relativistic one."""
-    key_fake, key_augment = jax.random.split(key)
-    discriminator = state.params["discriminator"]
-    fakes = _fakes(key_fake, net, config, generator)
-    fake = _judge(key_augment, net, config, discriminator, fakes, state.ada_p)
-    real = 0.0
-    if config.loss == "relativistic":
-        real = _judge(key_augment, net, config, discriminator, photos, state.ada_p)
-    return softplus(real - fake).mean()
-
-
-def discriminator_loss(
-    key: PRNGKey,
-    net: stylegan2.Config,
-    config: Config,
-    state: State,
-    discriminator: Params,
-    photos: jax.Array,
-    fakes: jax.Array,
-) -> tuple[jax.Array, jax.Array]:
-    """Mean of softplus(D(G(z))) + softplus(-D(photo)), or of softplus(D(G(z)) - D(photo)); and the
-    mean sign of the photos' logits."""
-    _, key_augment, key_real = jax.random.split(key, 3)
-    drawn = ((key_augment, fakes), (key_real, photos))
-    seen = (
-        _augmented(key, stylegan2.emphasised(x, net.emphasis), state.ada_p, config)
-        for key, x in drawn
-    )
-    fake, real = _judge_both(net, discriminator, *seen)
-    loss = (
-        softplus(fake - real).mean()
-        if config.loss == "relativistic"
-        else softplus(fake).mean() + softplus(-real).mean()
-    )
-    return loss, jnp.sign(real).mean()
-
-
-def r1_penalty(
-    key: PRNGKey,
-    net: stylegan2.Config,
-    config: Config,
-    params: Params,
-    photos: jax.Array,
-    p: jax.Array,
-) -> jax.Array:
-    """Mean over photos of |d logit / d photo|^2 (Mescheder et al., arXiv:1801.04406), the logit
-    being of the augmented photo as in StyleGAN2-ADA; photos [n, H, W, 3] in [-1, 1]. With
-    `emphasis` the photo is the amplified one, or detail would be penalised for it."""
-    seen = stylegan2.emphasised(photos, net.emphasis)
-    grads = jax.grad(lambda x: _judge_emphasised(key, net, config, params, x, p).sum())(seen)
-    return jnp.sum(grads**2, (1, 2, 3)).mean()
-
-
-def path_lengths(
-    net: stylegan2.Config, params: Params, w_plus: jax.Array, key: PRNGKey
-) -> jax.Array:
-    """|J^T y| per sample [n] for image-space noise y, StyleGAN2's path lengths."""
-    key_y, key_noise = jax.random.split(key)
-    images, to_w = jax.vjp(lambda w: _synthesize(net, params, w, key_noise), w_plus)
-    (grads,) = to_w(jax.random.normal(key_y, images.shape) / net.resolution)
-    return jnp.sqrt(jnp.sum(grads**2, 2).mean(1))
-
-
-def path_penalty(
-    key: PRNGKey, net: stylegan2.Config, config: Config, state: State, generator: Params
-) -> tuple[jax.Array, jax.Array]:
-    """Mean over half a batch of (path length - running mean)^2, and the next running mean."""
-    key_w, key_y = jax.random.split(key)
-    w_plus = _mixed_styles(key_w, net, generator["mapping"], config.batch // 2, config.style_mixing)
-    lengths = path_lengths(net, generator["synthesis"], w_plus, key_y)
-    mean = state.path_mean + 0.01 * (jax.lax.stop_gradient(lengths).mean() - state.path_mean)
-    return jnp.mean((lengths - mean) ** 2), mean
-
-
 def make_step(
     net: stylegan2.Config, config: Config, *, axis: str | None = None
 ) -> Callable[[State, jax.Array], tuple[State, dict]]:
@@ -299,7 +116,9 @@ def make_step(
         state, loss_generator = _generator_step(keys[0], share, state, photos)
         if config.path_weight:
             state = _path_step(keys[1], share, state)
-        fakes = _fakes(jax.random.split(keys[2], 3)[0], net, share.config, state.params)
+        fakes = gan_losses.draw_fakes(
+            jax.random.split(keys[2], 3)[0], net, share.config, state.params
+        )
         state, loss_discriminator, sign_real = _discriminator_step(
             keys[2], share, state, photos, fakes
         )
@@ -315,7 +134,7 @@ def make_step(
             state = state._replace(ada_p=p)
         state = state._replace(
             step=state.step + 1,
-            ema=averaged(config, state.step, state.ema, _generator(state.params)),
+            ema=averaged(config, state.step, state.ema, generator_of(state.params)),
         )
         log = {
             "loss_generator": loss_generator,
@@ -347,8 +166,10 @@ def _generator_step(
     key: PRNGKey, share: _Share, state: State, photos: jax.Array
 ) -> tuple[State, jax.Array]:
     net, config, _ = share
-    objective = jax.value_and_grad(lambda g: generator_loss(key, net, config, state, g, photos))
-    loss, grads = share.mean(objective(_generator(state.params)))
+    objective = jax.value_and_grad(
+        lambda g: gan_losses.generator_loss(key, net, config, state, g, photos)
+    )
+    loss, grads = share.mean(objective(generator_of(state.params)))
     return _update_generator(
         share, config.path_interval if config.path_weight else 0, state, grads
     ), loss
@@ -359,8 +180,8 @@ def _path_step(key: PRNGKey, share: _Share, state: State) -> State:
 
     def run(state: State) -> State:
         grads, mean = share.mean(
-            jax.grad(lambda g: path_penalty(key, net, config, state, g), has_aux=True)(
-                _generator(state.params)
+            jax.grad(lambda g: gan_losses.path_penalty(key, net, config, state, g), has_aux=True)(
+                generator_of(state.params)
             )
         )
         grads = jax.tree.map(lambda g: config.path_weight * config.path_interval * g, grads)
@@ -374,7 +195,8 @@ def _discriminator_step(
 ) -> tuple[State, jax.Array, jax.Array]:
     net, config, _ = share
     loss = jax.value_and_grad(
-        lambda d: discriminator_loss(key, net, config, state, d, photos, fakes), has_aux=True
+        lambda d: gan_losses.discriminator_loss(key, net, config, state, d, photos, fakes),
+        has_aux=True,
     )
     (value, sign_real), grads = share.mean(loss(state.params["discriminator"]))
     interval = 0 if config.r1_gamma == 0 else config.r1_interval
@@ -392,7 +214,7 @@ def _r1_step(
 
     def run(state: State) -> tuple[State, jax.Array]:
         def penalty(params: Params) -> tuple[jax.Array, jax.Array]:
-            at = functools.partial(r1_penalty, key, net, config, params, p=state.ada_p)
+            at = functools.partial(gan_losses.r1_penalty, key, net, config, params, p=state.ada_p)
             value = at(photos)
             return value + (at(fakes) if config.loss == "relativistic" else 0), value
 
@@ -415,7 +237,7 @@ def _update_generator(share: _Share, interval: int, state: State, grads: Params)
     generator = bound_noise(
         share.net,
         share.config,
-        cast(Params, optax.apply_updates(_generator(state.params), updates)),
+        cast(Params, optax.apply_updates(generator_of(state.params), updates)),
     )
     return state._replace(params=state.params | generator, generator_opt=opt)
 

@@ -78,7 +78,7 @@ def fit(
     before = about.get("images", 0)
     task = loop.Task(
         state=gan.begin(jax.random.key(run.seed), net, config, warm=warm),
-        make_step=lambda axis: _given_nothing(gan.make_step(net, config, axis=axis)),
+        make_step=lambda axis: _without_given(gan.make_step(net, config, axis=axis)),
         given=(),
         batch=config.batch,
         settings={
@@ -107,7 +107,8 @@ def fit(
     return Path(folder) / "prior"
 
 
-def _given_nothing(step: Callable) -> Callable:
+def _without_given(step: Callable) -> Callable:
+    """The step of a GAN as the loop calls it: with `Task.given`, of which it needs nothing."""
     return lambda state, given, photos: step(state, photos)
 
 

@@ -123,7 +123,7 @@ def measure(bound: Bound, images: Images) -> jax.Array:
     return jax.vmap(lambda image: degradations.recorded(bound.operator(image)))(images)
 
 
-def restored(key: PRNGKey, bound: Bound, given: Params, params: Params, ys: jax.Array) -> Images:
+def restored(key: PRNGKey, bound: Bound, given: Params, params: Params, ys: jax.Array) -> jax.Array:
     """Images [n, H, W, 3] of measurements [n, ...], each with noise of its own."""
     keys = jax.random.split(key, len(ys))
     return jax.vmap(lambda key, y: bound.model.restore(key, given, params, y)[0])(keys, ys)
