@@ -44,8 +44,7 @@ FUNCTIONS = {"load_prior": "jaxsr.loading", "restore": "jaxsr.search"}  # and wh
 if any(importlib.metadata.distributions(name="jaxsr")):
     raise ImportError(
         'the distribution "jaxsr" is another project (symbolic regression), whose files take '
-        "the place of these: pip uninstall jaxsr, and "
-        "install this one, jaxsr-gan, anew"
+        "the place of these: pip uninstall jaxsr, and install this one, jaxsr-gan, anew"
     )
 
 

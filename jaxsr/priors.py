@@ -61,6 +61,7 @@ class Prior(NamedTuple):
             space.
     """
 
+    # Any where a prior may have None: `require_w` asks once, and no call is in doubt after it.
     info: Info
     sample: Callable
     decode: Callable

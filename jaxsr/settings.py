@@ -4,11 +4,16 @@ import dataclasses
 import math
 import numbers
 import typing
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 
 from jaxsr.operators import Operator
+
+# Of a field of a config. A preset may know it only by the operator: (config, operator) -> value.
+Value = float | str | bool
+Presets = Mapping[str, Mapping[str, Value | Callable[..., Value]]]
 
 
 @runtime_checkable
@@ -24,7 +29,7 @@ class MethodConfig(Needing, Protocol):
     (config, operator) -> value."""
 
     __dataclass_fields__: ClassVar[dict[str, dataclasses.Field]]
-    PRESETS: ClassVar[dict[str, dict[str, Any]]]
+    PRESETS: ClassVar[Presets]
 
     @property
     def preset(self) -> str: ...

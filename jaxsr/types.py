@@ -11,14 +11,14 @@ from jaxtyping import Array, Float, Key, Shaped
 AnyArray = jax.Array | np.ndarray
 Image = Float[Array, "h w 3"] | Float[np.ndarray, "h w 3"]
 Images = Float[Array, "n h w 3"] | Float[np.ndarray, "n h w 3"]
-Drawn = Float[Array, "h w 3"]  # an image that a function here returns
+Drawn = Float[Array, "H W 3"]  # an image that is returned, of a size of its own
 Measurement = Float[Array, "..."] | Float[np.ndarray, "..."]
 # What a user calls an image: the function checks its shape and type itself, in one clear line.
 AnyImage = Shaped[Array, "..."] | Shaped[np.ndarray, "..."]
 AnyMeasurement = AnyImage
 Scalar = Float[Array, ""]
 PRNGKey = Key[Array, ""]
-Noise = tuple[Float[Array, "..."], ...]
+Noise = tuple[jax.Array, ...]
 Params = Any
 Latent = Any
 

@@ -3,14 +3,14 @@ it."""
 
 import functools
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
 from jaxsr.explore import pullback
-from jaxsr.explore._problem import Problem, Start
+from jaxsr.explore._problem import Config, Problem, Start
 from jaxsr.metrics.embedding import squared_distance
 from jaxsr.types import Measurement, Params
 
@@ -115,12 +115,12 @@ def _whole(
     return _line(problem.config, ravel_pytree(start.latent)[0], walk.longest, ray.vectors)
 
 
-def _line(config: Any, z0: jax.Array, length: jax.Array, ray: jax.Array) -> jax.Array:
+def _line(config: Config, z0: jax.Array, length: jax.Array, ray: jax.Array) -> jax.Array:
     return z0 + length * jnp.linspace(0.0, 1.0, config.steps + 1)[:, None] * ray
 
 
 def _cut(
-    config: Any, away: Callable, path: jax.Array, points: jax.Array, distance: jax.Array
+    config: Config, away: Callable, path: jax.Array, points: jax.Array, distance: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
     """The path, whose points are that far away, up to where it is `distance` away, its last point
     repeated to the same length, and its length; NaN if it never is."""
@@ -257,13 +257,13 @@ def _length(v: jax.Array) -> jax.Array:
 
 
 def _corrected(
-    config: Any, walk: Walk, measure: Measure, y: Measurement, point: jax.Array
+    config: Config, walk: Walk, measure: Measure, y: Measurement, point: jax.Array
 ) -> jax.Array:
     at = pullback.linearise(measure, point)
     return point - _solve(config, walk, at, at.vjp(at.value - y.ravel()))
 
 
-def _solve(config: Any, walk: Walk, at: pullback.Linearised, b: jax.Array) -> jax.Array:
+def _solve(config: Config, walk: Walk, at: pullback.Linearised, b: jax.Array) -> jax.Array:
     """(J^T J + damping I)^-1 b by conjugate gradients, preconditioned by the same with H_Y at the
     start, which is near J^T J."""
 

@@ -3,7 +3,7 @@ maximum a posteriori."""
 
 import dataclasses
 import math
-from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
+from typing import ClassVar, Literal, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -15,8 +15,8 @@ from jaxsr.metrics.perceptual import check_side, perceptual
 from jaxsr.operators import Operator
 from jaxsr.priors import Prior, check_prior, tile
 from jaxsr.search import Phase, Solve, objectives
-from jaxsr.settings import iterates, resolve
-from jaxsr.types import Image, Measurement, Params, Scalar
+from jaxsr.settings import Presets, iterates, resolve
+from jaxsr.types import AnyArray, Image, Measurement, Params, Scalar
 
 # Numbers in LPIPS-VGG's five maps.
 FEATURES_AT_256 = 64 * 256**2 + 128 * 128**2 + 256 * 64**2 + 512 * 32**2 + 512 * 16**2
@@ -93,7 +93,7 @@ class BRGM:
     network: Literal["vgg", "features"] | None = None
     eps: float | None = None
 
-    PRESETS: ClassVar[dict[str, dict[str, Any]]] = {"paper": PAPER, "code": CODE}
+    PRESETS: ClassVar[Presets] = {"paper": PAPER, "code": CODE}
     NEEDS: ClassVar[tuple[str, ...]] = ("statistics", "perceptual")
 
 
@@ -207,7 +207,7 @@ def _projector(peak: float, steps: int) -> optax.Schedule:
 SCHEDULES = {"projector": _projector, "fixed": lambda peak, steps: optax.constant_schedule(peak)}
 
 
-def _seen(image: Image, side: str) -> Image:
+def _seen(image: Image, side: str) -> AnyArray:
     """What LPIPS sees of a measurement."""
     height, width = image.shape[:2]
     if side == "256":

@@ -3,7 +3,7 @@ inference (arXiv:2012.04567)."""
 
 import dataclasses
 import math
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +14,7 @@ from jaxsr.methods.brgm import CODE, check_fidelity, fidelity, log_prior, weight
 from jaxsr.operators import Operator
 from jaxsr.priors import Prior, check_prior, tile
 from jaxsr.search import Phase, Solve, objectives
-from jaxsr.settings import count, iterates, resolve
+from jaxsr.settings import Presets, count, iterates, resolve
 from jaxsr.types import Drawn, Latent, Params, PRNGKey, Scalar
 
 CONCENTRATION, RATE = 0.1, 0.95  # of the inverse gamma prior of half a standard deviation
@@ -53,7 +53,7 @@ class BRGMVI:
     network: Literal["vgg", "features"] | None = None
     eps: float | None = None
 
-    PRESETS: ClassVar[dict[str, dict[str, Any]]] = {"paper": PAPER}
+    PRESETS: ClassVar[Presets] = {"paper": PAPER}
     NEEDS: ClassVar[tuple[str, ...]] = ("statistics", "perceptual")
 
 

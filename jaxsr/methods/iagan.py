@@ -2,7 +2,7 @@
 together with the generator."""
 
 import dataclasses
-from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
+from typing import ClassVar, Literal, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +12,7 @@ from jaxsr.methods import _common
 from jaxsr.operators import Operator
 from jaxsr.priors import GENERATOR, Prior, check_images
 from jaxsr.search import Phase, Solve, objectives
-from jaxsr.settings import Needing, count, iterates, resolve
+from jaxsr.settings import Needing, Presets, count, iterates, resolve
 from jaxsr.types import Drawn, Measurement, Params
 
 PAPER = {
@@ -58,7 +58,7 @@ class IAGAN:
     back_projection: bool | None = None
     eps: float | None = None
 
-    PRESETS: ClassVar[dict[str, dict[str, Any]]] = {"paper": PAPER}
+    PRESETS: ClassVar[Presets] = {"paper": PAPER}
     NEEDS: ClassVar[tuple[str, ...]] = ()
 
 

@@ -2,7 +2,7 @@
 arXiv:2012.00739), one pass an image."""
 
 import dataclasses
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import optax
 
@@ -11,7 +11,7 @@ from jaxsr.methods import _common
 from jaxsr.operators import Operator
 from jaxsr.priors import Prior, check_prior
 from jaxsr.search import Phase, Solve, objectives
-from jaxsr.settings import resolve
+from jaxsr.settings import Presets, resolve
 
 PAPER = {"eps": 2e-3}
 
@@ -30,7 +30,7 @@ class Learned:
     model: str = ""
     eps: float | None = None
 
-    PRESETS: ClassVar[dict[str, dict[str, Any]]] = {"paper": PAPER}
+    PRESETS: ClassVar[Presets] = {"paper": PAPER}
     NEEDS: ClassVar[tuple[str, ...]] = ("statistics", "learned")
 
 

@@ -14,8 +14,8 @@ from jaxsr.metrics.perceptual import perceptual
 from jaxsr.operators import Operator
 from jaxsr.priors import Prior, check_images
 from jaxsr.search import Phase, Solve, objectives
-from jaxsr.settings import count, iterates, resolve
-from jaxsr.types import Image
+from jaxsr.settings import Presets, count, iterates, resolve
+from jaxsr.types import AnyArray, Image
 
 PAPER = {
     "steps": 2000,
@@ -63,7 +63,7 @@ class MGANPrior:
     network: Literal["vgg", "features"] | None = None
     eps: float | None = None
 
-    PRESETS: ClassVar[dict[str, dict[str, Any]]] = {"paper": PAPER, "code": CODE}
+    PRESETS: ClassVar[Presets] = {"paper": PAPER, "code": CODE}
     NEEDS: ClassVar[tuple[str, ...]] = ("perceptual",)
 
 
@@ -128,7 +128,7 @@ def _split(prior: Prior, layer: int) -> tuple[Any, Any]:
     return prior.split(layer // 2)
 
 
-def _enlarged(image: Image) -> Image:
+def _enlarged(image: Image) -> AnyArray:
     """To 256 px by repetition, unless it is larger."""
     return (
         image if min(image.shape[:2]) >= 256 else jax.image.resize(image, (256, 256, 3), "nearest")

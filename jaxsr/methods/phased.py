@@ -4,7 +4,7 @@ Lalonde, CVPR 2023, arXiv:2302.06733)."""
 import dataclasses
 import math
 from collections.abc import Callable
-from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
+from typing import ClassVar, Literal, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -16,7 +16,7 @@ from jaxsr.metrics.perceptual import check_side, perceptual
 from jaxsr.operators import Operator
 from jaxsr.priors import MODULATIONS, Prior, check_prior, start_in_w, tile, with_layers
 from jaxsr.search import Phase, Solve, objectives, transforms
-from jaxsr.settings import count, iterates, resolve
+from jaxsr.settings import Presets, count, iterates, resolve
 from jaxsr.types import Drawn, Image, Params
 
 SMALLEST = 16  # px
@@ -73,7 +73,7 @@ class Phased:
     network: Literal["vgg", "features"] | None = None
     eps: float | None = None
 
-    PRESETS: ClassVar[dict[str, dict[str, Any]]] = {"paper": PAPER}
+    PRESETS: ClassVar[Presets] = {"paper": PAPER}
     NEEDS: ClassVar[tuple[str, ...]] = ("statistics", "perceptual")
 
 

@@ -2,7 +2,7 @@
 2020, arXiv:2003.03808)."""
 
 import dataclasses
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import jax.numpy as jnp
 
@@ -10,7 +10,7 @@ from jaxsr.methods import _common, _spheres
 from jaxsr.operators import Operator
 from jaxsr.priors import Prior, check_prior
 from jaxsr.search import Phase, Solve, objectives
-from jaxsr.settings import iterates, resolve
+from jaxsr.settings import Presets, iterates, resolve
 
 PAPER = {
     **_spheres.SETTINGS,
@@ -65,7 +65,7 @@ class PULSE:
     bad_noise_layer: int | None = None
     radius: Literal["sqrt_d", "draw"] | None = None
 
-    PRESETS: ClassVar[dict[str, dict[str, Any]]] = {"paper": PAPER, "code": CODE}
+    PRESETS: ClassVar[Presets] = {"paper": PAPER, "code": CODE}
     NEEDS: ClassVar[tuple[str, ...]] = ("statistics",)
 
 

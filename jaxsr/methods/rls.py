@@ -2,7 +2,7 @@
 arXiv:2311.16923)."""
 
 import dataclasses
-from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
+from typing import ClassVar, Literal, Protocol, runtime_checkable
 
 import jax
 import optax
@@ -11,7 +11,7 @@ from jaxsr.methods import _common
 from jaxsr.operators import Operator
 from jaxsr.priors import Prior, check_prior, start_in_w, tile
 from jaxsr.search import Phase, Solve, objectives, transforms
-from jaxsr.settings import Needing, iterates, resolve
+from jaxsr.settings import Needing, Presets, iterates, resolve
 
 PAPER = {
     "steps": 200,
@@ -72,7 +72,7 @@ class RLS:
     init_spread: float | None = None
     space: Literal["w_plus", "w"] | None = None
 
-    PRESETS: ClassVar[dict[str, dict[str, Any]]] = {"paper": PAPER, "code": CODE}
+    PRESETS: ClassVar[Presets] = {"paper": PAPER, "code": CODE}
     NEEDS: ClassVar[tuple[str, ...]] = ("statistics", "flow")
 
 

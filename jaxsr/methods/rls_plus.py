@@ -3,7 +3,7 @@
 
 import dataclasses
 import math
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from typing import ClassVar, Protocol, runtime_checkable
 
 import optax
 
@@ -11,7 +11,7 @@ from jaxsr.methods.rls import RLS, search_phase
 from jaxsr.operators import Operator
 from jaxsr.priors import Prior, check_prior, tile
 from jaxsr.search import Phase, Solve, objectives, transforms
-from jaxsr.settings import iterates, resolve, unbounded
+from jaxsr.settings import Presets, iterates, resolve, unbounded
 
 
 def _code_refine_steps(config: RLS, operator: Operator) -> int:
@@ -56,7 +56,7 @@ class RLSPlus(RLS):
     radius: float | None = unbounded()
     num_noise: int | None = None
 
-    PRESETS: ClassVar[dict[str, dict[str, Any]]] = {"paper": PAPER, "code": CODE}
+    PRESETS: ClassVar[Presets] = {"paper": PAPER, "code": CODE}
 
 
 def rls_plus(prior: Prior, operator: Operator, config: RLSPlus = RLSPlus()) -> Solve:

@@ -2,7 +2,7 @@
 et al., ICASSP 2024)."""
 
 import dataclasses
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +13,7 @@ from jaxsr.methods import _common, _spheres
 from jaxsr.operators import Operator
 from jaxsr.priors import Prior, check_prior
 from jaxsr.search import Phase, Solve, objectives
-from jaxsr.settings import iterates, resolve
+from jaxsr.settings import Presets, iterates, resolve
 from jaxsr.types import Image, Measurement, Params
 
 
@@ -82,7 +82,7 @@ class RLSE:
     bad_noise_layer: int | None = None
     radius: Literal["sqrt_d", "draw"] | None = None
 
-    PRESETS: ClassVar[dict[str, dict[str, Any]]] = {"paper": PAPER, "scaled": SCALED}
+    PRESETS: ClassVar[Presets] = {"paper": PAPER, "scaled": SCALED}
     NEEDS: ClassVar[tuple[str, ...]] = ("statistics", "discriminator")
 
 

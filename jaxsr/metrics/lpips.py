@@ -1,7 +1,6 @@
 """LPIPS, the learned perceptual distance of Zhang et al., arXiv:1801.03924, in its version 0.1."""
 
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -13,13 +12,13 @@ from jaxsr.types import AnyImage, Params, Scalar
 Maps = list[jax.Array]
 
 
-def _networks() -> dict[str, Callable[[Params, Any], Maps]]:
+def _networks() -> dict[str, Callable[[Params, AnyImage], Maps]]:
     from jaxsr.nets import alexnet, squeezenet, vgg16
 
     return {"alex": alexnet.features, "vgg": vgg16.features, "squeeze": squeezenet.features}
 
 
-def _network(params: Params) -> tuple[Callable[[Params, Any], Maps], Params, list[jax.Array]]:
+def _network(params: Params) -> tuple[Callable[[Params, AnyImage], Maps], Params, list[jax.Array]]:
     """The network that the only key of `params` names, its parameters and the heads."""
     networks = _networks()
     if not isinstance(params, dict) or len(params) != 1 or not set(params) <= set(networks):

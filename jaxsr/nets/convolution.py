@@ -14,10 +14,11 @@ import contextlib
 import functools
 import math
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
@@ -226,7 +227,7 @@ def patch_products(
 
 
 def _map_patches(
-    x: jax.Array, cotangent: jax.Array, shape: tuple[int, ...], padding: Padding, wide: Any
+    x: jax.Array, cotangent: jax.Array, shape: tuple[int, ...], padding: Padding, wide: np.dtype
 ) -> jax.Array:
     kh, kw, c, d = shape
     height, width = cotangent.shape[1:3]
@@ -236,7 +237,7 @@ def _map_patches(
 
 
 def _cotangent_patches(
-    x: jax.Array, cotangent: jax.Array, shape: tuple[int, ...], padding: Padding, wide: Any
+    x: jax.Array, cotangent: jax.Array, shape: tuple[int, ...], padding: Padding, wide: np.dtype
 ) -> jax.Array:
     kh, kw, c, d = shape
     height, width = x.shape[1:3]
@@ -249,7 +250,7 @@ def _cotangent_patches(
     return _summed(x, taps, wide).reshape(c, kh, kw, d).transpose(1, 2, 0, 3)
 
 
-def _summed(one: jax.Array, taps: list[jax.Array], wide: Any) -> jax.Array:
+def _summed(one: jax.Array, taps: list[jax.Array], wide: np.dtype) -> jax.Array:
     """Over samples and pixels: one [n, h, w, a] times all taps [n, h, w, b] -> [a, taps b]."""
     right = jnp.concatenate(taps, -1)
     left = one.reshape(-1, one.shape[-1])

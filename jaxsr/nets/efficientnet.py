@@ -108,7 +108,7 @@ def maps(params: Params, image: Image) -> list[jax.Array]:
             f"expected an image [h, w, 3] of at least {SMALLEST} pixels a side, got "
             f"{list(image.shape)}"
         )
-    x = 2.0 * image - 1.0
+    x = 2.0 * jnp.asarray(image) - 1.0
     x = jax.nn.relu6(conv(params["stem"], x, 2, _same(x.shape, 3, 2)))
     after = []
     for block, layers in zip(BLOCKS, params["blocks"], strict=True):

@@ -107,7 +107,7 @@ def init(key: PRNGKey, config: Config, synthesis: nn.Module, discriminator: nn.M
     statistics = ("w_mean", "w_std", "white_mean", "white_std")
     params = {
         "mapping": Mapping(config).init(key, jnp.zeros(config.z_dim))["params"],
-        "synthesis": synthesis.init(key, w_plus, noise)["params"],
+        "synthesis": synthesis.init(key, w_plus, tuple(noise))["params"],
         "noise": noise,
         "discriminator": discriminator.init(key, image)["params"],
         "statistics": {name: jnp.zeros(config.w_dim) for name in statistics},

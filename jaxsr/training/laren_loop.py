@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxsr import images, learned, metrics, plots
+from jaxsr.nets.features import Features
 from jaxsr.training import laren, loop
 from jaxsr.types import Params
 
@@ -154,7 +155,12 @@ def scored(
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
 def _judge(
-    bound: laren.Bound, net: Any, given: Params, features: Params, params: Params, photos: jax.Array
+    bound: laren.Bound,
+    net: "Features",
+    given: Params,
+    features: Params,
+    params: Params,
+    photos: jax.Array,
 ) -> tuple[jax.Array, ...]:
     refs = photos.astype(jnp.float32) / 255
     ys = laren.measure(bound, refs)

@@ -209,8 +209,7 @@ def _check_finite(tree: Params, logs: list[dict], last: int, order: data.Order) 
     photos = ", ".join(map(str, order.indices(step)[:8]))
     raise ValueError(
         f"the weights are no longer finite at step {step + 1} (photos {photos}, ...); the "
-        "last good checkpoint is kept, "
-        "try a lower learning rate"
+        "last good checkpoint is kept, try a lower learning rate"
     )
 
 
