@@ -69,6 +69,7 @@ def test_rare_and_repeated_factors_are_left_out():
         codes.kept([x, np.where(np.arange(4) == 1, 1.0, x)])
 
 
+@pytest.mark.slow
 def test_samples_of_the_spaces_are_of_one_image(run):
     """W, W+ and S draw the same image by the generator's own way from either; G is what the
     restorer decodes from its measurement."""
@@ -92,6 +93,7 @@ def test_samples_of_the_spaces_are_of_one_image(run):
     np.testing.assert_allclose(g, latent["w_plus"].ravel(), atol=1e-4)
 
 
+@pytest.mark.slow
 def test_run_goes_on_after_a_kill(run, capsys):
     """Samples and regressors that were done are made again, or a lost chunk stays empty."""
     out, settings = run
@@ -128,6 +130,7 @@ def test_settings_are_checked(changes, message):
         disentangle.check(disentangle.Settings(**changes))
 
 
+@pytest.mark.slow
 def test_other_networks_are_refused(run):
     """Base (W) has no G; its codes would be called G's."""
     prior, params = loading.load_prior(run[0] / "toy")

@@ -30,6 +30,7 @@ def rows(folder):
     return [json.loads(line) for line in (folder / "rows.jsonl").read_text().splitlines()]
 
 
+@pytest.mark.slow
 def test_every_way_and_search_has_its_row(done):
     """A way is left out, or seconds are not the sum of their parts."""
     found = rows(done[1])
@@ -46,6 +47,7 @@ def test_every_way_and_search_has_its_row(done):
     assert all(2 <= row["solutions"] <= row["runs"] for row in found if row["table"] == "restarts")
 
 
+@pytest.mark.slow
 def test_the_same_command_measures_nothing_again(done, capsys):
     settings, folder = done
     before = (folder / "rows.jsonl").read_bytes()
@@ -54,6 +56,7 @@ def test_the_same_command_measures_nothing_again(done, capsys):
     assert "Seconds to 2 solutions" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_photo_without_a_first_solution_has_a_row_that_says_so(done):
     """One photo that cannot be explained ends a run of hours, and the same command ends there
     again."""

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 DEVICES = """
 import sys; sys.path[:0] = {paths!r}
@@ -26,6 +27,7 @@ np.savez(sys.argv[1], images, *values, far.image)
 COUNT = "--xla_force_host_platform_device_count"
 
 
+@pytest.mark.slow
 def test_devices_do_not_change_an_exploration(tmp_path):
     """Breaks when the columns of the metrics, matrix-free products or the walks of several devices
     are mixed up or lost."""

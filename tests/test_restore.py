@@ -256,6 +256,7 @@ assert "all-gather" not in advance.lower(t.PARAMS, ys, state).compile().as_text(
 """
 
 
+@pytest.mark.slow
 def test_devices_do_not_change_a_result():
     """Fails when the shares of several devices are mixed up, when a CPU's result depends on the
     batch size or the number of cores, or when the devices exchange what they compute: then each
