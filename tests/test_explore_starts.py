@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 import toy
 from explorations import params
+from method_cases import SEARCHES, given, own, solve_of
 
 from jaxsr import explore, priors
 from jaxsr.explore import Config, Start
-from jaxsr.methods import IAGAN, METHODS, RLSE, RLSPlus
-from jaxsr.search import restore, restore_tuned
+from jaxsr.methods import IAGAN, METHODS
+from jaxsr.search import Solve, restore, restore_tuned
 
 LATENTS = [
     ("z", {"w_plus": np.zeros((6, 8))}, "space z starts from z, but the method returned w_plus"),
@@ -73,11 +74,8 @@ def test_a_w_plus_is_explored_in_w_by_moving_all_layers_alike():
 # The weights that a method tunes
 
 
-TUNED = {
-    "iagan": IAGAN(back_projection=False),
-    "rls_plus": RLSPlus(),
-    "rlse": RLSE(preset="scaled"),
-}
+# Methods whose image comes from weights of the photo's own.
+TUNED = [name for name in SEARCHES if solve_of(name).tuned is not Solve.tuned]
 
 
 def drawn(tuned, latent):
@@ -94,19 +92,16 @@ def drawn(tuned, latent):
 def test_tuned_weights_draw_the_methods_image(name):
     """`Solve.tuned` leaves out weights that `finish` draws with; params get other ones at the start
     of the last phase."""
-    given, y, previous = (
-        params() | {"flow": None},
-        toy.operator()(toy.image(jax.random.key(1), params())),
-        None,
-    )
-    solve = METHODS[name].make(toy.prior(), toy.operator(), TUNED[name])
+    on = given()
+    weights, y, previous = on.params[0], on.ys[0], None
+    solve = METHODS[name].make(toy.prior(), toy.operator(), own(SEARCHES[name].config))
     for phase in solve.phases:
-        previous = phase.start(jax.random.key(4), given, y, previous)
+        previous = phase.start(jax.random.key(4), weights, y, previous)
     variables, context = previous
     moved = jax.tree.map(lambda x: 1.1 * x, variables)
-    image, latent = solve.finish(given, y, moved, context)
-    np.testing.assert_allclose(drawn(given | solve.tuned(moved), latent), image, atol=1e-5)
-    assert np.abs(drawn(given, latent) - image).max() > 1e-3
+    image, latent = solve.finish(weights, y, moved, context)
+    np.testing.assert_allclose(drawn(weights | solve.tuned(moved), latent), image, atol=1e-5)
+    assert np.abs(drawn(weights, latent) - image).max() > 1e-3
 
 
 def test_one_photo_with_its_weights_is_that_photo_among_others():

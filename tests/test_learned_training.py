@@ -149,6 +149,7 @@ def stop(line):
     raise Stopped(line)
 
 
+@pytest.mark.slow
 def test_learns_to_restore_flat_photos():
     """End to end: a few hundred steps bring the network's error on photos of one colour each well
     below where it began; without an adversary there is no discriminator, and without a perceptual

@@ -188,6 +188,7 @@ def test_niqe_equals_the_definition(model):
     )
 
 
+@pytest.mark.slow
 def test_fit_niqe_model_equals_the_definition(model):
     """The moments of the features of photos of one block each."""
     pytest.importorskip("scipy")
