@@ -4,6 +4,7 @@ processes of their own run the same programs again and again."""
 
 import importlib.metadata
 import os
+import tempfile
 
 import jaxtyping
 import pytest
@@ -20,7 +21,9 @@ def pytest_configure(config):
     os.environ["JAX_PLATFORMS"] = "cpu"
     given = os.environ.get("XLA_FLAGS", "")
     os.environ["XLA_FLAGS"] = " ".join([given, *(flag for flag in FLAGS if flag not in given)])
-    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(config.cache.mkdir("xla")))
+    # `-p no:cacheprovider` leaves nothing to keep programs in.
+    kept = config.cache.mkdir("xla") if hasattr(config, "cache") else tempfile.mkdtemp()
+    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(kept))
     os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.5"
     # Every call of jaxsr is checked against its annotations. Here and not in `addopts`, which the
     # workers of pytest-xdist do not read.
