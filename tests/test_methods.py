@@ -439,7 +439,6 @@ BAD_SETTINGS = [
 ]
 
 
-@pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize(("kind", "field", "value", "message"), BAD_SETTINGS)
 def test_bad_settings(kind, field, value, message):
     """A wrong setting is accepted, or fails far from its cause."""
@@ -448,7 +447,6 @@ def test_bad_settings(kind, field, value, message):
         factory(toy.prior(), toy.operator(), kind(**{field: value}))
 
 
-@pytest.mark.usefixtures("unchecked")
 @each_method
 def test_bad_priors_and_inputs(name):
     """A mismatch of prior, operator, parameters or measurement gives a traceback from deep inside,
