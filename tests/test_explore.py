@@ -205,7 +205,6 @@ BAD = [
 ]
 
 
-@pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize(("settings", "changes", "message"), BAD)
 def test_bad_settings(settings, changes, message):
     with pytest.raises(ValueError, match=message):

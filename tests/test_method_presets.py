@@ -206,7 +206,6 @@ BAD_SETTINGS = [
 ]
 
 
-@pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize(("kind", "field", "value", "message"), BAD_SETTINGS)
 def test_bad_settings(kind, field, value, message):
     """A wrong setting is accepted, or fails far from its cause."""

@@ -137,7 +137,6 @@ def test_generator_passes(name):
     assert len(calls) == len(solve.phases) + 1
 
 
-@pytest.mark.usefixtures("unchecked")
 @each_search
 def test_bad_priors_and_inputs(name):
     """A mismatch of prior, operator, parameters or measurement gives a traceback from deep inside,

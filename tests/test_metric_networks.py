@@ -135,7 +135,6 @@ def test_sizes_are_the_published_ones(net, numbers):
     )
 
 
-@pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize(
     ("net", "shape", "words"),
     [

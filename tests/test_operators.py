@@ -336,7 +336,6 @@ BAD = {
 }
 
 
-@pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize(("call", "message"), BAD.values(), ids=BAD)
 def test_bad_settings_are_one_clear_line(call, message):
     """Before anything is compiled."""
