@@ -8,7 +8,7 @@ import hashlib
 import os
 import tarfile
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -103,7 +103,7 @@ def _open(source: str) -> Photos:
 
 def stream(
     photos: Photos,
-    indices: Sequence[int],
+    indices: Sequence[int] | np.ndarray,
     *,
     process: tuple[int, int] = (0, 1),
     threads: int | None = None,
@@ -132,7 +132,7 @@ def stream(
             "expected a process (index, count) with 0 <= index < count and threads >= 1, got "
             f"{process} and {threads}"
         )
-    mine = indices[index::count]
+    mine = [int(i) for i in indices[index::count]]
     for i in mine:
         photos.require(i)
     return zip(
@@ -329,7 +329,7 @@ def _one_line(source: str, name: str, split: str) -> Iterator[None]:
         ) from error
 
 
-def _image_feature(source: str, features: Mapping[str, Any]) -> str:
+def _image_feature(source: str, features: Any) -> str:
     """The key of the images: the only feature of 8 or 16-bit images, or of several the one called
     "image"."""
     import tensorflow_datasets as tfds

@@ -78,7 +78,7 @@ def test_path_length_is_the_norm_of_the_jacobian_transposed_noise():
     for i, length in enumerate(
         jax.jit(functools.partial(gan_losses.path_lengths, TINY))(params, w_plus, key)
     ):
-        product = np.einsum("hwcld,hwc->ld", jacobian(w_plus[i], [n[i] for n in noise]), y[i])
+        product = np.einsum("hwcld,hwc->ld", jacobian(w_plus[i], tuple(n[i] for n in noise)), y[i])
         np.testing.assert_allclose(length, np.sqrt(np.sum(product**2, 1).mean()), rtol=1e-4)
 
 

@@ -54,7 +54,8 @@ def read_niqe_model(path: str | Path) -> NIQEModel:
     if Path(path).is_dir():
         return _model(path, weights.load_stored(path)[0])
     try:
-        with np.load(path, allow_pickle=False) as file:
+        # Opened here, because NumPy leaves a file open that it cannot read.
+        with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
     except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile) as error:
         raise ValueError(f"{path}: expected an .npz file of a NIQE model, got {error}") from error

@@ -44,7 +44,7 @@ def project_to_sphere(
     return x * (radius / jnp.maximum(norm(x, axis), jnp.finfo(x.dtype).tiny))
 
 
-def project_l1_ball(x: Float[Array, "... d"], radius: float) -> Float[Array, "... d"]:
+def project_l1_ball(x: Float[Array, "... d"], radius: float | jax.Array) -> Float[Array, "... d"]:
     """The nearest point to x with sum |x_i| <= radius, for each row (last axis).
 
     Duchi et al., ICML 2008: the magnitudes are lowered by the threshold t with sum max(|x_i| - t,

@@ -16,7 +16,7 @@ from jaxsr.types import Params, PRNGKey
 
 
 def mixed_styles(
-    key: PRNGKey, net: stylegan2.Config, mapping: Params, batch: int, mixing: float
+    key: PRNGKey, net: stylegan2.Config, mapping: Params, batch: int, mixing: float | jax.Array
 ) -> jax.Array:
     """W+ codes [batch, layers, w_dim] of fresh z; with probability `mixing` another z takes over
     from a random layer on."""
