@@ -14,7 +14,8 @@ os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
 found = find_spec("jaxsr")
 if found is None or found.origin is None:  # a folder of that name is no package
     if not Path("jaxsr").is_dir():
-        subprocess.run(["git", "clone", "-q", "--depth=1", "{REPOSITORY}"], check=True)
+        address = "{REPOSITORY}"
+        subprocess.run(["git", "clone", "-q", "--depth=1", address], check=True)
     cuda, tpu = shutil.which("nvidia-smi"), Path("/dev/accel0").exists()
     extras = "plots,cuda" if cuda else "plots,tpu" if tpu else "plots"
     subprocess.run([sys.executable, "-m", "pip", "install", "-q", f"./jaxsr[{extras}]"], check=True)
