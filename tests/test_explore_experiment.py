@@ -91,6 +91,7 @@ def test_everything_promised_is_written(prior, tmp_path, monkeypatch):
         explore.main(quick(prior=prior, out=str(tmp_path), seed=1))
 
 
+@pytest.mark.slow
 def test_another_exploration_starts_from_the_same_solution(prior, tmp_path, monkeypatch):
     """Breaks when minutes of inversion are made again for another way, or another photo's solution
     is taken."""
@@ -112,6 +113,7 @@ def test_another_exploration_starts_from_the_same_solution(prior, tmp_path, monk
     assert not (tmp_path / "other" / "config.json").exists()
 
 
+@pytest.mark.slow
 def test_rows_of_a_killed_run_stay(prior, tmp_path, monkeypatch):
     """Breaks when a second start that is killed early too leaves fewer rows than pictures."""
     settings = quick(prior=prior, out=str(tmp_path))

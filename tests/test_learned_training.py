@@ -66,14 +66,14 @@ def test_objective_is_the_papers():
 def test_a_step_follows_its_gradients_and_leaves_the_generator():
     """Adam's first step is the learning rate along the sign of the gradient; the discriminator
     judges the images of the same step."""
-    this, (_, given), state, stock = bound("laren"), prior_of(), begun(), photos(4)
-    step = jax.jit(laren.make_step(this, CONFIG))
+    this, (_, given), state, stock = bound("laren"), prior_of(), begun(config=PLAIN), photos(4)
+    step = jax.jit(laren.make_step(this, PLAIN))
     after, log = step(state, given, stock)
     images, key = jnp.asarray(stock, jnp.float32) / 255, jax.random.fold_in(state.key, 0)
     made = laren.restored(key, this, given, state.params, laren.measure(this, images))
     moves = (
         (
-            lambda p: laren.loss(key, this, CONFIG, given, state.discriminator, p, images)[0],
+            lambda p: laren.loss(key, this, PLAIN, given, state.discriminator, p, images)[0],
             state.params,
             after.params,
             "loss",
@@ -95,6 +95,7 @@ def test_a_step_follows_its_gradients_and_leaves_the_generator():
     assert jax.tree.structure(after) == jax.tree.structure(state)
 
 
+@pytest.mark.slow
 def test_adversary_joins_after_the_warmup():
     """The network runs after a discriminator before it follows its input at all, or the
     discriminator trains on what it should not see."""
@@ -189,6 +190,7 @@ def trained(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_resumed_run_equals_an_uninterrupted_one(trained, tmp_path):
     """The loss curve after a kill is another one, or the model is."""
     sets, about = (photos(10), photos(3, seed=1)), {"name": "tiny laren"}
@@ -210,6 +212,7 @@ def test_resumed_run_equals_an_uninterrupted_one(trained, tmp_path):
     assert jaxsr.images.read(tmp_path / "samples.png").shape == (3 * SIDE, 3 * SIDE, 3)
 
 
+@pytest.mark.slow
 def test_a_run_for_another_operator_is_refused(trained):
     """A run must not go on around another generator, or for photos of another kind."""
     other = bound("laren", operators.downsample(4, image_shape=SHAPE, kernel="box"))
@@ -219,6 +222,7 @@ def test_a_run_for_another_operator_is_refused(trained):
         )
 
 
+@pytest.mark.slow
 def test_a_model_is_a_method(trained):
     """What `restore` gives is not what was trained: other weights, another input, or other scores
     than the card tells."""
@@ -296,6 +300,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
+@pytest.mark.slow
 def test_a_model_of_something_else_is_refused(name, trained):
     """A network would restore photos of another factor, or around another generator, to rubbish."""
     call, words = REFUSED[name]
