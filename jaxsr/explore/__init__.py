@@ -1,10 +1,11 @@
 """e-GLASS: from one solution of a linear inverse problem to others (Montanaro et al., "Exploring
 the solution space of linear inverse problems with GAN latent geometry", ICASSP 2023).
 
-    told = jaxsr.explore.problem(prior, operator, jaxsr.explore.Config(num_solutions=10)) params =
-    params | jaxsr.metrics.load_embedding(told.network) result, tuned =
-    jaxsr.search.restore_tuned(solve, params, y) found = jaxsr.explore.explore(told, tuned,
-    jaxsr.explore.start(prior, told.config.space, tuned, result.latent), y)
+    told = jaxsr.explore.problem(prior, operator, jaxsr.explore.Config(num_solutions=10))
+    params = params | jaxsr.metrics.load_embedding(told.network)
+    result, tuned = jaxsr.search.restore_tuned(solve, params, y)
+    start = jaxsr.explore.start(prior, told.config.space, tuned, result.latent)
+    found = jaxsr.explore.explore(told, tuned, start, y)
 
 At the first solution z0 two metrics of the latent space are taken: how fast the measurement changes
 (H_Y) and how fast the picture does (H_X). Directions that are large in H_X and small in H_Y are
