@@ -194,7 +194,8 @@ def space_of(prior: Prior, solve: Solve, params: Params, settings: Settings) -> 
     suitable = [space for space, problem in problems.items() if not problem]
     if not suitable:
         raise ValueError(
-            f"--method={settings.method} finds no single latent to explore from: {problems['z']}"
+            f"--method={settings.method} finds no single latent to explore from: "
+            + "; ".join(problems.values())
         )
     space = settings.space or next(name for name in ("z", "w") if name in suitable)
     if space not in suitable:

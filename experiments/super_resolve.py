@@ -82,6 +82,10 @@ def execute(plan: Plan) -> None:
 
 
 if __name__ == "__main__":
-    read_settings = flags.define(Settings(), tables={"methods": METHODS, "operators": OPERATORS})
+    tables = {"methods": METHODS, "operators": OPERATORS}
+    told = {
+        name: {key: row.summary for key, row in table.items()} for name, table in tables.items()
+    }
+    read_settings = flags.define(Settings(), tables=told)
     flags.one_device_a_core()
     flags.run(lambda: main(read_settings()))

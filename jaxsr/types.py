@@ -28,7 +28,9 @@ class Result(NamedTuple):
 
     Attributes:
         image: [H, W, 3], the best image seen, nominally in [0, 1], not clipped.
-        latent: the latent of that image, in the method's own space (see the method's docstring).
+        latent: name -> array, the latent of that image: "w_plus" [layers, w_dim], "z" [z_dim],
+            "noise", or names of the method's own (see its docstring). e-GLASS starts from the
+            first two.
         trace: name -> [steps], the objective ("loss") and each of its unweighted terms at every
             step.
         residual: scalar, mean squared A(image) - y on the [0, 1] scale.

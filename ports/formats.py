@@ -63,8 +63,7 @@ def find(contents: list[Any]) -> tuple[Port, Any]:
         if found is not None:
             return port, found
     raise ValueError(
-        "expected a StyleGAN, PGGAN, BigGAN or metric network, got "
-        f"{'; '.join(map(_what, contents))}"
+        f"expected a checkpoint of {', '.join(PORTS)}; got {'; '.join(map(_what, contents))}"
     )
 
 

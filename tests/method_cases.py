@@ -34,7 +34,9 @@ PHOTOS = 3  # of a case
 
 
 class Objective(NamedTuple):
-    """A config, the number of the phase that searches with it, and its objective in slow NumPy."""
+    """A config, the number of the phase that searches with it, and its objective in slow NumPy:
+    (params, y, context, variables, config) -> number, of arrays in float64. It stands here, or in
+    reference_objectives.py."""
 
     config: Any
     phase: int

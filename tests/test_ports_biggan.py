@@ -74,7 +74,7 @@ def changed(name, change, part=0):
 
 
 G32, G64, DEEP8 = "32 px, cross replica", "64 px, mybn", "deep 8 px"
-UNKNOWN = "expected a StyleGAN, PGGAN, BigGAN or metric network, got "
+UNKNOWN = "expected a checkpoint of stylegan2, stylegan1, pggan, biggan, metric network, niqe; got "
 REFUSED = {
     "other classes below": (
         lambda: [

@@ -117,7 +117,7 @@ REFUSED = {
     ),
     "two networks": (
         lambda: grown() + styled(),
-        "expected a StyleGAN, PGGAN, BigGAN or metric network",
+        "expected a checkpoint of stylegan2, stylegan1, pggan, biggan, metric network, niqe",
     ),
 }
 

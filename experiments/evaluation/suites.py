@@ -1,6 +1,10 @@
 """The tables and figures of the papers, as data: which methods, at which factors, judged by what,
 and what the paper printed.
 
+A new suite is a row of SUITES, and every command and help text has it:
+
+    "mine": Suite("title", (Variant("label", "pulse"), ...), (8,), "label", FIDELITY)
+
 Those of e-GLASS are made by `explore_benchmark.py` and `explore.py`, LAREN's Table II and Figure 7
 by `disentangle.py`. A learned restorer that is not trained keeps its row. Printed numbers are the
 papers' own, on data and weights that are not ours: they are set beside our figures, never mixed
@@ -41,7 +45,7 @@ class Suite:
         factors: the paper's, at its resolution; a smaller prior takes smaller ones (`scaled`).
         stands_for: factor -> the paper's, where it is another one.
         baseline: the label that paired differences are taken from.
-        columns: what the paper judges by, in our columns.
+        columns: what the paper judges by, in our columns: they are plotted. The table has all.
         operators: names in `jaxsr.operators.OPERATORS`.
         degradations: names in `jaxsr.degradations.ROBUSTNESS`.
         solutions: how many results for each photo.

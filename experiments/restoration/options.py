@@ -22,7 +22,8 @@ class Settings:
             and scored against.
         prior: A bundled prior's name, or a folder written by training or ports/convert.py; the
             latter has no examples and needs --input or --reference. Default: the best bundled one.
-        method: {methods}; laren and glean want a network trained for the prior and the operator.
+        method: What restores. laren and glean want a network trained for the prior and the
+            operator. {methods}
         model: Folder of the trained network of laren or glean (train_laren.py). Default: the
             bundled one, where there is one.
         preset: Settings of the method: paper, code (those of the authors' release) or scaled
@@ -31,8 +32,8 @@ class Settings:
             (bundled). Default: the preset's.
         exact: Project each result onto the images that explain the measurement exactly, before it
             is clipped and rounded to 8 bits; the table tells the residual before.
-        operator: What the photos lack: {operators}. With all but the first, photos are of the
-            prior's size; one that measures no picture is for --reference.
+        operator: What the photos lack. With all but the first, photos are of the prior's size; one
+            that measures no picture is for --reference. {operators}
         mask: For inpainting, a picture of the photos' proportions: white where pixels are missing,
             else black. Default: the centre is.
         kernel: How the photos were made small: bicubic, bicubic_matlab, bicubic_pulse, box or

@@ -71,6 +71,11 @@ def _load_whole(file: str, fitter: Fitter) -> Photo:
             f"{file}: the operator {operator.name} measures no picture: give a sharp photo as "
             "--reference"
         )
+    if not fitter.kind.idempotent and operator.measurement_shape != operator.image_shape:
+        raise ValueError(
+            f"{file}: the operator {operator.name} changes the size of a picture: give a sharp "
+            "photo as --reference"
+        )
 
     def measured() -> tuple[np.ndarray, str]:
         image, fit = centre_square(

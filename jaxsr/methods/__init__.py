@@ -4,12 +4,17 @@ benchmarks and tests derive from it.
 
 A new method is
 
-    1. its file here, with a frozen config (PRESETS, NEEDS) and the factory, as in pulse.py
+    1. its file here, with a frozen config and the factory, as in pulse.py
     2. its import and its row in this file: "mine": Method(mine, Mine, "what it does", "paper")
-    3. its row in the cases of tests/method_cases.py
+    3. its row in tests/method_cases.py, with its objective in slow NumPy
 
 and every command, help text and benchmark sees it. Published ones have a line in README.md too.
-`jaxsr.settings.resolve(config, operator)` makes all values of a config explicit.
+
+The config has a preset "paper", which is the default; fields that count steps are made by
+`iterates()`, so that --smoke shortens them; NEEDS names what else than a generator it takes of
+params. Another key gives another result: a search that begins at a fixed point has a field
+`init_spread`, which is set where several solutions are asked for. `jaxsr.settings.resolve(config,
+operator)` makes all values explicit. `Result` says what a latent looks like.
 """
 
 from collections.abc import Callable

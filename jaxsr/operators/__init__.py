@@ -1,8 +1,9 @@
 """Linear measurement operators: what is known of an image, as bundles of pure functions. OPERATORS
 has those that a command takes, by their names.
 
-A new operator is its function in a file here, its import and its row in this file, and its row in
-the laws of tests/test_operators.py: "mine": Kind(lambda c: mine(c.shape), "what a photo lacks").
+A new operator is its function in a file here, its import and its row in this file, "mine":
+Kind(lambda c: mine(c.shape), "what a photo lacks", ...), and its row in tests/test_operators.py.
+`Kind` says what commands read of the row.
 
 Everything is written for one image and float32, and works under jit and vmap. Noise, rounding and
 compression are no part of an operator (see `jaxsr.degradations`).
@@ -75,8 +76,10 @@ class Kind(NamedTuple):
         summary: what a photo lacks then, in a few words.
         takes_factor: whether it reads the factor and the kernel.
         takes_mask: whether it reads `seen`.
-        idempotent: whether any photo may be measured again: one that lacks the same already
-            measures alike.
+        idempotent: whether a photo as people have it, of the prior's size, is measured again: one
+            that lacks the same already measures alike. Other operators take a photo that is
+            the measurement, of the prior's size too, so that one that changes the size is for
+            references alone.
     """
 
     make: Callable[[Conditions], Operator]
