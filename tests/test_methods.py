@@ -15,6 +15,7 @@ from method_cases import (
     INTERPOLATIONS,
     LEARNED,
     SEARCHES,
+    W_PLUS,
     case,
     each_search,
     given,
@@ -70,6 +71,9 @@ def test_result_keeps_the_contract(name):
     assert {"loss", SEARCHES[name].fit} <= set(result.trace)
     assert all(values.shape == (3, steps) for values in result.trace.values())
     assert jax.tree.map(jnp.shape, result.latent) == SEARCHES[name].latent
+    # e-GLASS and whoever starts from a result read it by this name.
+    w_plus = result.latent.get("w_plus", np.empty(W_PLUS))
+    assert w_plus.shape == W_PLUS, f"{name}: w_plus must be [layers, w_dim], one code a layer"
     residual = jnp.mean((jax.vmap(toy.operator())(result.image) - given().ys) ** 2, (1, 2, 3))
     np.testing.assert_allclose(result.residual, residual, rtol=1e-4, atol=1e-9)
     assert (result.feasible == (result.residual <= 2e-3)).all()
