@@ -48,9 +48,6 @@ LICENCE = absl_flags.DEFINE_string("licence", "", "Licence of the photos, for th
 CREDIT = absl_flags.DEFINE_string(
     "credit", "", "Whom to credit for the photos, for the prior's card."
 )
-SELECT = absl_flags.DEFINE_float(
-    "select", 1.0, "Share of the photos to train on, those that lie densest in features.", 0.01, 1.0
-)
 PRECISION = absl_flags.DEFINE_enum(
     "precision",
     "float32",
@@ -85,8 +82,6 @@ def main() -> None:
         )
     else:
         photos = data.prepare(DATA.value, net.resolution, f"{OUT.value}/cache")
-    if SELECT.value < 1:
-        photos = gan_loop.typical(photos, SELECT.value)
     warm, seen = _warm(WARM.value, net) if WARM.value else (None, 0)
     print(f"{len(photos):,} photos at {net.resolution} px")
     about = {

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from gan_cases import NET, PLAIN, TINY, discriminator, jitted_step, photos, randomised
 
-from jaxsr.training import gan, gan_loop, gan_losses, members
+from jaxsr.training import gan, gan_losses, members
 from jaxsr.training.gan_state import generator_of
 
 REAL = jnp.float32(photos(TINY)) / 127.5 - 1
@@ -87,24 +87,6 @@ def test_the_relativistic_losses_have_r1_at_photos_and_pictures():
     ):
         np.testing.assert_allclose(
             moment, grad, rtol=1e-2, atol=1e-4 * float(np.abs(grad).max()) + 1e-7
-        )
-
-
-def test_instance_selection_leaves_out_the_photos_far_from_the_others():
-    """Instance selection (arXiv:2007.15255): noise among flat colours must go first, and the order
-    of the rest stay."""
-    rng = np.random.default_rng(0)
-    flat = np.broadcast_to(rng.integers(120, 140, (60, 1, 1, 3)), (60, 32, 32, 3)).astype(np.uint8)
-    odd = rng.integers(0, 256, (3, 32, 32, 3)).astype(np.uint8)
-    kept = gan_loop.typical(np.concatenate([flat[:30], odd, flat[30:]]), 60 / 63)
-    np.testing.assert_array_equal(kept, flat)
-
-
-def test_instance_selection_of_too_few_photos_is_refused():
-    """Each is then as far as any other, and what is left out would be chance."""
-    with pytest.raises(ValueError, match="select: expected more photos than"):
-        gan_loop.typical(
-            np.random.default_rng(0).integers(0, 256, (63, 32, 32, 3)).astype(np.uint8), 0.5
         )
 
 

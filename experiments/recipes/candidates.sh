@@ -55,7 +55,6 @@ candidate batch32 --batch=32
 candidate logistic --loss=logistic
 candidate no_augment --augment=none
 candidate more_augment --augment_p=0.4
-candidate select --select=0.8
 candidate slow --learning_rate=0.001
 candidate noise --noise_bound=0.003 --noise_layers=2
 candidate ada --augment=ada

@@ -184,24 +184,3 @@ def _features(stack: np.ndarray) -> np.ndarray:
     return np.concatenate(
         [np.asarray(_feature_vectors()(stack[i : i + 64])) for i in range(0, len(stack), 64)]
     )
-
-
-def typical(photos: np.ndarray, share: float) -> np.ndarray:
-    """The `share` of photos [n, r, r, 3] that lie where photos are dense (instance selection,
-    arXiv:2007.15255): by the likelihood of their features under one Gaussian.
-
-    Raises:
-        ValueError: so few photos that all are equally likely, as where there are not more of them
-            than features.
-    """
-    features = _features(photos / np.float32(255)).astype(np.float64)
-    centred = features - features.mean(0)
-    values, axes = np.linalg.eigh(centred.T @ centred / len(centred))
-    kept = values > 1e-6 * values[-1]
-    if kept.sum() >= len(photos) - 1:
-        raise ValueError(
-            f"select: expected more photos than the {kept.sum() + 1} that features alone tell "
-            f"apart, got {len(photos)}"
-        )
-    distance = np.square(centred @ axes[:, kept] / np.sqrt(values[kept])).sum(1)
-    return photos[np.sort(np.argsort(distance)[: round(share * len(photos))])]
