@@ -16,6 +16,7 @@ from jaxsr import flags
 from jaxsr.records import files
 from jaxsr.training import loop
 
+COLOURS = 10  # of matplotlib's cycle
 PANELS = (("images", "images of the run", 1.0), ("seconds", "minutes", 60.0))
 
 
@@ -72,10 +73,10 @@ def _png(found: dict[str, dict[str, list[float]]]) -> bytes:
     FigureCanvasAgg(figure)
     panels = figure.subplots(1, len(PANELS), sharey=True)
     for axes, (column, label, unit) in zip(panels, PANELS, strict=True):
-        for name, curve in found.items():
-            axes.plot(
-                [x / unit for x in curve[column]], curve["frechet"], "o-", markersize=3, label=name
-            )
+        for i, (name, curve) in enumerate(found.items()):
+            line = "o-" if i < COLOURS else "o--"  # an eleventh has the first one's colour
+            at = [x / unit for x in curve[column]]
+            axes.plot(at, curve["frechet"], line, markersize=3, label=name)
         axes.set_xlabel(label)
         axes.grid(alpha=0.3)
     panels[0].set_yscale("log")  # one run that fails would press all others into a line
