@@ -28,9 +28,8 @@ FOLDER = "runs"  # @param {type:"string"}
 IMAGES = 2000  # @param {type:"integer"}
 SIDE = 32  # @param {type:"integer"}
 
-jax.config.update(
-    "jax_platforms", "cpu"
-)  # of this notebook alone: the trainings, processes of their own, get the accelerator
+# Of this notebook alone: the trainings, processes of their own, get the accelerator.
+jax.config.update("jax_platforms", "cpu")
 if SMOKE:
     IMAGES, SIDE = 16, 8
 if not PHOTOS:
@@ -91,8 +90,8 @@ small = (
     "--width=16",
     "--growth=8",
     "--capped",
-    "--learning_rate=1e-3",
-)  # the default, 1e-4, is for days
+    "--learning_rate=1e-3",  # the default, 1e-4, is for days
+)
 script(
     "experiments/train_laren.py",
     f"--data={PHOTOS}",

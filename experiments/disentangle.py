@@ -13,7 +13,8 @@ correlate; what its modules weigh.
    labels off the images (--features: bundled, or your own from train_features.py). A factor is used
    where at least 5 % of every space's samples lie on each side and no factor before it says the
    same (|r| above 0.95); its 2 % of samples with the largest and with the smallest log odds train
-   and test a classifier (StyleSpace, arXiv:2011.12799). Scores depend on network and regressor.
+   and test a classifier (StyleSpace, arXiv:2011.12799). Scores depend on network
+   and regressor; needs `pip install ".[dci]"`.
 2. correlations. Absolute correlations of the entries of z (the encoder's) and of g over photos
    (--data, or images of the prior).
 3. sizes. Parameters of the modules for this prior, and at the paper's sizes.
@@ -177,8 +178,8 @@ def smoke(settings: Settings, out: Path) -> Settings:
     """A toy prior and a random model of it."""
     toy = toy_prior(out / "toy")
     prior, params = loading.load_prior(toy)
-    operator = operators.downsample(
-        2, image_shape=(prior.info.resolution, prior.info.resolution, 3), kernel=settings.kernel
+    operator = operators.make(
+        settings.operator, prior.info.resolution, factor=2, kernel=settings.kernel
     )
     model = learned.bind(
         learned.sized("laren", prior, params, operator, TOY_SIZES), prior, operator
@@ -187,7 +188,6 @@ def smoke(settings: Settings, out: Path) -> Settings:
         out / "model", model, model.init(jax.random.key(0), params), prior, params, operator, {}
     )
     changed = {
-        "operator": "downsample",
         "factor": 2,
         "samples": 200,
         "labelled": 0.2,

@@ -55,7 +55,7 @@ from exploration.conditions import (
     operator_of,
     references,
 )
-from exploration.options import TABLES, Settings, check
+from exploration.options import SPACES, TABLES, WITH_PRIOR, Settings, check
 from exploration.restarts import restart_rows
 from exploration.ways import ways_rows
 from tqdm import tqdm
@@ -164,6 +164,7 @@ def main(settings: Settings) -> int:
 
 
 if __name__ == "__main__":
-    read_settings = flags.define(Settings(), tables={"conditions": NAMED, "tables": TABLES})
+    names = {"conditions": NAMED, "tables": TABLES, "methods": WITH_PRIOR, "spaces": SPACES}
+    read_settings = flags.define(Settings(), tables=names)
     flags.one_device_a_core()
     flags.run(lambda: main(read_settings()))

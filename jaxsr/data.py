@@ -248,6 +248,7 @@ def _square(photos: Photos, index: int, resolution: int) -> np.ndarray:
 
 
 def _from_folder(source: str, folder: Path) -> Photos:
+    os.scandir(folder).close()  # says why where it cannot be read: rglob finds nothing then
     paths = sorted(p for p in folder.rglob("*") if p.suffix[1:].lower() in images.SUFFIXES)
     names = [str(path.relative_to(folder)) for path in paths]
     stamps = [f"{name}|{_stamp(path)}" for name, path in zip(names, paths, strict=True)]

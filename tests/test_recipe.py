@@ -43,14 +43,15 @@ def run(tmp_path):
         "PYTHONPATH": str(RECIPE.parents[2]),
     }
 
-    def start(edits=(), **env):
+    def start(edits=(), folder="recipes", **env):
         text = recipe.read_text()
         for old, new in edits:
             assert old in text
             text = text.replace(old, new)
         recipe.write_text(text)
         calls.write_text("")
-        given = ["bash", str(recipe), "photos.tar", str(tmp_path / "a run")]
+        used = recipe.parents[1] / folder / recipe.name
+        given = ["bash", str(used), "photos.tar", str(tmp_path / "a run")]
         subprocess.run(
             given,
             env=os.environ | here | env,
@@ -94,6 +95,16 @@ def weights_of(folder):
         for p in Path(folder, "params").rglob("*")
         if p.is_file()
     }
+
+
+def test_a_copy_has_settings_of_its_own(run, tmp_path):
+    """README's way to a prior of one's own: days of training with another's settings and credit."""
+    copied = tmp_path / "experiments" / "mine"
+    shutil.copytree(tmp_path / "experiments" / "recipes", copied)
+    settings = (copied / "settings.sh").read_text()
+    assert "--name=pbc64" in settings
+    (copied / "settings.sh").write_text(settings.replace("--name=pbc64", "--name=leaves"))
+    assert {given["name"] for given in run(folder="mine")} == {"leaves"}
 
 
 def test_killed_it_goes_on_in_the_same_stage(run):

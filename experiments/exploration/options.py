@@ -4,12 +4,14 @@ import dataclasses
 from pathlib import Path
 
 from jaxsr import flags, loading
+from jaxsr.explore import SPACES
 from jaxsr.loading import toy_prior
 from jaxsr.methods import METHODS
 from jaxsr.records import report
 from jaxsr.settings import iterates_of
 
 TABLES = ("ways", "restarts", "cost")
+WITH_PRIOR = tuple(name for name, row in METHODS.items() if row.kind != "interpolation")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,9 +25,9 @@ class Settings:
             random toy.
         conditions: x8 (8-fold enlargement), any other factor, {conditions}.
         tables: {tables}.
-        method: What finds the first solution.
+        method: What finds the first solution: {methods}, if it has one latent.
         steps: Of each phase of the method. Default: the preset's.
-        space: Latent space that is explored: z, w, w_plus, w_plus_noise, styles.
+        space: Latent space that is explored: {spaces}.
         distances: Perceptual distances at which the ways are compared, as shares of that of two
             random images.
         directions: How many directions of each way.
@@ -62,6 +64,12 @@ def check(settings: Settings) -> Settings:
     settings = dataclasses.replace(settings, **lists)
     for name in settings.tables:
         flags.choose(name, TABLES, "table")
+    flags.choose(settings.method, WITH_PRIOR, "method")
+    flags.choose(settings.space, SPACES, "space")
+    if min(*settings.distances, settings.eps) <= 0:
+        raise ValueError(
+            f"--distances and --eps must be above 0, got {settings.distances} and {settings.eps}"
+        )
     least = {"num_photos": 1, "steps": 1, "directions": 1, "num_solutions": 1, "seed": 0}
     flags.require(settings, least, ("data", "prior", "out"))
     if settings.data is None and not settings.smoke and set(settings.tables) != {"cost"}:

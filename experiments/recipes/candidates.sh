@@ -23,8 +23,9 @@ for name in "$@"; do
   echo "unknown candidate $name: expected one of" $known >&2
   exit 2
 done
-experiments=$(cd "$(dirname "$0")/.." && pwd)
-. "$experiments/recipes/settings.sh"
+here=$(cd "$(dirname "$0")" && pwd)
+experiments=$(dirname "$here")
+. "$here/settings.sh"
 judged=("--prior=$prior")
 
 # candidate NAME FLAG...: trains and judges, if it is wanted.

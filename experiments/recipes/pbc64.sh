@@ -12,19 +12,22 @@
 # stage goes on from the newest prior, for as many images as are left. A new OUT starts from FROM, a
 # prior's name or folder; default: the bundled pbc64; FROM=none: from nothing.
 #
-# Then: python experiments/train_flow.py --prior=PRIOR --hidden=512, and python
-# experiments/bundle.py --prior=PRIOR --data=VALIDATION.
+# Then:
+#
+#   python experiments/train_flow.py --prior=PRIOR --hidden=512
+#   python experiments/bundle.py --prior=PRIOR --data=VALIDATION
 set -euo pipefail
 if [[ $# != 2 ]]; then sed -n '2,/^set /s/^# \{0,1\}//p' "$0"; exit 2; fi
 data=$1 out=$2 from=${FROM:-pbc64} python=${PYTHON:-python}
-experiments=$(cd "$(dirname "$0")/.." && pwd)
+here=$(cd "$(dirname "$0")" && pwd)
+experiments=$(dirname "$here")
 if [[ $from != none ]]; then from=$("$python" -c 'import sys; from jaxsr import loading
 try: print(loading.prior_folder(sys.argv[1]))
 except ValueError as error: sys.exit(f"FROM={sys.argv[1]}: {error}")' "$from"); fi
 mkdir -p "$out"
 exec 9>"$out/.lock"
 flock --nonblock 9 || { echo "$out: another process is writing there" >&2; exit 2; }
-. "$experiments/recipes/settings.sh"
+. "$here/settings.sh"
 
 # told PRIOR KEY...: a number of its config.json, 0 where it is not there.
 told() {

@@ -60,13 +60,15 @@ def _caption(output: str, row: report.Row) -> str:
     )
 
 
-def draw_trajectory(run: report.Run, job: Job, solve: Solve, params: Params, seed: int) -> str:
+def draw_trajectory(
+    run: report.Run, job: Job, solve: Solve, params: Params, *, seed: int, progress: bool
+) -> str:
     """Searches the photo once more and writes OUT/trajectory.webp; returns what it shows."""
     try:
         y, _ = job.photo.read()
     except (ValueError, OSError) as error:
         return f"no trajectory: {error}"
-    frames = trajectory(solve, params, y, seed=seed + job.solution)
+    frames = trajectory(solve, params, y, seed=seed + job.solution, progress=progress)
     times = math.ceil(256 / len(frames[0]))
     shown = [
         np.clip(frame, 0, 1).repeat(times, 0).repeat(times, 1)

@@ -45,6 +45,13 @@ class Config:
     symmetry: Literal["none", "flip", "dihedral"] = "dihedral"
     seed: int = 0
 
+    def __post_init__(self):
+        for name, least in (("batch", 1), ("epochs", 1), ("seed", 0)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}")
+        if not 0 < self.learning_rate < float("inf"):
+            raise ValueError(f"learning_rate must be above 0, got {self.learning_rate}")
+
 
 class State(NamedTuple):
     """Parameters and Adam's moments."""

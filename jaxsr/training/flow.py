@@ -50,6 +50,13 @@ class Config:
     patience: int = 30
     save_every: int = 5
 
+    def __post_init__(self):
+        for name in ("hidden", "num_blocks", "num_train", "batch_size", "max_epochs", "save_every"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if not 0 < self.learning_rate < float("inf"):
+            raise ValueError(f"learning_rate must be above 0, got {self.learning_rate}")
+
 
 class State(NamedTuple):
     """All that a training needs to go on: trained and best parameters (jaxsr.flows), both with
