@@ -22,6 +22,7 @@ other work too.
 """
 
 from pathlib import Path
+from typing import get_args
 
 from evaluation import suites
 from evaluation.bench import open_bench
@@ -33,10 +34,12 @@ from evaluation.publish import describe, publish, publish_nothing
 from evaluation.work import work
 
 from jaxsr import flags, loading
+from jaxsr.degradations import ROBUSTNESS
 from jaxsr.methods import METHODS
 from jaxsr.operators import OPERATORS
 from jaxsr.priors import Prior
 from jaxsr.records.ledger import Ledger
+from jaxsr.resample import Kernel
 from jaxsr.types import Params
 
 
@@ -92,7 +95,13 @@ def evaluate(settings: Settings, prior: Prior, params: Params) -> int:
 if __name__ == "__main__":
     read_settings = flags.define(
         Settings(),
-        tables={"methods": METHODS, "operators": OPERATORS, "suites": suites.summaries()},
+        tables={
+            "degradations": ROBUSTNESS,
+            "kernels": get_args(Kernel),
+            "methods": METHODS,
+            "operators": OPERATORS,
+            "suites": suites.summaries(),
+        },
     )
     flags.one_device_a_core()
     flags.run(main)

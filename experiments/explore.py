@@ -73,8 +73,8 @@ class Settings:
             else black. Default: the centre is.
         prior: A bundled prior's name, or a folder written by training or ports/convert.py. Default:
             the best bundled one; with --smoke a random toy.
-        method: What finds the first solution: iagan as in the paper; or, in any space but z,
-            {methods}, if it has one latent.
+        method: What finds the first solution: {methods}, if it has one latent. The paper's is
+            iagan, whose latent is a z.
         preset: Settings of the method.
         space: Latent space that is explored: z, w (from a w+, by moving the w of all layers alike),
             w_plus, w_plus_noise with the noise maps, or styles. Default: z where the method returns

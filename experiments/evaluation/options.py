@@ -19,7 +19,8 @@ class Settings:
         factors: Enlargements. Default: the suite's, scaled to the prior; 8.
         operators: What is inverted: {operators}. Default: the suite's; downsample, which alone has
             factors.
-        degradations: What else happened to the photos. Default: the suite's; clean.
+        degradations: What else happened to the photos: {degradations}. Default: the suite's;
+            clean.
         data: Photos: a folder, a .tar, or tfds:NAME@SPLIT.
         num_photos: How many photos of --data, evenly spaced.
         labels: A CSV with "file" and the feature network's type, to see whether results read as
@@ -34,7 +35,7 @@ class Settings:
             (bundled). Default: the suite's; the preset's.
         exact: Project each result onto the images that explain the measurement exactly, before it
             is clipped and rounded to 8 bits; with noise or blur this amplifies the noise.
-        kernel: How the photos are made small.
+        kernel: How the photos are made small: {kernels}.
         models: Folder of trained networks for laren and glean, NAME/model each, as `train_laren.py
             --out=MODELS/NAME` leaves them. Default: those that come with the package; models/ for
             LAREN's ablations.
