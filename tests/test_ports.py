@@ -124,7 +124,7 @@ REFUSED = {
     ),
     "something else": (
         lambda: files.pickled({"weights": 1}),
-        "BigGAN or metric network, got a dict with 1 names: weights",
+        "niqe; got a dict with 1 names: weights",
     ),
     "a number": (lambda: files.pickled(7), "got an object of type int"),
     "compressed": (lambda: files.zipped({"a": files.Tensor(np.zeros(9, "f4"))}, 8), "uncompressed"),
