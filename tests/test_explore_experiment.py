@@ -130,6 +130,7 @@ def test_rows_of_a_killed_run_stay(prior, tmp_path, monkeypatch):
     assert (tmp_path / "solutions.csv").read_text() == rows
 
 
+@pytest.mark.slow
 def test_projections_are_of_a_reference(prior, tmp_path):
     """Random projections of a photo are rounded like pixels, or shown as a picture that they are
     not."""

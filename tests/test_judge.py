@@ -224,6 +224,7 @@ def test_readers_are_of_published_networks_too(tmp_path):
         judged.reader(tmp_path / "heads")
 
 
+@pytest.mark.slow
 def test_a_second_start_makes_only_what_is_missing(tmp_path, capsys, monkeypatch):
     """After kill -9 hours of samples and searches would be made again, or a row that the kill cut
     off would stay half."""
