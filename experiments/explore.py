@@ -29,6 +29,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from exploration import gallery, saved
+from exploration.options import WITH_PRIOR
 from restoration import fitting, jobs, photos
 from restoration.fitting import OperatorChoice
 
@@ -377,7 +378,7 @@ if __name__ == "__main__":
     read_settings = flags.define(
         Settings(),
         tables={
-            "methods": [name for name, row in METHODS.items() if row.kind != "interpolation"],
+            "methods": WITH_PRIOR,
             "operators": OPERATORS,
         },
     )

@@ -23,7 +23,6 @@ from jaxtyping import Array, Float
 
 from jaxsr.types import Latent, PRNGKey
 
-Vector = Float[Array, "d"]
 Product = Callable[[jax.Array], jax.Array]
 # Of eigenpairs found matrix-free, relative to the largest eigenvalue; float32 products allow little
 # less.
