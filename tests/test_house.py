@@ -145,7 +145,8 @@ ALLOWED = {
         "experiments/restoration/scores.py": "psnr ssim",
     },
     "it is about these": {
-        "jaxsr/learned.py": "glean laren",
+        "jaxsr/learned/models.py": "glean laren",
+        "jaxsr/learned/networks.py": "glean laren",
         "jaxsr/loading.py": "stylegan2",  # the toy prior
         "jaxsr/training/flow.py": "pulse",  # whose transform of w is judged beside the flow
         "jaxsr/training/gan_loop.py": "stylegan2",

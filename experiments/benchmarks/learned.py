@@ -16,7 +16,7 @@ import numpy as np
 from benchmarks.clock import Limits, measured
 from jaxsr import learned
 from jaxsr.metrics import perceptual
-from jaxsr.nets import laren as net
+from jaxsr.nets import laren_modules as net
 from jaxsr.operators import Operator
 from jaxsr.priors import Prior
 from jaxsr.training import laren

@@ -45,21 +45,21 @@ def perceptual(network: str) -> Perceptual:
     return Perceptual(_checked(distance, network), _checked(l1, network))
 
 
-def deep_l2(network: str) -> Callable[[Params, Image, Image], Scalar]:
-    """Mean squared difference of one deep map of `network`, "vgg" (conv4_3 before its ReLU,
+def deep_difference(network: str) -> Callable[[Params, Image, Image], jax.Array]:
+    """The difference [r, r', c] of one deep map of `network`, "vgg" (conv4_3 before its ReLU,
     mmagic's layer 21) or "features" (after its fourth stage): the perceptual term of learned
-    restorers."""
+    restorers. VGG gets images in [-1, 1], as GLEAN's release feeds it (there with
+    `use_input_norm` and without `norm_img`), which is about four times the term of [0, 1]."""
     if network == "vgg":
-        return _checked(_vgg_l2, network)
+        return _checked(_vgg_difference, network)
     net, _ = metrics.load_features()
     return _checked(
-        lambda params, x, ref: jnp.mean((net.maps(params, x)[3] - net.maps(params, ref)[3]) ** 2),
-        network,
+        lambda params, x, ref: net.maps(params, x)[3] - net.maps(params, ref)[3], network
     )
 
 
 def _checked(distance: Callable, network: str) -> Callable:
-    def compare(params: Params, x: Image, ref: Image) -> Scalar:
+    def compare(params: Params, x: Image, ref: Image) -> jax.Array:
         found = "vgg" if "vgg" in params else "features"
         if found != network:
             raise ValueError(
@@ -93,11 +93,12 @@ def _vgg_l1(params: Params, x: Image, ref: Image) -> Scalar:
     return jnp.mean(jnp.abs(maps[0] - maps[1]))
 
 
-def _vgg_l2(params: Params, x: Image, ref: Image) -> Scalar:
+def _vgg_difference(params: Params, x: Image, ref: Image) -> jax.Array:
     from jaxsr.nets import vgg16
 
-    maps = [vgg16.convolutions(params["vgg"]["backbone"], image)["conv4_3"] for image in (x, ref)]
-    return jnp.mean((maps[0] - maps[1]) ** 2)
+    backbone = params["vgg"]["backbone"]
+    maps = [vgg16.convolutions(backbone, 2 * image - 1)["conv4_3"] for image in (x, ref)]
+    return maps[0] - maps[1]
 
 
 def networks(config: Any) -> Params:

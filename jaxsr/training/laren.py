@@ -1,10 +1,10 @@
 """Training of a learned restorer (LAREN, GLEAN) on photos that are degraded as they are read,
 around a frozen generator.
 
-Objective (LAREN, arXiv:2208.02861, Eq. 5; GLEAN, arXiv:2012.00739): squared error of images in [-1,
-    1], as mmagic takes it, plus squared
-error of one deep map of a perceptual network, plus the non-saturating adversarial term against a
-discriminator that begins as the prior's.
+Objective (LAREN, arXiv:2208.02861, Eq. 5; GLEAN, arXiv:2012.00739): mean squared error of images in
+[-1, 1], as mmagic takes it, plus that of one deep map of a perceptual network, plus the
+non-saturating adversarial term against a discriminator that begins as the prior's. With a network
+that is `literal`, Eq. 5 as printed: sums instead of means, and log(1 - D).
 """
 
 import dataclasses
@@ -20,7 +20,8 @@ from jax.nn import softplus
 
 from jaxsr import degradations
 from jaxsr.learned import Model
-from jaxsr.metrics.perceptual import deep_l2
+from jaxsr.metrics.perceptual import deep_difference
+from jaxsr.nets.laren import Config as LarenConfig
 from jaxsr.operators import Operator
 from jaxsr.priors import Prior
 from jaxsr.training import members
@@ -146,23 +147,36 @@ def loss(
         params: of the model.
     """
     made = restored(key, bound, given, params, measure(bound, images))
+    literal = is_literal(bound)
     # Of [-1, 1].
     terms = {
-        "mse": 4 * jnp.mean((made - images) ** 2),
+        "mse": 4 * _of_an_image((made - images) ** 2, literal),
         "perceptual": jnp.float32(0),
         "adversarial": jnp.float32(0),
     }
     if config.perceptual_weight:
-        compare = functools.partial(deep_l2(bound.network), given["perceptual"])
-        terms["perceptual"] = jnp.mean(jax.vmap(compare)(made, images))
+        compare = functools.partial(deep_difference(bound.network), given["perceptual"])
+        differences = jax.vmap(compare)(made, images)
+        terms["perceptual"] = _of_an_image(differences**2, literal)
     if config.adversarial_weight:
-        terms["adversarial"] = softplus(-_judge(bound, discriminator, made)).mean()
+        logits = _judge(bound, discriminator, made)
+        terms["adversarial"] = jnp.mean(-softplus(logits) if literal else softplus(-logits))
     value = (
         terms["mse"]
         + config.perceptual_weight * terms["perceptual"]
         + config.adversarial_weight * terms["adversarial"]
     )
     return value, (terms, made)
+
+
+def is_literal(bound: Bound) -> bool:
+    """Whether the objective is Eq. 5 as printed."""
+    return isinstance(bound.model.net, LarenConfig) and bound.model.net.graph.literal
+
+
+def _of_an_image(squares: jax.Array, literal: bool) -> jax.Array:
+    """Their mean, or their sum for each image of the batch."""
+    return jnp.sum(squares) / len(squares) if literal else jnp.mean(squares)
 
 
 def discriminator_loss(

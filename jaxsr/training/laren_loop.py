@@ -61,6 +61,7 @@ def fit(
     state = laren.begin(jax.random.key(run.seed), bound, prior_params, config)
     net = {
         "architecture": bound.model.architecture,
+        "version": learned.VERSIONS[bound.model.architecture],
         "net": dataclasses.asdict(bound.model.net),
         "network": bound.network,
     }

@@ -1,27 +1,18 @@
-"""Learned restorers: a network bound to a prior that goes from a measurement to the image in one
-pass (LAREN, GLEAN), and their weights.
-
-A model's folder has config.json and params/, as a prior's: {"architecture", "net", "prior",
-"generator_sha256", "operator", ...}.
-"""
+"""The networks, sized for a prior and an operator, and bound to them."""
 
 import dataclasses
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
-from jaxsr import weights
+from jaxsr.learned.codes import as_w_plus, maps_as_noise, style_statistics
 from jaxsr.nets import encoder, glean, laren
 from jaxsr.operators import Operator, as_image
-from jaxsr.priors import Prior, check_prior, synthesize_styles, tile
-from jaxsr.records.files import ASSETS
+from jaxsr.priors import Prior, check_prior, synthesize_styles
 from jaxsr.types import Drawn, Latent, Measurement, Params, PRNGKey
 
-MODELS = ASSETS / "learned"
 LEAST = 4  # px: the side at which an encoder ends
 
 
@@ -93,7 +84,7 @@ class Sizes:
             their layers' sides.
         capped: whether the maps in place of noise of layers smaller than map_side are made at their
             layer's own side: fewer parameters.
-        literal: LAREN's equations as they are printed, which hardly train.
+        literal: LAREN's equations and objective as they are printed, which hardly train.
     """
 
     blocks: int = 23
@@ -203,10 +194,12 @@ def _laren(net: laren.Config, prior: Prior, operator: Operator) -> Model:
         key: PRNGKey, prior_params: Params, params: Params, y: Measurement
     ) -> tuple[Drawn, Latent]:
         codes = laren.codes(net, params, seen(prior, operator, y))
-        noise = codes.maps or prior.noise("random", prior_params, key)
+        noise = maps_as_noise(net, prior_params, codes.maps) or prior.noise(
+            "random", prior_params, key
+        )
         if isinstance(codes.latent, dict):
-            mean = prior.styles(prior_params, tile(prior, prior_params["statistics"]["w_mean"]))
-            styles = {path: mean[path] + codes.latent[path] for path in mean}
+            mean, deviation = style_statistics(prior, prior_params)
+            styles = {path: mean[path] + deviation[path] * codes.latent[path] for path in mean}
             return synthesize_styles(prior, prior_params, styles, noise), {
                 "styles": styles,
                 "noise": noise,
@@ -215,17 +208,6 @@ def _laren(net: laren.Config, prior: Prior, operator: Operator) -> Model:
         return prior.synthesize(prior_params, w_plus, noise), {"w_plus": w_plus, "noise": noise}
 
     return Model("laren", net, lambda key, prior_params: laren.init(key, net), restore)
-
-
-def as_w_plus(
-    net: laren.Config, prior: Prior, prior_params: Params, latent: jax.Array
-) -> jax.Array:
-    """The codes [num_layers, w_dim] that the generator gets for a network's latent in any space but
-    styles."""
-    if net.space == "g" and net.graph.literal:
-        return tile(prior, latent)
-    statistics = prior_params["statistics"]
-    return tile(prior, statistics["w_mean"] + statistics["w_std"] * latent)
 
 
 def _glean(net: glean.Config, prior: Prior, operator: Operator) -> Model:
@@ -256,143 +238,3 @@ def is_deterministic(net: laren.Config | glean.Config) -> bool:
     """Whether a network makes one image of a measurement, whatever the key: one that makes its own
     maps, or takes the generator's."""
     return isinstance(net, glean.Config) or net.generated
-
-
-def generator_digest(params: Params) -> str:
-    """SHA-256 of what a model depends on of a prior's params."""
-    parts = {name: params[name] for name in ("mapping", "synthesis", "noise")}
-    return weights.digest(
-        parts | {name: params["statistics"][name] for name in ("w_mean", "w_std")}
-    )
-
-
-def probe(operator: Operator) -> list[float]:
-    """Eight numbers of what an operator makes of a picture, [8]: what tells masks or blurs apart,
-    which all have one name."""
-    draw = np.random.default_rng(0)
-    y = np.real(operator(jnp.asarray(draw.random(operator.image_shape), jnp.float32))).ravel()
-    return [round(float(x), 5) for x in draw.normal(size=(8, len(y))) @ y / len(y) ** 0.5]
-
-
-def save(
-    folder: str | Path,
-    model: Model,
-    params: Params,
-    prior: Prior,
-    prior_params: Params,
-    operator: Operator,
-    about: dict,
-) -> None:
-    """Writes a model; `about` (JSON) joins its config.json."""
-    record = {
-        "architecture": model.architecture,
-        "net": dataclasses.asdict(model.net),
-        "prior": prior.info.name,
-    }
-    record |= {
-        "generator_sha256": generator_digest(prior_params),
-        "params_sha256": weights.digest(params),
-    }
-    record |= {"operator": operator.name, "probe": probe(operator)}
-    weights.save(folder, params, record | about)
-
-
-def bundled(architecture: str, prior: Prior, operator: Operator) -> Path | None:
-    """The folder of the model that comes with the package for this prior and operator, if there is
-    one."""
-    for path in sorted(MODELS.glob("*/config.json")):
-        record = weights.read_config(path.parent)
-        if (record["architecture"], record["prior"], record["operator"]) == (
-            architecture,
-            prior.info.name,
-            operator.name,
-        ):
-            return path.parent
-    return None
-
-
-def find(architecture: str, prior: Prior, operator: Operator, source: str = "") -> Path:
-    """The folder of a model: `source`, or the bundled one for the prior and operator where that is
-    empty.
-
-    Raises:
-        ValueError: there is none, or it is another architecture's, or was trained for another prior
-            or operator.
-    """
-    folder = Path(source) if source else bundled(architecture, prior, operator)
-    if folder is None:
-        known = [
-            f"{r['architecture']} of {r['prior']}, {r['operator']}"
-            for r in map(weights.read_config, sorted(MODELS.glob("*/")))
-        ]
-        told = f"those bundled: {'; '.join(known)}" if known else "none is bundled"
-        raise ValueError(
-            f"no {architecture} model for prior {prior.info.name!r} and {operator.name} "
-            f"({told}): train one with experiments/train_laren.py"
-        )
-    record = weights.read_config(folder)
-    expected = {"architecture": architecture, "prior": prior.info.name, "operator": operator.name}
-    for name, value in expected.items():
-        if record.get(name) != value:
-            raise ValueError(
-                f"{folder}: expected a model with {name} {value!r}, got {record.get(name)!r}"
-            )
-    return folder
-
-
-def load(
-    architecture: str, prior: Prior, prior_params: Params, operator: Operator, source: str = ""
-) -> Params:
-    """{"learned": the params of a model}, float32, to join the prior's.
-
-    Raises:
-        ValueError: as `find`; the model was trained with other weights of the generator, or its
-            arrays do not fit its config.json.
-    """
-    folder = find(architecture, prior, operator, source)
-    params, record = weights.load(folder)
-    if record.get("generator_sha256") != generator_digest(prior_params):
-        raise ValueError(
-            f"{folder}: the model was trained with other weights of prior {prior.info.name!r} "
-            "than these"
-        )
-    if not np.allclose(record.get("probe", []), probe(operator), atol=1e-3):
-        raise ValueError(
-            f"{folder}: the model was trained for another operator of the name {operator.name!r}"
-        )
-    model = bind(read_net(folder), prior, operator)
-    expected, got = (
-        jax.tree.map(jnp.shape, tree)
-        for tree in (jax.eval_shape(model.init, jax.random.key(0), prior_params), params)
-    )
-    if expected != got:
-        raise ValueError(f"{folder}: the arrays do not fit the network that config.json describes")
-    return {"learned": params}
-
-
-def read_net(folder: str | Path) -> laren.Config | glean.Config:
-    """The sizes of the network in a model's folder.
-
-    Raises:
-        ValueError: no such folder, or another network's.
-    """
-    record = weights.read_config(folder)
-    try:
-        net = _tuples(record["net"])
-        start = encoder.Config(**net.pop("encoder"))
-        if record["architecture"] == "glean":
-            return glean.Config(start, **net)
-        if record["architecture"] == "laren":
-            return laren.Config(start, laren.Graph(**net.pop("graph")), **net)
-        raise ValueError(f"architecture {record['architecture']!r}")
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(
-            f"{folder}/config.json: expected a laren or glean model's, got {error}"
-        ) from error
-
-
-def _tuples(tree: Any) -> Any:
-    """JSON's lists as the tuples that they were."""
-    if isinstance(tree, dict):
-        return {name: _tuples(leaf) for name, leaf in tree.items()}
-    return tuple(map(_tuples, tree)) if isinstance(tree, list) else tree
