@@ -1,6 +1,7 @@
 """LAREN's and GLEAN's networks against slow float64 versions written from the papers, and the laws
 of their shapes."""
 
+import dataclasses
 import functools
 
 import jax
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 from jax.flatten_util import ravel_pytree
 
-from jaxsr.nets import encoder, glean, laren
+from jaxsr.nets import encoder, glean, laren, laren_modules, laren_printed
 
 SHAPES = ((4, 4), (8, 8), (8, 8))
 
@@ -41,18 +42,12 @@ def slow_disentangle(g, params, z):
             np.concatenate([nodes[i], nodes[j]]) @ params["attributes"] + params["attributes_bias"],
             0,
         )
-        norm = np.sqrt(np.sum(a**2) if g.literal else np.mean(a**2))
-        exponentials = np.where(a > 0, np.exp(a / max(norm, 1e-300)), 0.0)  # exp(-inf) is 0
-        r = exponentials / max(np.sum(exponentials), 1e-300)
+        r = slow_relation(a, np.sqrt(np.mean(a**2)))
         for d in range(g.attributes):
-            triple = np.concatenate(
-                [nodes[i], [r[d] * (1 if g.literal else g.attributes * np.sqrt(g.nodes))], nodes[j]]
-            )
+            triple = np.concatenate([nodes[i], [r[d] * g.attributes * np.sqrt(g.nodes)], nodes[j]])
             total[d] += triple @ extract["taps"][i]
     f = total / len(pairs) + extract["offset"]
-    return (np.maximum(f, 0) if g.literal else np.where(f > 0, f, 0.2 * f)).reshape(
-        g.layers, g.width
-    )
+    return np.where(f > 0, f, 0.2 * f).reshape(g.layers, g.width)
 
 
 def slow_vanilla(g, params, nodes, pairs):
@@ -63,32 +58,71 @@ def slow_vanilla(g, params, nodes, pairs):
         for s, (i, j) in zip(scores / scores.sum(), pairs, strict=True)
     )
     f = pair @ params["attributes"] / np.sqrt(2 * g.node_width) + params["attributes_bias"]
-    return (np.maximum(f, 0) if g.literal else np.where(f > 0, f, 0.2 * f)).reshape(
-        g.layers, g.width
-    )
+    return np.where(f > 0, f, 0.2 * f).reshape(g.layers, g.width)
+
+
+def slow_relation(a, norm):
+    exponentials = np.where(a > 0, np.exp(a / max(norm, 1e-300)), 0.0)  # exp(-inf) is 0
+    return exponentials / max(np.sum(exponentials), 1e-300)
+
+
+def softmax(column):
+    return np.exp(column) / np.exp(column).sum()
 
 
 def slow_generate(g, params, codes):
-    """Eq. 3 and 4, each column of T normalised by itself."""
+    """Eq. 3 and 4 with relations that recur before their norm, one column of T at a time."""
     made, before = [], None
     for n, code in enumerate(codes):
-        relations, sources = np.outer(code @ params["query"][n], code @ params["key"][n]), code
+        level = code / np.sqrt(np.mean(code**2) + 1e-8)
+        relations, sources = np.outer(level @ params["query"][n], level @ params["key"][n]), code
         if n and g.recursion:
             relations = np.concatenate([params[f"carry{n}"].T @ before, relations])
             sources = np.concatenate([made[-1], code])
-        columns = [np.exp(column) / np.exp(column).sum() for column in relations.T]
-        before = np.stack(columns, 1)
-        made.append(np.maximum([column @ sources for column in columns], 0))
+        before = relations
+        made.append(np.maximum([softmax(column) @ sources for column in relations.T], 0))
+    return np.stack(made)
+
+
+def printed_disentangle(g, params, z):
+    """Eq. 1 and 2 as printed, for each pair and attribute a convolution of (u, r, v)."""
+    u, v = ((z @ params[name]["kernel"]).reshape(g.nodes // 2, g.node_width) for name in "uv")
+    total = np.zeros(g.attributes)
+    for first in u:
+        for second in v:
+            a = np.maximum(np.concatenate([first, second]) @ params["attributes"], 0)
+            r = slow_relation(a, np.sqrt(np.sum(a**2)))
+            total += [np.concatenate([first, [r_d], second]) @ params["taps"] for r_d in r]
+    return np.maximum(total, 0).reshape(g.layers, g.width)
+
+
+def printed_generate(g, params, codes):
+    """Eq. 3 and 4 as printed, but for the transpose: W_t meets T after its norm."""
+    made, before = [], None
+    for n, code in enumerate(codes):
+        query, key = params["query"]["kernel"], params["key"]["kernel"]
+        relations, sources = np.outer(code @ query, code @ key), code
+        if n:
+            relations = np.concatenate([params[f"carry{n}"].T @ before, relations])
+            sources = np.concatenate([made[-1], code])
+        before = np.stack([softmax(column) for column in relations.T], 1)
+        made.append(np.maximum(before.T @ sources, 0))
     return np.stack(made)
 
 
 MODULES = {
-    "GDM": (laren.Disentangle, slow_disentangle, (6,), {}),
-    "GDM of an even number of nodes": (laren.Disentangle, slow_disentangle, (6,), {"nodes": 4}),
-    "GDM literal": (laren.Disentangle, slow_disentangle, (6,), {"literal": True}),
-    "GDM vanilla": (laren.Disentangle, slow_disentangle, (6,), {"relations": "vanilla"}),
-    "CGM": (laren.Generate, slow_generate, (4, 6), {}),
-    "CGM vanilla": (laren.Generate, slow_generate, (4, 6), {"recursion": False}),
+    "GDM": (laren_modules.Disentangle, slow_disentangle, (6,), {}),
+    "GDM of an even number of nodes": (
+        laren_modules.Disentangle,
+        slow_disentangle,
+        (6,),
+        {"nodes": 4},
+    ),
+    "GDM as printed": (laren_printed.Disentangle, printed_disentangle, (6,), {"nodes": 4}),
+    "GDM vanilla": (laren_modules.Disentangle, slow_disentangle, (6,), {"relations": "vanilla"}),
+    "CGM": (laren_modules.Generate, slow_generate, (4, 6), {}),
+    "CGM vanilla": (laren_modules.Generate, slow_generate, (4, 6), {"recursion": False}),
+    "CGM as printed": (laren_printed.Generate, printed_generate, (4, 6), {}),
 }
 
 
@@ -102,8 +136,8 @@ def module(name):
     params = make(g).init(jax.random.key(0), x)["params"]
     flat, unravel = ravel_pytree(params)
     params = unravel(flat + 0.3 * jax.random.normal(jax.random.key(2), flat.shape))
-    if g.literal:
-        params["extract"]["offset"] += 2.0  # else its ReLU lets nothing through
+    if "u" in params:
+        params["taps"] *= np.sign(slow(g, float64(params), np.asarray(x, np.float64)).max() - 1e-9)
     return g, make(g), slow, params, x
 
 
@@ -166,7 +200,7 @@ def test_pair_without_attributes_gives_nothing():
     """All of W [u; v] below zero is 0 / 0 and a softmax of minus infinities: NaN for the photo."""
     kernel, bias = jnp.zeros((6, 24)), -jnp.ones(24)
     relation, back = jax.vjp(
-        lambda nodes: laren.mean_relation(nodes, kernel, bias, jnp.ones(5)),
+        lambda nodes: laren_modules.mean_relation(nodes, kernel, bias, jnp.ones(5)),
         jax.random.normal(jax.random.key(0), (5, 3)),
     )
     assert not relation.any()
@@ -175,7 +209,7 @@ def test_pair_without_attributes_gives_nothing():
 
 def test_relations_of_a_pair_sum_to_one():
     kernel, bias = jax.random.normal(jax.random.key(0), (6, 24)), jnp.zeros(24)
-    assert laren.mean_relation(
+    assert laren_modules.mean_relation(
         jax.random.normal(jax.random.key(1), (5, 3)), kernel, bias, jnp.ones(5)
     ).sum() == pytest.approx(1.0, abs=1e-6)
 
@@ -277,11 +311,15 @@ def test_parameters_at_1024_px_are_the_papers():
     assert count["gdm"] == 420_417
     assert count["cgm"] + count["maps"] == pytest.approx(11e6, rel=0.03)
     assert count["encoder"] == 32_874_752  # ESRGAN's 23 blocks and mmagic's halvings
+    literal = dataclasses.replace(config.graph, literal=True)
+    printed = laren_printed.Disentangle(literal)
+    params = jax.eval_shape(lambda: printed.init(jax.random.key(0), jnp.zeros(512)))["params"]
+    assert sum(sizes(params).values()) == 409_617  # without biases and kernels of their own
 
 
 def test_capped_maps_have_their_layers_side():
     maps = jax.eval_shape(
-        lambda: laren.Maps(graph(capped=True)).init(jax.random.key(0), jnp.zeros((4, 4)))
+        lambda: laren_modules.Maps(graph(capped=True)).init(jax.random.key(0), jnp.zeros((4, 4)))
     )["params"]
     assert [maps[f"map{n}"]["kernel"].shape[1] for n in range(4)] == [16, 64, 64, 64]
 
@@ -331,6 +369,8 @@ WRONG = {
         lambda: laren.Config(encoder.Config(8, (4, 4), 5), graph()),
         "an encoder of 6 outputs, got 5",
     ),
+    "literal": (lambda: graph(literal=True, recursion=False), "literal is of the whole printed"),
+    "literal nodes": (lambda: graph(literal=True), "half of the nodes are u: expected an even"),
     "maps of w": (
         lambda: laren.Config(NET, graph(), space="w"),
         "generated from codes g, not from w",

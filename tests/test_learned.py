@@ -9,6 +9,7 @@ from method_cases import LEARNED
 
 import jaxsr
 from jaxsr import learned, loading, operators, priors
+from jaxsr.learned.codes import maps_as_noise
 from jaxsr.training import laren
 
 
@@ -76,6 +77,49 @@ def test_latent_draws_the_image_again(network):
     generated = any(network in row.generated for row in LEARNED.values())
     # Without maps, noise is drawn.
     assert bool(np.abs(restore(jax.random.key(4), ys[0])[0] - image).max() < 1e-6) == generated
+
+
+def test_styles_are_in_units_of_their_deviation():
+    """A dense layer's output of 1 is a step that one style hardly knows and another never takes."""
+    prior, given = prior_of()
+    mean, deviation = learned.style_statistics(prior, given)
+    w_mean, w_std = given["statistics"]["w_mean"], given["statistics"]["w_std"]
+    draws = w_mean + w_std * jax.random.normal(jax.random.key(0), (4000, len(w_mean)))
+    styles = jax.vmap(lambda w: prior.styles(given, priors.tile(prior, w)))(draws)
+    for path, values in styles.items():
+        np.testing.assert_allclose(values.mean(0), mean[path], atol=0.1 * deviation[path].max())
+        np.testing.assert_allclose(values.std(0), deviation[path], rtol=0.08)
+
+
+@pytest.mark.parametrize("name", ["stylegan1", "stylegan2"])
+def test_maps_are_seen_where_a_prior_shut_its_noise(name):
+    """A map times a noise strength of 1e-5 changes nothing; another layer's strength is taken; or
+    strengths of use are changed."""
+    prior, given = prior_of(name)
+    shapes, net = prior.info.noise_shapes, learned.sized("laren", prior, given, X4, SIZES)
+    wanted = [1e-5, -1e-3, 0.5, 0.2, 1e-4][: len(shapes)]
+
+    def with_strengths(tree):
+        order = sorted(
+            (int(block[1:]), block, layer)
+            for block, layers in tree.items()
+            for layer in layers
+            if isinstance(layers[layer], dict) and "noise_strength" in layers[layer]
+        )
+        tree = jax.tree.map(lambda x: x, tree)
+        for value, (_, block, layer) in zip(wanted, order, strict=False):
+            leaf = tree[block][layer]["noise_strength"]
+            tree[block][layer]["noise_strength"] = jnp.full_like(leaf, value)
+        return tree
+
+    params = given | {"synthesis": with_strengths(given["synthesis"])}
+    strengths = learned.noise_strengths(params)
+    np.testing.assert_allclose(strengths[: len(wanted)], np.abs(wanted), rtol=1e-5)
+    maps = tuple(jnp.ones(shape) for shape in shapes)
+    noise = maps_as_noise(net, params, maps)
+    felt = [float(n.max() * s) for n, s in zip(noise, strengths, strict=True)]
+    least = np.maximum(np.array(strengths), learned.LEAST_STRENGTH)
+    np.testing.assert_allclose(felt, least, rtol=1e-4)
 
 
 def test_literal_codes_are_not_moved_to_w():

@@ -3,12 +3,13 @@
 import dataclasses
 import functools
 import json
+import shutil
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from learners import SHAPE, SIDE, X4, bound, fresh, photos, prior_of
+from learners import SHAPE, SIDE, SIZES, X4, bound, fresh, photos, prior_of
 
 import jaxsr
 from jaxsr import degradations, learned, metrics, operators, weights
@@ -61,6 +62,38 @@ def test_objective_is_the_papers():
         expected["mse"] + 0.01 * expected["perceptual"] + 0.01 * expected["adversarial"],
         rtol=1e-4,
     )
+
+
+def test_literal_objective_is_eq_5_as_printed():
+    """`literal` trains by means and the non-saturating term, which the paper does not print."""
+    prior, given = prior_of()
+    sizes = dataclasses.replace(SIZES, literal=True)
+    net = learned.sized("laren", prior, given, X4, sizes)
+    this = laren.Bound(learned.bind(net, prior, X4), prior, X4, "features")
+    images = jnp.asarray(photos(2), jnp.float32) / 255
+    params = jax.jit(this.model.init)(jax.random.key(3), given)
+    config = dataclasses.replace(CONFIG, perceptual_weight=0.5, adversarial_weight=0.25)
+    value, (terms, made) = jax.jit(
+        lambda p: laren.loss(
+            jax.random.key(5), this, config, given, given["discriminator"], p, images
+        )
+    )(params)
+    squares = 4 * (np.asarray(made, np.float64) - np.asarray(images, np.float64)) ** 2
+    net, params = metrics.load_features()
+    maps = [
+        np.stack([np.asarray(net.maps(params, x)[3], np.float64) for x in stack])
+        for stack in (made, images)
+    ]
+    real = 1 / (1 + np.exp(-np.asarray(prior.discriminate(given, made)[0], np.float64)))
+    expected = {
+        "mse": squares.sum((1, 2, 3)).mean(),
+        "perceptual": ((maps[0] - maps[1]) ** 2).sum((1, 2, 3)).mean(),
+        "adversarial": np.log(1 - real).mean(),
+    }
+    for name, number in expected.items():
+        np.testing.assert_allclose(terms[name], number, rtol=1e-4)
+    weighted = expected["mse"] + 0.5 * expected["perceptual"] + 0.25 * expected["adversarial"]
+    np.testing.assert_allclose(value, weighted, rtol=1e-4)
 
 
 def test_a_step_follows_its_gradients_and_leaves_the_generator():
@@ -261,6 +294,16 @@ def other_statistics():
     }
 
 
+def of_old_equations(folder):
+    """A model as it was written before its relations changed: without a version."""
+    old = folder.parent / "old"
+    shutil.copytree(folder, old, dirs_exist_ok=True)
+    record = json.loads((folder / "config.json").read_text())
+    del record["version"]
+    (old / "config.json").write_text(json.dumps(record))
+    return old
+
+
 X2 = operators.downsample(2, image_shape=SHAPE)
 NAMESAKE = operators.downsample(4, image_shape=SHAPE, kernel="box")._replace(name=X4.name)
 REFUSED = {
@@ -283,6 +326,10 @@ REFUSED = {
     "namesake": (
         lambda folder: learned.load("laren", *prior_of(), NAMESAKE, str(folder)),
         "another operator of the name 'downsample 4",
+    ),
+    "old equations": (
+        lambda folder: learned.load("laren", *prior_of(), X4, str(of_old_equations(folder))),
+        "expected a model of version 2 of laren's equations, got one of version 1: train it again",
     ),
     "none bundled": (
         lambda folder: learned.load("laren", *prior_of(), X4),

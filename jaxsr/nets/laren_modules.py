@@ -53,6 +53,10 @@ class Graph:
                 "literal is of the whole printed LAREN: expected relations multi, recursion and no "
                 f"capped maps, got {self.relations}, {self.recursion}, {self.capped}"
             )
+        if self.literal and self.nodes % 2:
+            raise ValueError(
+                f"half of the nodes are u: expected an even number of them, got {self.nodes}"
+            )
 
     @property
     def attributes(self) -> int:
