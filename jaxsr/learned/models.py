@@ -76,6 +76,24 @@ def bundled(architecture: str, prior: Prior, operator: Operator) -> Path | None:
     return None
 
 
+def fitting(architecture: str, prior: Prior, params: Params, operator: Operator) -> Path | None:
+    """`bundled`, where it was trained for these very weights of the generator and this operator."""
+    folder = bundled(architecture, prior, operator)
+    if folder is None or is_other(weights.read_config(folder), params, operator):
+        return None
+    return folder
+
+
+def is_other(record: dict[str, Any], prior_params: Params, operator: Operator) -> str:
+    """What a model was trained for in place of these weights of the generator and this operator;
+    "" where it fits."""
+    if record.get("generator_sha256") != generator_digest(prior_params):
+        return f"with other weights of prior {record['prior']!r} than these"
+    if not np.allclose(record.get("probe", []), probe(operator), atol=1e-3):
+        return f"for another operator of the name {operator.name!r}"
+    return ""
+
+
 def find(architecture: str, prior: Prior, operator: Operator, source: str = "") -> Path:
     """The folder of a model: `source`, or the bundled one for the prior and operator where that is
     empty.
@@ -123,15 +141,9 @@ def load(
     """
     folder = find(architecture, prior, operator, source)
     params, record = weights.load(folder)
-    if record.get("generator_sha256") != generator_digest(prior_params):
-        raise ValueError(
-            f"{folder}: the model was trained with other weights of prior {prior.info.name!r} "
-            "than these"
-        )
-    if not np.allclose(record.get("probe", []), probe(operator), atol=1e-3):
-        raise ValueError(
-            f"{folder}: the model was trained for another operator of the name {operator.name!r}"
-        )
+    other = is_other(record, prior_params, operator)
+    if other:
+        raise ValueError(f"{folder}: the model was trained {other}")
     model = bind(read_net(folder), prior, operator)
     expected, got = (
         jax.tree.map(jnp.shape, tree)

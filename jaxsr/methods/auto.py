@@ -1,0 +1,43 @@
+"""The method that restores best for a prior and an operator, as far as was measured: what
+`--method=auto` takes."""
+
+from typing import NamedTuple
+
+from jaxsr import learned
+from jaxsr.methods import METHODS
+from jaxsr.operators import Operator
+from jaxsr.priors import Prior
+from jaxsr.types import Params
+
+
+class Choice(NamedTuple):
+    """A method, its preset, and in a line why it was taken."""
+
+    method: str
+    preset: str
+    why: str
+
+
+def choose(prior: Prior, params: Params, operator: Operator, *, solutions: int = 1) -> Choice:
+    """A learned restorer where one comes with the package for this generator and operator, else the
+    best search that the prior has what it takes for. The prior's card has the table that this order
+    comes from (pbc64, 200 photos at 8x and 4x, each result made consistent with its photo).
+
+    Args:
+        prior: what restores.
+        params: its parameters.
+        operator: what the photo lacks.
+        solutions: wanted for each photo; a network that draws nothing at random has one.
+    """
+    for name in (name for name, method in METHODS.items() if method.kind == "learned"):
+        folder = learned.fitting(name, prior, params, operator)
+        if folder and (solutions == 1 or not learned.is_deterministic(learned.read_net(folder))):
+            return Choice(name, "paper", f"{folder.name} was trained for this prior and operator")
+    lacks = f"no network comes with the package for {prior.info.name!r} and {operator.name}"
+    if solutions > 1:
+        lacks = "a search finds several solutions"
+    if prior.map is None:
+        return Choice("iagan", "paper", f"{lacks}; it takes priors without a w")
+    if "flow" not in params:
+        return Choice("pulse", "scaled", f"{lacks}, and the prior has no flow for RLS+")
+    return Choice("rls_plus", "scaled", f"{lacks}; of the searches it restores best")
