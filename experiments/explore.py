@@ -315,7 +315,7 @@ def run(
     )
     start = explore.start(prior, problem.config.space, params, latent)
     y = jnp.asarray(photo.y)
-    first = np.asarray(problem.draw(params, start, start.latent))
+    first = explore.drawn(problem, params, start)
     images.write(folder / "start.png", first)
     bound = explore.checked_bound(problem, params, start, y, force=settings.force)
     worse = f"; --force: solutions have at most {bound:.2g}" if bound > settings.eps else ""
@@ -338,9 +338,7 @@ def run(
         or f"{problem.config.num_solutions} solutions, {time.perf_counter() - begun:.3g} s"
     )
     found = gallery.Found(folder, problem, geometry, ways, made, first, photo.y, photo.reference)
-    for line in gallery.draw(
-        found, lambda path: np.asarray(explore.frames(problem, params, start, jnp.asarray(path)))
-    ):
+    for line in gallery.draw(found, lambda path: explore.frames(problem, params, start, path)):
         print(line)
 
 

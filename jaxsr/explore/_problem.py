@@ -2,7 +2,6 @@
 solution it starts from."""
 
 import dataclasses
-import functools
 import math
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, NamedTuple
@@ -23,7 +22,7 @@ from jaxsr.priors import (
     tile,
 )
 from jaxsr.settings import check_choices, check_types
-from jaxsr.types import Drawn, Latent, Measurement, Noise, Params, Scalar
+from jaxsr.types import Drawn, Latent, Measurement, Noise, Params
 
 # name of a latent space -> the prior in that space
 SPACES: dict[str, Callable[[Prior], Prior]] = {
@@ -264,10 +263,3 @@ _AS: dict[str, Callable[..., Latent]] = {
         params, _w_plus(prior, params, given, code, noise)
     ),
 }
-
-
-@functools.partial(jax.jit, static_argnums=0)
-def residual(problem: Problem, params: Params, start: Start, y: Measurement) -> Scalar:
-    """Mean squared A(G(z0)) - y of the start, drawn with these params: what decides whether it is a
-    solution."""
-    return jnp.mean((problem.measure(params, start, start.latent) - y) ** 2)

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
+from jaxsr.explore import _pictures
 from jaxsr.explore._problem import SPACES, Config, Problem, Start
 from jaxsr.explore.pullback import (
     Spectrum,
@@ -80,18 +81,16 @@ def geometry(problem: Problem, params: Params, start: Start, *, seed: int = 0) -
     spectra = _dense if size <= problem.config.dense_limit else _krylov
     measurement, perceptual = spectra(problem, params, start, key_spectra)
     coupling = measurement.vectors.T @ perceptual.vectors
-    radius, distance = (float(value) for value in _scale(problem, params, start, key_scale))
-    config = problem.config
-    damping = (
-        np.prod(problem.operator.measurement_shape) * config.eps / (config.reach * radius) ** 2
-    )
+    scale, config = _scale(problem, params, start, key_scale), problem.config
+    measured = np.prod(problem.operator.measurement_shape)
+    damping = measured * config.eps / (config.reach * scale.radius) ** 2
     return Geometry(
         measurement,
         perceptual,
         coupling,
         _seen(problem, params, start, measurement, perceptual),
         _relevant(measurement, config.energy),
-        Scale(radius, distance),
+        scale,
         float(damping),
     )
 
@@ -179,23 +178,29 @@ def _products(
     return over_devices(gram, rows, batch_size=problem.config.chunk)
 
 
-@functools.partial(jax.jit, static_argnums=0)
-def _scale(
-    problem: Problem, params: Params, start: Start, key: PRNGKey
-) -> tuple[jax.Array, jax.Array]:
+def _scale(problem: Problem, params: Params, start: Start, key: PRNGKey) -> Scale:
     """Radius and distance (see `Scale`), of latents as the prior draws them, with the noise maps of
     the start."""
+    radius, pairs = _random_latents(problem, params, key)
+    start = start._replace(offset=jnp.zeros_like(start.offset))
+    apart = [
+        _pictures.distance(
+            problem, params, *(_pictures.draw(problem, params, start, point) for point in pair)
+        )
+        for pair in np.asarray(pairs)
+    ]
+    return Scale(float(radius), float(np.mean(apart)))
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _random_latents(problem: Problem, params: Params, key: PRNGKey) -> tuple[jax.Array, jax.Array]:
+    """The radius of LATENTS raveled latents, and PAIRS others [PAIRS, 2, d]."""
     sample = SPACES[problem.config.space](problem.base).sample
-    start = start._replace(offset=jnp.zeros(()))
+
+    def drawn(keys: jax.Array) -> jax.Array:
+        return jax.vmap(lambda key: ravel_pytree(sample(key, params))[0])(keys)
+
     key_latents, key_pairs = jax.random.split(key)
-    latents = jax.vmap(lambda key: ravel_pytree(sample(key, params))[0])(
-        jax.random.split(key_latents, LATENTS)
-    )
+    latents = drawn(jax.random.split(key_latents, LATENTS))
     radius = jnp.sqrt(jnp.mean(jnp.sum((latents - latents.mean(0)) ** 2, -1)))
-
-    def apart(keys):
-        first, second = (problem.draw(params, start, sample(key, params)) for key in keys)
-        return problem.embedding.distance(params, first, second)
-
-    distances = jax.lax.map(apart, jax.random.split(key_pairs, (PAIRS, 2)))
-    return radius, jnp.mean(distances)
+    return radius, jax.vmap(drawn)(jax.random.split(key_pairs, (PAIRS, 2)))
