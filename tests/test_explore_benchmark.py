@@ -65,7 +65,7 @@ def test_a_photo_without_a_first_solution_has_a_row_that_says_so(done):
     settings = dataclasses.replace(settings, eps=1e-12, smoke=False, steps=1, tables=("ways",))
     condition = conditions.condition_of(settings, "x2", prior, params)
     find = functools.partial(
-        conditions.around, settings, condition, np.full((8, 8, 3), 0.9, np.float32)
+        conditions.around, settings, condition, "grey", np.full((8, 8, 3), 0.9, np.float32)
     )
     [row] = explore_benchmark.rows_of(settings, condition, "ways", find)
     assert row["status"] == "error" and "the start is no solution" in row["error"]

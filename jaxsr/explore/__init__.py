@@ -14,7 +14,7 @@ walked both ways as far as the measurement allows.
 
 from jaxsr.explore._directions import Directions, algorithm1, closed_form, directions, generalized
 from jaxsr.explore._pictures import distance, drawn, frames, residual
-from jaxsr.explore._problem import SPACES, Config, Problem, Start, problem, start
+from jaxsr.explore._problem import SPACES, Config, Problem, Start, check_counts, problem, start
 from jaxsr.explore._run import (
     Candidate,
     Exploration,
@@ -41,6 +41,7 @@ __all__ = [
     "algorithm1",
     "at_distance",
     "candidates",
+    "check_counts",
     "checked_bound",
     "closed_form",
     "directions",

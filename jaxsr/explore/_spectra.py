@@ -11,7 +11,7 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 
 from jaxsr.explore import _pictures
-from jaxsr.explore._problem import SPACES, Config, Problem, Start
+from jaxsr.explore._problem import SPACES, Config, Problem, Start, check_counts
 from jaxsr.explore.pullback import (
     Spectrum,
     eigen,
@@ -47,7 +47,7 @@ class Geometry(NamedTuple):
         perceptual: H_X = V Omega V^T.
         coupling: C = U^T V.
         seen: V^T H_Y V, the measurement's metric in the basis V.
-        relevant: k, how many eigenvectors of H_Y hold `Config.energy` of its trace.
+        relevant: `Config.k`, or how many eigenvectors of H_Y hold `Config.energy` of its trace.
         scale: of the space.
         damping: m eps / (reach radius)^2: below this curvature of H_Y the longest step stays
             feasible.
@@ -73,10 +73,12 @@ def geometry(problem: Problem, params: Params, start: Start, *, seed: int = 0) -
         seed: of the random numbers of the Krylov method and of the scale.
 
     Raises:
-        ValueError: a Hessian that is not finite, or that is zero.
+        ValueError: a Hessian that is not finite, or that is zero; a `Config.k` or `from_k` that the
+            latent does not have.
     """
     params, start = uncommitted((params, start))
     size = ravel_pytree(start.latent)[0].size
+    check_counts(problem.config, size)
     key_scale, key_spectra = jax.random.split(jax.random.key(seed))
     spectra = _dense if size <= problem.config.dense_limit else _krylov
     measurement, perceptual = spectra(problem, params, start, key_spectra)
@@ -89,7 +91,7 @@ def geometry(problem: Problem, params: Params, start: Start, *, seed: int = 0) -
         perceptual,
         coupling,
         _seen(problem, params, start, measurement, perceptual),
-        _relevant(measurement, config.energy),
+        config.k or _relevant(measurement, config.energy),
         scale,
         float(damping),
     )
@@ -117,7 +119,9 @@ def _dense(
 
 def most_pairs(config: Config, size: int) -> int:
     """The most eigenpairs of H_Y that are taken in a latent space of this size."""
-    return size if size <= config.dense_limit else min(GROWTH * config.rank, size)
+    return (
+        size if size <= config.dense_limit else min(max(GROWTH * config.rank, config.k or 0), size)
+    )
 
 
 def _krylov(
@@ -131,15 +135,18 @@ def _krylov(
 
     def enough(rank: int) -> Spectrum:
         found = top(Problem.measure, rank, key_y)
-        known = found.values.sum() >= config.energy * found.trace
+        known = config.k or found.values.sum() >= config.energy * found.trace
         return (
             found
             if known or rank == most_pairs(config, size)
             else enough(min(2 * rank, most_pairs(config, size)))
         )
 
-    measured = _named(MEASUREMENT, lambda: enough(min(config.rank, size)))
-    return measured, _named(PERCEPTUAL, lambda: top(Problem.embed, min(config.rank, size), key_x))
+    first, perceived = (
+        min(max(config.rank, least or 0), size) for least in (config.k, config.from_k)
+    )
+    measured = _named(MEASUREMENT, lambda: enough(first))
+    return measured, _named(PERCEPTUAL, lambda: top(Problem.embed, perceived, key_x))
 
 
 def _seen(
