@@ -32,8 +32,8 @@ class Line(NamedTuple):
 
 def figure_rows(settings: Settings, condition: Condition, found: Around) -> Iterator[dict]:
     """Writes the picture; a row for each of its lines, with the least and the largest residual."""
-    walked = [_walked(settings, condition, found, way) for way in ("vk", "algorithm1")]
-    lines = [_restarted(settings, condition, found, len(walked[0].images)), *walked]
+    both = [walked(settings, condition, found, way) for way in ("vk", "algorithm1")]
+    lines = [restarted(settings, condition, found, len(both[0].images)), *both]
     images.write(picture_file(settings, condition, found), _picture(condition, found, lines))
     for line in lines:
         yield {
@@ -49,7 +49,7 @@ def picture_file(settings: Settings, condition: Condition, found: Around) -> Pat
     return Path(settings.out) / f"figure_{condition.name}_{name}.png"
 
 
-def _walked(settings: Settings, condition: Condition, found: Around, way: str) -> Line:
+def walked(settings: Settings, condition: Condition, found: Around, way: str) -> Line:
     """Both ways along the first directions until the picture has changed as much as the middle one
     of --distances."""
     shares, problem = sorted(settings.distances), condition.problems[way]
@@ -63,7 +63,8 @@ def _walked(settings: Settings, condition: Condition, found: Around, way: str) -
     return Line(name, made_by, list(ends.image[:, 0]), ends.residual[:, 0].tolist())
 
 
-def _restarted(settings: Settings, condition: Condition, found: Around, count: int) -> Line:
+def restarted(settings: Settings, condition: Condition, found: Around, count: int) -> Line:
+    """PULSE with as many seeds, as it ends, feasible or not."""
     solve, params = cast(tuple[Solve, Params], condition.pulse)
     ys, seeds = np.repeat(found.y[None], count, 0), [settings.seed + i for i in range(count)]
     rows = rows_at_once(count)
