@@ -24,12 +24,13 @@ def default_start(
     """
     if space == "z" and prior.map is not None:
         return "iagan", "it searches z, which is to be explored"
+    has_statistics = "statistics" in params
     folder = learned.bundled("laren", prior, operator)
-    if folder is not None:
+    if folder is not None and has_statistics:
         trained_for = weights.read_config(folder)["generator_sha256"]
         if trained_for == learned.generator_digest(params):
             return "laren", "one pass of the network that comes with this prior and operator"
-    if prior.map is None or "statistics" in params:
+    if prior.map is None or has_statistics:
         return "pulse", "no learned network fits, and this search is the quickest to a solution"
     return "iagan", "the prior has no statistics of w, which quicker searches need"
 
