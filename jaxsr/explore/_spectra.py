@@ -203,11 +203,10 @@ def _scale(problem: Problem, params: Params, start: Start, key: PRNGKey) -> Scal
 def _random_latents(problem: Problem, params: Params, key: PRNGKey) -> tuple[jax.Array, jax.Array]:
     """The radius of LATENTS raveled latents, and PAIRS others [PAIRS, 2, d]."""
     sample = SPACES[problem.config.space](problem.base).sample
-
-    def drawn(keys: jax.Array) -> jax.Array:
-        return jax.vmap(lambda key: ravel_pytree(sample(key, params))[0])(keys)
-
     key_latents, key_pairs = jax.random.split(key)
-    latents = drawn(jax.random.split(key_latents, LATENTS))
+    keys = [jax.random.split(key_latents, LATENTS), jax.random.split(key_pairs, 2 * PAIRS)]
+    # At once, so that what makes a w of a z is compiled once.
+    drawn = jax.vmap(lambda key: ravel_pytree(sample(key, params))[0])(jnp.concatenate(keys))
+    latents = drawn[:LATENTS]
     radius = jnp.sqrt(jnp.mean(jnp.sum((latents - latents.mean(0)) ** 2, -1)))
-    return radius, jax.vmap(drawn)(jax.random.split(key_pairs, (PAIRS, 2)))
+    return radius, drawn[LATENTS:].reshape(PAIRS, 2, -1)
