@@ -23,10 +23,15 @@ def done(request, tmp_path_factory):
     """A finished run: its settings, its rows by name, and what it printed."""
     name, condition = request.param
     folder = tmp_path_factory.mktemp(name.split()[0])
+    # Little of a toy's picture may be seen: its z has hardly more numbers than that measures.
+    hidden = np.ones((16, 16, 3), np.float32)
+    hidden[:, :2] = 0
+    images.write(folder / "mask.png", hidden)
     settings = Settings(
         smoke=True,
         prior=toy_z.write(folder / "prior", name),
         conditions=(condition,),
+        mask=str(folder / "mask.png") if condition == "inpainting" else None,
         tables=("restarts", "figures"),
         distances=(0.1,),
         directions=1,

@@ -15,7 +15,7 @@ from jaxsr.types import Params
 
 _BIGGAN = {"channels": (8, 8, 6), "attention": 0, "z_dim": 12, "z_part": 4, "shared_dim": 4}
 NETS = {
-    "pggan": pggan.Config(resolution=16, z_dim=8, channels=(8, 8, 6), hidden=9),
+    "pggan": pggan.Config(resolution=16, z_dim=16, channels=(8, 8, 6), hidden=9),
     "biggan": biggan.Config(**_BIGGAN, classes=3),
     "biggan of one class": biggan.Config(
         **_BIGGAN,

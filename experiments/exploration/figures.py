@@ -59,7 +59,7 @@ def walked(settings: Settings, condition: Condition, found: Around, way: str) ->
     ends = ends_of(problem, found, ways, (share,))
     told = " and ".join(f"v^{index}" for index in ways.index)
     name = {"vk": "raw v^K", "algorithm1": "d"}[way]
-    made_by = f"{'raw ' if way == 'vk' else 'd of '}{told}, {share:g} of two pictures' distance"
+    made_by = f"{'raw' if way == 'vk' else 'd of'} {told} at {share:g}"
     return Line(name, made_by, list(ends.image[:, 0]), ends.residual[:, 0].tolist())
 
 
@@ -73,7 +73,8 @@ def restarted(settings: Settings, condition: Condition, found: Around, count: in
 
 
 def _picture(condition: Condition, found: Around, lines: Sequence[Line]) -> np.ndarray:
-    """On the left the measurement, the first solution and the photo, a row each."""
+    """On the left the measurement, the start and the photo, a row each; the captions say what made
+    the rest, at what perceptual distance, and the range of its residuals."""
     problem = condition.problems["vk"]
     seen = as_image(condition.operator, jnp.asarray(found.y))
     left = [seen, drawn(problem, found.params, found.start), found.reference]
@@ -82,8 +83,8 @@ def _picture(condition: Condition, found: Around, lines: Sequence[Line]) -> np.n
         for first, line in zip(left, lines, strict=True)
     ]
     captions = [
-        f"{name} | {line.made_by}: residuals {min(line.residuals):.2g} to {max(line.residuals):.2g}"
-        for name, line in zip(("measurement", "first solution", "photo"), lines, strict=True)
+        f"{name} | {line.made_by}: {min(line.residuals):.2g} to {max(line.residuals):.2g}"
+        for name, line in zip(("measurement", "start", "photo"), lines, strict=True)
     ]
     columns = [""] * len(shown[0])
     return plots.grid(shown, columns=columns, captions=captions, cell=cell_of(found.reference))
