@@ -11,16 +11,18 @@
 # %% [markdown]
 # ## 1. A photo and a first solution
 #
-# A minute or two on 2 CPU cores. The photo is one that the prior itself drew, made 8 times smaller;
+# Half a minute on 2 CPU cores. The photo is one that the prior itself drew, made 8 times smaller;
 # give `PHOTO` for your own (square, of an eighth of the prior's side).
 
 # %%
 import ipywidgets
 import numpy as np
+from exploration.first import default_start
 from IPython.display import display
 from PIL import Image
 
 from jaxsr import explore, images, metrics, plots
+from jaxsr.methods import setups
 from jaxsr.search import restore_tuned
 
 PHOTO = ""  # @param {type:"string"}
@@ -30,14 +32,10 @@ operator = jaxsr.operators.downsample(FACTOR, image_shape=(side, side, 3))
 drawn = np.clip(prior.decode(params, prior.sample(jax.random.key(5), params)), 0, 1)
 y = images.read(PHOTO) if PHOTO else np.asarray(jaxsr.degradations.quantise(operator(drawn)))
 
-steps = (
-    {"steps": 2, "refine_steps": 2, "starts": 1}
-    if SMOKE
-    else {"steps": 200, "refine_steps": 200, "starts": 2}
-)
-solve = jaxsr.methods.iagan(prior, operator, jaxsr.methods.IAGAN(**steps))
+method, why = default_start(prior, params, operator)
+solve, params = setups.make_solve(prior, params, operator, setups.Setup(method, smoke=SMOKE))
 result, tuned = restore_tuned(solve, params, y)
-print(f"residual of the first solution: {result.residual:.2g}")
+print(f"residual of the first solution: {result.residual:.2g}, by {method}: {why}")
 
 
 def show(picture, scale=1):
@@ -51,7 +49,7 @@ def show(picture, scale=1):
 # ## 2. Directions that the measurement does not see
 #
 # Two metrics of the latent space at the solution: how fast the measurement changes, and how fast
-# the picture does. A minute or two.
+# the picture does. Half a minute.
 
 # %%
 small = (
@@ -60,7 +58,8 @@ small = (
     else {"num_solutions": 10}
 )
 small |= {"perceptual": "discriminator"} if SMOKE else {}
-told = explore.problem(prior, operator, explore.Config(**small))
+space = "w" if "w_plus" in result.latent else "z"
+told = explore.problem(prior, operator, explore.Config(space=space, **small))
 tuned = tuned | metrics.load_embedding(told.network)
 start = explore.start(prior, told.config.space, tuned, result.latent)
 found = explore.explore(told, tuned, start, y, force=SMOKE)
@@ -92,9 +91,7 @@ show(np.repeat((deviation / max(deviation.max(), 1e-12))[..., None], 3, 2), 4)
 # slider needs a running kernel.
 
 # %%
-walks = [
-    np.asarray(explore.frames(told, tuned, start, solution.path)) for solution in found.solutions
-]
+walks = [explore.frames(told, tuned, start, solution.path) for solution in found.solutions]
 if walks:
     direction = ipywidgets.IntSlider(0, 0, len(walks) - 1, description="direction")
     place = ipywidgets.FloatSlider(1.0, min=0.0, max=1.0, step=0.05, description="how far")

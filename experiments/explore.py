@@ -29,6 +29,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from exploration import gallery, saved
+from exploration.first import AUTO, check_method, default_start, space_of
 from exploration.options import WITH_PRIOR
 from restoration import fitting, jobs, photos
 from restoration.fitting import OperatorChoice
@@ -36,7 +37,7 @@ from restoration.fitting import OperatorChoice
 from jaxsr import explore, flags, images, loading, metrics, operators, weights
 from jaxsr.explore import Candidate, Config, Problem
 from jaxsr.loading import toy_prior
-from jaxsr.methods import METHODS, setups
+from jaxsr.methods import setups
 from jaxsr.methods.setups import Setup
 from jaxsr.operators import OPERATORS
 from jaxsr.priors import Prior
@@ -74,12 +75,17 @@ class Settings:
             else black. Default: the centre is.
         prior: A bundled prior's name, or a folder written by training or ports/convert.py. Default:
             the best bundled one; with --smoke a random toy.
-        method: What finds the first solution: {methods}, if it has one latent. The paper's is
-            iagan, whose latent is a z.
+        method: What finds the first solution: auto, the one that is feasible soonest (laren where
+            its network fits the prior and the operator, else pulse), or {methods}, if it has one
+            latent. The paper's is iagan, whose latent is a z.
         preset: Settings of the method.
         space: Latent space that is explored: z, w (from a w+, by moving the w of all layers alike),
             w_plus, w_plus_noise with the noise maps, or styles. Default: z where the method returns
             one (iagan), else w, which stays nearer than w_plus to what the prior draws.
+        k: How many top eigenvectors of the measurement's metric are taken out of v^K. Default: as
+            many as hold 99 % of its trace.
+        from_k: K of the paper's Algorithm 1: v^K is walked first, then K - 1, K - 2, ... Default:
+            from 1 up, without those of which the projection leaves little.
         way: Directions: vk (top eigenvectors of the picture's metric), algorithm1 (the paper's),
             closed_form, generalized or curved.
         perceptual: Network of the picture's metric. Default: LPIPS where its weights are, else the
@@ -110,9 +116,11 @@ class Settings:
     kernel: str = "bicubic"
     mask: str | None = None
     prior: str | None = None
-    method: str = "iagan"
+    method: str = AUTO
     preset: str = "paper"
     space: Literal["z", "w", "w_plus", "w_plus_noise", "styles"] | None = None
+    k: int | None = None
+    from_k: int | None = None
     way: Literal["vk", "algorithm1", "closed_form", "generalized", "curved"] = "algorithm1"
     perceptual: metrics.Network | None = None
     num_solutions: int = 10
@@ -142,13 +150,10 @@ class Photo(NamedTuple):
 def check(settings: Settings) -> None:
     """Raises ValueError for a name or a number that makes no sense, or an output folder that cannot
     be written."""
-    flags.choose(settings.method, METHODS, "method")
-    flags.choose(
-        settings.preset, METHODS[settings.method].Config.PRESETS, f"preset of {settings.method}"
-    )
+    check_method(settings.method, settings.preset)
     flags.require(
         settings,
-        {"factor": 1, "seed": 0, "num_solutions": 1, "chunk": 1},
+        {"factor": 1, "seed": 0, "num_solutions": 1, "chunk": 1, "k": 1, "from_k": 1},
         ("input", "reference", "prior", "mask", "start", "out"),
     )
     if settings.input is not None and settings.reference is not None:
@@ -186,41 +191,23 @@ def _operator_choice(settings: Settings) -> OperatorChoice:
     return OperatorChoice(settings.operator, settings.factor, settings.kernel, settings.mask)
 
 
-def space_of(prior: Prior, solve: Solve, params: Params, settings: Settings) -> str:
-    """The space that is explored. Raises ValueError, before any search, where the method's latent
-    is no point of it."""
-    y = jax.ShapeDtypeStruct(solve.operator.measurement_shape, np.float32)
-    latent = jax.eval_shape(solve, jax.random.key(0), params, y).latent
-    problems = {space: _misfit(prior, space, params, latent) for space in explore.SPACES}
-    suitable = [space for space, problem in problems.items() if not problem]
-    if not suitable:
-        raise ValueError(
-            f"--method={settings.method} finds no single latent to explore from: "
-            + "; ".join(problems.values())
-        )
-    space = settings.space or next(name for name in ("z", "w") if name in suitable)
-    if space not in suitable:
-        raise ValueError(
-            f"--method={settings.method}: {problems[space]}; it fits "
-            f"--space={' or '.join(suitable)}"
-        )
-    return space
-
-
-def _misfit(prior: Prior, space: str, params: Params, latent: dict) -> str:
-    """Why a method's latent is no point of the space; "" where it is one."""
-    try:
-        jax.eval_shape(lambda latent: explore.start(prior, space, params, latent), latent)
-    except ValueError as error:
-        return str(error)
-    return ""
+def with_method(
+    settings: Settings, prior: Prior, params: Params, operator: operators.Operator
+) -> tuple[Settings, str]:
+    """The settings with the method that "auto" stands for, and a line that says why, "" where a
+    method was named. Raises ValueError for a preset that it lacks."""
+    if settings.method != AUTO:
+        return settings, ""
+    method, why = default_start(prior, params, operator, settings.space)
+    check_method(method, settings.preset)
+    return dataclasses.replace(settings, method=method), f"first solution by {method}: {why}"
 
 
 def make_problem(
     prior: Prior, operator: operators.Operator, space: str, settings: Settings
 ) -> Problem:
-    names = ("perceptual", "way", "num_solutions", "eps", "least_distance", "reach", "chunk")
-    values = {name: getattr(settings, name) for name in names}
+    names = ("perceptual", "way", "k", "from_k", "num_solutions", "eps", "least_distance", "reach")
+    values = {name: getattr(settings, name) for name in (*names, "chunk")}
     if settings.smoke and settings.perceptual is None:
         values["perceptual"] = "discriminator"
     return explore.problem(
@@ -315,7 +302,7 @@ def run(
     )
     start = explore.start(prior, problem.config.space, params, latent)
     y = jnp.asarray(photo.y)
-    first = np.asarray(problem.draw(params, start, start.latent))
+    first = explore.drawn(problem, params, start)
     images.write(folder / "start.png", first)
     bound = explore.checked_bound(problem, params, start, y, force=settings.force)
     worse = f"; --force: solutions have at most {bound:.2g}" if bound > settings.eps else ""
@@ -338,9 +325,7 @@ def run(
         or f"{problem.config.num_solutions} solutions, {time.perf_counter() - begun:.3g} s"
     )
     found = gallery.Found(folder, problem, geometry, ways, made, first, photo.y, photo.reference)
-    for line in gallery.draw(
-        found, lambda path: np.asarray(explore.frames(problem, params, start, jnp.asarray(path)))
-    ):
+    for line in gallery.draw(found, lambda path: explore.frames(problem, params, start, path)):
         print(line)
 
 
@@ -352,11 +337,12 @@ def main(settings: Settings) -> int:
     flags.cache_compilations()
     prior, params = loading.load_prior(source)
     photo = load(settings, source, prior.info.resolution)
+    settings, why = with_method(settings, prior, params, photo.operator)
     setup = Setup(settings.method, settings.preset, smoke=settings.smoke)
     solve, params = setups.make_solve(prior, params, photo.operator, setup)
-    problem = make_problem(
-        prior, photo.operator, space_of(prior, solve, params, settings), settings
-    )
+    space, size = space_of(prior, solve, params, settings.method, settings.space)
+    problem = make_problem(prior, photo.operator, space, settings)
+    explore.check_counts(problem.config, size)
     params = params | metrics.load_embedding(problem.network)
     values = dataclasses.asdict(setups.make_config(setup, photo.operator))
     folder = out_folder(settings)
@@ -370,6 +356,8 @@ def main(settings: Settings) -> int:
         if photo.fit:
             print(f"{photo.file}: {photo.fit}")
         print(f"prior {prior.info.name} ({prior.info.resolution} px), {facts}")
+        if why:
+            print(why)
         run(folder, prior, params, photo, problem, solve, settings)
     return 0
 

@@ -16,6 +16,8 @@ restarts of PULSE, and cost by latent size.
    nor does e-GLASS's first solution.
 3. Cost. Seconds and memory of both metrics' eigenvectors by latent size, each in a process of its
    own (exploration/cost.py).
+4. Figures. figure_CONDITION_PHOTO.png for each photo: PULSE, raw v^K and Algorithm 1's d, a row
+   each, as in the paper's Figures 2 and 3; the walks end where the picture has changed equally.
 
 OUT gets rows.jsonl, a row as it is measured; the same command again measures only what is missing.
 table.md has the tables.
@@ -55,9 +57,11 @@ from exploration.conditions import (
     operator_of,
     references,
 )
+from exploration.figures import figure_rows
 from exploration.options import SPACES, TABLES, WITH_PRIOR, Settings, check
 from exploration.restarts import restart_rows
 from exploration.ways import ways_rows
+from restoration.fitting import mask_digest
 from tqdm import tqdm
 
 from jaxsr import flags, loading, weights
@@ -82,11 +86,12 @@ FIXED = (
 PER_PHOTO: dict[str, Callable[[Settings, Condition, Around], Iterator[dict]]] = {
     "ways": ways_rows,
     "restarts": restart_rows,
+    "figures": figure_rows,
 }
 
 
 def measure(settings: Settings, ledger: Ledger, prior: Prior, params: Params) -> None:
-    """Adds the rows of tables 1 and 2 that are missing."""
+    """Adds the rows of tables 1, 2 and 4 that are missing."""
     wanted = [name for name in PER_PHOTO if name in settings.tables]
     photos = list(references(settings, prior, params)) if wanted else []
     total = len(settings.conditions) * len(photos)
@@ -111,8 +116,8 @@ def _measured(
     is_compiled = "restarts" not in wanted
     for photo, reference in photos:
         bar.set_description(f"{condition.name} {photo}")
-        find = functools.partial(around, settings, condition, reference)
-        found = functools.cache(find)  # once for both tables
+        find = functools.partial(around, settings, condition, photo, reference)
+        found = functools.cache(find)  # once for all tables
         for table in (name for name in wanted if (name, condition.name, photo) not in done):
             if not is_compiled:
                 rows_of(settings, condition, table, find)
@@ -138,6 +143,7 @@ def fixed(settings: Settings, prior: Prior, params: Params) -> dict:
         **{name: getattr(settings, name) for name in FIXED},
         "prior": prior.info.name,
         "prior_sha256": weights.digest(params),
+        **({"mask": mask_digest(settings.mask)} if settings.mask else {}),
         # Of which every second is.
         "device": f"{jax.device_count()} x {jax.devices()[0].device_kind}",
     }
@@ -148,7 +154,7 @@ def main(settings: Settings) -> int:
     flags.cache_compilations()
     prior, params = loading.load_prior(str(settings.prior))
     for name in settings.conditions:
-        operator_of(name, prior.info.resolution)
+        operator_of(name, prior.info.resolution, settings.mask)
     facts = fixed(settings, prior, params)
     ledger = Ledger(settings.out, facts, key=KEY, about={"jax": jax.__version__})
     if "cost" in settings.tables:

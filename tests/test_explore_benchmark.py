@@ -13,7 +13,7 @@ import toy
 from exploration import conditions, cost, restarts, tables
 from explore_benchmark import Settings
 
-from jaxsr import explore, loading
+from jaxsr import explore, images, loading
 from jaxsr.loading import toy_prior
 
 
@@ -65,7 +65,7 @@ def test_a_photo_without_a_first_solution_has_a_row_that_says_so(done):
     settings = dataclasses.replace(settings, eps=1e-12, smoke=False, steps=1, tables=("ways",))
     condition = conditions.condition_of(settings, "x2", prior, params)
     find = functools.partial(
-        conditions.around, settings, condition, np.full((8, 8, 3), 0.9, np.float32)
+        conditions.around, settings, condition, "grey", np.full((8, 8, 3), 0.9, np.float32)
     )
     [row] = explore_benchmark.rows_of(settings, condition, "ways", find)
     assert row["status"] == "error" and "the start is no solution" in row["error"]
@@ -127,6 +127,50 @@ def test_cost_counts_both_metrics(solver):
     assert found["products"] == blocks and found["seconds"] > 0
 
 
+def test_inpainting_hides_what_the_mask_hides(tmp_path):
+    """--mask is not read, read for an enlargement, or what is white is seen."""
+    white = np.zeros((16, 16, 3), np.float32)
+    white[4:8, 2:6] = 1
+    images.write(tmp_path / "mask.png", white)
+    x = np.random.default_rng(0).random((8, 8, 3)).astype(np.float32)
+    operator = conditions.operator_of("inpainting", 8, str(tmp_path / "mask.png"))
+    seen = np.ones((8, 8, 1), np.float32)
+    seen[2:4, 1:3] = 0
+    np.testing.assert_allclose(operator.pinv(operator(x)), x * seen, atol=1e-6)
+    assert conditions.operator_of("x2", 8, str(tmp_path / "mask.png")).measurement_shape == (
+        4,
+        4,
+        3,
+    )
+
+
+def mask_file(folder, kind):
+    """Writes a mask with something wrong; returns its file."""
+    sides = {"small": (4, 4), "wide": (8, 16), "all": (8, 8), "none": (8, 8)}[kind]
+    picture = np.full((*sides, 3), kind == "all", np.float32)
+    picture[:2, 4:6] = kind != "none"
+    images.write(folder / f"{kind}.png", picture)
+    return str(folder / f"{kind}.png")
+
+
+MASKS = [
+    ("small", "small.png: 4x4 px is smaller than the prior's 8x8 px"),
+    ("wide", "wide.png: expected a square picture, .* got 16x8 px"),
+    ("all", "all.png: expected white where pixels are missing and black elsewhere, got no black"),
+    ("none", "none.png: expected white where .*, got black alone"),
+]
+
+
+@pytest.mark.parametrize(("kind", "message"), MASKS)
+def test_masks_that_fit_nothing_are_told_before_any_work(kind, message, tmp_path):
+    """A mask of another size is stretched, or one that hides all leaves nothing to explain."""
+    settings = {"conditions": ("inpainting",), "prior": str(toy_prior(tmp_path / "toy"))}
+    settings |= {"mask": mask_file(tmp_path, kind), "out": str(tmp_path / "out")}
+    with pytest.raises(ValueError, match=message) as raised:
+        explore_benchmark.main(Settings(smoke=True, **settings))
+    assert "\n" not in str(raised.value)
+
+
 BAD = [
     ({"tables": ("way",)}, "unknown table 'way': did you mean 'ways'"),
     ({"smoke": False}, "--data is missing"),
@@ -135,6 +179,10 @@ BAD = [
         "unknown condition 'inpaint': did you mean 'inpainting'",
     ),
     ({"conditions": ("x3",), "prior": "PRIOR"}, "a factor that divides the side, got factor 3"),
+    (
+        {"conditions": ("x2",), "mask": "m.png"},
+        "--mask is for inpainting, not for x2: leave it out",
+    ),
 ]
 
 

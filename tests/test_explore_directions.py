@@ -1,9 +1,12 @@
 """explore.directions against independent linear algebra."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import scipy.linalg
 import toy
+from explorations import found, params
 
 from jaxsr import explore
 from jaxsr.explore import Config, Scale
@@ -100,3 +103,61 @@ def test_ways_differ_in_how_much_of_the_measurement_they_see():
         )
 
     assert seen("closed_form") <= seen("algorithm1") < seen("vk")
+
+
+@pytest.mark.parametrize("way", ["vk", "algorithm1", "closed_form", "curved"])
+def test_directions_are_scanned_downward_as_printed(way):
+    """K goes up, a K that retains little is skipped, or another v than v^K is projected first."""
+    geometry = random_geometry(1)
+    ways = explore.directions(told_way(way, from_k=8, least_retained=0.9), geometry)
+    np.testing.assert_array_equal(ways.index, np.arange(8, 0, -1))
+    top, v = geometry.measurement.vectors[:, :10], geometry.perceptual.vectors[:, 7]
+    first = v if way == "vk" else v - top @ (top.T @ v)
+    if way != "algorithm1":  # whose threshold leaves some of the rest
+        np.testing.assert_allclose(ways.vectors[0], first / np.linalg.norm(first), atol=1e-12)
+    limited = explore.directions(told_way(way, from_k=8, most_directions=3), geometry)
+    np.testing.assert_array_equal(limited.index, [8, 7, 6])
+
+
+def test_k_is_how_many_directions_of_the_measurement_are_taken_out():
+    """`Config.k` is not the k of the projection, or the automatic choice overrules it."""
+    told, start, _, result = found("z", "downsample", "algorithm1")
+    automatic = result.geometry.relevant
+    for k in (1, automatic - 1, automatic + 1):
+        config = dataclasses.replace(told.config, k=k, threshold=0.0, from_k=3)
+        fixed = explore.problem(told.base, told.operator, config)
+        geometry = explore.geometry(fixed, params(), start)
+        assert geometry.relevant == k
+        ways = explore.directions(fixed, geometry)
+        seen = np.abs(geometry.measurement.vectors.T @ ways.vectors[0])
+        assert seen[:k].max() < 1e-6 < seen[k]
+
+
+@pytest.mark.parametrize("name", ["k", "from_k"])
+def test_more_pairs_are_found_where_they_are_asked_for(name):
+    """Matrix-free, a k above `Config.rank` takes fewer directions than it says, or K is missing."""
+    told, start, _, _ = found("w_plus", "grey", "generalized")
+    config = dataclasses.replace(told.config, dense_limit=8, rank=4, way="vk", **{name: 20})
+    free = explore.problem(told.base, told.operator, config)
+    geometry = explore.geometry(free, params(), start)
+    spectrum = geometry.measurement if name == "k" else geometry.perceptual
+    assert len(spectrum.values) >= 20 and (name == "from_k" or geometry.relevant == 20)
+    assert name == "k" or explore.directions(free, geometry).index[0] == 20
+
+
+COUNTS = [
+    ({"k": 24}, "k must be below 24, how many numbers the latent has in space z, got 24"),
+    ({"from_k": 25}, "from_k must be at most 24, how many numbers the latent has in space z, got"),
+    ({"k": 0}, "k must be a number of at least 1, got 0"),
+    ({"from_k": -1}, "from_k must be a number of at least 1, got -1"),
+    ({"k": 2.5}, "k must be an int, got 2.5"),
+    ({"from_k": 3, "way": "generalized"}, "from_k=3 counts eigenvectors of H_X, which way"),
+]
+
+
+@pytest.mark.parametrize(("changes", "message"), COUNTS)
+def test_counts_that_the_latent_does_not_have(changes, message):
+    """A k that leaves nothing to walk in, or a K beyond the last eigenvector, is taken silently."""
+    with pytest.raises(ValueError, match=message) as raised:
+        explore.directions(told_way(**{"way": "algorithm1"} | changes), random_geometry(0))
+    assert "\n" not in str(raised.value)

@@ -206,6 +206,13 @@ def test_a_first_solution_that_is_none_is_refused(prior, tmp_path):
     assert (tmp_path / "out" / "start.png").exists()
 
 
+HIDDEN = np.full((32, 64, 3), 1, np.float32)
+PICTURES = {
+    "photo.png": photo(32),
+    "hidden.png": HIDDEN[:, :32],
+    "small.png": HIDDEN[:8, :8] * np.tri(8)[..., None].astype(np.float32),
+    "wide.png": HIDDEN * np.tri(32, 64)[..., None].astype(np.float32),
+}
 BAD = [
     ({"input": "a.png", "reference": "b.png"}, "--input and --reference are both given"),
     ({"factor": 4, "operator": "grey"}, "--factor is for downsample, not for grey"),
@@ -234,13 +241,40 @@ BAD = [
     ),
     ({"method": "pluse"}, "did you mean 'pulse'"),
     ({"perceptual": "lpips_vgg"}, "no weights 'vgg16': fetch"),
+    ({"preset": "code"}, "unknown preset of iagan 'code': .*known: paper"),
+    (
+        {"method": "auto", "preset": "papr"},
+        "unknown preset of pulse 'papr': did you mean 'paper'",
+    ),
+    ({"k": 0}, "--k must be from 1 to"),
+    ({"k": 8}, "k must be below 8, how many numbers the latent has in space z, got 8"),
+    ({"from_k": 9, "way": "vk"}, "from_k must be at most 8, how many numbers the latent has in"),
+    (
+        {"operator": "inpainting", "reference": "photo.png", "mask": "hidden.png"},
+        "--mask=.*hidden.png: expected white where pixels are missing .* got no black",
+    ),
+    (
+        {"operator": "inpainting", "reference": "photo.png", "mask": "small.png"},
+        "--mask=.*small.png: 8x8 px is smaller than the prior's 16x16 px",
+    ),
+    (
+        {"operator": "inpainting", "reference": "photo.png", "mask": "wide.png"},
+        "photo.png: 32x32 px, but --mask is of 64x32 px: expected",
+    ),
 ]
 
 
 @pytest.mark.parametrize(("settings", "message"), BAD)
 def test_mistakes_are_told_before_any_work(prior, tmp_path, settings, message):
+    """A mistake is found out after the search, or tells nothing that helps."""
+    for name, picture in PICTURES.items():
+        images.write(tmp_path / name, picture)
+    files = {name: file for name, file in settings.items() if str(file) in PICTURES}
+    settings = settings | {name: str(tmp_path / file) for name, file in files.items()}
+    settings = {"method": "iagan"} | settings
+    settings = settings | {"out": str(tmp_path / "out")}
     with pytest.raises(ValueError, match=message) as raised:
-        explore.main(quick(prior=prior, out=str(tmp_path), **settings))
+        explore.main(quick(prior=prior, **settings))
     assert "\n" not in str(raised.value)
 
 

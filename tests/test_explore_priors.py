@@ -3,10 +3,11 @@
 import jax
 import numpy as np
 import pytest
+from toy_z import NETS, made, operator_of
 
 from jaxsr import explore, metrics, operators
 from jaxsr.explore import Config
-from jaxsr.nets import biggan, pggan, stylegan1, stylegan2
+from jaxsr.nets import stylegan1, stylegan2
 
 SMALL_Z = {
     "way": "generalized",
@@ -16,28 +17,15 @@ SMALL_Z = {
     "chunk": 4,
     "perceptual": "features",
 }
-SMALL_NETS = {
-    "pggan": (pggan, pggan.Config(resolution=16, z_dim=8, channels=(8, 8, 6), hidden=9)),
-    "biggan": (
-        biggan,
-        biggan.Config(channels=(8, 8, 6), attention=0, z_dim=12, z_part=4, shared_dim=4, classes=3),
-    ),
-}
 
 
-@pytest.mark.parametrize("name", SMALL_NETS)
+@pytest.mark.parametrize("name", NETS)
 def test_priors_without_w_are_explored_in_z(name):
     """A prior whose latent is no w, or holds the vector of its class besides z, has no metric or no
     solutions."""
-    module, net = SMALL_NETS[name]
-    prior, params = (
-        getattr(module, name)(net),
-        jax.jit(module.init, static_argnums=1)(jax.random.key(0), net),
-    )
-    params, side = params | metrics.load_embedding("features"), prior.info.resolution
-    told = explore.problem(
-        prior, operators.downsample(side // 4, image_shape=(side, side, 3)), Config(**SMALL_Z)
-    )
+    prior, params = made(name)
+    params = params | metrics.load_embedding("features")
+    told = explore.problem(prior, operator_of(prior), Config(**SMALL_Z))
     latent = prior.sample(jax.random.key(1), params)
     start = explore.start(prior, "z", params, {"z": latent})
     result = explore.explore(told, params, start, told.measure(params, start, start.latent))

@@ -137,8 +137,9 @@ ALLOWED = {
     },
     "default of a setting": {
         "experiments/evaluation/plan.py": "bicubic pulse",
-        "experiments/explore.py": "downsample iagan nearest",  # a column, nearest, too
+        "experiments/explore.py": "downsample nearest",  # a column, nearest, too
         "experiments/exploration/conditions.py": "downsample pulse",
+        "experiments/exploration/first.py": "iagan laren pulse",
         "experiments/exploration/options.py": "iagan inpainting",
         "experiments/restoration/fitting.py": "downsample",
         "experiments/restoration/options.py": "downsample rls_plus",

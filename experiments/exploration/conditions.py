@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from restoration.fitting import read_mask
 
 from exploration.options import Settings, steps_of
 from jaxsr import data, degradations, explore, flags, images, metrics, operators
@@ -42,17 +43,31 @@ class Condition(NamedTuple):
     pulse: tuple[Solve, Params] | None
 
 
-def operator_of(name: str, resolution: int) -> operators.Operator:
-    """ "x8" or one of NAMED. Raises ValueError for anything else."""
+def operator_of(name: str, resolution: int, mask: str | None = None) -> operators.Operator:
+    """ "x8" or one of NAMED, which may read a mask's file. Raises ValueError for anything else, and
+    for a mask that is not square, is too small, or hides nothing or everything."""
     factor = re.fullmatch(r"x(\d+)", name)
     if factor:
         return operators.make("downsample", resolution, factor=int(factor[1]))
-    return operators.make(flags.choose(name, NAMED, "condition"), resolution)
+    reads = OPERATORS[flags.choose(name, NAMED, "condition")].takes_mask
+    return operators.make(name, resolution, seen=_seen(mask, resolution) if reads else None)
+
+
+def _seen(mask: str | None, resolution: int) -> np.ndarray | None:
+    if mask is None:
+        return None
+    seen, (height, width) = read_mask(mask, resolution)
+    if height != width:
+        raise ValueError(
+            f"--mask={mask}: expected a square picture, as photos are cut to their centre square, "
+            f"got {width}x{height} px"
+        )
+    return seen
 
 
 def condition_of(settings: Settings, name: str, prior: Prior, params: Params) -> Condition:
     """Raises ValueError for what the prior cannot do."""
-    operator = operator_of(name, prior.info.resolution)
+    operator = operator_of(name, prior.info.resolution, settings.mask)
     shared: dict[str, Any] = {
         "space": settings.space,
         "num_solutions": settings.num_solutions,
@@ -65,13 +80,14 @@ def condition_of(settings: Settings, name: str, prior: Prior, params: Params) ->
     }
     params = params | metrics.load_embedding(problems["vk"].network)
     first = Setup(settings.method, smoke=settings.smoke, settings=steps_of(settings))
-    pulse = Setup("pulse", smoke=settings.smoke)
+    pulse, restarts = Setup("pulse", smoke=settings.smoke), {"restarts", "figures"}
+    is_restarted = bool(restarts & set(settings.tables))
     return Condition(
         name,
         operator,
         problems,
         invert=make_solve(prior, params, operator, first),
-        pulse=make_solve(prior, params, operator, pulse) if "restarts" in settings.tables else None,
+        pulse=make_solve(prior, params, operator, pulse) if is_restarted else None,
     )
 
 
@@ -100,9 +116,11 @@ def references(
 
 
 class Around(NamedTuple):
-    """A photo's measurement, its first solution with the weights tuned for it, and both metrics
-    there; seconds of either."""
+    """A photo's name, itself and its measurement, its first solution with the weights tuned for it,
+    and both metrics there; seconds of either."""
 
+    photo: str
+    reference: np.ndarray
     y: np.ndarray
     params: Params
     start: Start
@@ -111,7 +129,7 @@ class Around(NamedTuple):
     geometry_s: float
 
 
-def around(settings: Settings, condition: Condition, reference: np.ndarray) -> Around:
+def around(settings: Settings, condition: Condition, photo: str, reference: np.ndarray) -> Around:
     """Inverts a photo and takes the metrics. Raises ValueError where the first solution is none."""
     y = np.asarray(degradations.recorded(condition.operator.apply(jnp.asarray(reference))))
     solve, params = condition.invert
@@ -121,4 +139,5 @@ def around(settings: Settings, condition: Condition, reference: np.ndarray) -> A
     start = explore.start(problem.base, settings.space, tuned, result.latent)
     explore.checked_bound(problem, tuned, start, jnp.asarray(y), force=settings.smoke)
     geometry = explore.geometry(problem, tuned, start, seed=settings.seed)
-    return Around(y, tuned, start, geometry, inverted - begun, time.perf_counter() - inverted)
+    seconds = inverted - begun, time.perf_counter() - inverted
+    return Around(photo, reference, y, tuned, start, geometry, *seconds)

@@ -57,7 +57,7 @@ def spectra_line(geometry: Geometry, ways: Directions, problem: Problem, seconds
     )
     asked = (
         f" of {problem.config.energy:.0%} asked for"
-        if held < problem.config.energy * (1 - 1e-9)
+        if problem.config.k is None and held < problem.config.energy * (1 - 1e-9)
         else ""
     )
     share = f"{k} hold {held:.1%}{asked} of the measurement's change"
@@ -85,8 +85,9 @@ def _rows(found: Found) -> list[int]:
     return list(dict.fromkeys(candidate.direction for candidate in found.solutions))
 
 
-def _cell(found: Found) -> int:
-    side = len(found.first)
+def cell_of(image: np.ndarray) -> int:
+    """The side, px, that an image is shown at."""
+    side = len(image)
     return min(side * math.ceil(128 / side), 256)
 
 
@@ -110,7 +111,7 @@ def _gallery(found: Found) -> None:
         captions.append(
             f"K {found.ways.index[row]}: {shown[0] or 'none'} | start | {shown[1] or 'none'}"
         )
-    picture = plots.grid(rows, columns=["", "", ""], captions=captions, cell=_cell(found))
+    picture = plots.grid(rows, columns=["", "", ""], captions=captions, cell=cell_of(found.first))
     images.write(found.folder / "gallery.png", picture)
 
 
@@ -126,7 +127,9 @@ def _variation(found: Found) -> str:
     picture = np.repeat((deviation / max(most, 1e-12))[..., None], 3, 2)
     images.write(
         found.folder / "variation.png",
-        plots.grid([[picture]], columns=[""], captions=[f"white: {most:.3f}"], cell=_cell(found)),
+        plots.grid(
+            [[picture]], columns=[""], captions=[f"white: {most:.3f}"], cell=cell_of(found.first)
+        ),
     )
     return (
         f"{found.folder / 'variation.png'}, variation.npy: standard deviations on [0, 1] of up to "

@@ -7,10 +7,11 @@ from jaxsr import flags, loading
 from jaxsr.explore import SPACES
 from jaxsr.loading import toy_prior
 from jaxsr.methods import METHODS
+from jaxsr.operators import OPERATORS
 from jaxsr.records import report
 from jaxsr.settings import iterates_of
 
-TABLES = ("ways", "restarts", "cost")
+TABLES = ("ways", "restarts", "figures", "cost")
 WITH_PRIOR = tuple(name for name, row in METHODS.items() if row.kind != "interpolation")
 
 
@@ -24,6 +25,8 @@ class Settings:
         prior: A bundled prior's name, or a folder. Default: the best bundled one; with --smoke a
             random toy.
         conditions: x8 (8-fold enlargement), any other factor, {conditions}.
+        mask: For the condition inpainting, a square picture: white where pixels are missing, else
+            black. Default: the centre is.
         tables: {tables}.
         method: What finds the first solution: {methods}, if it has one latent.
         steps: Of each phase of the method. Default: the preset's.
@@ -42,6 +45,7 @@ class Settings:
     num_photos: int = 20
     prior: str | None = None
     conditions: tuple[str, ...] = ("x8", "x4", "inpainting")
+    mask: str | None = None
     tables: tuple[str, ...] = TABLES
     method: str = "iagan"
     steps: int | None = None
@@ -71,7 +75,13 @@ def check(settings: Settings) -> Settings:
             f"--distances and --eps must be above 0, got {settings.distances} and {settings.eps}"
         )
     least = {"num_photos": 1, "steps": 1, "directions": 1, "num_solutions": 1, "seed": 0}
-    flags.require(settings, least, ("data", "prior", "out"))
+    flags.require(settings, least, ("data", "prior", "out", "mask"))
+    readers = [name for name, kind in OPERATORS.items() if kind.takes_mask]
+    if settings.mask is not None and not set(readers) & set(settings.conditions):
+        raise ValueError(
+            f"--mask is for {' or '.join(readers)}, not for {', '.join(settings.conditions)}: "
+            "leave it out"
+        )
     if settings.data is None and not settings.smoke and set(settings.tables) != {"cost"}:
         raise ValueError(
             "--data is missing: expected a folder of photos, a .tar of photos, or tfds:NAME@SPLIT"

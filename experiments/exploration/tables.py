@@ -116,6 +116,22 @@ def _seconds(group: Sequence[Row], name: str, ours: Mapping[str, Row]) -> dict:
     }
 
 
+def _figures(rows: Sequence[Row]) -> list[str]:
+    parts = ["## Residuals of the figures' pictures\n"]
+    for condition, group in _grouped(rows, "condition"):
+        lines = [
+            {
+                "": name,
+                "photos": len(mine),
+                "lowest residual": _middle(row["lowest"] for row in mine),
+                "highest residual": _middle(row["highest"] for row in mine),
+            }
+            for name, mine in _grouped(group, "name")
+        ]
+        parts += [f"### {condition}\n", report.markdown(lines, list(lines[0]))]
+    return [*parts, FIGURES + "\n"]
+
+
 def _cost(rows: Sequence[Row]) -> list[str]:
     names = (
         "latent",
@@ -137,6 +153,7 @@ def _cost(rows: Sequence[Row]) -> list[str]:
 TABLES: dict[str, Callable[[Sequence[Row]], list[str]]] = {
     "ways": _ways,
     "restarts": _restarts,
+    "figures": _figures,
     "cost": _cost,
 }
 

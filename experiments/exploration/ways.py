@@ -1,6 +1,6 @@
 """Table 1: how much the measurement changes along each way, at equal perceptual distance."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -38,9 +38,14 @@ def _ends(settings: Settings, problem: Problem, found: Around) -> Ends:
     """Where the walks of a way, both ways along each direction, have come to each distance."""
     ways = explore.directions(problem, found.geometry)
     ways = Directions(*(field[: settings.directions] for field in ways))
+    return ends_of(problem, found, ways, settings.distances)
+
+
+def ends_of(problem: Problem, found: Around, ways: Directions, distances: Sequence[float]) -> Ends:
+    """`explore.at_distance` around a photo's first solution."""
     y = jnp.asarray(found.y)
     return explore.at_distance(
-        problem, found.params, found.start, y, found.geometry, ways, settings.distances
+        problem, found.params, found.start, y, found.geometry, ways, distances
     )
 
 

@@ -13,19 +13,19 @@ walked both ways as far as the measurement allows.
 """
 
 from jaxsr.explore._directions import Directions, algorithm1, closed_form, directions, generalized
-from jaxsr.explore._problem import SPACES, Config, Problem, Start, problem, residual, start
+from jaxsr.explore._pictures import distance, drawn, frames, residual
+from jaxsr.explore._problem import SPACES, Config, Problem, Start, check_counts, problem, start
 from jaxsr.explore._run import (
     Candidate,
     Exploration,
     at_distance,
     candidates,
     checked_bound,
-    distance,
     explore,
     shortage,
 )
 from jaxsr.explore._spectra import Geometry, Scale, geometry
-from jaxsr.explore._walks import Ends, ends, frames
+from jaxsr.explore._walks import Ends, ends
 
 __all__ = [
     "SPACES",
@@ -41,10 +41,12 @@ __all__ = [
     "algorithm1",
     "at_distance",
     "candidates",
+    "check_counts",
     "checked_bound",
     "closed_form",
     "directions",
     "distance",
+    "drawn",
     "ends",
     "explore",
     "frames",

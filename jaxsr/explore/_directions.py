@@ -6,8 +6,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jaxsr.explore._problem import Config, Problem
+from jaxsr.explore._problem import Config, Problem, check_counts
 from jaxsr.explore._spectra import Geometry
+
+NOTHING = 1e-6  # norm of a projection that is rounding
 
 
 class Directions(NamedTuple):
@@ -31,11 +33,12 @@ def directions(problem: Problem, geometry: Geometry) -> Directions:
 
     Raises:
         ValueError: none retains enough, that is all that changes the picture changes the
-            measurement.
+            measurement; a `Config.k` or `from_k` that the latent does not have.
     """
+    check_counts(problem.config, len(geometry.perceptual.vectors))
     found = _WAYS[problem.config.way](geometry, problem.config)
     if not len(found.vectors):
-        least = problem.config.least_retained
+        least = problem.config.least_retained if problem.config.from_k is None else NOTHING
         raise ValueError(
             f"no direction keeps {least:g} of its norm outside the {geometry.relevant} that "
             "change the measurement most"
@@ -101,13 +104,16 @@ def _top(geometry: Geometry) -> np.ndarray:
 
 
 def _scanned(geometry: Geometry, config: Config) -> tuple[Directions, np.ndarray]:
-    """Every v^K whose projection keeps enough, from the top, and those projections [n, d]."""
+    """Every v^K whose projection keeps enough, from the top, or all from K = `Config.from_k`
+    downward of which something is left; and those projections [n, d]."""
     vectors = geometry.perceptual.vectors
     projected = closed_form(vectors, _top(geometry))
     retained = np.linalg.norm(projected, axis=0)
-    kept = np.flatnonzero((retained >= config.least_retained) & (retained > 1e-6))[
-        : config.most_directions
-    ]
+    least = config.least_retained if config.from_k is None else 0.0
+    kept = np.flatnonzero((retained >= least) & (retained > NOTHING))
+    if config.from_k is not None:
+        kept = kept[kept < config.from_k][::-1]
+    kept = kept[: config.most_directions]
     return Directions(vectors[:, kept].T, kept + 1, retained[kept]), projected[:, kept].T
 
 

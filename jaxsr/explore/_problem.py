@@ -2,7 +2,6 @@
 solution it starts from."""
 
 import dataclasses
-import functools
 import math
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, NamedTuple
@@ -23,7 +22,7 @@ from jaxsr.priors import (
     tile,
 )
 from jaxsr.settings import check_choices, check_types
-from jaxsr.types import Drawn, Latent, Measurement, Noise, Params, Scalar
+from jaxsr.types import Drawn, Latent, Measurement, Noise, Params
 
 # name of a latent space -> the prior in that space
 SPACES: dict[str, Callable[[Prior], Prior]] = {
@@ -45,7 +44,8 @@ SOURCES = {
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """Settings of e-GLASS. The paper leaves k, K, the threshold and the step open.
+    """Settings of e-GLASS. The paper leaves k, K, the threshold and the step open; its figures show
+    v^8 and v^12, or v^8 and v^26.
 
     Attributes:
         space: latent space that is explored: the paper's "z", or a StyleGAN's "w" (from a point of
@@ -61,6 +61,11 @@ class Config:
         num_solutions: wanted.
         eps: largest feasible residual, mean squared A(G(z)) - y on [0, 1]: the paper's 1e-2 ("l2");
             PULSE's is 2e-3.
+        k: how many top eigenvectors of H_Y are taken out of v^K, fewer than the latent has numbers;
+            None: as many as hold `energy`.
+        from_k: K of Algorithm 1's input: v^K is walked first, then v^(K-1), v^(K-2), ... down to
+            v^1, as printed, whatever each retains; not for "generalized". None: from v^1 up, those
+            skipped that retain less than `least_retained`.
         energy: share of the trace of H_Y that its k top eigenvectors hold.
         threshold: tau of Algorithm 1: correlations |d . u| with one of the k that may remain.
         least_retained: K is skipped where the projection keeps less of v^K than this norm.
@@ -85,6 +90,8 @@ class Config:
     way: Literal["vk", "algorithm1", "closed_form", "generalized", "curved"] = "algorithm1"
     num_solutions: int = 10
     eps: float = 1e-2
+    k: int | None = None
+    from_k: int | None = None
     energy: float = 0.99
     threshold: float = 0.05
     least_retained: float = 0.3
@@ -179,6 +186,7 @@ def problem(prior: Prior, operator: Operator, config: Config = Config()) -> Prob
     check_choices(config)
     check_types(config)
     _check_numbers(config)
+    _check_from_k(config)
     check_images(prior, operator)
     if config.space != "z":
         require_w(f"space {config.space}", prior)
@@ -193,7 +201,8 @@ def _check_numbers(config: Config) -> None:
             continue
         if name in ("eps", "reach") and not (math.isfinite(value) and value > 0):
             raise ValueError(f"{name} must be a number above 0, got {value}")
-        least = 1 if isinstance(getattr(Config, name), int) else 0
+        is_count = isinstance(getattr(Config, name), int) or name in ("k", "from_k")
+        least = 1 if is_count else 0
         if not (math.isfinite(value) and value >= least):
             raise ValueError(f"{name} must be a number of at least {least}, got {value}")
     for name in ("energy", "least_retained"):
@@ -201,6 +210,28 @@ def _check_numbers(config: Config) -> None:
             raise ValueError(f"{name} must be at most 1, got {getattr(config, name)}")
     if config.threshold >= 1:
         raise ValueError(f"threshold must be below 1, got {config.threshold}")
+
+
+def _check_from_k(config: Config) -> None:
+    if config.from_k is not None and config.way == "generalized":
+        raise ValueError(
+            f"from_k={config.from_k} counts eigenvectors of H_X, which way 'generalized' does not "
+            "walk: leave it out"
+        )
+
+
+def check_counts(config: Config, size: int) -> None:
+    """Raises ValueError for a k or from_k that a latent of `size` numbers does not have."""
+    if config.k is not None and config.k >= size:
+        raise ValueError(
+            f"k must be below {size}, how many numbers the latent has in space {config.space}, got "
+            f"{config.k}"
+        )
+    if config.from_k is not None and config.from_k > size:
+        raise ValueError(
+            f"from_k must be at most {size}, how many numbers the latent has in space "
+            f"{config.space}, got {config.from_k}"
+        )
 
 
 def start(prior: Prior, space: str, params: Params, latent: dict[str, Any]) -> Start:
@@ -264,10 +295,3 @@ _AS: dict[str, Callable[..., Latent]] = {
         params, _w_plus(prior, params, given, code, noise)
     ),
 }
-
-
-@functools.partial(jax.jit, static_argnums=0)
-def residual(problem: Problem, params: Params, start: Start, y: Measurement) -> Scalar:
-    """Mean squared A(G(z0)) - y of the start, drawn with these params: what decides whether it is a
-    solution."""
-    return jnp.mean((problem.measure(params, start, start.latent) - y) ** 2)

@@ -14,12 +14,13 @@ from jax.flatten_util import ravel_pytree
 
 from jaxsr.explore import _walks
 from jaxsr.explore._directions import Directions, directions
-from jaxsr.explore._problem import SPACES, Config, Problem, Start, residual
+from jaxsr.explore._pictures import drawn, embed, residual
+from jaxsr.explore._problem import SPACES, Config, Problem, Start
 from jaxsr.explore._spectra import Geometry, geometry, most_pairs
 from jaxsr.explore._walks import Ends, Rays, Walk, ends
 from jaxsr.explore.pullback import uncommitted
 from jaxsr.metrics.embedding import squared_distance
-from jaxsr.types import Image, Latent, Measurement, Params, Scalar
+from jaxsr.types import Latent, Measurement, Params
 
 Verdict = Literal["solution", "duplicate", "infeasible"]
 
@@ -116,10 +117,8 @@ def explore(
     if told:
         warnings.warn(told, stacklevel=2)
     rejected = {name: sum(c.verdict == name for c in made) for name in ("duplicate", "infeasible")}
-    image, first = (
-        np.asarray(_draw(problem, params, start)),
-        float(residual(problem, params, start, y)),
-    )
+    image = drawn(problem, params, start)
+    first = float(residual(problem, params, start, y))
     return Exploration(
         image, first, solutions, len(made), rejected, found, ways, problem.embedding.name
     )
@@ -198,7 +197,7 @@ def candidates(
     """
     walk, count = _walk(problem, geometry, ways, bound), 0
     params, start, y = uncommitted((params, start, y))
-    images, known = [np.asarray(_draw(problem, params, start))], [0]
+    images, known = [drawn(problem, params, start)], [0]
     embedded = _embedded_once(problem, params, images)
     least = problem.config.least_distance * geometry.scale.distance
     for rows, rays in _batches(ways, problem.config):
@@ -227,7 +226,7 @@ def _embedded_once(
     """i -> the perceptual embedding of images[i]; a list that may grow."""
     one = jax.eval_shape(problem.embedding.embed, params, images[0])
     kept = EMBEDDED_BYTES // max(sum(part.size * part.dtype.itemsize for part in one), 1)
-    return functools.lru_cache(max(kept, 2))(lambda i: _embed(problem, params, images[i]))
+    return functools.lru_cache(max(kept, 2))(lambda i: embed(problem, params, images[i]))
 
 
 def at_distance(
@@ -360,19 +359,3 @@ def _batches(ways: Directions, config: Config) -> Iterator[tuple[list[int], Rays
             np.repeat(rows, 2).tolist(),
             _rays(ways, np.pad(rows, (0, size - len(rows)), mode="edge")),
         )
-
-
-@functools.partial(jax.jit, static_argnums=0)
-def _draw(problem: Problem, params: Params, start: Start) -> jax.Array:
-    return problem.draw(params, start, start.latent)
-
-
-@functools.partial(jax.jit, static_argnums=0)
-def _embed(problem: Problem, params: Params, image: Image) -> list[jax.Array]:
-    return problem.embedding.embed(params, image)
-
-
-@functools.partial(jax.jit, static_argnums=0)
-def distance(problem: Problem, params: Params, x: Image, ref: Image) -> Scalar:
-    """The perceptual distance of two images [H, W, 3], as `Candidate.distance` has it."""
-    return problem.embedding.distance(params, x, ref)

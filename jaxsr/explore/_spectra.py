@@ -10,7 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
-from jaxsr.explore._problem import SPACES, Config, Problem, Start
+from jaxsr.explore import _pictures
+from jaxsr.explore._problem import SPACES, Config, Problem, Start, check_counts
 from jaxsr.explore.pullback import (
     Spectrum,
     eigen,
@@ -46,7 +47,7 @@ class Geometry(NamedTuple):
         perceptual: H_X = V Omega V^T.
         coupling: C = U^T V.
         seen: V^T H_Y V, the measurement's metric in the basis V.
-        relevant: k, how many eigenvectors of H_Y hold `Config.energy` of its trace.
+        relevant: `Config.k`, or how many eigenvectors of H_Y hold `Config.energy` of its trace.
         scale: of the space.
         damping: m eps / (reach radius)^2: below this curvature of H_Y the longest step stays
             feasible.
@@ -72,26 +73,26 @@ def geometry(problem: Problem, params: Params, start: Start, *, seed: int = 0) -
         seed: of the random numbers of the Krylov method and of the scale.
 
     Raises:
-        ValueError: a Hessian that is not finite, or that is zero.
+        ValueError: a Hessian that is not finite, or that is zero; a `Config.k` or `from_k` that the
+            latent does not have.
     """
     params, start = uncommitted((params, start))
     size = ravel_pytree(start.latent)[0].size
+    check_counts(problem.config, size)
     key_scale, key_spectra = jax.random.split(jax.random.key(seed))
     spectra = _dense if size <= problem.config.dense_limit else _krylov
     measurement, perceptual = spectra(problem, params, start, key_spectra)
     coupling = measurement.vectors.T @ perceptual.vectors
-    radius, distance = (float(value) for value in _scale(problem, params, start, key_scale))
-    config = problem.config
-    damping = (
-        np.prod(problem.operator.measurement_shape) * config.eps / (config.reach * radius) ** 2
-    )
+    scale, config = _scale(problem, params, start, key_scale), problem.config
+    measured = np.prod(problem.operator.measurement_shape)
+    damping = measured * config.eps / (config.reach * scale.radius) ** 2
     return Geometry(
         measurement,
         perceptual,
         coupling,
         _seen(problem, params, start, measurement, perceptual),
-        _relevant(measurement, config.energy),
-        Scale(radius, distance),
+        config.k or _relevant(measurement, config.energy),
+        scale,
         float(damping),
     )
 
@@ -118,7 +119,9 @@ def _dense(
 
 def most_pairs(config: Config, size: int) -> int:
     """The most eigenpairs of H_Y that are taken in a latent space of this size."""
-    return size if size <= config.dense_limit else min(GROWTH * config.rank, size)
+    return (
+        size if size <= config.dense_limit else min(max(GROWTH * config.rank, config.k or 0), size)
+    )
 
 
 def _krylov(
@@ -132,15 +135,18 @@ def _krylov(
 
     def enough(rank: int) -> Spectrum:
         found = top(Problem.measure, rank, key_y)
-        known = found.values.sum() >= config.energy * found.trace
+        known = config.k or found.values.sum() >= config.energy * found.trace
         return (
             found
             if known or rank == most_pairs(config, size)
             else enough(min(2 * rank, most_pairs(config, size)))
         )
 
-    measured = _named(MEASUREMENT, lambda: enough(min(config.rank, size)))
-    return measured, _named(PERCEPTUAL, lambda: top(Problem.embed, min(config.rank, size), key_x))
+    first, perceived = (
+        min(max(config.rank, least or 0), size) for least in (config.k, config.from_k)
+    )
+    measured = _named(MEASUREMENT, lambda: enough(first))
+    return measured, _named(PERCEPTUAL, lambda: top(Problem.embed, perceived, key_x))
 
 
 def _seen(
@@ -179,23 +185,28 @@ def _products(
     return over_devices(gram, rows, batch_size=problem.config.chunk)
 
 
-@functools.partial(jax.jit, static_argnums=0)
-def _scale(
-    problem: Problem, params: Params, start: Start, key: PRNGKey
-) -> tuple[jax.Array, jax.Array]:
+def _scale(problem: Problem, params: Params, start: Start, key: PRNGKey) -> Scale:
     """Radius and distance (see `Scale`), of latents as the prior draws them, with the noise maps of
     the start."""
+    radius, pairs = _random_latents(problem, params, key)
+    start = start._replace(offset=jnp.zeros_like(start.offset))
+    apart = [
+        _pictures.distance(
+            problem, params, *(_pictures.draw(problem, params, start, point) for point in pair)
+        )
+        for pair in np.asarray(pairs)
+    ]
+    return Scale(float(radius), float(np.mean(apart)))
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _random_latents(problem: Problem, params: Params, key: PRNGKey) -> tuple[jax.Array, jax.Array]:
+    """The radius of LATENTS raveled latents, and PAIRS others [PAIRS, 2, d]."""
     sample = SPACES[problem.config.space](problem.base).sample
-    start = start._replace(offset=jnp.zeros(()))
     key_latents, key_pairs = jax.random.split(key)
-    latents = jax.vmap(lambda key: ravel_pytree(sample(key, params))[0])(
-        jax.random.split(key_latents, LATENTS)
-    )
+    keys = [jax.random.split(key_latents, LATENTS), jax.random.split(key_pairs, 2 * PAIRS)]
+    # At once, so that what makes a w of a z is compiled once.
+    drawn = jax.vmap(lambda key: ravel_pytree(sample(key, params))[0])(jnp.concatenate(keys))
+    latents = drawn[:LATENTS]
     radius = jnp.sqrt(jnp.mean(jnp.sum((latents - latents.mean(0)) ** 2, -1)))
-
-    def apart(keys):
-        first, second = (problem.draw(params, start, sample(key, params)) for key in keys)
-        return problem.embedding.distance(params, first, second)
-
-    distances = jax.lax.map(apart, jax.random.split(key_pairs, (PAIRS, 2)))
-    return radius, jnp.mean(distances)
+    return radius, drawn[LATENTS:].reshape(PAIRS, 2, -1)

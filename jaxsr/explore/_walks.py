@@ -61,11 +61,9 @@ def ends(
     on each. A straight walk ends at the largest step that is feasible with all `Config.steps`
     points before it, to longest / steps / 2^bisections.
     """
-    unravel = ravel_pytree(start.latent)[1]
 
     def one(ray: Rays) -> Ends:
-        path, step = _WALKS[problem.config.way](problem, params, start, y, walk, *ray)
-        image = problem.draw(params, start, unravel(path[-1]))
+        path, step, image = _WALKS[problem.config.way](problem, params, start, y, walk, *ray)
         return Ends(path, step, jnp.mean((problem.operator(image) - y) ** 2), image)
 
     return pullback.over_devices(one, rays, batch_size=problem.config.chunk)
@@ -141,13 +139,6 @@ def _cut(
     return cut, jnp.where(far.any(), length, jnp.nan)
 
 
-@functools.partial(jax.jit, static_argnums=0)
-def frames(problem: Problem, params: Params, start: Start, path: jax.Array) -> jax.Array:
-    """The images [p, H, W, 3] of the points [p, d] of a walk."""
-    unravel = ravel_pytree(start.latent)[1]
-    return jax.lax.map(lambda point: problem.draw(params, start, unravel(point)), path)
-
-
 Measure = Callable[[jax.Array], jax.Array]
 
 
@@ -167,6 +158,25 @@ def _distance_of(
     return lambda point: squared_distance(problem.embed(params, start, unravel(point)), first)
 
 
+class _Search(NamedTuple):
+    """Where the search for a straight walk's largest step is.
+
+    Attributes:
+        points: of the grid that are feasible with all before them; -1 before the start is drawn.
+        marches: whether all of the grid so far is feasible.
+        halved: how often the interval was halved.
+        low, high: steps between which feasibility ends.
+        image: [H, W, 3], at `low`.
+    """
+
+    points: jax.Array
+    marches: jax.Array
+    halved: jax.Array
+    low: jax.Array
+    high: jax.Array
+    image: jax.Array
+
+
 def _straight(
     problem: Problem,
     params: Params,
@@ -175,36 +185,41 @@ def _straight(
     walk: Walk,
     ray: jax.Array,
     order: jax.Array,
-) -> tuple[jax.Array, jax.Array]:
-    """The first interval of the grid in which feasibility ends, halved until the step is found."""
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """The first interval of the grid in which feasibility ends, halved until the step is found: the
+    path, the step and the image there.
+
+    Grid and halvings are one loop, whose image is kept, because each call of the generator in a
+    program is compiled anew.
+    """
     del order
-    config, measure, z0 = (
-        problem.config,
-        _measure_of(problem, params, start),
-        ravel_pytree(start.latent)[0],
-    )
-
-    def feasible(step: jax.Array) -> jax.Array:
-        return jnp.mean((measure(z0 + step * ray) - y) ** 2) <= walk.bound
-
-    def march(state: tuple) -> tuple:
-        i, _ = state
-        inside = feasible(part * (i + 1))
-        return jnp.where(inside, i + 1, i), inside
-
-    def halve(_, state: tuple) -> tuple:
-        low, high = state
-        middle = (low + high) / 2
-        inside = feasible(middle)
-        return jnp.where(inside, middle, low), jnp.where(inside, high, middle)
-
+    config, (z0, unravel) = problem.config, ravel_pytree(start.latent)
     part = walk.longest / config.steps
-    points, _ = jax.lax.while_loop(
-        lambda state: state[1] & (state[0] < config.steps), march, (0, jnp.array(True))
+
+    def advance(state: _Search) -> _Search:
+        step = jnp.where(state.marches, part * (state.points + 1), (state.low + state.high) / 2)
+        image = problem.draw(params, start, unravel(z0 + step * ray))
+        # The start is where it is, feasible or not.
+        inside = (jnp.mean((problem.operator(image) - y) ** 2) <= walk.bound) | (state.points < 0)
+        points = state.points + (state.marches & inside)
+        return _Search(
+            points,
+            state.marches & inside & (points < config.steps),
+            state.halved + ~state.marches,
+            jnp.where(inside, step, state.low),
+            jnp.where(inside, state.high, step),
+            jnp.where(inside, image, state.image),
+        )
+
+    def goes_on(state: _Search) -> jax.Array:
+        return state.marches | ((state.halved < config.bisections) & (state.points < config.steps))
+
+    nothing = jnp.zeros(problem.operator.image_shape)
+    begun = _Search(
+        jnp.array(-1), jnp.array(True), jnp.array(0), jnp.zeros(()), walk.longest, nothing
     )
-    low, high = part * points, jnp.minimum(part * (points + 1), walk.longest)
-    low, _ = jax.lax.fori_loop(0, config.bisections, halve, (low, high))
-    return _line(config, z0, low, ray), low
+    end = jax.lax.while_loop(goes_on, advance, begun)
+    return _line(config, z0, end.low, ray), end.low, end.image
 
 
 def _curved(
@@ -215,8 +230,10 @@ def _curved(
     walk: Walk,
     ray: jax.Array,
     order: jax.Array,
-) -> tuple[jax.Array, jax.Array]:
-    """Steps of equal length that go where the perceptual distance from the start grows most for the
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """The path, its length and the image at its end.
+
+    Steps of equal length that go where the perceptual distance from the start grows most for the
     change of the measurement, then a Gauss-Newton step back to the measurement; the first goes
     along the ray.
 
@@ -249,7 +266,8 @@ def _curved(
 
     begun = (flat, ray, jnp.zeros(()), jnp.array(True))
     (_, _, walked, _), path = jax.lax.scan(step, begun, length=problem.config.steps)
-    return jnp.concatenate([flat[None], path]), walked
+    image = problem.draw(params, start, ravel_pytree(start.latent)[1](path[-1]))
+    return jnp.concatenate([flat[None], path]), walked, image
 
 
 def _length(v: jax.Array) -> jax.Array:
@@ -280,7 +298,7 @@ def _solve(config: Config, walk: Walk, at: pullback.Linearised, b: jax.Array) ->
     )[0]
 
 
-_WALKS: dict[str, Callable[..., tuple[jax.Array, jax.Array]]] = {
+_WALKS: dict[str, Callable[..., tuple[jax.Array, jax.Array, jax.Array]]] = {
     "vk": _straight,
     "algorithm1": _straight,
     "closed_form": _straight,

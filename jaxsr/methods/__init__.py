@@ -87,7 +87,11 @@ METHODS: dict[str, Method] = {
         kind="interpolation",
     ),
     "pulse": Method(
-        pulse, PULSE, "search on spheres of w+ and noise", "Menon et al., arXiv:2003.03808"
+        pulse,
+        PULSE,
+        "search on spheres of w+ and noise, or of z",
+        "Menon et al., arXiv:2003.03808",
+        any_prior=True,
     ),
     "brgm": Method(
         brgm,

@@ -27,6 +27,15 @@ def check_inputs(
 ) -> None:
     """Raises ValueError if y is not a floating-point measurement of the operator's, or if params
     lack what the method needs."""
+    check_measurement(operator, y)
+    for name in config.NEEDS:
+        if name not in params:
+            what, hint = HINTS[name]
+            raise ValueError(f"method {method} needs {what}: params has no {name!r} ({hint})")
+
+
+def check_measurement(operator: Operator, y: Measurement) -> None:
+    """Raises ValueError if y is not a floating-point measurement of the operator's."""
     if tuple(y.shape) != tuple(operator.measurement_shape):
         raise ValueError(
             f"y has shape {tuple(y.shape)}, but the operator measures "
@@ -37,10 +46,6 @@ def check_inputs(
             f"expected floating-point measurements in [0, 1], got {y.dtype}: divide 8-bit "
             "values by 255"
         )
-    for name in config.NEEDS:
-        if name not in params:
-            what, hint = HINTS[name]
-            raise ValueError(f"method {method} needs {what}: params has no {name!r} ({hint})")
 
 
 def exact(solve: Solve) -> Solve:

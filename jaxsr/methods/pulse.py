@@ -2,15 +2,16 @@
 2020, arXiv:2003.03808)."""
 
 import dataclasses
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Protocol, runtime_checkable
 
 import jax.numpy as jnp
 
 from jaxsr.methods import _common, _spheres
 from jaxsr.operators import Operator
-from jaxsr.priors import Prior, check_prior
-from jaxsr.search import Phase, Solve, objectives
-from jaxsr.settings import Presets, iterates, resolve
+from jaxsr.priors import Prior, check_images, check_prior
+from jaxsr.search import Phase, Solve, objectives, transforms
+from jaxsr.settings import Needing, Presets, iterates, resolve
+from jaxsr.types import Drawn, Measurement, Scalar
 
 PAPER = {
     **_spheres.SETTINGS,
@@ -69,9 +70,19 @@ class PULSE:
     NEEDS: ClassVar[tuple[str, ...]] = ("statistics",)
 
 
+@runtime_checkable
+class Settings(_spheres.Settings, Needing, Protocol):
+    """Settings of PULSE, resolved; see PULSE."""
+
+    fit: str
+    fit_weight: float
+    geocross_weight: float
+    eps: float
+
+
 def pulse(prior: Prior, operator: Operator, config: PULSE = PULSE()) -> Solve:
     """Returns solve(key, params, y) -> Result with latent {"w_plus": [L, d], "noise": tuple of [r,
-    r]}.
+    r]}; for a prior without w (PGGAN, BigGAN) with latent {"z": [z_dim]}, see `_in_z`.
 
     v [L, d] is standard normal at the start (each row another code) and w_plus = LeakyReLU_0.2(v
     std + mean); each row of v and each searched noise map is put back on its sphere after every
@@ -80,11 +91,16 @@ def pulse(prior: Prior, operator: Operator, config: PULSE = PULSE()) -> Solve:
     the last, feasible or not.
 
     Raises:
-        ValueError: the prior has no w space, or its images are not the operator's; at solve time
-            also if params has no "statistics" or y has the wrong shape.
+        ValueError: the prior's images are not the operator's; at solve time also if y has the wrong
+            shape or, for a prior with w, params has no "statistics".
     """
-    check_prior("pulse", prior, operator)
+    check_images(prior, operator)
     settings = resolve(config, operator, PULSE)
+    return (_in_z if prior.map is None else _in_w_plus)(prior, operator, settings)
+
+
+def _in_w_plus(prior: Prior, operator: Operator, settings: Settings) -> Solve:
+    check_prior("pulse", prior, operator)
 
     def start(key, params, y, previous):
         _common.check_inputs("pulse", settings, operator, params, y)
@@ -92,13 +108,9 @@ def pulse(prior: Prior, operator: Operator, config: PULSE = PULSE()) -> Solve:
 
     def loss(params, y, context, variables):
         image, latent = _spheres.decode(prior, params, variables, context)
-        distance, gain = FITS[settings.fit]
-        fit, geocross = distance(operator(image), y), objectives.geocross(latent["w_plus"])
-        total = (
-            settings.fit_weight * gain * jnp.maximum(fit, settings.eps)
-            + settings.geocross_weight * geocross
-        )
-        return total, {settings.fit: fit, "geocross": geocross}
+        data, fit = _misfit(settings, operator, image, y)
+        geocross = objectives.geocross(latent["w_plus"])
+        return data + settings.geocross_weight * geocross, {settings.fit: fit, "geocross": geocross}
 
     def finish(params, y, variables, context):
         return _spheres.decode(prior, params, variables, context)
@@ -109,3 +121,41 @@ def pulse(prior: Prior, operator: Operator, config: PULSE = PULSE()) -> Solve:
         operator,
         settings.eps,
     )
+
+
+def _in_z(prior: Prior, operator: Operator, settings: Settings) -> Solve:
+    """The search in z of a prior without w, as e-GLASS restarts it (Montanaro et al., section 4).
+
+    z starts as the prior draws it and is put back to the norm of that draw after every step. The
+    latent is one vector, as for IAGAN: BigGAN's without a label ends with a class's vector, and the
+    norm is that of both. There are no rows to cross, no noise maps and nothing to whiten, so that
+    `radius`, `geocross_weight`, `tile_latent` and the settings of noise are not read.
+    """
+
+    def start(key, params, y, previous):
+        _common.check_measurement(operator, y)
+        z = prior.sample(key, params)
+        return {"z": z}, {"radius": transforms.norm(z)}
+
+    def loss(params, y, context, variables):
+        image = prior.decode(params, variables["z"])
+        data, fit = _misfit(settings, operator, image, y)
+        return data, {settings.fit: fit}
+
+    def project(context, variables):
+        return {"z": transforms.project_to_sphere(variables["z"], context["radius"])}
+
+    def finish(params, y, variables, context):
+        return prior.decode(params, variables["z"]), variables
+
+    phase = Phase(settings.steps, start, loss, _spheres.adam(settings), project)
+    return Solve((phase,), finish, operator, settings.eps)
+
+
+def _misfit(
+    settings: Settings, operator: Operator, image: Drawn, y: Measurement
+) -> tuple[Scalar, Scalar]:
+    """The weighted data term, flat once below eps, and the fit itself."""
+    distance, gain = FITS[settings.fit]
+    fit = distance(operator(image), y)
+    return settings.fit_weight * gain * jnp.maximum(fit, settings.eps), fit
