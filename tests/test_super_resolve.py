@@ -168,7 +168,10 @@ def test_what_a_mask_paints_is_not_looked_at(prior, tmp_path):
     images.write(tmp_path / "mask.png", mask)
     shown = photo(16)
     settings = quick(
-        prior=prior, operator="inpainting", mask=str(tmp_path / "mask.png"), exact=True
+        prior=prior,
+        operator="inpainting",
+        mask=str(tmp_path / "mask.png"),
+        consistency="exact",
     )
     results = {}
     for name, change in (("as_it_is", 0.0), ("hidden", mask), ("seen", np.roll(mask, 6, 0))):

@@ -1,8 +1,8 @@
 """How far the numbers of a photo may be trusted: the noise that its file tells of, and the noise
 that its pixels show. Standard deviations, of [0, 1]."""
 
+import io
 import os
-from typing import BinaryIO
 
 import numpy as np
 from PIL import Image
@@ -33,7 +33,7 @@ def noise_of(image: AnyImage, compression: float = 0.0) -> float:
     return float(np.sqrt(step**2 / 12 + compression**2 + seen))
 
 
-def compression_noise(file: str | os.PathLike | BinaryIO, side: int | None = None) -> float:
+def compression_noise(file: str | os.PathLike | io.BytesIO, side: int | None = None) -> float:
     """The error of a JPEG's pixels, by the tables in its header; 0 for other files.
 
     A JPEG rounds the cosine coefficients of 8 x 8 pixels, an orthonormal transform, to multiples of
@@ -43,7 +43,7 @@ def compression_noise(file: str | os.PathLike | BinaryIO, side: int | None = Non
     quarter of the colours' pixels of 0.3, 0.8, 1.7 and 9.
 
     Args:
-        file: its path, or its bytes as an open file.
+        file: its path, or its bytes in memory.
         side: to which the shorter side was brought by area average, which makes the error of its
             pixels as many times smaller.
 
@@ -69,9 +69,9 @@ def patch_noise(image: AnyImage) -> float:
     that of the noise. Its eigenvalues are dropped from the largest on until the mean of the rest is
     no larger than their median. Patches are of 3 x 3 px. Below 16 px there are hardly as many as a
     covariance of 27 numbers needs: they are of 2 x 2 px then, which read a tenth to a quarter too
-    little of noise of 5 to 25 grey levels at 8 px, made up for by `FEW`. Patches without any
-    variation, hidden or burnt out, are left out; equal channels are one. After JPEG it finds next
-    to nothing.
+    little of noise of 5 to 25 grey levels in colours at 8 px, made up for by `FEW`. Patches without
+    any variation, hidden or burnt out, are left out; equal channels are one. After JPEG it finds
+    next to nothing.
     """
     pixels = np.asarray(image, np.float64)
     pixels = pixels[..., :1] if np.ptp(pixels, axis=2).max() < 1e-6 else pixels
@@ -82,7 +82,8 @@ def patch_noise(image: AnyImage) -> float:
     rest = np.linalg.eigvalsh(np.cov(patches, rowvar=False))
     while rest.mean() > np.median(rest):
         rest = rest[:-1]
-    return float(np.sqrt(max(rest.mean(), 0.0)) * (FEW if small else 1.0))
+    few = small and pixels.shape[2] > 1
+    return float(np.sqrt(max(rest.mean(), 0.0)) * (FEW if few else 1.0))
 
 
 def _patches(pixels: np.ndarray, side: int) -> np.ndarray:

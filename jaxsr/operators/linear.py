@@ -245,12 +245,13 @@ def separable(rows: np.ndarray, columns: np.ndarray) -> Function:
 
 
 def separable_damped(rows: np.ndarray, columns: np.ndarray) -> Damped:
-    """The damped inverse of `separable`, by singular value decompositions of the two: the singular
-    values of the whole are all products of theirs. None may be 0."""
-    (u, s, vt), (p, q, rt) = (np.linalg.svd(m, full_matrices=False) for m in (rows, columns))
-    into, back = separable(u.T, p.T), separable(vt.T, rt.T)
-    values = np.multiply.outer(s, q).astype(np.float32)[..., None]
-    return lambda y, damping: back(into(y) * values / (values**2 + damping))
+    """The damped inverse of `separable`, of matrices of full row rank: the eigenvalues of the
+    whole's A A* are all products of those of the two, whose condition numbers are below 4 for every
+    kernel of `resample`."""
+    (s, u), (t, v) = (np.linalg.eigh(matrix @ matrix.T) for matrix in (rows, columns))
+    into, back = separable(u.T, v.T), separable(rows.T @ u, columns.T @ v)
+    values = np.multiply.outer(s, t).astype(np.float32)[..., None]
+    return lambda y, damping: back(into(y) / (values + damping))
 
 
 def compose(*operators: Operator) -> Operator:
