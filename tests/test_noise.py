@@ -9,6 +9,7 @@ from image_files import DEEP
 from PIL import Image
 
 from jaxsr import images
+from jaxsr.degradations import ROBUSTNESS
 
 LEVEL = 1 / 255
 
@@ -92,6 +93,8 @@ def test_jpeg_error_is_that_of_the_tables():
         steps = np.floor((printed * scale + 50) / 100)
         expected = np.sqrt(np.mean(steps**2) / 12) / 255
         assert images.compression_noise(_jpeg(quality)) == pytest.approx(expected)
+    known = {name: degradation.compression for name, degradation in ROBUSTNESS.items()}
+    assert known == {**dict.fromkeys(ROBUSTNESS, 0.0), "jpeg": pytest.approx(expected)}
 
 
 def test_jpeg_error_is_averaged_away_with_the_pixels():
