@@ -198,7 +198,7 @@ def _moved(rows: Sequence[report.Row], settings: Settings) -> list[str]:
     noises = [float(report.cell(row["noise"])) for row in rows]
     if settings.consistency not in WHY or not noises:
         return []
-    low, high = (f"{255 * noise:.2g}" for noise in (min(noises), max(noises)))
+    low, high = (f"{255 * noise:.3g}" for noise in (min(noises), max(noises)))
     noise = f"noise {low if low == high else f'{low} to {high}'} of 255"
     before = report.mean(rows, "residual_before")
     return [f"{WHY[settings.consistency]} ({noise}): mean residual {before:.2g} before"]
