@@ -81,8 +81,8 @@ print(f"{len(y)} -> {side} px, {factor} x, on {jax.devices()[0].device_kind}")
 # refines the network for this photo, `rlse` is guided by the network's own discriminator. On 2 CPU
 # cores the next cell takes about a minute, most of it compiling; a second photo takes seconds.
 # `laren` does not search: a network that was trained for it restores in one pass, and has one
-# answer, which is then made to explain the photo exactly; the one that comes with jaxsr enlarges 8
-# x with the bundled prior.
+# answer; the one that comes with jaxsr enlarges 8 x with the bundled prior. Each answer is then
+# moved to explain the photo, as far as the photo's noise lets it be trusted.
 
 # %%
 METHOD = "rls_plus"  # @param ["pulse", "rls", "rls_plus", "rlse", "laren"]
@@ -104,8 +104,12 @@ few = dict.fromkeys(jaxsr.settings.iterates_of(method.Config), 2) if SMOKE else 
 solve = method.make(prior, operator, method.Config(**few))
 params = params | jaxsr.methods.networks(jaxsr.settings.resolve(method.Config(**few), operator))
 if METHOD == "laren":
-    solve, SOLUTIONS = jaxsr.methods.exact(solve), 1
-results = jaxsr.restore(solve, params, np.stack([y] * SOLUTIONS), seed=range(SOLUTIONS))
+    SOLUTIONS = 1
+file = PHOTO or examples[0]
+compression = images.compression_noise(file, len(y)) if reference is None else 0.0
+ys, noise = np.stack([y] * SOLUTIONS), images.noise_of(y, compression)
+results = jaxsr.restore(solve, params, ys, seed=range(SOLUTIONS))
+results = jaxsr.methods.project(solve, results, ys, [noise] * SOLUTIONS)
 for residual, feasible in zip(results.residual, results.feasible, strict=True):
     told = "explains" if feasible else "does NOT explain"
     print(f"made small again it differs by {residual:.2g} (mean square): {told} the photo")

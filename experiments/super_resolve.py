@@ -15,10 +15,14 @@ only what is missing, whatever stopped it. A photo that cannot be used gets a ro
 
 A low-resolution photo must be a square with the prior's resolution over a whole number on a side.
 What is over that is cropped away around the centre (--fit=crop), or what is missing is filled up
-(--fit=pad); a sharp photo is scaled down. The table says what was done. PSNR and SSIM are of the
-8-bit RGB image written, all of it, against the reference at the prior's resolution; the residual is
-the mean squared difference between the low-resolution photo and the result brought to its size,
-before rounding; seconds are a batch's wall time (the first includes compiling) over its photos.
+(--fit=pad); a sharp photo is scaled down. The table says what was done.
+
+What the search found is then moved to explain the photo, as far as the photo's noise lets it be
+trusted (--consistency). PSNR and SSIM are of the 8-bit RGB image written, all of it, against the
+reference at the prior's resolution. The residual is the mean squared difference between the
+low-resolution photo and the image written, brought to its size; residual_before that of what the
+search found; noise the standard deviation found in the photo. Seconds are a batch's wall time (the
+first includes compiling) over its photos.
 
 Many hosts share the photos with --part: each takes every COUNTth, writes into a folder of its own
 in OUT (part-03-of-64/), and never waits for another once it knows its number. So a lost host costs
@@ -41,7 +45,7 @@ from restoration.plan import Plan, find_sources, prepare
 from restoration.records import announce, start_run, summarise
 
 from jaxsr import flags
-from jaxsr.methods import METHODS
+from jaxsr.methods import METHODS, trusted
 from jaxsr.operators import OPERATORS
 from jaxsr.records.files import only_here
 
@@ -83,6 +87,7 @@ def execute(plan: Plan) -> None:
                 first,
                 method.solve,
                 method.params,
+                noise=trusted(settings.consistency, work.noise_of(first, settings)),
                 seed=settings.seed,
                 progress=settings.progress,
             )

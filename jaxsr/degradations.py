@@ -15,11 +15,12 @@ import jax.numpy as jnp
 import numpy as np
 from PIL import Image, ImageFilter
 
-from jaxsr.images import to_uint8
+from jaxsr.images import compression_noise, to_uint8
 from jaxsr.operators import is_image
 from jaxsr.types import AnyImage, AnyMeasurement, PRNGKey
 
 Keyed = Callable[[PRNGKey, AnyImage], AnyImage]
+QUALITY = 75  # of a JPEG whose maker said nothing, in Pillow
 OVERSHOOT = 0.5  # a bicubic kernel leaves [0, 1] at an edge, by less than this
 
 
@@ -71,9 +72,13 @@ def jpeg(y: AnyImage, *, quality: int) -> AnyImage:
     """
     if not 1 <= quality <= 95:
         raise ValueError(f"expected a JPEG quality from 1 to 95, got {quality}")
+    return _like(y, Image.open(_jpeg_file(y, quality)))
+
+
+def _jpeg_file(y: AnyImage, quality: int) -> io.BytesIO:
     file = io.BytesIO()
     Image.fromarray(to_uint8(y)).save(file, "JPEG", quality=quality)
-    return _like(y, Image.open(file))
+    return file
 
 
 def gaussian_blur(y: AnyImage, *, radius: float = 1.0) -> AnyImage:
@@ -157,11 +162,14 @@ class Degradation(NamedTuple):
         on_measurement: (key, y) -> y, float32 in [0, 1] as an 8-bit file keeps it; y = A(x), which
             may leave [0, 1] by `OVERSHOOT`.
 
-    Both raise ValueError for values that are not floats, not finite or further out.
+        compression: what the file's header tells of its error (`images.compression_noise`).
+
+    The two raise ValueError for values that are not floats, not finite or further out.
     """
 
     on_image: Keyed
     on_measurement: Keyed
+    compression: float = 0.0
 
 
 def _same(key: PRNGKey, x: AnyImage) -> AnyImage:
@@ -207,6 +215,8 @@ ROBUSTNESS: dict[str, Degradation] = {
     ),
     "gaussian_blur": _degradation(on_measurement=lambda key, y: gaussian_blur(y, radius=1.0)),
     "motion_blur": _degradation(on_image=_scaled_motion_blur),
-    # Not of the test: the quality at which Pillow saves when none is asked for.
-    "jpeg": _degradation(on_measurement=lambda key, y: jpeg(y, quality=75)),
+    # Not of the test.
+    "jpeg": _degradation(on_measurement=lambda key, y: jpeg(y, quality=QUALITY))._replace(
+        compression=compression_noise(_jpeg_file(np.zeros((8, 8, 3), np.float32), QUALITY))
+    ),
 }

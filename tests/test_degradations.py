@@ -179,7 +179,7 @@ def test_motion_blur_of_the_robustness_test_grows_with_the_photo(side, taps):
 @pytest.mark.parametrize("kind", [np.asarray, jnp.asarray], ids=["numpy", "jax"])
 def test_robustness_measurements_are_what_a_file_holds(name, kind):
     """Shape and type stay, every value is one of 256, and the key alone decides."""
-    on_image, on_measurement = degradations.ROBUSTNESS[name]
+    on_image, on_measurement, _ = degradations.ROBUSTNESS[name]
     x = on_image(KEY, kind(PHOTO))
     y = np.asarray(on_measurement(KEY, kind(PHOTO)))
     assert (x.shape, x.dtype, y.shape, y.dtype) == (
@@ -259,7 +259,7 @@ NO_IMAGES = {
 @pytest.mark.parametrize("name", degradations.ROBUSTNESS)
 def test_robustness_refuses_what_is_no_image(name, values):
     """Clipped to [0, 1] any of them would give numbers that look like results."""
-    for degrade in degradations.ROBUSTNESS[name]:
+    for degrade in degradations.ROBUSTNESS[name][:2]:
         with pytest.raises(ValueError, match=r"^expected finite floats in \[0, 1\], got [^\n]*$"):
             degrade(KEY, values)
 

@@ -1,4 +1,4 @@
-"""Laws that every operator keeps, over one table of instances. A new operator is one row."""
+"""Laws that every operator keeps, over the instances of operator_table.py."""
 
 from typing import cast
 
@@ -6,74 +6,23 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from operator_table import HALF, KERNEL, KEY, MASK, SHAPE, TABLE, dense, draw, rows
 
 from jaxsr import operators, resample
-from jaxsr.operators import Operator
 from jaxsr.operators.blur import Boundary
 from jaxsr.operators.linear import Shape
-
-SHAPE = (12, 8, 3)
-KEY = jax.random.key(0)
-MASK = np.random.default_rng(0).uniform(size=SHAPE[:2]) < 0.6
-KERNEL = np.random.default_rng(1).uniform(size=(3, 5))
-KERNEL[1, 2] = 16.0  # well conditioned
-KERNEL /= KERNEL.sum()
-HALF = operators.downsample(2, image_shape=SHAPE)
-MEAN = jnp.full((SHAPE[0], 1), 1 / SHAPE[0])
-
-# name -> operator, tolerance of A pinv A = A relative to the largest value. A name begins with that
-# in OPERATORS, where a command takes it.
-TABLE: dict[str, tuple[Operator, float]] = {
-    "identity": (operators.identity(SHAPE), 0.0),
-    **{
-        f"downsample {factor} {kernel}": (
-            operators.downsample(factor, image_shape=SHAPE, kernel=cast(resample.Kernel, kernel)),
-            1e-5,
-        )
-        for kernel in ["bicubic", "bicubic_matlab", "bicubic_pulse", "box", "bilinear"]
-        for factor in [2, 4]
-    },
-    **{
-        f"blur {boundary}": (operators.blur(KERNEL, SHAPE, cast(Boundary, boundary)), 1e-4)
-        for boundary in ["reflect", "symmetric", "edge", "wrap", "constant"]
-    },
-    "gaussian_blur": (operators.gaussian_blur(0.8, image_shape=SHAPE), 2e-3),
-    "motion_blur": (operators.motion_blur(5, 30.0, image_shape=SHAPE, direction=1.0), 5e-3),
-    "inpainting": (operators.mask(MASK, SHAPE), 0.0),
-    "grey": (operators.grey(SHAPE), 1e-5),
-    "compressed_sensing": (operators.compressed_sensing(KEY, 60, SHAPE), 1e-5),
-    "compose": (
-        operators.compose(operators.mask(MASK, SHAPE), HALF, operators.grey((6, 4, 3))),
-        1e-4,
-    ),
-    "linear, rank deficient": (
-        operators.linear(lambda x: jnp.concatenate([x, x[::-1]]) * MEAN[0], SHAPE),
-        1e-5,
-    ),
-}
-rows = pytest.mark.parametrize(("operator", "tolerance"), TABLE.values(), ids=TABLE)
 
 
 def test_every_operator_has_its_row():
     """An operator of OPERATORS obeys no law that a test knows of."""
     without = set(operators.OPERATORS) - {name.split()[0] for name in TABLE}
-    assert not without, f"operators without a row in TABLE of tests/test_operators.py: {without}"
-
-
-def _draw(seed: int, shape: tuple[int, ...]) -> np.ndarray:
-    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
-
-
-def _dense(operator: Operator) -> np.ndarray:
-    """The operator as a float64 matrix, column by column."""
-    basis = jnp.eye(int(np.prod(operator.image_shape))).reshape(-1, *operator.image_shape)
-    return np.asarray(jax.vmap(operator.apply)(basis), np.float64).reshape(len(basis), -1).T
+    assert not without, f"operators without a row in TABLE of tests/operator_table.py: {without}"
 
 
 @rows
 def test_shapes_and_call(operator, tolerance):
     """What a method reads before it draws anything."""
-    x = _draw(0, operator.image_shape)
+    x = draw(0, operator.image_shape)
     assert operator(x).shape == operator.measurement_shape
     assert operator(x).dtype == jnp.float32
     assert (
@@ -87,7 +36,7 @@ def test_shapes_and_call(operator, tolerance):
 @rows
 def test_linear(operator, tolerance):
     """A search's gradient is wrong without it."""
-    x, z = _draw(1, operator.image_shape), _draw(2, operator.image_shape)
+    x, z = draw(1, operator.image_shape), draw(2, operator.image_shape)
     np.testing.assert_allclose(
         operator(2.0 * x - 3.0 * z), 2.0 * operator(x) - 3.0 * operator(z), atol=2e-5
     )
@@ -96,7 +45,7 @@ def test_linear(operator, tolerance):
 @rows
 def test_adjoint(operator, tolerance):
     """<A x, y> = <x, A* y>, scaled by norms since the products themselves may be near zero."""
-    x, y = _draw(3, operator.image_shape), _draw(4, operator.measurement_shape)
+    x, y = draw(3, operator.image_shape), draw(4, operator.measurement_shape)
     ax, aty = np.asarray(operator(x), np.float64), np.asarray(operator.adjoint(y), np.float64)
     assert abs(np.vdot(ax, y) - np.vdot(x, aty)) <= 1e-5 * np.linalg.norm(ax) * np.linalg.norm(y)
 
@@ -104,7 +53,7 @@ def test_adjoint(operator, tolerance):
 @rows
 def test_pinv_explains_what_can_be_explained(operator, tolerance):
     """A pinv A = A: the image that comes back gives the measurement again."""
-    y = operator(_draw(5, operator.image_shape))
+    y = operator(draw(5, operator.image_shape))
     np.testing.assert_allclose(
         operator(operator.pinv(y)), y, atol=tolerance * float(jnp.abs(y).max())
     )
@@ -126,8 +75,8 @@ def test_pinv_equals_the_dense_one(name):
     """Of all images that explain a measurement it is the smallest; and the best one where none
     does."""
     operator, _ = TABLE[name]
-    y = _draw(6, operator.measurement_shape)
-    expected = np.linalg.pinv(_dense(operator), rcond=1e-6) @ y.reshape(-1)
+    y = draw(6, operator.measurement_shape)
+    expected = np.linalg.pinv(dense(operator), rcond=1e-6) @ y.reshape(-1)
     np.testing.assert_allclose(
         np.asarray(operator.pinv(y)).reshape(-1), expected, atol=1e-4 * np.abs(expected).max()
     )
@@ -136,7 +85,7 @@ def test_pinv_equals_the_dense_one(name):
 @rows
 def test_vmap_and_jit_equal_a_loop(operator, tolerance):
     """A photo's result must not depend on its neighbours in the batch."""
-    ys = jnp.stack([operator(_draw(seed, operator.image_shape)) for seed in (7, 8, 9)])
+    ys = jnp.stack([operator(draw(seed, operator.image_shape)) for seed in (7, 8, 9)])
     for function in (operator.adjoint, operator.pinv):
         expected = jnp.stack([function(y) for y in ys])
         np.testing.assert_allclose(
@@ -174,14 +123,14 @@ def test_downsample_is_the_kronecker_product(kernel):
     operator = operators.downsample(4, image_shape=(8, 12, 3), kernel=kernel)
     columns = resample.downsample_matrix(12, 4, kernel)
     expected = np.kron(np.kron(resample.downsample_matrix(8, 4, kernel), columns), np.eye(3))
-    np.testing.assert_allclose(_dense(operator), expected, atol=1e-6)
+    np.testing.assert_allclose(dense(operator), expected, atol=1e-6)
 
 
 @pytest.mark.parametrize("boundary", ["reflect", "symmetric", "edge", "wrap", "constant"])
 def test_blur_is_a_convolution(boundary):
     """Not a correlation: a point spreads into the kernel, the right way round; borders as
     numpy.pad's."""
-    image = _draw(0, SHAPE)
+    image = draw(0, SHAPE)
     padded = np.pad(image, ((1, 1), (2, 2), (0, 0)), mode=boundary)
     expected = sum(
         KERNEL[2 - i, 4 - j] * padded[i : i + 12, j : j + 8] for i in range(3) for j in range(5)
@@ -217,12 +166,10 @@ def test_motion_kernel_points_up_and_right_at_45_degrees():
 
 def test_compressed_sensing_rows_are_orthonormal():
     """A A* = I, so that its pseudo-inverse may be its adjoint; another key gives other rows."""
-    matrix = _dense(operators.compressed_sensing(KEY, 60, (8, 4, 3)))
+    matrix = dense(operators.compressed_sensing(KEY, 60, (8, 4, 3)))
     np.testing.assert_allclose(matrix @ matrix.T, np.eye(60), atol=1e-5)
     assert (
-        np.abs(
-            matrix - _dense(operators.compressed_sensing(jax.random.key(1), 60, (8, 4, 3)))
-        ).max()
+        np.abs(matrix - dense(operators.compressed_sensing(jax.random.key(1), 60, (8, 4, 3)))).max()
         > 0.1
     )
 
@@ -230,7 +177,7 @@ def test_compressed_sensing_rows_are_orthonormal():
 def test_compose_applies_left_to_right():
     """And takes nothing that does not fit."""
     first, second = operators.downsample(2, image_shape=SHAPE), operators.grey((6, 4, 3))
-    x = _draw(0, SHAPE)
+    x = draw(0, SHAPE)
     np.testing.assert_allclose(operators.compose(first, second)(x), second(first(x)), atol=1e-6)
     with pytest.raises(ValueError, match="expected an input of shape"):
         operators.compose(second, first)
@@ -266,7 +213,7 @@ def test_the_pseudo_inverse_by_conjugate_gradients_has_its_transpose_as_derivati
 def test_onto_range_leaves_what_an_image_can_give_and_nothing_else(operator):
     """Breaks when a photo whose hidden pixels hold anything is restored differently from one where
     they are black."""
-    y = np.asarray(operator(_draw(0, operator.image_shape)))
+    y = np.asarray(operator(draw(0, operator.image_shape)))
     np.testing.assert_array_equal(operator.onto_range(y), y)
     anything = np.where(np.asarray(operator(np.ones(operator.image_shape))) == 0, np.nan, y)
     assert np.isnan(anything).any()

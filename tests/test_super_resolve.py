@@ -161,6 +161,39 @@ def test_every_operator_restores_sharp_photos(operator, prior, tmp_path):
     assert images.read(tmp_path / "out" / "grid.png").shape[0] > 100
 
 
+def test_results_explain_their_photo_as_far_as_its_noise_allows(prior, tmp_path, capsys):
+    """A JPEG is fitted with its blocks; --noise, or --consistency, is read by nothing; or nobody is
+    told what was done."""
+    pixels = images.to_uint8(photo(4))
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    Image.fromarray(pixels).save(tmp_path / "b.jpg", quality=90)
+    cases = {
+        "none": ({"consistency": "none"}, None),
+        "exact": ({"consistency": "exact"}, "exactly"),
+    }
+    cases |= {"auto": ({}, "as far as their noise"), "told": ({"noise": 1.0}, "(noise 255 of")}
+    residual, noise = {}, {}
+    for name, (flags, words) in cases.items():
+        given = quick(prior=prior, method="bicubic", input=(str(tmp_path / "*.*"),), **flags)
+        assert super_resolve.main(dataclasses.replace(given, out=str(tmp_path / name))) == 0
+        said = capsys.readouterr().out
+        assert words in said if words else "moved to explain" not in said
+        for row in rows(tmp_path / name):
+            residual[name, row["output"]] = float(row["residual"])
+            noise[name, row["output"]] = float(row["noise"])
+            assert (row["residual_before"] == "") == (name == "none")
+    assert noise["auto", "a.png"] == pytest.approx(1 / 255 / 12**0.5, rel=1e-4)
+    assert noise["auto", "b.png"] == pytest.approx(
+        np.hypot(images.compression_noise(tmp_path / "b.jpg"), 1 / 255 / 12**0.5), rel=1e-4
+    )
+    assert noise["told", "a.png"] == 1.0
+    for photo_name in ("a.png", "b.png"):
+        assert residual["told", photo_name] == residual["none", photo_name]
+        assert residual["exact", photo_name] <= residual["auto", photo_name]
+    assert residual["exact", "b.png"] < residual["auto", "b.png"] <= residual["none", "b.png"]
+    assert residual["auto", "a.png"] < residual["none", "a.png"]
+
+
 def test_what_a_mask_paints_is_not_looked_at(prior, tmp_path):
     """The painted pixels of a photo must not matter, and all others must."""
     mask = np.zeros((16, 16, 3), np.float32)
@@ -168,7 +201,10 @@ def test_what_a_mask_paints_is_not_looked_at(prior, tmp_path):
     images.write(tmp_path / "mask.png", mask)
     shown = photo(16)
     settings = quick(
-        prior=prior, operator="inpainting", mask=str(tmp_path / "mask.png"), exact=True
+        prior=prior,
+        operator="inpainting",
+        mask=str(tmp_path / "mask.png"),
+        consistency="exact",
     )
     results = {}
     for name, change in (("as_it_is", 0.0), ("hidden", mask), ("seen", np.roll(mask, 6, 0))):

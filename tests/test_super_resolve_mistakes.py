@@ -29,6 +29,11 @@ BAD = {
     "method": ({"method": "puls"}, "did you mean 'pulse'"),
     "preset": ({"preset": "papr"}, "did you mean 'paper'"),
     "kernel": ({"kernel": "bicubik"}, "did you mean 'bicubic'"),
+    "noise": ({"noise": 1.5}, "--noise: expected a standard deviation from 0 to 1, got 1.5"),
+    "noise of exact": (
+        {"noise": 0.1, "consistency": "exact"},
+        "--noise=0.1 is for --consistency=auto, not for exact: leave it out",
+    ),
     "out": ({"out": "large.png"}, "cannot write into large.png"),
     "batch size": ({"batch_size": 0}, "--batch_size must be from 1"),
     "NaN": ({"input": ("nan.tiff",)}, "finite"),

@@ -14,6 +14,7 @@ from evaluation.options import Settings
 from evaluation.scores import Scorer
 from evaluation.suites import Suite
 from jaxsr import data, images, operators, resample
+from jaxsr.methods import Consistency
 from jaxsr.priors import Prior
 from jaxsr.records import report
 from jaxsr.types import Params
@@ -46,7 +47,7 @@ class Options:
 
     preset: str = "paper"
     network: str | None = None
-    exact: bool = False
+    consistency: Consistency = "auto"
     kernel: str = "bicubic"
     models: str | None = None
     seed: int = 0
@@ -83,7 +84,7 @@ def open_bench(
     options = Options(
         preset=settings.preset,
         network=settings.network,
-        exact=settings.exact,
+        consistency=settings.consistency or ("none" if settings.suite else "auto"),
         kernel=settings.kernel,
         models=settings.models,
         seed=settings.seed,

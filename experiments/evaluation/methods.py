@@ -32,7 +32,6 @@ def _setup(bench: Bench, variant: Variant) -> Setup:
         preset=options.preset,
         network=options.network,
         solutions=options.solutions,
-        exact=options.exact,
         smoke=options.smoke,
         settings={**variant.settings, "model": model} if model else variant.settings,
     )

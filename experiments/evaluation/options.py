@@ -5,7 +5,7 @@ from typing import Literal, get_args
 
 from evaluation import suites
 from jaxsr import flags, resample
-from jaxsr.methods import METHODS
+from jaxsr.methods import METHODS, Consistency
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,8 +33,9 @@ class Settings:
             (RLSE); one without it takes paper.
         network: What perceptual terms see with: vgg (LPIPS, published weights) or features
             (bundled). Default: the suite's; the preset's.
-        exact: Project each result onto the images that explain the measurement exactly, before it
-            is clipped and rounded to 8 bits; with noise or blur this amplifies the noise.
+        consistency: Whether each result is moved to explain its measurement: auto as far as the
+            noise that it shows lets it be trusted, exact whatever the noise, none not at all.
+            Default: none for a suite (the methods as printed), else auto.
         kernel: How the photos are made small: {kernels}.
         models: Folder of trained networks for laren and glean, NAME/model each, as `train_laren.py
             --out=MODELS/NAME` leaves them. Default: those that come with the package; models/ for
@@ -61,7 +62,7 @@ class Settings:
     features: str = "pbc64"
     preset: str = "paper"
     network: Literal["vgg", "features"] | None = None
-    exact: bool = False
+    consistency: Consistency | None = None
     kernel: str = "bicubic"
     models: str | None = None
     baseline: str | None = None

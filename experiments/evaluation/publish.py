@@ -15,13 +15,19 @@ from evaluation.suites import Suite
 from jaxsr import weights
 from jaxsr.records import files, report
 
+CONSISTENCY = {
+    "auto": "results moved to explain the measurement as far as its noise allows",
+    "exact": "results moved to explain the measurement exactly, its noise included",
+    "none": "results as the methods leave them (--consistency=none)",
+}
+
 
 def describe(
     bench: Bench, suite: Suite, cells: Sequence[Cell], precision: str
 ) -> tuple[dict, dict]:
     """What all rows of a folder have in common, and what else config.json holds."""
     options, data = bench.options, bench.data
-    names = ("preset", "network", "exact", "kernel", "seed", "smoke", "solutions")
+    names = ("preset", "network", "consistency", "kernel", "seed", "smoke", "solutions")
     stamps = "\n".join(data.photos.stamps[i] for i in data.indices)
     fixed = {
         **{name: getattr(options, name) for name in names},
@@ -81,7 +87,7 @@ def _head(bench: Bench) -> list[str]:
         f"preset {options.preset}",
         *([f"perceptual network {options.network}"] if options.network else []),
         f"seed {options.seed}",
-        *(["results projected onto the measurement"] if options.exact else []),
+        CONSISTENCY[options.consistency],
     ]
     return [
         f"{', '.join(facts)}.",

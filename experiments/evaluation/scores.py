@@ -30,6 +30,7 @@ COLUMNS = {
     "diversity": Column("diversity (feature distance)", "higher"),
     "residual": Column("residual (LR MSE)", "lower"),
     "residual_before": Column("residual before projection", "lower"),
+    "noise": Column("noise found in the measurement", ""),
     "feasible": Column("feasible (residual <= eps)", "higher"),
     "seconds": Column("seconds a result (median)", "lower"),
     **{name: Column(distance.title, "lower") for name, distance in DISTANCES.items()},

@@ -35,6 +35,7 @@ ROW_COLUMNS = (
     "seconds",
     "residual",
     "residual_before",
+    "noise",
     "feasible",
     *METRICS,
     "type_agrees",
@@ -135,7 +136,7 @@ def _about(bench: Bench, cell: Cell) -> list[str]:
     if method.kind == "interpolation" and not OPERATORS[cell.operator].takes_factor:
         notes.append(
             "shows the image of least norm behind the measurement, projected"
-            if options.exact
+            if options.consistency != "none"
             else "shows the measurement as it is, which is as large as the photo"
         )
     if method.kind == "interpolation" and options.solutions > 1:

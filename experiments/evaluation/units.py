@@ -17,6 +17,7 @@ from evaluation.cells import Cell, kind_of
 from evaluation.methods import Method
 from jaxsr import data, degradations, images, operators
 from jaxsr.degradations import Degradation
+from jaxsr.methods import project, trusted
 from jaxsr.search import restore_batches
 from jaxsr.types import Result
 
@@ -50,12 +51,13 @@ def do_unit(bench: Bench, cell: Cell, method: Method | None, indices: Sequence[i
 
 class Photo(NamedTuple):
     """A photo as it is restored: its name, that of its pictures, its centre square at the prior's
-    resolution, the measurement of that."""
+    resolution, the measurement of that, the noise that this shows."""
 
     name: str
     stem: str
     reference: np.ndarray
     y: np.ndarray
+    noise: float
 
 
 def _measure(bench: Bench, cell: Cell, index: int, name: str, image: np.ndarray) -> Photo:
@@ -68,12 +70,15 @@ def _measure(bench: Bench, cell: Cell, index: int, name: str, image: np.ndarray)
     reference = np.clip(images.resize_area(images.square(image, mode="crop")[0], side), 0.0, 1.0)
     key = jax.random.fold_in(jax.random.key(bench.options.seed), zlib.crc32(name.encode()))
     stem = re.sub(r"[^A-Za-z0-9-]+", "_", f"{index:05d}_{Path(name).with_suffix('')}")[:120]
-    return Photo(
-        name,
-        stem,
-        reference,
-        _measurement(operator_of(bench, cell), cell.degradation, key, reference),
-    )
+    y = _measurement(operator_of(bench, cell), cell.degradation, key, reference)
+    return Photo(name, stem, reference, y, _noise(cell.degradation, y))
+
+
+def _noise(degradation: str, y: np.ndarray) -> float:
+    """As a user finds it who has the measurement as a file, and does not know what happened."""
+    if not operators.is_image(y.shape):
+        return 0.0
+    return images.noise_of(y, degradations.ROBUSTNESS[degradation].compression)
 
 
 def _measurement(
@@ -108,6 +113,7 @@ def _restored(
         columns = _judged(operator_of(bench, cell), photos, solutions)
     else:
         made, columns = _joined(_searched(bench.options, method, photos))
+        columns["noise"] = np.repeat([photo.noise for photo in photos], solutions)
     seconds = (time.perf_counter() - start) / len(made)
     for i in range(len(photos)):
         mine = slice(i * solutions, (i + 1) * solutions)
@@ -117,15 +123,21 @@ def _restored(
 def _searched(options: Options, method: Method, photos: Sequence[Photo]) -> list[Result]:
     """A method's results in batches: all solutions of the first photo, then those of the next."""
     seeds = [options.seed + s for s in range(options.solutions)]
+    ys = np.repeat([photo.y for photo in photos], options.solutions, 0)
+    noises = np.repeat(
+        [trusted(options.consistency, photo.noise) for photo in photos], options.solutions
+    )
     batches = restore_batches(
         method.solve,
         method.params,
-        np.repeat([photo.y for photo in photos], options.solutions, 0),
+        ys,
         seed=seeds * len(photos),
         batch_size=options.batch_size,
         progress=False,
     )
-    return [result for _, result in batches]
+    return [
+        project(method.solve, result, ys[indices], noises[indices]) for indices, result in batches
+    ]
 
 
 def _judged(

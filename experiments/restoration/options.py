@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from jaxsr import flags
-from jaxsr.methods import METHODS
+from jaxsr.methods import METHODS, Consistency
 from jaxsr.records import report
 from restoration.fitting import OperatorChoice, check_has_photos
 
@@ -30,8 +30,11 @@ class Settings:
             (RLSE).
         network: What perceptual terms see with: vgg (LPIPS, published weights) or features
             (bundled). Default: the preset's.
-        exact: Project each result onto the images that explain the measurement exactly, before it
-            is clipped and rounded to 8 bits; the table tells the residual before.
+        consistency: Whether each result is moved to explain its photo: auto as far as the photo's
+            noise lets it be trusted, exact whatever the noise, none not at all. The table tells
+            the residual before.
+        noise: Standard deviation of the photos' noise, of [0, 1]. Default: rounding, what a JPEG's
+            tables tell of, and what the pixels show (above some 3.5/255).
         operator: What the photos lack. With all but the first, photos are of the prior's size; one
             that measures no picture is for --reference. {operators}
         mask: For inpainting, a picture of the photos' proportions: white where pixels are missing,
@@ -65,7 +68,8 @@ class Settings:
     model: str | None = None
     preset: str = "paper"
     network: Literal["vgg", "features"] | None = None
-    exact: bool = False
+    consistency: Consistency = "auto"
+    noise: float | None = None
     operator: str = "downsample"
     mask: str | None = None
     kernel: str = "bicubic"
@@ -100,12 +104,24 @@ def check(settings: Settings) -> None:
             f"--model={settings.model} is for laren and glean, not for {settings.method}: "
             "leave it out"
         )
+    _check_noise(settings)
     flags.require(
         settings,
         {"factor": 2, "seed": 0, "batch_size": 1, "num_solutions": 1},
         ("input", "reference", "prior", "model", "mask", "out"),
     )
     report.check_writable(out_folder(settings))
+
+
+def _check_noise(settings: Settings) -> None:
+    noise = settings.noise
+    if noise is not None and settings.consistency != "auto":
+        raise ValueError(
+            f"--noise={noise:g} is for --consistency=auto, not for {settings.consistency}: "
+            "leave it out"
+        )
+    if noise is not None and not 0 <= noise <= 1:
+        raise ValueError(f"--noise: expected a standard deviation from 0 to 1, got {noise:g}")
 
 
 def operator_choice(settings: Settings) -> OperatorChoice:

@@ -22,6 +22,7 @@ class Photo(NamedTuple):
         factor: enlargement.
         fit: what was cropped, padded or scaled.
         digest: of the pixels of the measurement and the reference.
+        noise: standard deviation of the measurement's, of [0, 1].
         load: () -> (y [h, w, 3], reference [R, R, 3] or None where there is none).
     """
 
@@ -30,6 +31,7 @@ class Photo(NamedTuple):
     factor: int
     fit: str
     digest: str
+    noise: float
     load: Callable[[], tuple[np.ndarray, np.ndarray | None]]
 
     def read(self) -> tuple[np.ndarray, np.ndarray | None]:
@@ -57,8 +59,15 @@ def load_input(file: str, fitter: Fitter) -> Photo:
         return images.fit(image, size=size, mode=fitter.fit)
 
     y, fit = fitted(image)
+    noise = images.noise_of(y, images.compression_noise(file))
     return Photo(
-        file, False, factor, fit, digest(y, None), lambda: (fitted(images.read(file))[0], None)
+        file,
+        False,
+        factor,
+        fit,
+        digest(y, None),
+        noise,
+        lambda: (fitted(images.read(file))[0], None),
     )
 
 
@@ -85,7 +94,8 @@ def _load_whole(file: str, fitter: Fitter) -> Photo:
         return y, fit
 
     y, fit = measured()
-    return Photo(file, False, 1, fit, digest(y, None), lambda: (measured()[0], None))
+    noise = images.noise_of(y, images.compression_noise(file, fitter.resolution))
+    return Photo(file, False, 1, fit, digest(y, None), noise, lambda: (measured()[0], None))
 
 
 def load_reference(file: str, fitter: Fitter) -> Photo:
@@ -97,12 +107,14 @@ def load_reference(file: str, fitter: Fitter) -> Photo:
         y = degradations.recorded(fitter.operator(factor).apply(jnp.asarray(image)))
         return np.asarray(y), image
 
+    y, _ = degraded(image)
     return Photo(
         file,
         True,
         factor,
         fit,
-        digest(*degraded(image)),
+        digest(y, image),
+        images.noise_of(y) if operators.is_image(y.shape) else 0.0,
         lambda: degraded(centre_square(file, fitter.resolution)[0]),
     )
 

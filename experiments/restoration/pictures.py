@@ -1,5 +1,6 @@
 """What a restoration looks like: the grid of its results, and how the search of a photo went."""
 
+import functools
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import jax.numpy as jnp
 import numpy as np
 
-from jaxsr import images, operators, plots
+from jaxsr import images, methods, operators, plots
 from jaxsr.records import report
 from jaxsr.search import Solve, trajectory
 from jaxsr.types import Params
@@ -61,14 +62,24 @@ def _caption(output: str, row: report.Row) -> str:
 
 
 def draw_trajectory(
-    run: report.Run, job: Job, solve: Solve, params: Params, *, seed: int, progress: bool
+    run: report.Run,
+    job: Job,
+    solve: Solve,
+    params: Params,
+    *,
+    noise: float,
+    seed: int,
+    progress: bool,
 ) -> str:
-    """Searches the photo once more and writes OUT/trajectory.webp; returns what it shows."""
+    """Searches the photo once more and writes OUT/trajectory.webp, each image made consistent with
+    the photo (`noise`: see `methods.project`); returns what it shows."""
     try:
         y, _ = job.photo.read()
     except (ValueError, OSError) as error:
         return f"no trajectory: {error}"
     frames = trajectory(solve, params, y, seed=seed + job.solution, progress=progress)
+    consistent = functools.partial(methods.consistent, solve.operator, y=y, noise=noise)
+    frames = [np.asarray(consistent(jnp.asarray(frame))) for frame in frames]
     times = math.ceil(256 / len(frames[0]))
     shown = [
         np.clip(frame, 0, 1).repeat(times, 0).repeat(times, 1)

@@ -129,7 +129,6 @@ def make_method(
         preset=settings.preset,
         network=settings.network,
         solutions=settings.num_solutions,
-        exact=settings.exact,
         smoke=settings.smoke,
         settings={"model": settings.model} if settings.model else {},
     )

@@ -16,7 +16,7 @@ from jaxsr.operators import OPERATORS
 from jaxsr.records import report
 from restoration import fitting, pictures, scores
 from restoration.jobs import Job
-from restoration.options import out_folder
+from restoration.options import Settings, out_folder
 from restoration.plan import Plan
 
 KERNELS = get_args(resample.Kernel)
@@ -27,7 +27,8 @@ FIXED = (
     "model",
     "preset",
     "network",
-    "exact",
+    "consistency",
+    "noise",
     "operator",
     "kernel",
     "factor",
@@ -49,6 +50,7 @@ COLUMNS = (
     *scores.SCORES,
     "top_octave",
     "residual_before",
+    "noise",
     "top_octave_reference",
     "fit",
     "status",
@@ -159,7 +161,7 @@ def summarise(run: report.Run, plan: Plan, refused: Sequence[Mapping]) -> str:
     rows = [run.rows[job.output] for job in plan.jobs]
     done = [row for row in rows if row["status"] == "ok"]
     lost = [row for row in (*refused, *rows) if row["status"] == "error"]
-    lines = [_means(done)]
+    lines = [_means(done), *_moved(done, plan.settings)]
     if lost:
         lines.append(
             f"{len(lost)} not restored; {run.folder / 'results.csv'} says why, the first: "
@@ -183,6 +185,23 @@ def _means(rows: Sequence[report.Row]) -> str:
         means.append(f"top-octave power {share:.2g} of the references'")
     feasible = f"{report.share(rows, 'feasible'):.0%} feasible"
     return f"{len(rows)} results, {feasible}; mean {', '.join(means)}"
+
+
+WHY = {
+    "auto": "moved to explain the photos as far as their noise allows",
+    "exact": "moved to explain the photos exactly, their noise included",
+}
+
+
+def _moved(rows: Sequence[report.Row], settings: Settings) -> list[str]:
+    """What was done to the results after the search, and why."""
+    noises = [float(report.cell(row["noise"])) for row in rows]
+    if settings.consistency not in WHY or not noises:
+        return []
+    low, high = (f"{255 * noise:.3g}" for noise in (min(noises), max(noises)))
+    noise = f"noise {low if low == high else f'{low} to {high}'} of 255"
+    before = report.mean(rows, "residual_before")
+    return [f"{WHY[settings.consistency]} ({noise}): mean residual {before:.2g} before"]
 
 
 def _hint(plan: Plan) -> str:

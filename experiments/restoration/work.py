@@ -10,6 +10,7 @@ import numpy as np
 from tqdm import tqdm
 
 from jaxsr import images
+from jaxsr.methods import project, trusted
 from jaxsr.operators import OPERATORS
 from jaxsr.records import report
 from jaxsr.search import restore_batches
@@ -28,7 +29,7 @@ def restore_jobs(run: report.Run, jobs: Sequence[Job], method: Method, settings:
     begun, done, last_line = time.perf_counter(), 0, 0.0
     for batch, results in _batches(run, jobs, method, settings):
         seconds = (time.perf_counter() - begun) / len(batch)
-        run.add(_saved(run.folder, batch, results, seconds, settings.method))
+        run.add(_saved(run.folder, batch, results, seconds, settings))
         done += len(batch)
         if done == len(jobs) or time.perf_counter() - last_line > LEAST_WAIT:
             last_line = time.perf_counter()
@@ -64,7 +65,15 @@ def _batches(
                 batch_size=settings.batch_size,
                 progress=settings.progress,
             )
-            yield from (([block[i] for i in indices], results) for indices, results in batches)
+            for indices, results in batches:
+                batch = [block[i] for i in indices]
+                noises = [trusted(settings.consistency, noise_of(j, settings)) for j in batch]
+                yield batch, project(method.solve, results, ys[indices], noises)
+
+
+def noise_of(job: Job, settings: Settings) -> float:
+    """The noise of a job's photo, the one that is told first."""
+    return job.photo.noise if settings.noise is None else settings.noise
 
 
 def _measurements(
@@ -84,7 +93,7 @@ def _measurements(
 
 
 def _saved(
-    folder: Path, jobs: Sequence[Job], results: Result, seconds: float, method: str
+    folder: Path, jobs: Sequence[Job], results: Result, seconds: float, settings: Settings
 ) -> list[dict]:
     """Writes the results of a batch; returns their rows."""
     each = [jax.tree.map(lambda leaf, i=i: leaf[i], results) for i in range(len(jobs))]
@@ -93,11 +102,12 @@ def _saved(
             "file": job.photo.file,
             "output": job.output,
             "solution": job.solution,
-            "method": method,
+            "method": settings.method,
             "factor": job.photo.factor,
             "seconds": seconds,
             "fit": job.photo.fit,
             "digest": job.photo.digest,
+            "noise": noise_of(job, settings),
             **save(folder, job, result),
         }
         for job, result in zip(jobs, each, strict=True)

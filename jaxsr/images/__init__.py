@@ -3,6 +3,7 @@
 
 from jaxsr.images.errors import ImageError
 from jaxsr.images.finding import SUFFIXES, find
+from jaxsr.images.noise import compression_noise, noise_of, patch_noise
 from jaxsr.images.reading import FORMATS, decode, from_array, read
 from jaxsr.images.shapes import Mode, fit, resize_area, square
 from jaxsr.images.writing import to_uint8, write, write_animation
@@ -12,10 +13,13 @@ __all__ = [
     "SUFFIXES",
     "ImageError",
     "Mode",
+    "compression_noise",
     "decode",
     "find",
     "fit",
     "from_array",
+    "noise_of",
+    "patch_noise",
     "read",
     "resize_area",
     "square",

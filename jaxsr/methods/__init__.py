@@ -20,8 +20,6 @@ operator)` makes all values explicit. `Result` says what a latent looks like.
 from collections.abc import Callable
 from typing import Literal, NamedTuple
 
-from jaxsr.methods._common import consistent as consistent
-from jaxsr.methods._common import exact as exact
 from jaxsr.methods.brgm import BRGM, brgm
 from jaxsr.methods.brgm_vi import BRGMVI, brgm_vi
 from jaxsr.methods.brgm_vi import draw as draw
@@ -30,6 +28,10 @@ from jaxsr.methods.interpolation import Interpolation, bicubic, bilinear, neares
 from jaxsr.methods.laren import Learned, glean, laren
 from jaxsr.methods.mganprior import MGANPrior, mganprior
 from jaxsr.methods.phased import Phased, phased
+from jaxsr.methods.projection import Consistency as Consistency
+from jaxsr.methods.projection import consistent as consistent
+from jaxsr.methods.projection import project as project
+from jaxsr.methods.projection import trusted as trusted
 from jaxsr.methods.pulse import PULSE, pulse
 from jaxsr.methods.rls import RLS, rls
 from jaxsr.methods.rls_plus import RLSPlus, rls_plus

@@ -1,14 +1,11 @@
 """What the methods share: presets turned into explicit values, and the checks that make a mismatch
 one clear line."""
 
-import dataclasses
-
 import jax.numpy as jnp
 
 from jaxsr.operators import Operator
-from jaxsr.search import Solve
 from jaxsr.settings import Needing
-from jaxsr.types import Drawn, Image, Measurement, Params
+from jaxsr.types import Measurement, Params
 
 HINTS = {
     "statistics": ("statistics of w", "see jaxsr.priors.latent_statistics"),
@@ -46,31 +43,3 @@ def check_measurement(operator: Operator, y: Measurement) -> None:
             f"expected floating-point measurements in [0, 1], got {y.dtype}: divide 8-bit "
             "values by 255"
         )
-
-
-def exact(solve: Solve) -> Solve:
-    """The same method, whose image is made `consistent` with the measurement at the end; the latent
-    tells "residual_before" it was, which a method that does so by itself (IAGAN) has told already.
-
-    Where the measurement is noisy and the operator nearly blind to some detail (a blur), this
-    amplifies the noise.
-    """
-
-    if not isinstance(solve, Solve):
-        raise ValueError(
-            "expected a method bound to a prior and an operator, such as "
-            f"methods.pulse(prior, operator), got {solve!r}"
-        )
-
-    def finish(params, y, variables, context):
-        image, latent = solve.finish(params, y, variables, context)
-        before = jnp.mean((solve.operator(image) - y) ** 2)
-        return consistent(solve.operator, image, y), {"residual_before": before, **latent}
-
-    return dataclasses.replace(solve, finish=finish)
-
-
-def consistent(operator: Operator, image: Image, y: Measurement) -> Drawn:
-    """x + pinv(y - A x): the image nearest to x that explains y as well as any does; what the
-    measurement does not see of x stays."""
-    return operator.pinv(y - operator(image)) + image

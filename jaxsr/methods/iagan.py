@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import optax
 
 from jaxsr.methods import _common
+from jaxsr.methods.projection import consistent
 from jaxsr.operators import Operator
 from jaxsr.priors import GENERATOR, Prior, check_images
 from jaxsr.search import Phase, Solve, objectives
@@ -83,7 +84,7 @@ def iagan(prior: Prior, operator: Operator, config: IAGAN = IAGAN()) -> Solve:
         if not settings.back_projection:
             return image, {"z": variables["z"]}
         before = objectives.l2(operator(image), y)
-        return _common.consistent(operator, image, y), {
+        return consistent(operator, image, y), {
             "z": variables["z"],
             "residual_before": before,
         }

@@ -11,7 +11,7 @@ import jax
 import numpy as np
 
 from jaxsr import learned, operators
-from jaxsr.methods import METHODS, Learned, exact, networks
+from jaxsr.methods import METHODS, Learned, networks
 from jaxsr.priors import Prior
 from jaxsr.search import Solve
 from jaxsr.settings import iterates_of, resolve
@@ -32,7 +32,6 @@ class Setup:
         preset: of its settings.
         network: what its perceptual terms see with, "vgg" or "features"; None: the preset's.
         solutions: how many results for each photo.
-        exact: whether each result is projected onto the images that explain the measurement.
         smoke: a few steps.
         settings: fields that differ from the preset.
     """
@@ -41,7 +40,6 @@ class Setup:
     preset: str = "paper"
     network: str | None = None
     solutions: int = 1
-    exact: bool = False
     smoke: bool = False
     settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
@@ -103,4 +101,4 @@ def make_solve(
     jax.eval_shape(
         functools.partial(solve.phases[0].start, previous=None), jax.random.key(0), params, y
     )
-    return exact(solve) if setup.exact else solve, params
+    return solve, params

@@ -2,7 +2,7 @@
 has those that a command takes, by their names.
 
 A new operator is its function in a file here, its import and its row in this file, "mine":
-Kind(lambda c: mine(c.shape), "what a photo lacks", ...), and its row in tests/test_operators.py.
+Kind(lambda c: mine(c.shape), "what a photo lacks", ...), and its row in tests/operator_table.py.
 `Kind` says what commands read of the row.
 
 Everything is written for one image and float32, and works under jit and vmap. Noise, rounding and

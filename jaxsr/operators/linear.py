@@ -15,6 +15,8 @@ from jaxsr.types import AnyArray
 Shape = tuple[int, ...]
 Function = Callable[[jax.Array], jax.Array]
 CheckedFunction = Callable[[AnyArray], jax.Array]
+Damped = Callable[[jax.Array, jax.Array], jax.Array]
+CheckedDamped = Callable[[AnyArray, AnyArray | float], jax.Array]
 
 
 class Operator(NamedTuple):
@@ -24,6 +26,9 @@ class Operator(NamedTuple):
         apply: image -> measurement.
         adjoint: measurement -> image, the transpose.
         pinv: measurement -> image of least norm among those that explain it best (Moore-Penrose).
+        damped: (measurement, lambda) -> A* (A A* + lambda I)^-1 y, the image x of least
+            |A x - y|^2 + lambda |x|^2, lambda a scalar >= 0: Tikhonov's, and the posterior mean
+            (Wiener's) where x ~ N(0, s I) and the noise is N(0, lambda s I). 0 gives `pinv`.
         image_shape: shape of an image, mostly (h, w, 3).
         measurement_shape: shape of a measurement.
         name: for reports.
@@ -31,12 +36,13 @@ class Operator(NamedTuple):
             exist that none can and that are known in closed form (a mask's hidden pixels, NaN
             included); else None.
 
-    The three functions raise ValueError when an argument's shape is not the expected one.
+    The functions raise ValueError when an array's shape is not the expected one.
     """
 
     apply: CheckedFunction
     adjoint: CheckedFunction
     pinv: CheckedFunction
+    damped: CheckedDamped
     image_shape: Shape
     measurement_shape: Shape
     name: str
@@ -57,53 +63,74 @@ def einsum(formula: str, *arrays: AnyArray) -> jax.Array:
 def checked(function: Function, shape: Shape, what: str) -> CheckedFunction:
     """The function, refusing arrays of another shape, which would broadcast silently in some
     operators."""
-
-    def check_and_call(array: AnyArray) -> jax.Array:
-        if np.shape(array) != shape:
-            raise ValueError(f"{what}: expected an array of shape {shape}, got {np.shape(array)}")
-        return function(jnp.asarray(array, jnp.float32))
-
-    return check_and_call
+    return lambda array: function(_of_shape(array, shape, what))
 
 
-def _least_squares(apply: Function, adjoint: Function, shape: Shape, iterations: int) -> Function:
-    """The pseudo-inverse by conjugate gradients for least squares (Hestenes & Stiefel 1952) from x
-    = 0.
+def _checked_damped(damped: Damped, shape: Shape, what: str) -> CheckedDamped:
+    return lambda y, damping: damped(
+        _of_shape(y, shape, what), _of_shape(damping, (), f"{what}, lambda")
+    )
 
-    Iterates stay in the range of the adjoint, so they tend to the solution of least norm, also when
-    A is rank deficient or y is outside its range, and no damping is needed. It stops when |A* r| <=
-    1e-6 |A* y|; a second pass corrects the rounding of the first.
+
+def _of_shape(array: AnyArray | float, shape: Shape, what: str) -> jax.Array:
+    if np.shape(array) != shape:
+        raise ValueError(f"{what}: expected an array of shape {shape}, got {np.shape(array)}")
+    return jnp.asarray(array, jnp.float32)
+
+
+def _least_squares(apply: Function, adjoint: Function, shape: Shape, iterations: int) -> Damped:
+    """The damped inverse by conjugate gradients for least squares (Hestenes & Stiefel 1952; damped:
+    Bjorck 1996, section 7.4) from x = 0.
+
+    Iterates stay in the range of the adjoint, so that without damping they tend to the solution of
+    least norm, also when A is rank deficient or y is outside its range. It stops when
+    |A* r - lambda x| <= 1e-6 |A* y|; a second pass corrects the rounding of the first.
     """
 
-    def descend(y: jax.Array, floor: jax.Array, x: jax.Array) -> jax.Array:
+    def descend(y: jax.Array, damping: jax.Array, floor: jax.Array, x: jax.Array) -> jax.Array:
         def step(state):
             x, r, p, gamma, count = state
             q = apply(p)
-            alpha = gamma / jnp.maximum(jnp.vdot(q, q), jnp.finfo(jnp.float32).tiny)
+            curvature = jnp.vdot(q, q) + damping * jnp.vdot(p, p)
+            alpha = gamma / jnp.maximum(curvature, jnp.finfo(jnp.float32).tiny)
             x, r = x + alpha * p, r - alpha * q
-            s = adjoint(r)
+            s = adjoint(r) - damping * x
             return x, r, s + jnp.vdot(s, s) / gamma * p, jnp.vdot(s, s), count + 1
 
         r = y - apply(x)
-        s = adjoint(r)
+        s = adjoint(r) - damping * x
         start = (x, r, s, jnp.vdot(s, s), 0)
         return jax.lax.while_loop(
             lambda state: (state[3] > floor) & (state[4] < iterations), step, start
         )[0]
 
-    def pinv(y: jax.Array) -> jax.Array:
+    def damped(y: jax.Array, damping: jax.Array) -> jax.Array:
         s = adjoint(y)
         floor = 1e-12 * jnp.vdot(s, s)
-        return jax.lax.fori_loop(0, 2, lambda _, x: descend(y, floor, x), jnp.zeros(shape))
+        return jax.lax.fori_loop(0, 2, lambda _, x: descend(y, damping, floor, x), jnp.zeros(shape))
 
-    return jax.jit(pinv)
+    return jax.jit(damped)
 
 
-def _differentiable(solve: Function, transposed: Function) -> Function:
-    """`solve` with a reverse-mode derivative: the transpose of a pseudo-inverse is that of the
-    transpose, another least-squares problem."""
+def _differentiable(solve: Damped, transposed: Damped) -> Damped:
+    """`solve` with a reverse-mode derivative.
+
+    The transpose of a damped inverse is that of the transpose, another least-squares problem. With
+    u = (A A* + lambda I)^-1 y, x = A* u changes by -A* (A A* + lambda I)^-1 u a unit of lambda, and
+    u is the least-squares solution of A* u = x.
+    """
     differentiable = jax.custom_vjp(solve)
-    differentiable.defvjp(lambda y: (solve(y), None), lambda _, cotangent: (transposed(cotangent),))
+
+    def forward(y: jax.Array, damping: jax.Array) -> tuple:
+        x = solve(y, damping)
+        return x, (x, damping)
+
+    def backward(kept: tuple, cotangent: jax.Array) -> tuple[jax.Array, jax.Array]:
+        x, damping = kept
+        of_y = transposed(cotangent, damping)
+        return of_y, -jnp.vdot(of_y, transposed(x, jnp.zeros_like(damping)))
+
+    differentiable.defvjp(forward, backward)
     return differentiable
 
 
@@ -117,17 +144,20 @@ def linear(
 ) -> Operator:
     """The operator of any linear JAX function of an image.
 
-    The adjoint is its transpose (`jax.linear_transpose`). Unless given, the pseudo-inverse is at
-    most twice `iterations` steps of conjugate gradients, exact when A has few or well-conditioned
-    singular values and otherwise a regularised one: components whose singular value is tiny are
-    left out. It runs under jit, vmap and reverse-mode differentiation.
+    The adjoint is its transpose (`jax.linear_transpose`). The damped inverse and, unless given, the
+    pseudo-inverse are at most twice `iterations` steps of conjugate gradients. Those are exact when
+    A has few or well-conditioned singular values; else components whose singular value is tiny are
+    left out. They run under jit, vmap and reverse-mode differentiation.
 
     Raises:
         ValueError: a function that is not linear (A(0) is not 0, or JAX knows no transpose), or
             returns more than one array.
     """
     _check_linear(apply, image_shape, name)
-    return from_functions(apply, image_shape, name, pinv, iterations)
+    found = from_functions(apply, image_shape, name, iterations=iterations)
+    if pinv is None:
+        return found
+    return found._replace(pinv=checked(pinv, found.measurement_shape, f"{name}, pinv"))
 
 
 def _check_linear(apply: Function, image_shape: Shape, name: str) -> None:
@@ -163,10 +193,10 @@ def from_functions(
     apply: Function,
     image_shape: Shape,
     name: str,
-    pinv: Function | None = None,
+    damped: Damped | None = None,
     iterations: int = 200,
 ) -> Operator:
-    """`linear` of a function that is known to be."""
+    """`linear` of a function that is known to be, with its damped inverse where that is known."""
     image = jax.ShapeDtypeStruct(image_shape, jnp.float32)
     measurement_shape = jax.eval_shape(apply, image).shape
     transpose = jax.linear_transpose(apply, image)
@@ -174,13 +204,17 @@ def from_functions(
     def adjoint(y: jax.Array) -> jax.Array:
         return transpose(y)[0]
 
-    if pinv is None:
+    if damped is None:
         transposed = _least_squares(adjoint, apply, measurement_shape, iterations)
-        pinv = _differentiable(_least_squares(apply, adjoint, image_shape, iterations), transposed)
+        damped = _differentiable(
+            _least_squares(apply, adjoint, image_shape, iterations), transposed
+        )
+    inverse = damped
     return Operator(
         checked(apply, image_shape, name),
         checked(adjoint, measurement_shape, f"{name}, adjoint"),
-        checked(pinv, measurement_shape, f"{name}, pinv"),
+        checked(lambda y: inverse(y, jnp.float32(0)), measurement_shape, f"{name}, pinv"),
+        _checked_damped(inverse, measurement_shape, f"{name}, damped"),
         image_shape,
         measurement_shape,
         name,
@@ -199,7 +233,9 @@ def check_shape(shape: Shape) -> None:
 
 def identity(image_shape: Shape) -> Operator:
     """The image itself."""
-    return from_functions(lambda x: x, image_shape, "identity", lambda y: y)
+    return from_functions(
+        lambda x: x, image_shape, "identity", lambda y, damping: y / (1.0 + damping)
+    )
 
 
 def separable(rows: np.ndarray, columns: np.ndarray) -> Function:
@@ -208,14 +244,18 @@ def separable(rows: np.ndarray, columns: np.ndarray) -> Function:
     return lambda x: einsum("pw,owc->opc", right, einsum("oh,hwc->owc", left, x))
 
 
-def right_inverse(matrix: np.ndarray) -> np.ndarray:
-    """The pseudo-inverse of a matrix of full row rank, whose condition number is below 2 for every
+def separable_damped(rows: np.ndarray, columns: np.ndarray) -> Damped:
+    """The damped inverse of `separable`, of matrices of full row rank: the eigenvalues of the
+    whole's A A* are all products of those of the two, whose condition numbers are below 4 for every
     kernel of `resample`."""
-    return np.linalg.solve(matrix @ matrix.T, matrix).T
+    (s, u), (t, v) = (np.linalg.eigh(matrix @ matrix.T) for matrix in (rows, columns))
+    into, back = separable(u.T, v.T), separable(rows.T @ u, columns.T @ v)
+    values = np.multiply.outer(s, t).astype(np.float32)[..., None]
+    return lambda y, damping: back(into(y) / (values + damping))
 
 
 def compose(*operators: Operator) -> Operator:
-    """Applies the operators left to right; the pseudo-inverse of the whole is found by conjugate
+    """Applies the operators left to right; the inverses of the whole are found by conjugate
     gradients (see `linear`).
 
     Raises:

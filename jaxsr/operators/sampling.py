@@ -13,8 +13,8 @@ from jaxsr.operators.linear import (
     checked,
     einsum,
     from_functions,
-    right_inverse,
     separable,
+    separable_damped,
 )
 from jaxsr.resample import Kernel, downsample_matrix
 from jaxsr.types import AnyArray, PRNGKey
@@ -37,11 +37,11 @@ def downsample(factor: int, *, image_shape: Shape, kernel: Kernel = "bicubic") -
         downsample_matrix(height, factor, kernel),
         downsample_matrix(width, factor, kernel),
     )
-    inverse_rows = right_inverse(rows)
-    inverse_columns = inverse_rows if width == height else right_inverse(columns)
-    pinv = separable(inverse_rows, inverse_columns)
     return from_functions(
-        separable(rows, columns), image_shape, f"downsample {factor} {kernel}", pinv
+        separable(rows, columns),
+        image_shape,
+        f"downsample {factor} {kernel}",
+        separable_damped(rows, columns),
     )
 
 
@@ -62,9 +62,9 @@ def mask(mask: AnyArray, image_shape: Shape) -> Operator:
         raise ValueError(f"expected a mask of 0 (hidden) and 1 (seen), got {others[0]:g}")
     keep = jnp.asarray(mask, jnp.float32)[:, :, None]
     seen = checked(lambda y: jnp.where(keep > 0, y, 0.0), image_shape, "mask, onto_range")
-    return from_functions(lambda x: x * keep, image_shape, "mask", lambda y: y * keep)._replace(
-        onto_range=seen
-    )
+    return from_functions(
+        lambda x: x * keep, image_shape, "mask", lambda y, damping: y * keep / (1.0 + damping)
+    )._replace(onto_range=seen)
 
 
 def grey(image_shape: Shape) -> Operator:
@@ -77,12 +77,12 @@ def grey(image_shape: Shape) -> Operator:
     if image_shape[2] != 3:
         raise ValueError(f"expected images of 3 channels to make grey, got {image_shape[2]}")
     weights = np.asarray(LUMA, np.float32)[:, None]
-    spread = weights.T / np.sum(weights**2)
+    square = float(np.sum(weights**2))
     return from_functions(
         lambda x: einsum("hwc,cd->hwd", x, weights),
         image_shape,
         "grey",
-        lambda y: einsum("hwd,dc->hwc", y, spread),
+        lambda y, damping: einsum("hwd,dc->hwc", y, weights.T) / (square + damping),
     )
 
 
@@ -99,9 +99,10 @@ def compressed_sensing(key: PRNGKey, measurements: int, image_shape: Shape) -> O
     """`measurements` random projections of an image [h, w, c]: random signs, orthonormal DCT over
     all axes, a random subset.
 
-    A A* = I, so the pseudo-inverse is the adjoint. Memory is that of the image and of one [h, h]
-    and one [w, w] matrix, not of a dense [measurements, h w c] one (structurally random matrices:
-    Do, Gan, Nguyen and Tran, IEEE TSP 60, 2012).
+    A A* = I, so the pseudo-inverse is the adjoint, and the damped one that over 1 + lambda. Memory
+    is that of the image and of one [h, h] and one [w, w] matrix, not of a dense
+    [measurements, h w c] one (structurally random matrices: Do, Gan, Nguyen and Tran, IEEE TSP 60,
+    2012).
     """
     check_shape(image_shape)
     if not isinstance(key, jax.Array):
@@ -123,5 +124,10 @@ def compressed_sensing(key: PRNGKey, measurements: int, image_shape: Shape) -> O
     def apply(x: jax.Array) -> jax.Array:
         return einsum("dc,hwc->hwd", colours, transform(x * signs)).reshape(-1)[subset]
 
-    operator = from_functions(apply, image_shape, f"compressed sensing {measurements}")
-    return operator._replace(pinv=operator.adjoint)
+    transpose = jax.linear_transpose(apply, jax.ShapeDtypeStruct(image_shape, jnp.float32))
+    return from_functions(
+        apply,
+        image_shape,
+        f"compressed sensing {measurements}",
+        lambda y, damping: transpose(y)[0] / (1.0 + damping),
+    )

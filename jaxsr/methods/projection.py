@@ -1,0 +1,131 @@
+"""What is done to a result of any method at the end: it is moved to explain its measurement, as far
+as the measurement's noise lets it be trusted."""
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxsr.degradations import quantise
+from jaxsr.operators import Operator
+from jaxsr.search import Solve
+from jaxsr.types import AnyArray, Drawn, Image, Measurement, Result, Scalar
+
+Consistency = Literal["auto", "exact", "none"]
+PROBES = 64
+
+
+def trusted(consistency: Consistency, noise: float) -> float:
+    """The noise that `project` is to reckon with: "auto" the measurement's, "exact" none at all,
+    "none" so much that nothing moves."""
+    return {"auto": noise, "exact": 0.0, "none": np.inf}[consistency]
+
+
+def consistent(
+    operator: Operator, image: Image, y: Measurement, noise: AnyArray | float = 0.0
+) -> Drawn:
+    """x + A* (A A* + lambda I)^-1 (y - A x); what the measurement does not see of x stays.
+
+    That is the image of the greatest posterior (Wiener's filter) where y = A x' + n with
+    n ~ N(0, noise^2 I), x' ~ N(x, s^2 I) and lambda = noise^2 / s^2. Nobody knows s. Lambda is
+    chosen by Morozov's discrepancy principle: the moved image explains y as well as the truth does,
+    |y - A x|^2 / m = noise^2 of m measured numbers, and no better. The step leaves
+    lambda (A A* + lambda I)^-1 of the residual; with the mean a = tr(A A*) / m in place of each
+    eigenvalue of A A*, of which most operators have nearly one, that is
+
+        lambda = a noise / (sqrt(|y - A x|^2 / m) - noise).
+
+    An image that explains y as well already stays as it is. No noise gives lambda = 0: the nearest
+    image that explains y as well as any does. (To estimate s^2 by E |y - A x|^2 / m = a s^2 +
+    noise^2 moves further, into the noise where that is underestimated: LAREN on JPEGs of 8 px,
+    quality 75, had then 19.9 dB and a feature distance of 4.1, and has 20.2 and 3.7.)
+
+    Args:
+        operator: A.
+        image: [H, W, 3], what a method found.
+        y: its measurement. What a mask hides is 0 and no measured number.
+        noise: standard deviation of y's noise, of [0, 1], a scalar; infinite: nothing moves.
+    """
+    residual = y - operator(image)
+    damping = _damping(operator, residual, jnp.asarray(noise, jnp.float32))
+    moves = jnp.isfinite(damping)
+    step = operator.damped(residual, jnp.where(moves, damping, 1.0))
+    return jnp.where(moves, image + step, image)
+
+
+def _damping(operator: Operator, residual: Measurement, noise: Scalar) -> Scalar:
+    """lambda of `consistent`; infinite where the residual is no more than noise."""
+    gain, seen = _spectrum(operator)
+    excess = jnp.sqrt(jnp.mean(residual**2) / seen) - noise
+    damping = noise * gain / seen / jnp.maximum(excess, jnp.finfo(jnp.float32).tiny)
+    return jnp.where(noise == 0, 0.0, jnp.where(excess > 0, damping, jnp.inf))
+
+
+@functools.lru_cache(maxsize=32)
+def _spectrum(operator: Operator) -> tuple[float, float]:
+    """tr(A A*) / m, by images of random signs (Hutchinson 1990), to some 2 %; and the share of the
+    numbers of a measurement that an image has a part in."""
+
+    def power(key: jax.Array) -> jax.Array:
+        return jnp.mean(
+            operator(jax.random.rademacher(key, operator.image_shape, jnp.float32)) ** 2
+        )
+
+    with jax.ensure_compile_time_eval():
+        gain = jax.lax.map(power, jax.random.split(jax.random.key(0), PROBES)).mean()
+        ones = jnp.ones(operator.measurement_shape)
+        seen = 1.0 if operator.onto_range is None else operator.onto_range(ones).mean()
+        return float(gain), float(seen)
+
+
+def project(
+    solve: Solve, results: Result, ys: np.ndarray, noises: Sequence[float] | np.ndarray
+) -> Result:
+    """Results of `jaxsr.restore` made `consistent` with their measurements; residual and
+    feasibility are then those of the images as they are written, clipped and rounded to 8 bits.
+
+    Their latents tell "residual_before" it, unless the method projects by itself (IAGAN) and has
+    told already, or nothing was to move. One photo after the other: what is done to one does not
+    depend on the others. Compiled once for an operator.
+
+    Args:
+        solve: the method.
+        results: of `jaxsr.restore`, with a leading axis n.
+        ys: [n, ...], the measurements.
+        noises: n standard deviations (see `trusted` and `jaxsr.images.noise_of`).
+
+    Raises:
+        ValueError: numbers of results, measurements and noises that differ, or a noise below 0.
+    """
+    levels = np.asarray(noises, np.float32)
+    if not len(results.image) == len(ys) == len(levels) or not (levels >= 0).all():
+        raise ValueError(
+            f"expected a measurement and a noise of at least 0 for each of {len(results.image)} "
+            f"results, got {len(ys)} and {list(noises)}"
+        )
+    step = _compiled(solve.operator)
+    if solve.operator.onto_range is not None:
+        ys = np.stack([np.asarray(solve.operator.onto_range(y)) for y in ys])
+    found = [step(*each) for each in zip(results.image, ys, levels, strict=True)]
+    images, residuals = (np.stack(list(map(np.asarray, each))) for each in zip(*found, strict=True))
+    # Without a finite loss in the last phase the image is no solution, whatever it explains.
+    searched = np.isfinite(results.trace["loss"][:, -solve.phases[-1].steps :]).any(1)
+    before = {} if np.isinf(levels).all() else {"residual_before": results.residual}
+    return results._replace(
+        image=images,
+        latent=before | results.latent,
+        residual=residuals,
+        feasible=searched & (residuals <= solve.eps),
+    )
+
+
+@functools.lru_cache(maxsize=8)
+def _compiled(operator: Operator) -> Callable:
+    def step(image: jax.Array, y: jax.Array, noise: jax.Array) -> tuple[jax.Array, jax.Array]:
+        moved = consistent(operator, image, y, noise)
+        return moved, jnp.mean((operator(quantise(moved)) - y) ** 2)
+
+    return jax.jit(step)
