@@ -3,15 +3,13 @@
 import jax
 import numpy as np
 
-from jaxsr import explore, flags, learned, weights
+from jaxsr import explore, flags, learned
 from jaxsr.methods import METHODS
+from jaxsr.methods.auto import AUTO
 from jaxsr.operators import Operator
 from jaxsr.priors import Prior
 from jaxsr.search import Solve
 from jaxsr.types import Params
-
-AUTO = "auto"
-
 
 def default_start(
     prior: Prior, params: Params, operator: Operator, space: str | None = None
@@ -25,11 +23,8 @@ def default_start(
     if space == "z" and prior.map is not None:
         return "iagan", "it searches z, which is to be explored"
     has_statistics = "statistics" in params
-    folder = learned.bundled("laren", prior, operator)
-    if folder is not None and has_statistics:
-        trained_for = weights.read_config(folder)["generator_sha256"]
-        if trained_for == learned.generator_digest(params):
-            return "laren", "one pass of the network that comes with this prior and operator"
+    if has_statistics and learned.fitting("laren", prior, params, operator):
+        return "laren", "one pass of the network that comes with this prior and operator"
     if prior.map is None or has_statistics:
         return "pulse", "no learned network fits, and this search is the quickest to a solution"
     return "iagan", "the prior has no statistics of w, which quicker searches need"

@@ -6,6 +6,7 @@ from typing import Literal
 
 from jaxsr import flags
 from jaxsr.methods import METHODS, Consistency
+from jaxsr.methods.auto import AUTO
 from jaxsr.records import report
 from restoration.fitting import OperatorChoice, check_has_photos
 
@@ -64,9 +65,9 @@ class Settings:
     input: tuple[str, ...] = ()
     reference: tuple[str, ...] = ()
     prior: str | None = None
-    method: str = "rls_plus"
+    method: str = AUTO
     model: str | None = None
-    preset: str = "paper"
+    preset: str | None = None
     network: Literal["vgg", "features"] | None = None
     consistency: Consistency = "auto"
     noise: float | None = None
@@ -90,20 +91,9 @@ class Settings:
 def check(settings: Settings) -> None:
     """Raises ValueError for a name or a number that makes no sense, or an output folder that cannot
     be written."""
-    kind = METHODS[flags.choose(settings.method, METHODS, "method")]
-    flags.choose(settings.preset, kind.Config.PRESETS, f"preset of {settings.method}")
+    _check_method(settings)
     operator_choice(settings).check()
     check_has_photos(settings.operator, given=bool(settings.input or settings.reference))
-    if settings.network is not None and not hasattr(kind.Config, "network"):
-        raise ValueError(
-            f"--network={settings.network} is for methods with a perceptual term, and "
-            f"{settings.method} has none: leave it out"
-        )
-    if settings.model is not None and kind.kind != "learned":
-        raise ValueError(
-            f"--model={settings.model} is for laren and glean, not for {settings.method}: "
-            "leave it out"
-        )
     _check_noise(settings)
     flags.require(
         settings,
@@ -111,6 +101,27 @@ def check(settings: Settings) -> None:
         ("input", "reference", "prior", "model", "mask", "out"),
     )
     report.check_writable(out_folder(settings))
+
+
+def _check_method(settings: Settings) -> None:
+    flags.choose(settings.method, (AUTO, *METHODS), "method")
+    kind = METHODS.get(settings.method)
+    if kind and settings.preset is not None:
+        flags.choose(settings.preset, kind.Config.PRESETS, f"preset of {settings.method}")
+    reader = {
+        "preset": ("a method", kind is not None),
+        "network": (
+            "methods with a perceptual term",
+            kind is not None and hasattr(kind.Config, "network"),
+        ),
+        "model": ("laren and glean", kind is not None and kind.kind == "learned"),
+    }
+    for name, (readers, is_read) in reader.items():
+        if getattr(settings, name) is not None and not is_read:
+            raise ValueError(
+                f"--{name}={getattr(settings, name)} is for {readers}, not for "
+                f"--method={settings.method}: leave it out"
+            )
 
 
 def _check_noise(settings: Settings) -> None:

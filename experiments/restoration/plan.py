@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from jaxsr import flags, loading, operators
 from jaxsr.methods import setups
+from jaxsr.methods.auto import AUTO, Choice, choose
 from jaxsr.methods.setups import Setup
 from jaxsr.priors import Prior
 from jaxsr.search import Solve
@@ -19,8 +20,11 @@ SMOKE_PHOTOS = 2
 
 
 class Method(NamedTuple):
-    """The method for one operator, parameters with the networks it needs, all its settings."""
+    """The method for one operator, and why it is that one; parameters with the networks it needs;
+    all its settings."""
 
+    name: str
+    why: str
     solve: Solve
     params: Params
     values: dict
@@ -124,13 +128,17 @@ def make_method(
     prior: Prior, params: Params, operator: operators.Operator, settings: Settings
 ) -> Method:
     """Raises ValueError where the prior lacks what the method needs, or weights are missing."""
+    choice = Choice(settings.method, settings.preset or "paper", "asked for")
+    if settings.method == AUTO:
+        choice = choose(prior, params, operator, solutions=settings.num_solutions)
     setup = Setup(
-        method=settings.method,
-        preset=settings.preset,
+        method=choice.method,
+        preset=choice.preset,
         network=settings.network,
         solutions=settings.num_solutions,
         smoke=settings.smoke,
         settings={"model": settings.model} if settings.model else {},
     )
     solve, params = setups.make_solve(prior, params, operator, setup)
-    return Method(solve, params, setups.values_of(setup, prior, operator))
+    values = setups.values_of(setup, prior, operator)
+    return Method(choice.method, choice.why, solve, params, values)

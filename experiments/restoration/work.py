@@ -29,7 +29,7 @@ def restore_jobs(run: report.Run, jobs: Sequence[Job], method: Method, settings:
     begun, done, last_line = time.perf_counter(), 0, 0.0
     for batch, results in _batches(run, jobs, method, settings):
         seconds = (time.perf_counter() - begun) / len(batch)
-        run.add(_saved(run.folder, batch, results, seconds, settings))
+        run.add(_saved(run.folder, batch, results, seconds, method.name, settings))
         done += len(batch)
         if done == len(jobs) or time.perf_counter() - last_line > LEAST_WAIT:
             last_line = time.perf_counter()
@@ -93,7 +93,12 @@ def _measurements(
 
 
 def _saved(
-    folder: Path, jobs: Sequence[Job], results: Result, seconds: float, settings: Settings
+    folder: Path,
+    jobs: Sequence[Job],
+    results: Result,
+    seconds: float,
+    method: str,
+    settings: Settings,
 ) -> list[dict]:
     """Writes the results of a batch; returns their rows."""
     each = [jax.tree.map(lambda leaf, i=i: leaf[i], results) for i in range(len(jobs))]
@@ -102,7 +107,7 @@ def _saved(
             "file": job.photo.file,
             "output": job.output,
             "solution": job.solution,
-            "method": settings.method,
+            "method": method,
             "factor": job.photo.factor,
             "seconds": seconds,
             "fit": job.photo.fit,

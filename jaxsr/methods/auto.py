@@ -10,6 +10,9 @@ from jaxsr.priors import Prior
 from jaxsr.types import Params
 
 
+AUTO = "auto"
+
+
 class Choice(NamedTuple):
     """A method, its preset, and in a line why it was taken."""
 
