@@ -26,8 +26,8 @@ class Settings:
             operator. {methods}
         model: Folder of the trained network of laren or glean (train_laren.py). Default: the
             bundled one, where there is one.
-        preset: Settings of the method: paper, code (those of the authors' release) or scaled
-            (RLSE).
+        preset: Settings of the method: paper (as printed), code (the authors' release) or scaled
+            (the printed ones brought to the sizes of the prior: PULSE, RLS, RLS+, RLSE).
         network: What perceptual terms see with: vgg (LPIPS, published weights) or features
             (bundled). Default: the preset's.
         exact: Project each result onto the images that explain the measurement exactly, before it

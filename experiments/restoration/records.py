@@ -49,6 +49,7 @@ COLUMNS = (
     *scores.SCORES,
     "top_octave",
     "residual_before",
+    "steps_made",
     "top_octave_reference",
     "fit",
     "status",

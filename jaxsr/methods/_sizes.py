@@ -1,4 +1,4 @@
-"""What published weights and step sizes depend on: the sizes of the network that they were found at.
+"""What published weights and step sizes depend on: sizes of the network that they were found at.
 
 The papers of PULSE, RLS and RLSE print numbers that suit StyleGAN on faces at 1024 px. Preset
 `scaled` takes each as a number for that network (REFERENCE) and times it by what keeps its effect
@@ -14,8 +14,8 @@ reference's d0, L0, s0, c0:
     sum over pairs of |w_i - w_j|^2                   (L0 (L0 - 1) d0 s0^2) / (L (L - 1) d s^2), its
                                                       mean over independent rows, 2 d s^2 each
     mean over pairs of |w_i - w_j|                    (sqrt d0 s0) / (sqrt d s), likewise
-    geodesic cross term                               (d0 (1 - 1/L0)) / (d (1 - 1/L)): d times a mean
-                                                      of angles over all pairs, of which L are 0
+    geodesic cross term                               (d0 (1 - 1/L0)) / (d (1 - 1/L)): d times the
+                                                      mean over all pairs, of which L are 0
     l2 norm of n numbers, l1 norm of n                sqrt(n0 / n), n0 / n
     step size of w                                    s / s0: Adam moves each number by about the
                                                       step size, whatever the gradient
@@ -41,8 +41,8 @@ from jaxsr.types import Params, Scalar
 
 
 class Sizes(NamedTuple):
-    """Sizes of a network: `dim` d and `layers` L of w, its `deviation` s, `channels` c of the widest
-    map that a convolution takes."""
+    """Sizes of a network: `dim` d and `layers` L of w, its `deviation` s, `channels` c of the
+    widest map that a convolution takes."""
 
     dim: int
     layers: int

@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 
 import jax.numpy as jnp
 
-from jaxsr.methods import _common, _spheres
+from jaxsr.methods import _common, _sizes, _spheres
 from jaxsr.operators import Operator
 from jaxsr.priors import Prior, check_prior
 from jaxsr.search import Phase, Solve, objectives
@@ -18,8 +18,10 @@ PAPER = {
     "fit_weight": 100.0,
     "geocross_weight": 0.05,
     "radius": "sqrt_d",
+    "fitted": False,
 }
 CODE = {**PAPER, "radius": "draw"}
+SCALED = {**PAPER, "fitted": True}
 FITS = {"l2": (objectives.l2, 1.0), "l1": (objectives.l1, 10.0)}
 
 
@@ -28,9 +30,12 @@ class PULSE:
     """Settings of PULSE; a field left at None takes the preset's value.
 
     The paper's text fixes 100 steps, step size 0.4, a random start and the sphere of radius
-    sqrt(d); the numbers of the rest (weights, eps, schedule, noise) are the released code's, so the
-    two presets share them. They differ in the radius: sqrt(d) for preset "paper", the norm of the
-    random start, near sqrt(d), for "code". The release's -duplicates k are k results under k seeds.
+    sqrt(d); the numbers of the rest (weights, eps, schedule, noise) are the released code's, so
+    "paper" and "code" share them. They differ in the radius: sqrt(d) for preset "paper", the norm
+    of the random start, near sqrt(d), for "code". The release's -duplicates k are k results under k
+    seeds. "scaled" is "paper" with its geodesic cross term, which grows with the dimension of w,
+    brought to the prior's sizes (`_sizes`); the whitened v on its sphere, the noise and the fit, a
+    mean, depend on no size.
 
     Attributes:
         steps: iterates.
@@ -49,9 +54,11 @@ class PULSE:
         bad_noise_layer: the index of a map that is set to zero, 17 (StyleGAN1 at 1024 px); ignored
             if the prior has fewer maps.
         radius: of the spheres of v, the whitened w: "sqrt_d" or "draw".
+        fitted: whether geocross_weight is for the paper's network and is brought to the prior's
+            sizes; else it is taken as it is.
     """
 
-    preset: Literal["paper", "code"] = "paper"
+    preset: Literal["paper", "code", "scaled"] = "paper"
     steps: int | None = iterates()
     learning_rate: float | None = None
     schedule: Literal["fixed", "linear1cycle", "linear1cycledrop"] | None = None
@@ -64,8 +71,9 @@ class PULSE:
     num_noise: int | None = None
     bad_noise_layer: int | None = None
     radius: Literal["sqrt_d", "draw"] | None = None
+    fitted: bool | None = None
 
-    PRESETS: ClassVar[Presets] = {"paper": PAPER, "code": CODE}
+    PRESETS: ClassVar[Presets] = {"paper": PAPER, "code": CODE, "scaled": SCALED}
     NEEDS: ClassVar[tuple[str, ...]] = ("statistics",)
 
 
@@ -94,9 +102,10 @@ def pulse(prior: Prior, operator: Operator, config: PULSE = PULSE()) -> Solve:
         image, latent = _spheres.decode(prior, params, variables, context)
         distance, gain = FITS[settings.fit]
         fit, geocross = distance(operator(image), y), objectives.geocross(latent["w_plus"])
+        own = _sizes.sizes(prior, params, settings.fitted)
         total = (
             settings.fit_weight * gain * jnp.maximum(fit, settings.eps)
-            + settings.geocross_weight * geocross
+            + settings.geocross_weight * _sizes.geocross(own) * geocross
         )
         return total, {settings.fit: fit, "geocross": geocross}
 

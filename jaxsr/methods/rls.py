@@ -43,11 +43,11 @@ class RLS:
     """Settings of RLS; a field left at None takes the preset's value.
 
     Preset "paper" is what is printed: eq. 5 with its sum of squares, its weights, 200 steps. What
-    the paper leaves open follows the release: the l1 fit is a mean over pixels, the flow's terms are
-    means over layers, the step size follows linear1cycledrop, the noise is drawn once. "code" is the
-    release: weights ten times the paper's (Adam does not see the common factor), 500 steps, and a
-    mean of distances for the cross term. "scaled" is "paper" with every number brought from the
-    paper's network to the prior's sizes (`_sizes`).
+    the paper leaves open follows the release: the l1 fit is a mean over pixels, the flow's terms
+    are means over layers, the step size follows linear1cycledrop, the noise is drawn once. "code"
+    is the release: weights ten times the paper's (Adam does not see the common factor), 500 steps,
+    and a mean of distances for the cross term. "scaled" is "paper" with every number brought from
+    the paper's network to the prior's sizes (`_sizes`).
 
     Attributes:
         steps: iterates.

@@ -156,7 +156,7 @@ def refine_phase(prior: Prior, operator: Operator, config: Refinement) -> Phase:
     cycle = transforms.linear1cycledrop(config.refine_learning_rate, config.refine_steps)
     tx = optax.partition(
         {
-            "latent": optax.adam(lambda count: cycle(count % config.refine_steps)),
+            "latent": optax.adam(lambda count: cycle(jnp.asarray(count) % config.refine_steps)),
             "weights": optax.adam(config.generator_learning_rate),
         },
         {"w_plus": "latent", "noise": "latent", "synthesis": "weights"},
