@@ -143,13 +143,13 @@ CASES: dict[str, Search | Interpolation | Learned] = {
         },
     ),
     "rlse": Search(
-        RLSE(preset="pulse", steps=40),
+        RLSE(preset="means", steps=40),
         "pixel",
         W_PLUS_NOISE,
         {
             "paper": Objective(RLSE(), 0, slow.slow_rlse),
             "scaled": Objective(RLSE(preset="scaled"), 0, slow.slow_rlse),
-            "pulse": Objective(RLSE(preset="pulse", blocks=2), 0, slow.slow_rlse),
+            "means": Objective(RLSE(preset="means", blocks=2), 0, slow.slow_rlse),
             "pinv": Objective(RLSE(entry="pinv"), 0, slow.slow_rlse),
         },
     ),

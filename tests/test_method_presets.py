@@ -85,7 +85,7 @@ def test_presets_have_the_published_values():
 def test_published_values():
     """A preset differs from METHODS' facts of the papers and releases."""
     x8, x32 = (operators.downsample(f, image_shape=(64, 64, 3)) for f in (8, 32))
-    rlse, like_pulse = (jaxsr.settings.resolve(RLSE(preset=p), x8) for p in ("paper", "pulse"))
+    rlse, means = (jaxsr.settings.resolve(RLSE(preset=p), x8) for p in ("paper", "means"))
     assert (rlse.pixel_weight, rlse.semantic_weight, rlse.geocross_weight, rlse.blocks) == (
         100,
         0.5,
@@ -98,7 +98,7 @@ def test_published_values():
         5e-5,
         "norm",
     )
-    assert (like_pulse.geocross_weight, like_pulse.reduction) == (0.05, "mean")
+    assert (means.geocross_weight, means.reduction) == (0.05, "mean")
     brgm, code = (jaxsr.settings.resolve(BRGM(preset=p), x8) for p in ("paper", "code"))
     assert (brgm.steps, brgm.learning_rate, brgm.prior_weight, brgm.cosine_weight) == (
         5000,
@@ -180,7 +180,7 @@ def test_given_values_win_over_the_preset(name):
 
 BAD_SETTINGS = [
     (PULSE, "preset", "papr", "preset must be one of paper, code, scaled, got 'papr'"),
-    (RLSE, "preset", "code", "preset must be one of paper, scaled, pulse, got 'code'"),
+    (RLSE, "preset", "code", "preset must be one of paper, scaled, means, got 'code'"),
     (RLSPlus, "refine_rounds", 0, "refine_rounds must be at least 1, got 0"),
     (RLS, "cross", "l3", "cross must be one of mean_l2, sum_sq, got 'l3'"),
     (RLS, "steps", 0, "steps must be at least 1, got 0"),

@@ -101,9 +101,9 @@ BRGM = Variant("BRGM", "brgm", {"preset": "code", "network": "features"})
 BRGM_SAMPLE = Variant("BRGM sample", "brgm_vi", {"network": "features"})
 PHASED, IAGAN = Variant("phased", "phased", {"network": "features"}), Variant("IAGAN", "iagan")
 MGANPRIOR = Variant("mGANprior", "mganprior", {"network": "features"})
-RLSE, RLSE_PULSE = (
+RLSE, RLSE_MEANS = (
     Variant("RLSE", "rlse", {"preset": "paper"}),
-    Variant("RLSE, PULSE's scaling", "rlse", {"preset": "pulse"}),
+    Variant("RLSE, PULSE's scaling", "rlse", {"preset": "means"}),
 )
 _NETWORK = (
     "BRGM (preset code) and mGANprior see with the bundled feature network unless --network=vgg "
@@ -271,7 +271,7 @@ SUITES = {
     ),
     "rlse_table1": Suite(
         "RLSE Table 1: self-supervised searches",
-        (BILINEAR, MGANPRIOR, PULSE, RLSE, RLSE_PULSE),
+        (BILINEAR, MGANPRIOR, PULSE, RLSE, RLSE_MEANS),
         (16, 8),
         "PULSE",
         ALL,
@@ -284,9 +284,9 @@ SUITES = {
             Variant("without L_s", "rlse", {"preset": "paper", "semantic_weight": 0.0}),
             Variant("with L_s", "rlse", {"preset": "paper"}),
             Variant(
-                "PULSE's scaling, without L_s", "rlse", {"preset": "pulse", "semantic_weight": 0.0}
+                "PULSE's scaling, without L_s", "rlse", {"preset": "means", "semantic_weight": 0.0}
             ),
-            Variant("PULSE's scaling, with L_s", "rlse", {"preset": "pulse"}),
+            Variant("PULSE's scaling, with L_s", "rlse", {"preset": "means"}),
         ),
         (64, 32, 16),
         "without L_s",
@@ -303,7 +303,7 @@ SUITES = {
     "restoration": Suite(
         "Beyond the papers: every method where a square is missing and where the photo is "
         "blurred by motion",
-        (PULSE, BRGM, BRGM_SAMPLE, MGANPRIOR, IAGAN, PHASED, RLSE, RLSE_PULSE, RLS, RLS_PLUS),
+        (PULSE, BRGM, BRGM_SAMPLE, MGANPRIOR, IAGAN, PHASED, RLSE, RLSE_MEANS, RLS, RLS_PLUS),
         (),
         "PULSE",
         ALL,

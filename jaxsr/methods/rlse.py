@@ -35,7 +35,7 @@ PAPER = {
     "fitted": False,
 }
 SCALED = {**PAPER, "fitted": True}
-LIKE_PULSE = {**PAPER, "geocross_weight": 0.05, "reduction": "mean"}
+MEANS = {**PAPER, "geocross_weight": 0.05, "reduction": "mean"}
 # A face of CelebA at 128 px, made small by 8.
 MEASURED = 16 * 16 * 3
 
@@ -46,7 +46,7 @@ class RLSE:
 
     Preset "paper" takes the printed weights, step sizes and norms literally; "scaled" brings them
     from the paper's network and its measurements of 16 px to the prior's sizes and the operator's
-    (`_sizes`). "pulse" is another objective, PULSE's scaling, under which the weight 100 was first
+    (`_sizes`). "means" is another objective, PULSE's scaling, under which the weight 100 was first
     used: means in place of norms, and its weight 0.05 of the geodesic cross term, of which the
     paper prints ten thousand times as much; no size makes it "paper". What the paper leaves open
     (schedule, noise, radius of the spheres) follows PULSE's released code in all. There is no
@@ -74,7 +74,7 @@ class RLSE:
             to the prior's and the operator's sizes; else they are taken as they are.
     """
 
-    preset: Literal["paper", "scaled", "pulse"] = "paper"
+    preset: Literal["paper", "scaled", "means"] = "paper"
     steps: int | None = iterates()
     learning_rate: float | None = None
     schedule: Literal["fixed", "linear1cycle", "linear1cycledrop"] | None = None
@@ -93,7 +93,7 @@ class RLSE:
     radius: Literal["sqrt_d", "draw"] | None = None
     fitted: bool | None = None
 
-    PRESETS: ClassVar[Presets] = {"paper": PAPER, "scaled": SCALED, "pulse": LIKE_PULSE}
+    PRESETS: ClassVar[Presets] = {"paper": PAPER, "scaled": SCALED, "means": MEANS}
     NEEDS: ClassVar[tuple[str, ...]] = ("statistics", "discriminator")
 
 
