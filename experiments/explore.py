@@ -78,7 +78,7 @@ class Settings:
         method: What finds the first solution: auto, the one that is feasible soonest (laren where
             its network fits the prior and the operator, else pulse), or {methods}, if it has one
             latent. The paper's is iagan, whose latent is a z.
-        preset: Settings of the method.
+        preset: Settings of the method: paper, or what else super_resolve.py --help tells of it.
         space: Latent space that is explored: z, w (from a w+, by moving the w of all layers alike),
             w_plus, w_plus_noise with the noise maps, or styles. Default: z where the method returns
             one (iagan), else w, which stays nearer than w_plus to what the prior draws.

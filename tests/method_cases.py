@@ -99,6 +99,7 @@ CASES: dict[str, Search | Interpolation | Learned] = {
             "paper": Objective(PULSE(), 0, slow.slow_pulse),
             "l1": Objective(PULSE(fit="l1"), 0, slow.slow_pulse_l1),
             "tiled": Objective(PULSE(tile_latent=True, noise="fixed"), 0, slow.slow_pulse),
+            "scaled": Objective(PULSE(preset="scaled"), 0, slow.slow_pulse),
         },
     ),
     "brgm": Search(
@@ -142,12 +143,13 @@ CASES: dict[str, Search | Interpolation | Learned] = {
         },
     ),
     "rlse": Search(
-        RLSE(preset="scaled", steps=40),
+        RLSE(preset="means", steps=40),
         "pixel",
         W_PLUS_NOISE,
         {
             "paper": Objective(RLSE(), 0, slow.slow_rlse),
-            "scaled": Objective(RLSE(preset="scaled", blocks=2), 0, slow.slow_rlse),
+            "scaled": Objective(RLSE(preset="scaled"), 0, slow.slow_rlse),
+            "means": Objective(RLSE(preset="means", blocks=2), 0, slow.slow_rlse),
             "pinv": Objective(RLSE(entry="pinv"), 0, slow.slow_rlse),
         },
     ),
@@ -158,7 +160,8 @@ CASES: dict[str, Search | Interpolation | Learned] = {
         {
             "paper": Objective(RLS(), 0, slow.slow_rls),
             "code": Objective(RLS(preset="code"), 0, slow.slow_rls),
-            "sum_sq": Objective(RLS(cross="sum_sq"), 0, slow.slow_rls),
+            "scaled": Objective(RLS(preset="scaled"), 0, slow.slow_rls),
+            "scaled, mean_l2": Objective(RLS(preset="scaled", cross="mean_l2"), 0, slow.slow_rls),
         },
     ),
     "rls_plus": Search(

@@ -22,7 +22,7 @@ FIELDS = {
 }
 
 
-@pytest.mark.parametrize("preset", ["paper", "code", "scaled"])
+@pytest.mark.parametrize("preset", ["paper", "code", "scaled", "means"])
 @pytest.mark.parametrize("name", suites.SUITES)
 def test_no_row_of_a_suite_is_made_twice(name, preset):
     """Breaks when a preset turns two rows of a table into one under two labels."""

@@ -39,10 +39,10 @@ def test_presets_have_the_published_values():
     assert jaxsr.settings.resolve(PULSE(preset="code"), x8) == dataclasses.replace(
         pulse, preset="code", radius="draw"
     )
-    paper, code = (
-        jaxsr.settings.resolve(RLSPlus(preset=preset), x8) for preset in ("paper", "code")
+    paper, code, scaled = (
+        jaxsr.settings.resolve(RLSPlus(preset=preset), x8) for preset in ("paper", "code", "scaled")
     )
-    for config in (paper, jaxsr.settings.resolve(RLS(), x8)):
+    for config in (paper, scaled, jaxsr.settings.resolve(RLS(), x8)):
         assert (config.flow_weight, config.gaussian_weight, config.cross_weight) == (
             0.0002,
             0.0004,
@@ -54,7 +54,7 @@ def test_presets_have_the_published_values():
             config.steps,
             config.cross,
             config.init_spread,
-        ) == (1, 0.5, 200, "mean_l2", 0)
+        ) == (1, 0.5, 200, "sum_sq", 0)
     for config in (code, jaxsr.settings.resolve(RLS(preset="code"), x8)):
         assert (
             config.fit_weight,
@@ -68,29 +68,24 @@ def test_presets_have_the_published_values():
             "mean_l2",
             0,
         )
-    for config, steps in ((paper, 50), (code, 80)):
+    for config, steps, rounds, step in (
+        (paper, 50, 1, 1e-4),
+        (scaled, 50, 8, 1e-4),
+        (code, 200, 1, 0.1),
+    ):
         assert (
             config.refine_steps,
+            config.refine_rounds,
             config.refine_learning_rate,
             config.generator_learning_rate,
-        ) == (steps, 1e-4, 1e-4)
+        ) == (steps, rounds, step, 1e-4)
         assert (config.radius, config.num_noise, config.eps) == (1, 9, 2e-3)
-
-
-@pytest.mark.parametrize(
-    ("factor", "steps"),
-    [(1, 80), (4, 80), (8, 80), (16, 70), (24, 70), (32, 30), (64, 20), (128, 20)],
-)
-def test_code_refines_by_the_factor(factor, steps):
-    """The figure script's 80, 70, 30, 20 iterations at 8, 16, 32, 64 times."""
-    operator = operators.downsample(factor, image_shape=(384, 384, 3), kernel="box")
-    assert jaxsr.settings.resolve(RLSPlus(preset="code"), operator).refine_steps == steps
 
 
 def test_published_values():
     """A preset differs from METHODS' facts of the papers and releases."""
     x8, x32 = (operators.downsample(f, image_shape=(64, 64, 3)) for f in (8, 32))
-    rlse, scaled = (jaxsr.settings.resolve(RLSE(preset=p), x8) for p in ("paper", "scaled"))
+    rlse, means = (jaxsr.settings.resolve(RLSE(preset=p), x8) for p in ("paper", "means"))
     assert (rlse.pixel_weight, rlse.semantic_weight, rlse.geocross_weight, rlse.blocks) == (
         100,
         0.5,
@@ -103,7 +98,7 @@ def test_published_values():
         5e-5,
         "norm",
     )
-    assert (scaled.geocross_weight, scaled.reduction) == (0.05, "mean")
+    assert (means.geocross_weight, means.reduction) == (0.05, "mean")
     brgm, code = (jaxsr.settings.resolve(BRGM(preset=p), x8) for p in ("paper", "code"))
     assert (brgm.steps, brgm.learning_rate, brgm.prior_weight, brgm.cosine_weight) == (
         5000,
@@ -161,8 +156,8 @@ def test_phased_asks_for_a_network_only_where_it_looks():
         jaxsr.methods.networks(Phased())
 
 
-def test_both_presets_of_rls_have_proportional_objectives():
-    """The release's weights are ten times the paper's: the same minimum."""
+def test_the_releases_weights_of_rls_are_ten_times_the_papers():
+    """A weight of one preset has no counterpart in the other: Adam does not see the factor."""
     paper, code = (
         jaxsr.settings.resolve(RLS(preset=preset), toy.operator()) for preset in ("paper", "code")
     )
@@ -184,7 +179,9 @@ def test_given_values_win_over_the_preset(name):
 
 
 BAD_SETTINGS = [
-    (PULSE, "preset", "papr", "preset must be one of paper, code, got 'papr'"),
+    (PULSE, "preset", "papr", "preset must be one of paper, code, scaled, got 'papr'"),
+    (RLSE, "preset", "code", "preset must be one of paper, scaled, means, got 'code'"),
+    (RLSPlus, "refine_rounds", 0, "refine_rounds must be at least 1, got 0"),
     (RLS, "cross", "l3", "cross must be one of mean_l2, sum_sq, got 'l3'"),
     (RLS, "steps", 0, "steps must be at least 1, got 0"),
     (RLSPlus, "refine_steps", 0, "refine_steps must be at least 1, got 0"),
@@ -200,7 +197,7 @@ BAD_SETTINGS = [
     (Phased, "smallest", 0, "smallest must be at least 1, got 0"),
     (PULSE, "learning_rate", float("inf"), "learning_rate must be finite, got inf"),
     (PULSE, "eps", float("inf"), "eps must be finite, got inf"),
-    (PULSE, "preset", None, "preset must be one of paper, code, got None"),
+    (PULSE, "preset", None, "preset must be one of paper, code, scaled, got None"),
     (BRGM, "network", "vgg", 'brgm with network "vgg" needs at least 16 px a side, got 4'),
     (RLS, "learning_rate", math.nan, "learning_rate must be at least 0, got nan"),
 ]

@@ -81,7 +81,7 @@ def test_rls_plus_refines_what_it_should():
         given().params[0]["synthesis"],
     )
     assert all(jax.tree.leaves(changed))
-    assert set(trace) == {"loss", "l1"}
+    assert set(trace) == {"loss", "l1", "l2"}
 
 
 def test_rls_plus_starts_from_its_first_stage_and_beats_it():

@@ -168,7 +168,15 @@ def test_residual_and_feasibility_are_of_the_returned_image(problem, result):
     residual = np.mean((image.reshape(4, 4, 4, 4, 3).mean((1, 3)) - y) ** 2)
     np.testing.assert_allclose(result.residual, residual, rtol=1e-4)
     for eps, feasible in ((residual * 1.01, True), (residual * 0.99, False)):
-        state = search.State(jnp.asarray(1), None, None, result.latent, jnp.asarray(0.0), None)
+        state = search.State(
+            step=jnp.asarray(1),
+            variables=None,
+            opt_state=None,
+            best=result.latent,
+            best_value=jnp.asarray(0.0),
+            done=jnp.asarray(False),
+            context=None,
+        )
         concluded = solve(eps).conclude(problem[1], problem[2], state, [result.trace])
         assert bool(concluded.feasible) == feasible
         assert concluded.feasible.dtype == bool

@@ -29,8 +29,9 @@ class Settings:
             the best bundled one.
         features: The network of feature distances and types: a bundled one, or a folder that
             train_features.py wrote.
-        preset: Settings of the methods: paper, code (those of the authors' releases) or scaled
-            (RLSE); one without it takes paper.
+        preset: Settings of the methods: paper (as printed), code (the authors' releases) or scaled
+            (the printed ones brought to the sizes of the prior: PULSE, RLS, RLS+, RLSE); one
+            without it takes paper.
         network: What perceptual terms see with: vgg (LPIPS, published weights) or features
             (bundled). Default: the suite's; the preset's.
         consistency: Whether each result is moved to explain its measurement: auto as far as the

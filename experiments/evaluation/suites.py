@@ -101,9 +101,9 @@ BRGM = Variant("BRGM", "brgm", {"preset": "code", "network": "features"})
 BRGM_SAMPLE = Variant("BRGM sample", "brgm_vi", {"network": "features"})
 PHASED, IAGAN = Variant("phased", "phased", {"network": "features"}), Variant("IAGAN", "iagan")
 MGANPRIOR = Variant("mGANprior", "mganprior", {"network": "features"})
-RLSE, RLSE_SCALED = (
+RLSE, RLSE_MEANS = (
     Variant("RLSE", "rlse", {"preset": "paper"}),
-    Variant("RLSE scaled", "rlse", {"preset": "scaled"}),
+    Variant("RLSE, PULSE's scaling", "rlse", {"preset": "means"}),
 )
 _NETWORK = (
     "BRGM (preset code) and mGANprior see with the bundled feature network unless --network=vgg "
@@ -271,7 +271,7 @@ SUITES = {
     ),
     "rlse_table1": Suite(
         "RLSE Table 1: self-supervised searches",
-        (BILINEAR, MGANPRIOR, PULSE, RLSE, RLSE_SCALED),
+        (BILINEAR, MGANPRIOR, PULSE, RLSE, RLSE_MEANS),
         (16, 8),
         "PULSE",
         ALL,
@@ -283,8 +283,10 @@ SUITES = {
         (
             Variant("without L_s", "rlse", {"preset": "paper", "semantic_weight": 0.0}),
             Variant("with L_s", "rlse", {"preset": "paper"}),
-            Variant("scaled, without L_s", "rlse", {"preset": "scaled", "semantic_weight": 0.0}),
-            Variant("scaled, with L_s", "rlse", {"preset": "scaled"}),
+            Variant(
+                "PULSE's scaling, without L_s", "rlse", {"preset": "means", "semantic_weight": 0.0}
+            ),
+            Variant("PULSE's scaling, with L_s", "rlse", {"preset": "means"}),
         ),
         (64, 32, 16),
         "without L_s",
@@ -301,7 +303,7 @@ SUITES = {
     "restoration": Suite(
         "Beyond the papers: every method where a square is missing and where the photo is "
         "blurred by motion",
-        (PULSE, BRGM, BRGM_SAMPLE, MGANPRIOR, IAGAN, PHASED, RLSE, RLSE_SCALED, RLS, RLS_PLUS),
+        (PULSE, BRGM, BRGM_SAMPLE, MGANPRIOR, IAGAN, PHASED, RLSE, RLSE_MEANS, RLS, RLS_PLUS),
         (),
         "PULSE",
         ALL,

@@ -11,6 +11,7 @@ from jaxsr.priors import Prior
 from jaxsr.search import Solve
 from jaxsr.types import Params
 
+
 def default_start(
     prior: Prior, params: Params, operator: Operator, space: str | None = None
 ) -> tuple[str, str]:

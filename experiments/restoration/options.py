@@ -23,12 +23,14 @@ class Settings:
             and scored against.
         prior: A bundled prior's name, or a folder written by training or ports/convert.py; the
             latter has no examples and needs --input or --reference. Default: the best bundled one.
-        method: What restores. laren and glean want a network trained for the prior and the
-            operator. {methods}
+        method: What restores: auto, a network that comes with the package for the prior and the
+            operator where there is one, else the search that restores best; or {methods}. laren and
+            glean want a network trained for the prior and the operator.
         model: Folder of the trained network of laren or glean (train_laren.py). Default: the
             bundled one, where there is one.
-        preset: Settings of the method: paper, code (those of the authors' release) or scaled
-            (RLSE).
+        preset: Settings of the method: paper (as printed; the default), code (the authors'
+            release) or scaled (the printed ones brought to the sizes of the prior: PULSE, RLS,
+            RLS+, RLSE).
         network: What perceptual terms see with: vgg (LPIPS, published weights) or features
             (bundled). Default: the preset's.
         consistency: Whether each result is moved to explain its photo: auto as far as the photo's

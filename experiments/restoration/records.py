@@ -51,6 +51,7 @@ COLUMNS = (
     "top_octave",
     "residual_before",
     "noise",
+    "steps_made",
     "top_octave_reference",
     "fit",
     "status",
@@ -144,10 +145,10 @@ def announce(plan: Plan, done: int) -> None:
     settings, info = plan.settings, plan.prior.info
     facts = ", ".join(filter(None, [f"{info.resolution} px", info.domain]))
     kernel = f" ({settings.kernel})" if OPERATORS[settings.operator].takes_factor else ""
-    print(
-        f"prior {info.name} ({facts}), method {settings.method}, preset {settings.preset}, "
-        f"operator {settings.operator}{kernel}"
-    )
+    print(f"prior {info.name} ({facts}), operator {settings.operator}{kernel}")
+    for factor, method in plan.methods.items():
+        at = f" at {factor}x" if len(plan.methods) > 1 else ""
+        print(f"method{at}: {method.name}, preset {method.values['preset']} ({method.why})")
     print(f"{len(plan.jobs)} results to make, {done} of them done before")
     changed = {job.photo.file: job.photo.fit for job in plan.jobs if job.photo.fit}
     for file, change in changed.items():

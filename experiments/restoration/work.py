@@ -129,6 +129,8 @@ def save(folder: Path, job: Job, result: Result) -> dict:
     found = {"residual": float(result.residual), "feasible": bool(result.feasible), "status": "ok"}
     if "residual_before" in result.latent:
         found["residual_before"] = float(result.latent["residual_before"])
+    if "steps_made" in result.latent:
+        found["steps_made"] = int(result.latent["steps_made"])
     written = images.to_uint8(result.image) / np.float32(255)
     return {**found, **scores.score(written, reference), **problem}
 

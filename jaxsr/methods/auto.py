@@ -9,7 +9,6 @@ from jaxsr.operators import Operator
 from jaxsr.priors import Prior
 from jaxsr.types import Params
 
-
 AUTO = "auto"
 
 

@@ -6,7 +6,7 @@ from typing import ClassVar, Literal, Protocol, runtime_checkable
 
 import jax.numpy as jnp
 
-from jaxsr.methods import _common, _spheres
+from jaxsr.methods import _common, _sizes, _spheres
 from jaxsr.operators import Operator
 from jaxsr.priors import Prior, check_images, check_prior
 from jaxsr.search import Phase, Solve, objectives, transforms
@@ -19,8 +19,10 @@ PAPER = {
     "fit_weight": 100.0,
     "geocross_weight": 0.05,
     "radius": "sqrt_d",
+    "fitted": False,
 }
 CODE = {**PAPER, "radius": "draw"}
+SCALED = {**PAPER, "fitted": True}
 FITS = {"l2": (objectives.l2, 1.0), "l1": (objectives.l1, 10.0)}
 
 
@@ -29,9 +31,12 @@ class PULSE:
     """Settings of PULSE; a field left at None takes the preset's value.
 
     The paper's text fixes 100 steps, step size 0.4, a random start and the sphere of radius
-    sqrt(d); the numbers of the rest (weights, eps, schedule, noise) are the released code's, so the
-    two presets share them. They differ in the radius: sqrt(d) for preset "paper", the norm of the
-    random start, near sqrt(d), for "code". The release's -duplicates k are k results under k seeds.
+    sqrt(d); the numbers of the rest (weights, eps, schedule, noise) are the released code's, so
+    "paper" and "code" share them. They differ in the radius: sqrt(d) for preset "paper", the norm
+    of the random start, near sqrt(d), for "code". The release's -duplicates k are k results under k
+    seeds. "scaled" is "paper" with its geodesic cross term, which grows with the dimension of w,
+    brought to the prior's sizes (`_sizes`); the whitened v on its sphere, the noise and the fit, a
+    mean, depend on no size.
 
     Attributes:
         steps: iterates.
@@ -50,9 +55,11 @@ class PULSE:
         bad_noise_layer: the index of a map that is set to zero, 17 (StyleGAN1 at 1024 px); ignored
             if the prior has fewer maps.
         radius: of the spheres of v, the whitened w: "sqrt_d" or "draw".
+        fitted: whether geocross_weight is for the paper's network and is brought to the prior's
+            sizes; else it is taken as it is.
     """
 
-    preset: Literal["paper", "code"] = "paper"
+    preset: Literal["paper", "code", "scaled"] = "paper"
     steps: int | None = iterates()
     learning_rate: float | None = None
     schedule: Literal["fixed", "linear1cycle", "linear1cycledrop"] | None = None
@@ -65,8 +72,9 @@ class PULSE:
     num_noise: int | None = None
     bad_noise_layer: int | None = None
     radius: Literal["sqrt_d", "draw"] | None = None
+    fitted: bool | None = None
 
-    PRESETS: ClassVar[Presets] = {"paper": PAPER, "code": CODE}
+    PRESETS: ClassVar[Presets] = {"paper": PAPER, "code": CODE, "scaled": SCALED}
     NEEDS: ClassVar[tuple[str, ...]] = ("statistics",)
 
 
@@ -78,6 +86,7 @@ class Settings(_spheres.Settings, Needing, Protocol):
     fit_weight: float
     geocross_weight: float
     eps: float
+    fitted: bool
 
 
 def pulse(prior: Prior, operator: Operator, config: PULSE = PULSE()) -> Solve:
@@ -110,7 +119,9 @@ def _in_w_plus(prior: Prior, operator: Operator, settings: Settings) -> Solve:
         image, latent = _spheres.decode(prior, params, variables, context)
         data, fit = _misfit(settings, operator, image, y)
         geocross = objectives.geocross(latent["w_plus"])
-        return data + settings.geocross_weight * geocross, {settings.fit: fit, "geocross": geocross}
+        own = _sizes.sizes(prior, params, settings.fitted)
+        weight = settings.geocross_weight * _sizes.geocross(own)
+        return data + weight * geocross, {settings.fit: fit, "geocross": geocross}
 
     def finish(params, y, variables, context):
         return _spheres.decode(prior, params, variables, context)

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal, Protocol, runtime_checkable
 import jax
 import optax
 
-from jaxsr.methods import _common
+from jaxsr.methods import _common, _sizes
 from jaxsr.operators import Operator
 from jaxsr.priors import Prior, check_prior, start_in_w, tile
 from jaxsr.search import Phase, Solve, objectives, transforms
@@ -20,10 +20,11 @@ PAPER = {
     "flow_weight": 0.0002,
     "gaussian_weight": 0.0004,
     "cross_weight": 0.05,
-    "cross": "mean_l2",
+    "cross": "sum_sq",
     "eps": 2e-3,
     "init_spread": 0.0,
     "space": "w_plus",
+    "fitted": False,
 }
 CODE = {
     **PAPER,
@@ -32,17 +33,21 @@ CODE = {
     "flow_weight": 0.002,
     "gaussian_weight": 0.004,
     "cross_weight": 0.5,
+    "cross": "mean_l2",
 }
+SCALED = {**PAPER, "fitted": True}
 
 
 @dataclasses.dataclass(frozen=True)
 class RLS:
     """Settings of RLS; a field left at None takes the preset's value.
 
-    Preset "paper" has the paper's weights and 200 steps; "code" the release's, ten times those, and
-    500 steps (Adam does not see the common factor). What the paper leaves open follows the release
-    in both: the l1 fit is a mean, the cross term a mean of distances, the step size follows
-    linear1cycledrop.
+    Preset "paper" is what is printed: eq. 5 with its sum of squares, its weights, 200 steps. What
+    the paper leaves open follows the release: the l1 fit is a mean over pixels, the flow's terms
+    are means over layers, the step size follows linear1cycledrop, the noise is drawn once. "code"
+    is the release: weights ten times the paper's (Adam does not see the common factor), 500 steps,
+    and a mean of distances for the cross term. "scaled" is "paper" with every number brought from
+    the paper's network to the prior's sizes (`_sizes`).
 
     Attributes:
         steps: iterates.
@@ -51,16 +56,18 @@ class RLS:
         flow_weight: lambda_w, of -log p_F(w), mean over layers.
         gaussian_weight: lambda_g, of (|F(w)| - sqrt d)^2, mean over layers.
         cross_weight: lambda_c, of the distances between the layers' codes.
-        cross: "mean_l2", the mean of distances that the release has, or "sum_sq", the sum of
-            squares that the paper prints (eq. 5), under the same weight.
+        cross: "sum_sq", the sum of squares that the paper prints (eq. 5), or "mean_l2", the mean of
+            distances that the release has, under the same weight.
         eps: largest residual (mean square on [0, 1]) called feasible; PULSE's, as RLS has none.
         init_spread: the start is w_mean + init_spread (w - w_mean) with a random w: 0 starts at the
             mean of w as the paper, 0.2 is the release's when several solutions are wanted.
         space: "w_plus", one code a layer, or "w", one code for all layers (the paper's ablation
             "w/o W+", its Table 5).
+        fitted: whether weights and step sizes are those of the paper's network, brought to the
+            prior's sizes; else they are taken as they are.
     """
 
-    preset: Literal["paper", "code"] = "paper"
+    preset: Literal["paper", "code", "scaled"] = "paper"
     steps: int | None = iterates()
     learning_rate: float | None = None
     fit_weight: float | None = None
@@ -71,8 +78,9 @@ class RLS:
     eps: float | None = None
     init_spread: float | None = None
     space: Literal["w_plus", "w"] | None = None
+    fitted: bool | None = None
 
-    PRESETS: ClassVar[Presets] = {"paper": PAPER, "code": CODE}
+    PRESETS: ClassVar[Presets] = {"paper": PAPER, "code": CODE, "scaled": SCALED}
     NEEDS: ClassVar[tuple[str, ...]] = ("statistics", "flow")
 
 
@@ -115,6 +123,7 @@ class Settings(Needing, Protocol):
     cross: str
     init_spread: float
     space: str
+    fitted: bool
 
 
 def search_phase(method: str, prior: Prior, operator: Operator, config: Settings) -> Phase:
@@ -129,12 +138,17 @@ def search_phase(method: str, prior: Prior, operator: Operator, config: Settings
         noise = transforms.renormalise_noise(prior.noise("random", params, key_noise))
         return {"w_plus": w[None] if config.space == "w" else tile(prior, w)}, {"noise": noise}
 
-    weights = {
-        "l1": config.fit_weight,
-        "flow_nll": config.flow_weight,
-        "gaussian": config.gaussian_weight,
-        "cross": config.cross_weight,
-    }
+    def weights(params):
+        own = _sizes.sizes(prior, params, config.fitted)
+        return {
+            "l1": config.fit_weight,
+            "flow_nll": config.flow_weight * _sizes.per_dimension(own),
+            "gaussian": config.gaussian_weight * _sizes.per_dimension(own),
+            "cross": config.cross_weight * _sizes.cross(own, config.cross),
+        }
+
+    def pace(params):
+        return {"w_plus": _sizes.step_of_w(_sizes.sizes(prior, params, config.fitted))}
 
     def loss(params, y, context, variables):
         w_plus = tile(prior, variables["w_plus"])
@@ -145,7 +159,7 @@ def search_phase(method: str, prior: Prior, operator: Operator, config: Settings
             "gaussian": objectives.gaussianisation(u),
             "cross": CROSS[config.cross](w_plus),
         }
-        return objectives.weighted(terms, weights), terms
+        return objectives.weighted(terms, weights(params)), terms
 
     tx = optax.adam(transforms.linear1cycledrop(config.learning_rate, config.steps))
-    return Phase(config.steps, start, loss, tx)
+    return Phase(config.steps, start, loss, tx, pace=pace if config.fitted else None)

@@ -5,31 +5,28 @@ import dataclasses
 import math
 from typing import ClassVar, Protocol, runtime_checkable
 
+import jax.numpy as jnp
 import optax
 
+from jaxsr.methods import _sizes
 from jaxsr.methods.rls import RLS, search_phase
 from jaxsr.operators import Operator
 from jaxsr.priors import Prior, check_prior, tile
 from jaxsr.search import Phase, Solve, objectives, transforms
-from jaxsr.settings import Presets, iterates, resolve, unbounded
-
-
-def _code_refine_steps(config: RLS, operator: Operator) -> int:
-    """The figure script's iterations, 80, 70, 30, 20 at 8, 16, 32, 64 times; in between those of
-    the next smaller factor, below 8 80."""
-    factor = math.sqrt(math.prod(operator.image_shape) / math.prod(operator.measurement_shape))
-    return next((steps for least, steps in ((64, 20), (32, 30), (16, 70)) if factor >= least), 80)
-
+from jaxsr.settings import Presets, count, iterates, resolve, unbounded
 
 PAPER = {
     **RLS.PRESETS["paper"],
     "refine_steps": 50,
+    "refine_rounds": 1,
     "refine_learning_rate": 1e-4,
     "generator_learning_rate": 1e-4,
     "radius": 1.0,
     "num_noise": 9,
 }
-CODE = {**PAPER, **RLS.PRESETS["code"], "refine_steps": _code_refine_steps}
+CODE = {**PAPER, **RLS.PRESETS["code"], "refine_steps": 200, "refine_learning_rate": 0.1}
+SCALED = {**PAPER, **RLS.PRESETS["scaled"], "refine_rounds": 8}
+GROWTH = 2.0  # of the latent's step size, from round to round
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,12 +34,23 @@ class RLSPlus(RLS):
     """Settings of RLS+: those of RLS for the search, and those of the refinement; a field left at
     None takes the preset's value.
 
-    Preset "paper" refines for 50 iterations, "code" for 80, 70, 30 or 20 by the factor (8, 16, 32,
-    64); both at 1e-4, where the step size of the latent and the noise follows linear1cycledrop and
-    the generator's stays constant.
+    Preset "paper" refines for 50 iterations at 1e-4, "code" for 200 at 0.1, the generator at 1e-4
+    (the release's defaults, not those of its figures). What the paper leaves open follows the
+    release in all: the step size of the latent and the noise follows linear1cycledrop, the
+    generator's stays constant, and "early stopping" is the fixed number of iterations. "scaled"
+    brings the paper's numbers to the prior's sizes, and goes on in rounds of 50 until the result is
+    feasible, for 8 rounds at most.
+
+    The paper's ball cannot bind at the paper's own numbers: 50 steps, of half of 1e-4 in the mean,
+    take 512 numbers 1.3 away at most, and the radius is 22.6. Where one round does not make a photo
+    feasible, "scaled" doubles the latent's step size in the next: from the fifth on (31 x 1.3 and
+    more) the ball is within reach, and it is what ends the latent's way.
 
     Attributes:
-        refine_steps: iterates of the refinement.
+        refine_steps: iterates of the refinement, of each round.
+        refine_rounds: how often they are made, at most: no more once the best iterate's residual is
+            at most eps. The schedule begins anew in each, at twice the step size for the latent and
+            the noise.
         refine_learning_rate: of w+ and the noise maps, peak of the schedule.
         generator_learning_rate: of the generator's weights.
         radius: r; each row of w+ stays within r sqrt(d) of the search's result in the l1 norm.
@@ -51,17 +59,18 @@ class RLSPlus(RLS):
     """
 
     refine_steps: int | None = iterates()
+    refine_rounds: int | None = count()
     refine_learning_rate: float | None = None
     generator_learning_rate: float | None = None
     radius: float | None = unbounded()
     num_noise: int | None = None
 
-    PRESETS: ClassVar[Presets] = {"paper": PAPER, "code": CODE}
+    PRESETS: ClassVar[Presets] = {"paper": PAPER, "code": CODE, "scaled": SCALED}
 
 
 def rls_plus(prior: Prior, operator: Operator, config: RLSPlus = RLSPlus()) -> Solve:
     """Returns solve(key, params, y) -> Result with latent {"w_plus": [L, d], "noise": tuple of [r,
-    r]}.
+    r]} and, with several rounds, "steps_made", the number of iterates of the refinement.
 
     The refinement starts at the best iterate of the search and minimises the mean |A(image) - y|
     alone. The image comes from weights that were tuned for it and are not returned: the latent in
@@ -98,16 +107,19 @@ class Refinement(Protocol):
     """Settings of RLS+ that rule the refinement, resolved; see RLSPlus."""
 
     fit_weight: float
+    eps: float
     refine_steps: int
+    refine_rounds: int
     refine_learning_rate: float
     generator_learning_rate: float
     radius: float
     num_noise: int
+    fitted: bool
 
 
 def refine_phase(prior: Prior, operator: Operator, config: Refinement) -> Phase:
-    """The refinement: variables {"w_plus", "noise", "synthesis"}, context {"anchor", "noise" (the
-    fixed rest)}."""
+    """The refinement: variables {"w_plus", "noise", "synthesis"}, context {"anchor", "radius",
+    "noise" (the fixed rest)}."""
 
     def start(key, params, y, previous):
         found, fixed = previous
@@ -117,32 +129,54 @@ def refine_phase(prior: Prior, operator: Operator, config: Refinement) -> Phase:
             "noise": noise[: config.num_noise],
             "synthesis": params["synthesis"],
         }
-        return variables, {"anchor": w_plus, "noise": noise[config.num_noise :]}
+        factor = _sizes.radius(_sizes.sizes(prior, params, config.fitted))
+        radius = jnp.asarray(config.radius * math.sqrt(prior.info.w_dim) * factor)
+        return variables, {"anchor": w_plus, "radius": radius, "noise": noise[config.num_noise :]}
+
+    def pace(params):
+        own = _sizes.sizes(prior, params, config.fitted)
+        return {
+            "w_plus": _sizes.step_of_w(own),
+            "noise": 1.0,
+            "synthesis": _sizes.steps_of_weights(own, params["synthesis"]),
+        }
 
     def loss(params, y, context, variables):
         params = {**params, "synthesis": variables["synthesis"]}
         image = prior.synthesize(params, variables["w_plus"], variables["noise"] + context["noise"])
-        fit = objectives.l1(operator(image), y)
-        return config.fit_weight * fit, {"l1": fit}
+        measured = operator(image)
+        fit = objectives.l1(measured, y)
+        return config.fit_weight * fit, {"l1": fit, "l2": objectives.l2(measured, y)}
 
     def project(context, variables):
         anchor = context["anchor"]
-        step = transforms.project_l1_ball(
-            variables["w_plus"] - anchor, config.radius * math.sqrt(prior.info.w_dim)
-        )
+        step = transforms.project_l1_ball(variables["w_plus"] - anchor, context["radius"])
         return {
             **variables,
             "w_plus": anchor + step,
             "noise": transforms.renormalise_noise(variables["noise"]),
         }
 
+    cycle = transforms.linear1cycledrop(config.refine_learning_rate, config.refine_steps)
+
+    def schedule(count):
+        number, step = jnp.divmod(count, config.refine_steps)
+        return cycle(step) * GROWTH**number
+
     tx = optax.partition(
         {
-            "latent": optax.adam(
-                transforms.linear1cycledrop(config.refine_learning_rate, config.refine_steps)
-            ),
+            "latent": optax.adam(schedule),
             "weights": optax.adam(config.generator_learning_rate),
         },
         {"w_plus": "latent", "noise": "latent", "synthesis": "weights"},
     )
-    return Phase(config.refine_steps, start, loss, tx, project)
+    return Phase(
+        config.refine_steps * config.refine_rounds,
+        start,
+        loss,
+        tx,
+        project,
+        pace=pace if config.fitted else None,
+        enough=(lambda terms: terms["l2"] <= config.eps) if config.refine_rounds > 1 else None,
+        round=config.refine_steps,
+    )

@@ -2,6 +2,7 @@
 et al., ICASSP 2024)."""
 
 import dataclasses
+import math
 from typing import ClassVar, Literal
 
 import jax
@@ -9,7 +10,7 @@ import jax.numpy as jnp
 import optax
 
 from jaxsr import operators
-from jaxsr.methods import _common, _spheres
+from jaxsr.methods import _common, _sizes, _spheres
 from jaxsr.operators import Operator
 from jaxsr.priors import Prior, check_prior
 from jaxsr.search import Phase, Solve, objectives
@@ -31,18 +32,25 @@ PAPER = {
     "blocks": 3,
     "entry": _entry,
     "radius": "draw",
+    "fitted": False,
 }
-SCALED = {**PAPER, "geocross_weight": 0.05, "reduction": "mean"}
+SCALED = {**PAPER, "fitted": True}
+MEANS = {**PAPER, "geocross_weight": 0.05, "reduction": "mean"}
+# A face of CelebA at 128 px, made small by 8.
+MEASURED = 16 * 16 * 3
 
 
 @dataclasses.dataclass(frozen=True)
 class RLSE:
     """Settings of RLSE; a field left at None takes the preset's value.
 
-    Preset "paper" takes the printed weights, step sizes and norms literally; "scaled" takes PULSE's
-    scaling, under which the weight 100 was first used: means in place of norms, and its weight 0.05
-    of the geodesic cross term, of which the paper prints ten thousand times as much. What the paper
-    leaves open (schedule, noise, radius of the spheres) follows PULSE's released code in both.
+    Preset "paper" takes the printed weights, step sizes and norms literally; "scaled" brings them
+    from the paper's network and its measurements of 16 px to the prior's sizes and the operator's
+    (`_sizes`). "means" is another objective, PULSE's scaling, under which the weight 100 was first
+    used: means in place of norms, and its weight 0.05 of the geodesic cross term, of which the
+    paper prints ten thousand times as much; no size makes it "paper". What the paper leaves open
+    (schedule, noise, radius of the spheres) follows PULSE's released code in all. There is no
+    preset "code": nothing is released.
 
     Attributes:
         steps: iterates.
@@ -62,9 +70,11 @@ class RLSE:
             norm that explains it. None: "resize" for what is an image, else "pinv".
         eps: largest feasible residual (mean square on [0, 1]); PULSE's, as RLSE has none.
         tile_latent, noise, num_noise, bad_noise_layer, radius: as in PULSE.
+        fitted: whether weights and step sizes are for the paper's network and measurements, brought
+            to the prior's and the operator's sizes; else they are taken as they are.
     """
 
-    preset: Literal["paper", "scaled"] = "paper"
+    preset: Literal["paper", "scaled", "means"] = "paper"
     steps: int | None = iterates()
     learning_rate: float | None = None
     schedule: Literal["fixed", "linear1cycle", "linear1cycledrop"] | None = None
@@ -81,8 +91,9 @@ class RLSE:
     num_noise: int | None = None
     bad_noise_layer: int | None = None
     radius: Literal["sqrt_d", "draw"] | None = None
+    fitted: bool | None = None
 
-    PRESETS: ClassVar[Presets] = {"paper": PAPER, "scaled": SCALED}
+    PRESETS: ClassVar[Presets] = {"paper": PAPER, "scaled": SCALED, "means": MEANS}
     NEEDS: ClassVar[tuple[str, ...]] = ("statistics", "discriminator")
 
 
@@ -120,11 +131,17 @@ def rlse(prior: Prior, operator: Operator, config: RLSE = RLSE()) -> Solve:
             prior, {**params, "synthesis": variables["synthesis"]}, variables, context
         )
 
-    weights = {
-        "pixel": settings.pixel_weight,
-        "semantic": settings.semantic_weight,
-        "geocross": settings.geocross_weight,
-    }
+    # A norm of n numbers grows with sqrt n, a mean does not.
+    norm = settings.fitted and settings.reduction == "norm"
+    pixels = math.sqrt(MEASURED / math.prod(operator.measurement_shape)) if norm else 1.0
+
+    def weights(params):
+        own = _sizes.sizes(prior, params, settings.fitted)
+        return {
+            "pixel": settings.pixel_weight * pixels,
+            "semantic": settings.semantic_weight,
+            "geocross": settings.geocross_weight * _sizes.geocross(own),
+        }
 
     def loss(params, y, context, variables):
         image, latent = decode(params, variables, context)
@@ -134,10 +151,18 @@ def rlse(prior: Prior, operator: Operator, config: RLSE = RLSE()) -> Solve:
         )
         terms = {
             "pixel": _pixel(measured, y, settings.reduction),
-            "semantic": _semantic(features, context["features"], settings.reduction),
+            "semantic": _semantic(features, context["features"], settings),
             "geocross": objectives.geocross(latent["w_plus"]),
         }
-        return objectives.weighted(terms, weights), terms
+        return objectives.weighted(terms, weights(params)), terms
+
+    def pace(params):
+        own = _sizes.sizes(prior, params, settings.fitted)
+        return {
+            "v": 1.0,
+            "noise": 1.0,
+            "synthesis": _sizes.steps_of_weights(own, params["synthesis"]),
+        }
 
     def finish(params, y, variables, context):
         return decode(params, variables, context)
@@ -150,9 +175,11 @@ def rlse(prior: Prior, operator: Operator, config: RLSE = RLSE()) -> Solve:
         },
         labels,
     )
-    phases = (Phase(settings.steps, start, loss, tx, _spheres.project),)
+    phase = Phase(
+        settings.steps, start, loss, tx, _spheres.project, pace=pace if settings.fitted else None
+    )
     return Solve(
-        phases,
+        (phase,),
         finish,
         operator,
         settings.eps,
@@ -178,8 +205,14 @@ def _pixel(measured: Measurement, y: Measurement, reduction: str) -> jax.Array:
     return jnp.sqrt(jnp.sum((measured - y) ** 2) + 1e-12)  # a gradient at 0
 
 
-def _semantic(features: list[jax.Array], targets: list[jax.Array], reduction: str) -> jax.Array:
-    reduce = jnp.mean if reduction == "mean" else jnp.sum
-    return sum(
-        (reduce(jnp.abs(f - t)) for f, t in zip(features, targets, strict=True)), jnp.zeros(())
-    )
+def _semantic(features: list[jax.Array], targets: list[jax.Array], config: RLSE) -> jax.Array:
+    """The sum over blocks of the sum, or mean, of |differences|; `fitted` brings a sum to the
+    channels of the paper's discriminator."""
+
+    def one(difference):
+        if config.reduction == "mean":
+            return jnp.mean(difference)
+        channels = difference.shape[-1]
+        return jnp.sum(difference) * (_sizes.REFERENCE.channels / channels if config.fitted else 1)
+
+    return sum((one(jnp.abs(f - t)) for f, t in zip(features, targets, strict=True)), jnp.zeros(()))

@@ -146,10 +146,12 @@ def trajectory(
         dynamic_ncols=True,
     ) as bar:
         for number, state, trace in _chunks(solve, compiled, params, keys, jnp.asarray(ys)):
+            bar.update(0 if trace is None else compiled.phases[number][2])
+            if trace is not None and np.isnan(trace["loss"]).all():
+                continue  # the best is what it was
             for begin, _, _ in compiled.phases[number + 1 :]:
                 state = begin(keys, params, ys, (state.best, state.context))
             frames.append(np.asarray(finish(params, ys, state)[0]))
-            bar.update(0 if trace is None else compiled.phases[number][2])
     return np.stack(frames)
 
 
@@ -367,13 +369,22 @@ def _chunks(
     solve: Solve, compiled: Programs, params: Params, keys: jax.Array, ys: jax.Array
 ) -> Iterator[tuple[int, State, Trace | None]]:
     """(number of the phase, state, trace) where each phase begins, without a trace, and after each
-    chunk; the next chunk takes over the memory of the state."""
+    chunk; the next chunk takes over the memory of the state. Where all rows rest, nothing runs."""
     state: Any = None
     for number, (phase, (begin, advance, length)) in enumerate(
         zip(solve.phases, compiled.phases, strict=True)
     ):
         state = begin(keys, params, ys, None if state is None else (state.best, state.context))
         yield number, state, None
+        trace = None
         for _ in range(phase.steps // length):
-            state, trace = advance(params, ys, state)
+            if trace is not None and _all_rest(phase, state):
+                # The same shapes: `conclude` is compiled once, however many steps were made.
+                trace = jax.tree.map(lambda leaf: jnp.full_like(leaf, jnp.nan), trace)
+            else:
+                state, trace = advance(params, ys, state)
             yield number, state, trace
+
+
+def _all_rest(phase: Phase, state: State) -> bool:
+    return phase.enough is not None and bool(np.all(solver.rests(phase, state)))

@@ -12,7 +12,7 @@ from jaxsr.types import Measurement, Scalar
 WPlus = Float[Array, "l d"]
 
 
-def weighted(terms: Mapping[str, Scalar], weights: Mapping[str, float]) -> Scalar:
+def weighted(terms: Mapping[str, Scalar], weights: Mapping[str, float | Scalar]) -> Scalar:
     """The sum of the terms that have a weight, each times its own."""
     return sum((weight * terms[name] for name, weight in weights.items()), jnp.zeros(()))
 

@@ -42,6 +42,12 @@ class Phase(NamedTuple):
         redraw: (context, step) -> context as the loss sees it in that step, for an objective that
             is an expectation over random draws; such losses do not rank iterates, so the latest
             counts as the best.
+        pace: (params) -> factors of the updates, for each of the variables a number or a tree like
+            it: a step size that depends on the prior; None: all 1.
+        enough: (terms) -> whether an iterate with these terms will do. Once the best one does, the
+            search rests from the next multiple of `round` steps on: nothing changes any more, and
+            the trace is NaN. None: it makes all of its steps.
+        round: see `enough`.
     """
 
     steps: int
@@ -50,17 +56,22 @@ class Phase(NamedTuple):
     tx: optax.GradientTransformation
     project: Callable | None = None
     redraw: Callable | None = None
+    pace: Callable | None = None
+    enough: Callable | None = None
+    round: int = 1
 
 
 class State(NamedTuple):
-    """A search under way; a pytree, so it crosses jit and vmap. `best_value` is inf until an
-    iterate has had a finite loss."""
+    """A search under way; a pytree, so it crosses jit and vmap. `step` counts the steps made,
+    `best_value` is inf until an iterate has had a finite loss, `done` tells that the best iterate
+    will do."""
 
     step: jax.Array
     variables: Any
     opt_state: optax.OptState
     best: Any
     best_value: jax.Array
+    done: jax.Array
     context: Any
 
 
@@ -90,6 +101,7 @@ def begin(
         phase.tx.init(variables),
         variables,
         jnp.full((), jnp.inf, float),
+        jnp.zeros((), bool),
         context,
     )
 
@@ -97,37 +109,57 @@ def begin(
 def advance(
     phase: Phase, params: Params, y: Any, state: State, *, length: int
 ) -> tuple[State, Trace]:
-    """Makes `length` steps; returns the state after them and name -> [length] of the loss and its
-    terms, one row a step.
+    """Makes `length` steps, or rests; returns the state after them and name -> [length] of the loss
+    and its terms, one row a step, NaN where the search rests.
 
     An iterate whose loss is not finite never becomes the best.
     """
     context = state.context
+    pace = None if phase.pace is None else phase.pace(params)
 
-    def step(state: State, _):
+    def step(state: State):
         now = context if phase.redraw is None else phase.redraw(context, state.step)
         loss = jax.value_and_grad(
             lambda variables: phase.loss(params, y, now, variables), has_aux=True
         )
         (value, terms), grads = loss(state.variables)
         better = jnp.isfinite(value) & ((value < state.best_value) | (phase.redraw is not None))
-        best, best_value = jax.tree.map(
+        enough = state.done if phase.enough is None else phase.enough(terms)
+        best, best_value, done = jax.tree.map(
             lambda new, old: jnp.where(better, new, old),
-            (state.variables, value),
-            (state.best, state.best_value),
+            (state.variables, value, enough),
+            (state.best, state.best_value, state.done),
         )
         updates, opt_state = phase.tx.update(grads, state.opt_state, state.variables)
-        variables = optax.apply_updates(state.variables, updates)
+        variables = optax.apply_updates(state.variables, _paced(updates, pace))
         variables = variables if phase.project is None else phase.project(context, variables)
-        return State(state.step + 1, variables, opt_state, best, best_value, None), {
-            "loss": value,
-            **terms,
-        }
+        after = State(state.step + 1, variables, opt_state, best, best_value, done, None)
+        return after, {"loss": value, **terms}
+
+    def step_or_rest(state: State, _):
+        if phase.enough is None:
+            return step(state)
+        trace = jax.eval_shape(step, state)[1]
+        nothing = jax.tree.map(lambda leaf: jnp.full(leaf.shape, jnp.nan, leaf.dtype), trace)
+        return jax.lax.cond(rests(phase, state), lambda state: (state, nothing), step, state)
 
     # The context stays out of the carry: what depends on it alone can then be taken out of the
     # loop.
-    state, trace = jax.lax.scan(step, state._replace(context=None), length=length)
+    state, trace = jax.lax.scan(step_or_rest, state._replace(context=None), length=length)
     return state._replace(context=context), trace
+
+
+def rests(phase: Phase, state: State) -> jax.Array:
+    """Whether a search, or each of a batch, makes no more steps; see `Phase.enough`."""
+    return state.done & (state.step % phase.round == 0)
+
+
+def _paced(updates: Any, pace: Any) -> Any:
+    if pace is None:
+        return updates
+    return jax.tree.map(
+        lambda factor, branch: jax.tree.map(lambda leaf: factor * leaf, branch), pace, updates
+    )
 
 
 def chunk_length(steps: int, *, limit: int = 25) -> int:
@@ -198,8 +230,11 @@ class Solve:
         self, params: Params, y: Measurement, state: State, traces: Sequence[Trace]
     ) -> Result:
         """The result from the last phase's state and the traces of all chunks, in order; one more
-        forward pass of the generator."""
+        forward pass of the generator. Where the last phase may rest, the latent tells the
+        "steps_made" in it."""
         image, latent = self.finish(params, y, state.best, state.context)
+        if self.phases[-1].enough is not None:
+            latent = {**latent, "steps_made": state.step}
         residual = jnp.mean((self.operator(image) - y) ** 2)
         # If no iterate had a finite loss, the image is only the start of the search and no
         # solution, however small its residual.
