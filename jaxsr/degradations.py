@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from PIL import Image, ImageFilter
 
-from jaxsr.images import compression_noise, to_uint8
+from jaxsr.images import Compression, compression_of, to_uint8
 from jaxsr.operators import is_image
 from jaxsr.types import AnyImage, AnyMeasurement, PRNGKey
 
@@ -162,14 +162,14 @@ class Degradation(NamedTuple):
         on_measurement: (key, y) -> y, float32 in [0, 1] as an 8-bit file keeps it; y = A(x), which
             may leave [0, 1] by `OVERSHOOT`.
 
-        compression: what the file's header tells of its error (`images.compression_noise`).
+        compression: what the header of the file tells, where it is a JPEG.
 
     The two raise ValueError for values that are not floats, not finite or further out.
     """
 
     on_image: Keyed
     on_measurement: Keyed
-    compression: float = 0.0
+    compression: Compression | None = None
 
 
 def _same(key: PRNGKey, x: AnyImage) -> AnyImage:
@@ -217,6 +217,6 @@ ROBUSTNESS: dict[str, Degradation] = {
     "motion_blur": _degradation(on_image=_scaled_motion_blur),
     # Not of the test.
     "jpeg": _degradation(on_measurement=lambda key, y: jpeg(y, quality=QUALITY))._replace(
-        compression=compression_noise(_jpeg_file(np.zeros((8, 8, 3), np.float32), QUALITY))
+        compression=compression_of(Image.open(_jpeg_file(np.zeros((8, 8, 3)), QUALITY)))
     ),
 }

@@ -141,8 +141,9 @@ ALLOWED = {
         "experiments/exploration/conditions.py": "downsample pulse",
         "experiments/exploration/first.py": "iagan laren pulse",
         "experiments/exploration/options.py": "iagan inpainting",
+        "jaxsr/methods/auto.py": "iagan pulse rls_plus",
         "experiments/restoration/fitting.py": "downsample",
-        "experiments/restoration/options.py": "downsample rls_plus",
+        "experiments/restoration/options.py": "downsample",
         "experiments/restoration/scores.py": "psnr ssim",
     },
     "it is about these": {

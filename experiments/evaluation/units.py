@@ -78,7 +78,8 @@ def _noise(degradation: str, y: np.ndarray) -> float:
     """As a user finds it who has the measurement as a file, and does not know what happened."""
     if not operators.is_image(y.shape):
         return 0.0
-    return images.noise_of(y, degradations.ROBUSTNESS[degradation].compression)
+    compression = degradations.ROBUSTNESS[degradation].compression
+    return images.noise_of(y, images.recompression_noise(y, compression) if compression else 0.0)
 
 
 def _measurement(

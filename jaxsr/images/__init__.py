@@ -3,7 +3,14 @@
 
 from jaxsr.images.errors import ImageError
 from jaxsr.images.finding import SUFFIXES, find
-from jaxsr.images.noise import compression_noise, noise_of, patch_noise
+from jaxsr.images.noise import (
+    Compression,
+    compression_noise,
+    compression_of,
+    noise_of,
+    patch_noise,
+    recompression_noise,
+)
 from jaxsr.images.reading import FORMATS, decode, from_array, read
 from jaxsr.images.shapes import Mode, fit, resize_area, square
 from jaxsr.images.writing import to_uint8, write, write_animation
@@ -11,9 +18,11 @@ from jaxsr.images.writing import to_uint8, write, write_animation
 __all__ = [
     "FORMATS",
     "SUFFIXES",
+    "Compression",
     "ImageError",
     "Mode",
     "compression_noise",
+    "compression_of",
     "decode",
     "find",
     "fit",
@@ -21,6 +30,7 @@ __all__ = [
     "noise_of",
     "patch_noise",
     "read",
+    "recompression_noise",
     "resize_area",
     "square",
     "to_uint8",

@@ -3,12 +3,14 @@ that its pixels show. Standard deviations, of [0, 1]."""
 
 import io
 import os
+from typing import NamedTuple
 
 import numpy as np
-from PIL import Image
+from PIL import Image, JpegImagePlugin
 
 from jaxsr.images.errors import ImageError
 from jaxsr.images.reading import FORMATS
+from jaxsr.images.shapes import resize_area
 from jaxsr.types import AnyImage
 
 # What `patch_noise` reads of clean photos is texture. Of 64 validation photos of blood cells it
@@ -17,6 +19,9 @@ from jaxsr.types import AnyImage
 CLEAN = 3.5 / 255
 LEAST_SIDE, FEW = 16, 1.25  # below that side, what it reads too little
 MOST_PATCHES = 20_000
+HALF = 4  # px, of a JPEG's block
+MOST_PIXELS = 1024
+LOST_COLOURS = 1.5
 
 
 def noise_of(image: AnyImage, compression: float = 0.0) -> float:
@@ -33,32 +38,83 @@ def noise_of(image: AnyImage, compression: float = 0.0) -> float:
     return float(np.sqrt(step**2 / 12 + compression**2 + seen))
 
 
-def compression_noise(file: str | os.PathLike | io.BytesIO, side: int | None = None) -> float:
-    """The error of a JPEG's pixels, by the tables in its header; 0 for other files.
+class Compression(NamedTuple):
+    """How a JPEG was made, as its header tells.
 
-    A JPEG rounds the cosine coefficients of 8 x 8 pixels, an orthonormal transform, to multiples of
-    q: the mean of q^2 / 12 over its table of brightness. Colours do not count: nearly all of their
-    coefficients are 0, with an error that is their own size and no q^2 / 12. Photos of 64 px had,
-    for this 1, an error (in variance) of 0.2 at quality 50, 0.5 at 75, 0.9 at 85 and 2 at 95, and
-    with a quarter of the colours' pixels of 0.3, 0.8, 1.7 and 9.
+    Attributes:
+        tables: number -> the 64 steps of a block's cosine coefficients.
+        sampling: Pillow's: 0 for colours of all pixels (4:4:4), 1 of every second column, 2 of
+            every second row too (4:2:0).
+    """
+
+    tables: dict[int, list[int]]
+    sampling: int
+
+
+def compression_noise(file: str | os.PathLike | io.BytesIO, side: int | None = None) -> float:
+    """The error of a JPEG's pixels, by `recompression_noise`; 0 for other files.
 
     Args:
         file: its path, or its bytes in memory.
-        side: to which the shorter side was brought by area average, which makes the error of its
-            pixels as many times smaller.
+        side: to which the shorter side is brought by area average, which makes the error of its
+            pixels smaller.
 
     Raises:
         ImageError: a file that is no image.
     """
     try:
         with Image.open(file, formats=FORMATS) as image:
-            tables, shorter = getattr(image, "quantization", None), min(image.size)
+            compression = compression_of(image)
+            if not compression:
+                return 0.0
+            shorter, pixels = min(image.size), np.asarray(image.convert("RGB"), np.float32) / 255
     except (OSError, ValueError, Image.DecompressionBombError) as error:
         raise ImageError(f"{file}: expected an image, got an error: {error}") from error
-    if not tables:
-        return 0.0
-    steps = np.asarray(tables[min(tables)], np.float64) / 255
-    return float(np.sqrt(np.mean(steps**2) / 12) * (side or shorter) / shorter)
+    return recompression_noise(pixels, compression, (side or shorter) / shorter)
+
+
+def compression_of(image: Image.Image) -> Compression | None:
+    """Of an open JPEG; None of other files. A grey one has no colours to sample."""
+    if not isinstance(image, JpegImagePlugin.JpegImageFile):
+        return None
+    return Compression(image.quantization, max(JpegImagePlugin.get_sampling(image), 0))
+
+
+def recompression_noise(pixels: AnyImage, compression: Compression, scale: float = 1.0) -> float:
+    """The error that JPEG left in the pixels [h, w, 3] in [0, 1] that were read of it.
+
+    They are moved by half a block, so that other blocks are rounded, and compressed once more as
+    they were: what that changes is as large as what the first time changed. (Nominal errors,
+    q^2 / 12 a coefficient, are two to six times too large, as most coefficients are 0.) Over 48
+    photos of 8 to 64 px at quality 50 to 95 this was 0.8 to 1.05 of the true error with all
+    colours. Colours of fewer pixels have lost what no second time can lose: there it was 0.5 to
+    0.75, made up for by `LOST_COLOURS`.
+
+    Args:
+        pixels: of the photo; of a large one its middle counts.
+        compression: how it was compressed.
+        scale: by which its sides are brought smaller afterwards, by area average; at most 1.
+    """
+    middle = _middle(np.asarray(pixels, np.float32))
+    moved = np.pad(middle, ((HALF, 2 * HALF), (HALF, 2 * HALF), (0, 0)), "reflect")
+    file = io.BytesIO()
+    Image.fromarray(np.rint(np.clip(moved, 0, 1) * 255).astype(np.uint8)).save(
+        file, "JPEG", qtables=compression.tables, subsampling=compression.sampling
+    )
+    again = np.asarray(Image.open(file), np.float32) / 255
+    height, width = middle.shape[:2]
+    error = (again - moved)[HALF : HALF + height, HALF : HALF + width]
+    if scale < 1:
+        shorter = min(height, width)
+        error = resize_area(error[:shorter, :shorter], max(1, round(shorter * scale)))
+    lost = LOST_COLOURS if compression.sampling else 1.0
+    return float(lost * np.sqrt(np.mean(error**2)))
+
+
+def _middle(pixels: np.ndarray) -> np.ndarray:
+    """At most `MOST_PIXELS` on a side."""
+    top, left = (max(0, (side - MOST_PIXELS) // 2) for side in pixels.shape[:2])
+    return pixels[top : top + MOST_PIXELS, left : left + MOST_PIXELS]
 
 
 def patch_noise(image: AnyImage) -> float:
