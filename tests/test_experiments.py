@@ -114,9 +114,13 @@ def test_benchmark_smoke(tmp_path):
         (
             "super_resolve.py",
             ("--method=pulse", "--model=x"),
-            "--model=x is for laren and glean, not for pulse",
+            "--model=x is for laren and glean, not for --method=pulse: leave it out",
         ),
-        ("super_resolve.py", ("--method=pulse", "--network=vgg"), "pulse has none: leave it out"),
+        (
+            "super_resolve.py",
+            ("--method=pulse", "--network=vgg"),
+            "perceptual term, not for --method=pulse",
+        ),
         (
             "evaluate.py",
             ("--methods=bicubic", "--preset=scaled", "--data=x"),

@@ -82,10 +82,10 @@ def test_latent_draws_the_image_again(network):
 def test_styles_are_in_units_of_their_deviation():
     """A dense layer's output of 1 is a step that one style hardly knows and another never takes."""
     prior, given = prior_of()
-    mean, deviation = learned.style_statistics(prior, given)
+    mean, deviation = jax.jit(lambda p: learned.style_statistics(prior, p))(given)
     w_mean, w_std = given["statistics"]["w_mean"], given["statistics"]["w_std"]
     draws = w_mean + w_std * jax.random.normal(jax.random.key(0), (4000, len(w_mean)))
-    styles = jax.vmap(lambda w: prior.styles(given, priors.tile(prior, w)))(draws)
+    styles = jax.jit(jax.vmap(lambda w: prior.styles(given, priors.tile(prior, w))))(draws)
     for path, values in styles.items():
         np.testing.assert_allclose(values.mean(0), mean[path], atol=0.1 * deviation[path].max())
         np.testing.assert_allclose(values.std(0), deviation[path], rtol=0.08)

@@ -237,7 +237,7 @@ def test_derivatives_equal_finite_differences(name):
     np.testing.assert_allclose([forward, np.vdot(grad, d)], [expected] * 2, rtol=1e-4)
 
 
-@pytest.mark.parametrize("method", ["pulse", "rls", "rls_plus"])
+@pytest.mark.parametrize("method", ["phased", "rls", "rls_plus"])
 def test_a_prior_without_w_is_refused_by_methods_of_w(method):
     prior, params = fresh("pggan")
     assert (
