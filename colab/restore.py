@@ -77,33 +77,41 @@ print(f"{len(y)} -> {side} px, {factor} x, on {jax.devices()[0].device_kind}")
 # %% [markdown]
 # ## 3. The method
 #
-# `pulse` searches the latent space on a sphere, `rls` keeps the latent likely, `rls_plus` also
-# refines the network for this photo, `rlse` is guided by the network's own discriminator. On 2 CPU
-# cores the next cell takes about a minute, most of it compiling; a second photo takes seconds.
-# `laren` does not search: a network that was trained for it restores in one pass, and has one
-# answer; the one that comes with jaxsr enlarges 8 x with the bundled prior. Each answer is then
-# moved to explain the photo, as far as the photo's noise lets it be trusted.
+# `auto` takes a trained network where one comes with jaxsr for the prior and the enlargement, else
+# the search that restores best. `laren` is such a network: it restores in one pass, and has one
+# answer; the one that comes with jaxsr enlarges 8 x with the bundled prior. `pulse` searches the
+# latent space on a sphere, `rls` keeps the latent likely, `rls_plus` also refines the network for
+# this photo, `rlse` is guided by the network's own discriminator. On 2 CPU cores a search takes
+# about a minute, most of it compiling; a second photo takes seconds. Each answer is then moved to
+# explain the photo, as far as the photo's noise lets it be trusted.
 
 # %%
-METHOD = "rls_plus"  # @param ["pulse", "rls", "rls_plus", "rlse", "laren"]
-SOLUTIONS = 2  # @param {type:"integer"}
+from jaxsr.methods.auto import choose
 
+METHOD = "auto"  # @param ["auto", "pulse", "rls", "rls_plus", "rlse", "laren"]
+SOLUTIONS = 1  # @param {type:"integer"}
+
+preset = "paper"
+if METHOD == "auto":
+    METHOD, preset, why = choose(prior, params, operator, solutions=SOLUTIONS)
+    print(f"{METHOD}: {why}")
 if "flow" not in params and METHOD in ("rls", "rls_plus"):
     METHOD = "pulse"
     print(
         "this prior has no flow (experiments/train_flow.py), which RLS and RLS+ need: PULSE instead"
     )
-if METHOD == "laren":
+if jaxsr.methods.METHODS[METHOD].kind == "learned":
     try:
-        params |= jaxsr.learned.load("laren", prior, params, operator)
+        params |= jaxsr.learned.load(METHOD, prior, params, operator)
     except ValueError as error:
         METHOD = "pulse"
         print(f"{error}: PULSE instead")
 method = jaxsr.methods.METHODS[METHOD]
 few = dict.fromkeys(jaxsr.settings.iterates_of(method.Config), 2) if SMOKE else {}
-solve = method.make(prior, operator, method.Config(**few))
-params = params | jaxsr.methods.networks(jaxsr.settings.resolve(method.Config(**few), operator))
-if METHOD == "laren":
+config = method.Config(preset=preset, **few)
+solve = method.make(prior, operator, config)
+params = params | jaxsr.methods.networks(jaxsr.settings.resolve(config, operator))
+if method.kind == "learned":
     SOLUTIONS = 1
 file = PHOTO or examples[0]
 compression = images.compression_noise(file, len(y)) if reference is None else 0.0
