@@ -198,7 +198,11 @@ def with_method(
     method was named. Raises ValueError for a preset that it lacks."""
     if settings.method != AUTO:
         return settings, ""
-    method, why = default_start(prior, params, operator, settings.space)
+    method, why = (
+        (saved.method_of(settings.start), f"as in --start={settings.start}")
+        if settings.start is not None
+        else default_start(prior, params, operator, settings.space)
+    )
     check_method(method, settings.preset)
     return dataclasses.replace(settings, method=method), f"first solution by {method}: {why}"
 

@@ -6,7 +6,7 @@ import super_resolve
 import toy_z
 from tiny import quick, write_prior
 
-from jaxsr import loading, operators
+from jaxsr import learned, loading, operators
 from jaxsr.methods import METHODS
 from jaxsr.methods.auto import choose
 from jaxsr.records import report
@@ -41,6 +41,12 @@ def test_choice_fits_prior_and_operator(case):
     assert choice.method == expected
     assert choice.preset in METHODS[expected].Config.PRESETS and choice.why
     assert set(METHODS[expected].Config.NEEDS) - {"learned"} <= set(change(params))
+
+
+def test_a_model_of_old_equations_is_not_taken(monkeypatch):
+    """The default command is refused for a network that nobody asked for."""
+    monkeypatch.setitem(learned.VERSIONS, "laren", 99)
+    assert choose(*loading.load_prior("pbc64"), X8).method == "rls_plus"
 
 
 def test_priors_without_w_get_a_method_that_takes_them():

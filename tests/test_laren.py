@@ -369,7 +369,7 @@ WRONG = {
         lambda: laren.Config(encoder.Config(8, (4, 4), 5), graph()),
         "an encoder of 6 outputs, got 5",
     ),
-    "literal": (lambda: graph(literal=True, recursion=False), "literal is of the whole printed"),
+    "literal": (lambda: graph(literal=True, recursion=False), "literal is of the printed LAREN"),
     "literal nodes": (lambda: graph(literal=True), "half of the nodes are u: expected an even"),
     "maps of w": (
         lambda: laren.Config(NET, graph(), space="w"),

@@ -339,6 +339,12 @@ REFUSED = {
         lambda folder: learned.load("laren", *prior_of(), X4, "nowhere"),
         "nowhere: expected a folder of weights",
     ),
+    "literal": (
+        lambda folder: learned.sized(
+            "glean", *prior_of(), X4, dataclasses.replace(SIZES, literal=True)
+        ),
+        "literal is of laren and gdm alone, not of glean",
+    ),
     "network": (
         lambda folder: learned.sized("larn", *prior_of(), X4),
         "unknown network 'larn': expected one of base",

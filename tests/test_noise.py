@@ -6,7 +6,6 @@ import math
 
 import numpy as np
 import pytest
-from image_files import DEEP
 from PIL import Image
 
 from jaxsr import images
@@ -34,7 +33,7 @@ def _noisy(side: int, sigma: float, channels: int = 3, seed: int = 0) -> np.ndar
 def test_noise_is_found_under_structure(side, level, channels):
     """A noisy photo is fitted with its noise, or a photo's edges pass for noise."""
     found = np.median(
-        [images.noise_of(_noisy(side, level * LEVEL, channels, seed)) for seed in range(9)]
+        [images.patch_noise(_noisy(side, level * LEVEL, channels, seed)) for seed in range(9)]
     )
     assert 0.65 < found / (level * LEVEL) < 1.35
 
@@ -44,15 +43,6 @@ def test_a_clean_photo_has_the_noise_of_rounding(side):
     """A clean photo is left unexplained for a noise that it has not."""
     for image in (_noisy(side, 0.0), _noisy(side, LEVEL), np.full((side, side, 3), 128 / 255)):
         assert images.noise_of(image) == pytest.approx(LEVEL / math.sqrt(12))
-
-
-def test_finer_pixels_have_a_finer_rounding():
-    """A 16-bit file is trusted no more than one of 8 bits."""
-    image = DEEP[..., :3].astype(np.float64) / 65535
-    smooth = image * 0 + _structure(24)[:, :20]
-    assert images.noise_of(np.round(65535 * smooth) / 65535) == pytest.approx(
-        1 / 65535 / math.sqrt(12)
-    )
 
 
 def test_a_grey_photo_in_three_channels_has_the_noise_of_one():
@@ -104,6 +94,15 @@ def test_jpeg_error_falls_when_pixels_are_averaged():
     """A large JPEG that is brought to the prior's size is trusted as little as a small one."""
     whole, small = (images.compression_noise(_jpeg(50), side) for side in (None, 16))
     assert 0 < small < 0.8 * whole
+
+
+@pytest.mark.parametrize("side", [8, 16, 64])
+def test_grey_structure_is_no_noise(side):
+    """A clean grey photo is thought so noisy that its result is not moved to explain it, or one
+    whose pixels are between the 255 steps, as of 16 bits or alpha, is trusted without limit."""
+    grey = np.repeat(_photo(side)[..., :1] / 255, 3, 2)
+    assert images.noise_of(grey) == pytest.approx(1 / 255 / 12**0.5)
+    assert images.noise_of(_structure(side) * 0.9) > 0.99 / 255 / 12**0.5
 
 
 def test_jpeg_of_other_kinds():

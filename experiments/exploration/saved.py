@@ -37,6 +37,11 @@ def made_by(
     return {**{name: getattr(settings, name) for name in names}, **about}
 
 
+def method_of(start: str) -> str:
+    """The method of the first solution in an exploration's folder, "" where it does not tell."""
+    return weights.read_config(Path(start) / START).get("made_by", {}).get("method", "")
+
+
 def check_start(
     folder: Path,
     solve: Solve,

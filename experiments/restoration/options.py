@@ -30,7 +30,7 @@ class Settings:
             bundled one, where there is one.
         preset: Settings of the method: paper (as printed; the default), code (the authors'
             release) or scaled (the printed ones brought to the sizes of the prior: PULSE, RLS,
-            RLS+, RLSE).
+            RLS+, RLSE); RLSE has no code, but means.
         network: What perceptual terms see with: vgg (LPIPS, published weights) or features
             (bundled). Default: the preset's.
         consistency: Whether each result is moved to explain its photo: auto as far as the photo's

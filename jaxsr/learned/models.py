@@ -79,9 +79,11 @@ def bundled(architecture: str, prior: Prior, operator: Operator) -> Path | None:
 def fitting(architecture: str, prior: Prior, params: Params, operator: Operator) -> Path | None:
     """`bundled`, where it was trained for these very weights of the generator and this operator."""
     folder = bundled(architecture, prior, operator)
-    if folder is None or is_other(weights.read_config(folder), params, operator):
+    if folder is None:
         return None
-    return folder
+    record = weights.read_config(folder)
+    is_old = record.get("version", 1) != VERSIONS[architecture]
+    return None if is_old or is_other(record, params, operator) else folder
 
 
 def is_other(record: dict[str, Any], prior_params: Params, operator: Operator) -> str:

@@ -112,6 +112,8 @@ class Variant(NamedTuple):
     recursion: bool = True
 
 
+# Whose equations the paper prints.
+LITERAL = ("laren", "gdm")
 VARIANTS = {
     "base": Variant(space="w", generated=False),
     "base_w_plus": Variant(space="w_plus", generated=False),
@@ -142,6 +144,10 @@ def sized(
     if name not in (*VARIANTS, "glean"):
         raise ValueError(
             f"unknown network {name!r}: expected one of {', '.join((*VARIANTS, 'glean'))}"
+        )
+    if sizes.literal and name not in LITERAL:
+        raise ValueError(
+            f"literal is of {' and '.join(LITERAL)} alone, not of {name}: leave it out"
         )
     side, all_widths, layers = (
         input_side(prior, operator),

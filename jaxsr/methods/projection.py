@@ -82,7 +82,7 @@ def _spectrum(operator: Operator) -> tuple[float, float]:
 
 
 def project(
-    solve: Solve, results: Result, ys: np.ndarray, noises: Sequence[float] | np.ndarray
+    solve: Solve, results: Result, ys: np.ndarray, noises: float | Sequence[float] | np.ndarray
 ) -> Result:
     """Results of `jaxsr.restore` made `consistent` with their measurements; residual and
     feasibility are then those of the images as they are written, clipped and rounded to 8 bits.
@@ -95,16 +95,17 @@ def project(
         solve: the method.
         results: of `jaxsr.restore`, with a leading axis n.
         ys: [n, ...], the measurements.
-        noises: n standard deviations (see `trusted` and `jaxsr.images.noise_of`).
+        noises: n standard deviations, or one for all (see `trusted` and `jaxsr.images.noise_of`).
 
     Raises:
         ValueError: numbers of results, measurements and noises that differ, or a noise below 0.
     """
     levels = np.asarray(noises, np.float32)
+    levels = np.full(len(ys), levels) if levels.ndim == 0 else levels
     if not len(results.image) == len(ys) == len(levels) or not (levels >= 0).all():
         raise ValueError(
             f"expected a measurement and a noise of at least 0 for each of {len(results.image)} "
-            f"results, got {len(ys)} and {list(noises)}"
+            f"results, got {len(ys)} and {levels.tolist()}"
         )
     step = _compiled(solve.operator)
     if solve.operator.onto_range is not None:

@@ -12,7 +12,8 @@ Readings, where the paper is silent:
 - A kernel 1 x (2 C + 1) for each first node slides over the attributes; without it nodes would be
   a mere set. What it gives is averaged over the pairs, so that only a weighted mean of the
   relations is needed.
-- Layers that the paper prints without a bias have one.
+- Layers that the paper prints without a bias have one. Where P makes all of Eq. 1's attributes
+  minus infinity, the relation is 0. Taps that meet nodes begin smaller than those of relations.
 - Eq. 3's norm is a softmax over the sources, as in the attention that it cites.
 - Each layer has queries and keys of its own, and a 64 x 64 map is made of each code and resized.
   Together these come nearest to the paper's 11 M parameters.
@@ -37,7 +38,10 @@ Departures from the paper:
 - The generator multiplies a map by its layer's noise strength. Some priors learn to hardly use
   some of their noise; a map counts for at least `jaxsr.learned.LEAST_STRENGTH` there. It is the
   same linear map in another unit.
-- The perceptual and the adversarial term are GLEAN's (see `jaxsr.training.laren`).
+- The perceptual and the adversarial term are GLEAN's; the perceptual network is the bundled one
+  where VGG's weights are not at hand; the adversary joins after a warm-up; a moving average of the
+  weights is what restores (see `jaxsr.training.laren`).
+- `capped` maps, an option, are of their layers' own sides, with fewer parameters.
 
 `Graph.literal` is the other network, of the printed equations: `jaxsr.nets.laren_printed`.
 """

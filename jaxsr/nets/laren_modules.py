@@ -29,7 +29,7 @@ class Graph:
             not (VRR).
         map_side: of the maps before they are resized; with `capped` those of smaller layers have
             their own side instead.
-        literal: the printed equations as they are (`jaxsr.nets.laren_printed`), which do not train.
+        literal: the printed equations as they are (`jaxsr.nets.laren_printed`), which hardly train.
     """
 
     width: int
@@ -50,8 +50,8 @@ class Graph:
                 raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}")
         if self.literal and not (self.relations == "multi" and self.recursion and not self.capped):
             raise ValueError(
-                "literal is of the whole printed LAREN: expected relations multi, recursion and no "
-                f"capped maps, got {self.relations}, {self.recursion}, {self.capped}"
+                "literal is of the printed LAREN, whose maps are not capped: leave capped, or "
+                "literal, out"
             )
         if self.literal and self.nodes % 2:
             raise ValueError(
