@@ -246,8 +246,9 @@ for batch_size, used in ((8, 2), (2, 2), (1, 1)):
     found = t.restore(t.SOLVE, t.PARAMS, t.photos(8), batch_size=batch_size, progress=False)
     images.append(found.image)
     assert t.mesh_of(batch_size).size == used
-    # Each device runs the program of one photo.
-    np.testing.assert_array_equal(images[-1], images[0])
+    # Each device runs the program of one photo; that of one device may round its last bit apart.
+    apart = 0 if used == 2 else 1e-6
+    np.testing.assert_allclose(images[-1], images[0], atol=apart, rtol=0)
 (begin, _, _), (refine, advance, _) = t.batches.programs(t.SOLVE, t.mesh_of(2)).phases
 keys, ys = jax.random.split(jax.random.key(0), 2), t.photos(2)
 state = begin(keys, t.PARAMS, ys, None)

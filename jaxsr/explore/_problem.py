@@ -270,13 +270,14 @@ def start(prior: Prior, space: str, params: Params, latent: dict[str, Any]) -> S
             f"space {space} starts from one {given} {one.shape}, but the method returned "
             f"{jnp.shape(code)}"
         )
+    noise = tuple(map(jnp.asarray, noise))
     point = _AS[space](prior, params, given, jnp.asarray(code), noise)
     offset = (
         _w_plus(prior, params, given, jnp.asarray(code), noise) - point
         if space == "w"
         else jnp.zeros(())
     )
-    return Start(point, tuple(noise), offset)
+    return Start(point, noise, offset)
 
 
 def _w_plus(prior: Prior, params: Params, given: str, code: jax.Array, noise: Noise) -> jax.Array:
@@ -289,7 +290,7 @@ _AS: dict[str, Callable[..., Latent]] = {
     "w_plus": _w_plus,
     "w_plus_noise": lambda prior, params, given, code, noise: {
         "w_plus": _w_plus(prior, params, given, code, noise),
-        "noise": tuple(noise),
+        "noise": noise,
     },
     "styles": lambda prior, params, given, code, noise: prior.styles(
         params, _w_plus(prior, params, given, code, noise)
