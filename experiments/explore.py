@@ -82,8 +82,8 @@ class Settings:
         space: Latent space that is explored: z, w (from a w+, by moving the w of all layers alike),
             w_plus, w_plus_noise with the noise maps, or styles. Default: z where the method returns
             one (iagan), else w, which stays nearer than w_plus to what the prior draws.
-        k: How many top eigenvectors of the measurement's metric are taken out of v^K. Default: as
-            many as hold 99 % of its trace.
+        k: How many top eigenvectors of the measurement's metric are taken out of v^K; not for
+            --way=generalized. Default: as many as hold 99 % of its trace.
         from_k: K of the paper's Algorithm 1: v^K is walked first, then K - 1, K - 2, ... Default:
             from 1 up, without those of which the projection leaves little.
         way: Directions: vk (top eigenvectors of the picture's metric), algorithm1 (the paper's),

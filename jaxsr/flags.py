@@ -139,7 +139,7 @@ def choose(name: str, known: Iterable[str], what: str) -> str:
     known = list(known)
     if name in known:
         return name
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]!r}? " if near else ""
     raise ValueError(f"unknown {what} {name!r}: {hint}known: {', '.join(known)}")
 

@@ -96,6 +96,10 @@ def test_mistakes_on_the_command_line_have_status_2(argument, prior, tmp_path, m
             "16x16 px, but --mask is of 32x16 px",
         ),
         (
+            {"operator": "inpainting", "input": ("p.png",), "mask": "large.png"},
+            "black elsewhere, got a picture of which 100% is neither",
+        ),
+        (
             {"operator": "inpainting", "input": ("p.png",), "mask": "none.png"},
             "--mask=none.png: expected an image file",
         ),

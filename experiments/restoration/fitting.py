@@ -149,6 +149,9 @@ def _find_factor(height: int, width: int, fitter: Fitter) -> int:
     return max(factors) if pad else min(factors)
 
 
+GREY = 0.05  # largest share of a mask that is neither black nor white: soft edges
+
+
 class Mask(NamedTuple):
     """A picture of what is missing: the pixels that are seen, bool [r, r], and the sides of the
     picture, (height, width)."""
@@ -162,7 +165,8 @@ def read_mask(file: str, resolution: int) -> Mask:
     prior's resolution, is hidden.
 
     Raises:
-        ValueError: a picture that cannot be read, is too small, or hides nothing or everything.
+        ValueError: a picture that cannot be read, is too small, is not of black and white (but for
+            soft edges), or hides nothing or everything.
     """
     try:
         image = images.read(file)
@@ -173,6 +177,12 @@ def read_mask(file: str, resolution: int) -> Mask:
             raise ValueError(
                 f"{image.shape[1]}x{image.shape[0]} px is smaller than the prior's "
                 f"{resolution}x{resolution} px"
+            )
+        grey = np.mean((image.max(2) > 0.1) & (image.max(2) < 0.9))
+        if grey > GREY:
+            raise ValueError(
+                "expected white where pixels are missing and black elsewhere, got a picture of "
+                f"which {grey:.0%} is neither"
             )
         hidden = images.resize_area(images.square(white, mode="crop")[0], resolution).max(2) > 0
         if hidden.all() or not hidden.any():

@@ -62,7 +62,8 @@ class Config:
         eps: largest feasible residual, mean squared A(G(z)) - y on [0, 1]: the paper's 1e-2 ("l2");
             PULSE's is 2e-3.
         k: how many top eigenvectors of H_Y are taken out of v^K, fewer than the latent has numbers;
-            None: as many as hold `energy`.
+            "vk" reads from it which v^K retain enough; not for "generalized". None: as many as hold
+            `energy`.
         from_k: K of Algorithm 1's input: v^K is walked first, then v^(K-1), v^(K-2), ... down to
             v^1, as printed, whatever each retains; not for "generalized". None: from v^1 up, those
             skipped that retain less than `least_retained`.
@@ -186,7 +187,7 @@ def problem(prior: Prior, operator: Operator, config: Config = Config()) -> Prob
     check_choices(config)
     check_types(config)
     _check_numbers(config)
-    _check_from_k(config)
+    _check_unread(config)
     check_images(prior, operator)
     if config.space != "z":
         require_w(f"space {config.space}", prior)
@@ -212,12 +213,15 @@ def _check_numbers(config: Config) -> None:
         raise ValueError(f"threshold must be below 1, got {config.threshold}")
 
 
-def _check_from_k(config: Config) -> None:
-    if config.from_k is not None and config.way == "generalized":
-        raise ValueError(
-            f"from_k={config.from_k} counts eigenvectors of H_X, which way 'generalized' does not "
-            "walk: leave it out"
-        )
+def _check_unread(config: Config) -> None:
+    """Both counts are of Algorithm 1, from whose v^K the other ways but one begin."""
+    for name in ("k", "from_k"):
+        value = getattr(config, name)
+        if value is not None and config.way == "generalized":
+            raise ValueError(
+                f"{name}={value} is of ways that begin with v^K, an eigenvector of H_X, not of "
+                "'generalized': leave it out"
+            )
 
 
 def check_counts(config: Config, size: int) -> None:
