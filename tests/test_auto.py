@@ -55,6 +55,7 @@ def test_priors_without_w_get_a_method_that_takes_them():
     assert METHODS[choose(prior, params, operator).method].any_prior
 
 
+@pytest.mark.slow
 def test_default_says_what_it_took_and_why(tmp_path, capsys):
     """The table and the first lines name "auto", which nobody can look up."""
     prior = write_prior(tmp_path / "tiny")

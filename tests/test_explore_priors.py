@@ -19,6 +19,7 @@ SMALL_Z = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NETS)
 def test_priors_without_w_are_explored_in_z(name):
     """A prior whose latent is no w, or holds the vector of its class besides z, has no metric or no
@@ -36,7 +37,9 @@ def test_priors_without_w_are_explored_in_z(name):
 
 
 @pytest.mark.parametrize(
-    "module", [stylegan1, stylegan2], ids=lambda module: module.__name__.rsplit(".")[-1]
+    "module",
+    [pytest.param(stylegan1, marks=pytest.mark.slow), stylegan2],
+    ids=lambda module: module.__name__.rsplit(".")[-1],
 )
 def test_styles_are_explored(module):
     """The space of one number a modulated channel draws another image than the first solution, or

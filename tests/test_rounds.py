@@ -105,6 +105,7 @@ def test_more_rounds_find_what_one_does_not():
     assert (rounds[~done] < once[~done]).all()
 
 
+@pytest.mark.slow
 def test_the_ball_ends_the_way_of_the_latent():
     """The radius of preset `scaled` means nothing: codes that alone are refined, far from a fit,
     never come to the edge of the ball, or leave it."""
