@@ -105,7 +105,7 @@ def main() -> None:
     prior, params = loading.load_prior(
         settings.prior or loading.default_source(), dtype=flags.compute_in(settings.precision)
     )
-    bound, network, start = bind(settings, prior, params, sizes)
+    bound, params = bind(settings, prior, params, sizes)
     size = prior.info.resolution
     sets = photos(settings, size, out)
     print(
@@ -118,9 +118,7 @@ def main() -> None:
         "licence": prior.info.licence,
         "perceptual": bound.network,
     }
-    model = restorer_loop.fit(
-        bound, config, run, params | network, sets, out, about=about, start=start
-    )
+    model = restorer_loop.fit(bound, config, run, params, sets, out, about=about)
     print(f"model: {model}")
 
 
@@ -170,9 +168,10 @@ def smoked(
 
 def bind(
     settings: Settings, prior: priors.Prior, params: Params, sizes: learned.Sizes
-) -> tuple[Bound, Params, Params | None]:
-    """What is trained, {"perceptual": ...}, and the params that it goes on from, if any. Raises
-    ValueError where the prior lacks what the network needs, or weights are missing."""
+) -> tuple[Bound, Params]:
+    """What is trained, and the prior's params with "perceptual", and with "learned" where it goes
+    on from a model. Raises ValueError where the prior lacks what the network needs, or weights are
+    missing."""
     operator = operators.make(
         settings.operator,
         prior.info.resolution,
@@ -181,16 +180,16 @@ def bind(
     )
     dtype = flags.compute_in(settings.precision) or "float32"
     net = learned.sized(settings.network, prior, params, operator, sizes, dtype)
-    start = None
+    start = {}
     if settings.init_from is not None:
         first = RESTORERS[settings.network].begins_from or settings.network
         folder = learned.find(RESTORERS[first].method, prior, operator, settings.init_from)
-        net, (start, _) = learned.read_net(folder), weights.load(folder)
+        net, start = learned.read_net(folder), {"learned": weights.load(folder)[0]}
     model = learned.bind(net, prior, operator)
-    if start is not None:
-        learned.check_shapes(str(settings.init_from), model, params, start)
+    if start:
+        learned.check_shapes(str(settings.init_from), model, params, start["learned"])
     network, perceiving = _perceptual_weights(settings, prior.info.resolution)
-    return Bound(model, prior, operator, network), perceiving, start
+    return Bound(model, prior, operator, network), params | perceiving | start
 
 
 def _perceptual_weights(settings: Settings, side: int) -> tuple[str, Params]:

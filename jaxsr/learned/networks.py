@@ -107,6 +107,7 @@ class Sizes:
     literal: bool = False
 
 
+PAPER_SIZES = Sizes()
 # Of a toy prior's restorer.
 TOY_SIZES = Sizes(
     blocks=1, width=4, growth=2, layers=3, nodes=4, node_width=2, code_width=4, map_side=4

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from jaxsr.learned import glean, laren, upscalers
-from jaxsr.learned.networks import Model, Sizes
+from jaxsr.learned.networks import PAPER_SIZES, Model, Sizes
 from jaxsr.nets import glean as glean_net
 from jaxsr.nets import laren as laren_net
 from jaxsr.nets import rrdb, vdsr
@@ -147,7 +147,7 @@ def sized(
     prior: Prior,
     params: Params,
     operator: Operator,
-    sizes: Sizes = Sizes(),
+    sizes: Sizes = PAPER_SIZES,
     dtype: str = "float32",
 ) -> Any:
     """The sizes of the restorer `name`, of its kind's Config, for a prior and an operator; its

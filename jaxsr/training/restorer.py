@@ -35,11 +35,9 @@ def _optimizer(config: Config) -> optax.GradientTransformation:
     return optax.adam(config.learning_rate, b1=0.9, b2=0.999, eps=1e-8)
 
 
-def begin(
-    key: PRNGKey, bound: Bound, prior_params: Params, config: Config, start: Params | None = None
-) -> State:
-    """Fresh state, or one that goes on from the params `start`. Raises ValueError where the prior
-    has no discriminator and the adversarial term asks for it."""
+def begin(key: PRNGKey, bound: Bound, prior_params: Params, config: Config) -> State:
+    """Fresh state, or one that goes on from the params "learned" of a model. Raises ValueError
+    where the prior has no discriminator and the adversarial term asks for it."""
     key_init, key = jax.random.split(key)
     discriminator = (
         DISCRIMINATORS[config.discriminator].init(
@@ -48,6 +46,7 @@ def begin(
         if config.adversarial_weight
         else {}
     )
+    start = prior_params.get("learned")
     params = jax.jit(bound.model.init)(key_init, prior_params) if start is None else start
     # Donated buffers of a jitted step must not alias.
     params, ema = (jax.tree.map(jnp.copy, params) for _ in range(2))

@@ -19,6 +19,7 @@ from jaxsr.training.restorer_losses import Bound, measure, restored
 from jaxsr.types import Params
 
 SHOWN = 8  # photos in the grid
+CHANGED = ("discriminator", "learned")  # of params: what a step does not see as given
 JUDGED = ("val_psnr", "val_distance", "val_residual")
 
 
@@ -38,7 +39,6 @@ def fit(
     folder: str | Path,
     *,
     about: dict[str, Any],
-    start: Params | None = None,
     say: Callable[[str], None] = print,
 ) -> Path:
     """Trains a learned restorer as `loop.fit` does; returns its folder.
@@ -48,10 +48,10 @@ def fit(
     every tick; the scores of curve.csv are those of all validation photos.
 
     Args:
-        prior_params: of the prior, with "perceptual" (`jaxsr.methods.networks`).
+        prior_params: of the prior, with "perceptual" (`jaxsr.methods.networks`), and "learned"
+            where the training goes on from a model's params.
         sets: photos to train on and to judge by, each uint8 [n, H, W, 3].
         about: joins the model's config.json.
-        start: params to go on from; None: fresh ones.
 
     Raises:
         ValueError: as `loop.fit`; or there is no photo to judge by.
@@ -59,7 +59,8 @@ def fit(
     photos, held = sets
     if not len(held):
         raise ValueError("expected at least 1 photo to judge the network by, got none")
-    state = restorer.begin(jax.random.key(run.seed), bound, prior_params, config, start)
+    state = restorer.begin(jax.random.key(run.seed), bound, prior_params, config)
+    start = prior_params.get("learned")
     net = {
         "architecture": bound.model.architecture,
         "version": learned.KINDS[bound.model.architecture].version,
@@ -76,7 +77,11 @@ def fit(
     task = loop.Task(
         state=state,
         make_step=lambda axis: restorer.make_step(bound, config, run.total_images, axis),
-        given={name: tree for name, tree in prior_params.items() if name != "discriminator"},
+        given={
+            name: tree
+            for name, tree in prior_params.items()
+            if name not in ("discriminator", "learned")
+        },
         batch=config.batch,
         settings={**net, "config": loop.fixed(config), **trained_for},
         defaults={"config": loop.fixed(Config())},
