@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from jaxsr.nets import style_based, stylegan2
-from jaxsr.nets.encoder import HE, conv, lrelu
+from jaxsr.nets.conv_layers import Conv, conv, lrelu
 from jaxsr.nets.progressive import means
 from jaxsr.nets.style_based import Between
 from jaxsr.types import Params, PRNGKey
@@ -78,14 +78,14 @@ class Config:
         return 4 << (len(self.widths) - 1)
 
 
-def _point(features: int, name: str, dtype: str) -> nn.Dense:
+def _point(features: int, name: str, dtype: str) -> Conv:
     """A 1 x 1 convolution."""
-    return nn.Dense(features, dtype=dtype, kernel_init=HE, name=name)
+    return Conv(features, dtype, side=1, name=name)
 
 
-def _skip(features: int, dtype: str) -> nn.Dense:
-    """A 1 x 1 convolution without a bias, around a residual block."""
-    return nn.Dense(features, use_bias=False, dtype=dtype, kernel_init=SKIP, name="skip")
+def _skip(features: int, dtype: str) -> Conv:
+    """What goes around a residual block."""
+    return Conv(features, dtype, kernel_init=SKIP, side=1, use_bias=False, name="skip")
 
 
 class FilteredConv(nn.Module):
