@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 from jaxsr.types import Params
 from ports import (
     biggan,
+    gfpgan,
+    gpen,
     metric_networks,
     niqe,
     pggan,
@@ -57,6 +59,8 @@ PORTS: dict[str, Port] = {
         "RRDBNet (ESRGAN, BasicSR, Real-ESRGAN, the names of 2018)", rrdb.find, restorers.convert
     ),
     "srvgg": Port("SRVGGNetCompact (Real-ESRGAN)", srvgg.find, restorers.convert),
+    "gfpgan": Port("GFPGAN (version 1, clean 1.2 to 1.4)", gfpgan.find, restorers.convert),
+    "gpen": Port("GPEN", gpen.find, restorers.convert),
     "vdsr": Port("VDSR (MatConvNet's .mat, pytorch-vdsr)", vdsr.find, restorers.convert),
     "metric network": Port(
         "metric networks (AlexNet, VGG-16, SqueezeNet, LPIPS heads, FID's Inception-V3, "

@@ -2,6 +2,7 @@
 moves."""
 
 import dataclasses
+import functools
 import math
 
 import jax
@@ -12,10 +13,9 @@ import ports_files as files
 import pytest
 import reference_gfpgan
 import reference_gpen
-from learners import prior_of
 
 from jaxsr import priors
-from jaxsr.nets import gfpgan, gpen, style_based, stylegan2
+from jaxsr.nets import ARCHITECTURES, gfpgan, gpen, style_based, stylegan2
 from ports.convert import convert
 
 NETS = {"gfpgan": gfpgan, "gpen": gpen}
@@ -176,3 +176,215 @@ def test_what_does_not_fit_is_refused_in_one_line(case, tmp_path):
     with pytest.raises(ValueError, match=message) as caught:
         converted(tmp_path, written(change(STATES[name]())))
     assert "\n" not in str(caught.value)
+
+
+# Around a prior
+
+UNET = gfpgan.Config((5, 4, 3), 6, 8)
+ENCODER = gpen.Config((10, 8, 6), 8, 8, mapping_layers=0)
+OF_WIDTHS = {"resolution": 16, "channels": (10, 8, 6), "z_dim": 8, "w_dim": 8, "mapping_layers": 2}
+
+
+def moved(params, seed=0):
+    """No array at its beginning."""
+    rng = np.random.default_rng(seed)
+    return jax.tree.map(lambda x: np.float32(x + 0.1 * rng.normal(size=x.shape)), params)
+
+
+@functools.cache
+def prior_of(name):
+    row = ARCHITECTURES[name]
+    config = row.Config(**OF_WIDTHS)
+    return row.prior(config), moved(jax.jit(lambda key: row.init(key, config))(jax.random.key(0)))
+
+
+@functools.cache
+def begun(name):
+    net, config = {"gfpgan": (gfpgan, UNET), "gpen": (gpen, ENCODER)}[name]
+    return jax.jit(lambda key: net.init(key, config))(jax.random.key(1))
+
+
+def frozen(name):
+    """A prior's generator as GFPGAN's bank."""
+    prior, params = prior_of(name)
+
+    def bank(codes, between):
+        noise = prior.noise("const", params)
+        return prior.blocks(params, codes, noise, (None, None), 0, 3, between)[1]
+
+    return bank
+
+
+def fed(name, keep=lambda maps: maps):
+    """A prior's generator as GPEN's bank; `keep` may change the maps."""
+    prior, params = prior_of(name)
+
+    def bank(z, maps):
+        w_plus = priors.tile(prior, prior.map(params, z))
+        return 2 * prior.synthesize(params, w_plus, keep(maps)) - 1
+
+    return bank
+
+
+@functools.cache
+def restored_by(net, name):
+    """(params) -> the restored image around the prior of a name, compiled once."""
+    if net == "gfpgan":
+        return jax.jit(lambda p: gfpgan.restored(UNET, p, image(), frozen(name)))
+    return jax.jit(lambda p: gpen.restored(ENCODER, p, image(), fed(name)))
+
+
+GENERATORS = ("stylegan2", "stylegan1")
+
+
+@pytest.mark.parametrize("name", GENERATORS)
+def test_a_fresh_gfpgan_draws_what_the_frozen_generator_draws(name):
+    """Training begins with noise instead of the prior's pictures."""
+    prior, params = prior_of(name)
+
+    @jax.jit
+    def drawn(unet):
+        codes, _, _ = gfpgan.UNet(UNET).apply({"params": unet}, image())
+        return 2 * prior.synthesize(params, codes, prior.noise("const", params)) - 1
+
+    alone = drawn(begun("gfpgan")["unet"])
+    np.testing.assert_allclose(restored_by("gfpgan", name)(begun("gfpgan")), alone, atol=2e-5)
+
+
+@pytest.mark.parametrize("name", GENERATORS)
+def test_every_condition_moves_the_picture(name):
+    """A scale or a shift of some size is made and left unused."""
+    params, restored = moved(begun("gfpgan")), restored_by("gfpgan", name)
+    before = restored(params)
+    for layer in ("scale8", "scale16", "shift8", "shift16"):
+        conv2 = {n: np.zeros_like(x) for n, x in params["unet"][layer]["conv2"].items()}
+        without = params["unet"] | {layer: params["unet"][layer] | {"conv2": conv2}}
+        assert np.abs(restored({"unet": without}) - before).max() > 1e-3, layer
+
+
+def test_the_first_channels_stay():
+    """The identity of a face would pass through the half that the paper leaves alone."""
+    x, rng = np.float32(np.arange(8 * 8 * 5).reshape(8, 8, 5)), np.random.default_rng(0)
+    scale, shift = rng.normal(size=(2, 8, 8, 2))
+    y = gfpgan.modulated({8: (jnp.float32(scale), jnp.float32(shift))}, x)
+    np.testing.assert_array_equal(y[..., :3], x[..., :3])
+    np.testing.assert_allclose(y[..., 3:], x[..., 3:] * scale + shift, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", GENERATORS)
+def test_every_map_of_the_encoder_moves_the_picture(name):
+    """A generator leaves some of the encoder's maps unused, and what only they tell is lost."""
+    params = moved(begun("gpen"))
+
+    @jax.jit
+    def restored(strengths):
+        def weakened(maps):
+            return tuple(s * m for s, m in zip(strengths, maps, strict=True))
+
+        # StyleGAN1 has two layers at 4 px.
+        twice = (lambda maps: weakened((maps[0], *maps))) if name == "stylegan1" else weakened
+        return gpen.restored(ENCODER, params, image(), fed(name, twice))
+
+    ones = np.ones(len(prior_of(name)[0].info.noise_shapes), np.float32)
+    before = restored(ones)
+    for i in range(len(ones)):
+        without = np.where(np.arange(len(ones)) == i, 0, ones).astype(np.float32)
+        assert np.abs(restored(without) - before).max() > 1e-3, i
+
+
+@pytest.mark.parametrize("name", GENERATORS)
+def test_equal_maps_are_noise(name):
+    """Maps in place of noise mean another thing than the noise that they take the place of."""
+    prior, params = prior_of(name)
+    noise = prior.noise("random", params, jax.random.key(3))
+    w_plus = jax.random.normal(jax.random.key(4), (6, 8))
+    widths = [OF_WIDTHS["channels"][len(m).bit_length() - 3] for m in noise]
+    maps = tuple(jnp.stack([m] * c, -1) for m, c in zip(noise, widths, strict=True))
+    synthesize = jax.jit(prior.synthesize)
+    expected = synthesize(params, w_plus, noise)
+    np.testing.assert_allclose(synthesize(params, w_plus, maps), expected, atol=2e-5)
+
+
+@pytest.mark.parametrize("net", NETS)
+def test_every_parameter_is_trained(net):
+    """An array never moves in training: only those that make the U-Net's own images may not count
+    in the restored one, and they count in these."""
+    if net == "gfpgan":
+
+        def total(p):
+            restored, images = gfpgan.stages(UNET, p, image(), frozen("stylegan2"))
+            return sum(jnp.sum(x * jnp.cos(x)) for x in (restored, *images))
+    else:
+
+        def total(p):
+            return jnp.sum(jnp.cos(gpen.restored(ENCODER, p, image(), fed("stylegan2"))))
+
+    gradients = jax.jit(jax.grad(total))(moved(begun(net)))
+    for path, gradient in jax.tree_util.tree_leaves_with_path(gradients):
+        assert np.abs(gradient).max() > 1e-6, jax.tree_util.keystr(path)
+
+
+def test_fresh_noise_is_the_keys_and_the_files_is_none(tmp_path):
+    """The official network draws noise anew each time: here a key, or nothing, decides."""
+    _, config, params, _ = converted(tmp_path, written(faces.gfpgan(first=False)))
+
+    @jax.jit
+    def drawn(key):
+        return gfpgan.restored(config, params, image(), gfpgan.generator(config, params, key))
+
+    one, again, other = (np.asarray(drawn(jax.random.key(seed))) for seed in (1, 1, 2))
+    stored = jax.jit(lambda: gfpgan.restored(config, params, image()))()
+    np.testing.assert_array_equal(one, again)
+    assert np.abs(one - other).max() > 1e-3 and np.abs(one - stored).max() > 1e-3
+
+
+@pytest.mark.parametrize("net", NETS)
+def test_half_precision_is_near(net):
+    """With --dtype=bfloat16 some layer still computes in float32, or its output is ruined."""
+    config = {"gfpgan": UNET, "gpen": ENCODER}[net]
+    params, half = moved(begun(net)), dataclasses.replace(config, dtype="bfloat16")
+    module = gfpgan.UNet if net == "gfpgan" else gpen.Encoder
+    part = params["unet" if net == "gfpgan" else "encoder"]
+    for exact, near in zip(
+        *(
+            jax.tree.leaves(jax.jit(module(c).apply)({"params": part}, image()))
+            for c in (config, half)
+        ),
+        strict=True,
+    ):
+        difference = np.abs(np.float32(near) - exact).max()
+        assert 1e-6 < difference < 0.1 * np.abs(exact).max()
+
+
+def test_linear_interpolation_is_that_of_images():
+    """The clean networks' doubling repeats the edge, which the filter of the others does not."""
+    x = np.random.default_rng(0).normal(size=(2, 4, 4, 3)).astype(np.float32)
+    expected = jax.image.resize(x, (2, 8, 8, 3), "linear")
+    np.testing.assert_allclose(stylegan2.upsample(x, linear=True), expected, atol=1e-6)
+    assert np.abs(stylegan2.upsample(x) - expected).max() > 0.1
+
+
+MISTAKES = {
+    "no widths": (lambda: gfpgan.Config((), 6, 8), r"expected widths for 4, 8, \.\.\. pixels"),
+    "no widths of GPEN": (lambda: gpen.Config(()), r"expected widths for 4, 8, \.\.\. pixels"),
+    "narrow generator": (
+        lambda: gfpgan.Config((5, 4), 4, 8, generator_widths=(10, 3)),
+        "expected a generator of at least the widths",
+    ),
+    "no generator": (
+        lambda: gfpgan.generator(UNET, {}),
+        "expected a GFPGAN with a generator of its own",
+    ),
+    "no generator of GPEN": (
+        lambda: gpen.generator(ENCODER, {}),
+        "expected a GPEN with a generator of its own",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_mistakes_say_what_was_expected(name):
+    """Sizes that cannot be become an error of shapes inside of a layer."""
+    call, message = MISTAKES[name]
+    with pytest.raises(ValueError, match=message):
+        call()
