@@ -93,7 +93,7 @@ small = (
     "--learning_rate=1e-3",  # the default, 1e-4, is for days
 )
 script(
-    "experiments/train_laren.py",
+    "experiments/train_restorer.py",
     f"--data={PHOTOS}",
     "--val_photos=8",
     *PRIOR_FLAGS,

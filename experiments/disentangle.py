@@ -72,8 +72,8 @@ class Settings:
     """What to measure.
 
     Attributes:
-        model: Folder of a trained network with GDM (train_laren.py). Default: the bundled one; with
-            --smoke a random one.
+        model: Folder of a trained network with GDM (train_restorer.py). Default: the bundled one;
+            with --smoke a random one.
         prior: A bundled prior's name, or a folder. Default: the best bundled one; with --smoke a
             random toy.
         tables: dci, correlations, sizes.

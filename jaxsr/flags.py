@@ -160,6 +160,11 @@ def names(flag: str, values: Iterable[str]) -> list[str]:
     return found
 
 
+def given(names: Iterable[str]) -> list[str]:
+    """Those of these flags that the command line has."""
+    return [name for name in names if FLAGS[name].present]
+
+
 def require(settings: Any, least: dict[str, int], filled: Iterable[str]) -> None:
     """Raises ValueError for a number below its least (or above 2^31 - 1), and for a path, or one of
     several, that is empty; None passes."""

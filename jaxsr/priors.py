@@ -47,7 +47,8 @@ class Prior(NamedTuple):
         noise: (kind, params, key=None) -> tuple of [r, r]; kind "const" (the checkpoint's), "none"
             (zeros) or "random".
         synthesize: (params, w_plus [num_layers, w_dim], noise) -> image [H, W, 3]; None for a prior
-            without a w space.
+            without a w space. In place of a noise map [r, r] there may be maps [r, r, c] of the
+            layer's channels.
         discriminate: (params, images [n, H, W, 3]) -> (logits [n], features, a list of [n, r, r, c]
             finest first).
         split: (blocks) -> (head, tail), the generator cut behind that many of its resolutions (4 px
@@ -55,10 +56,11 @@ class Prior(NamedTuple):
             tail(params, tree) the image. None where it cannot be cut (BigGAN).
         styles: (params, w_plus) -> {path in params["synthesis"]: what that layer modulates with,
             [c]}, StyleSpace (arXiv:2011.12799); None for a prior without modulations.
-        blocks: (params, w_plus, noise, cut, start, stop) -> cut, the resolutions from `start` to
-            before `stop` alone of `synthesize`; a cut is (feature map [r, r, c], image so far [r,
-            r, 3] in [-1, 1] or None), (None, None) before the first. None for a prior without a w
-            space.
+        blocks: (params, w_plus, noise, cut, start, stop, between=None) -> cut, the resolutions from
+            `start` to before `stop` alone of `synthesize`; a cut is (feature map [r, r, c], image
+            so far [r, r, 3] in [-1, 1] or None), (None, None) before the first; `between` takes and
+            gives the feature map between the two convolutions of each resolution from 8 px on. None
+            for a prior without a w space.
     """
 
     # Any where a prior may have None: `require_w` asks once, and no call is in doubt after it.

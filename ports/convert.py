@@ -6,6 +6,8 @@ python ports/convert.py --source=stylegan2-ffhq-config-f.pkl --out=ffhq
 python ports/convert.py --source=synthesis.pt --source=mapping.pt --out=pulse
 python ports/convert.py --source=G_ema.pth --source=D.pth --label=207 --out=retriever
 python ports/convert.py --source=vgg16-397923af.pth --out="$JAXSR_WEIGHTS/vgg16"
+# then --method=rrdb --model=esrgan
+python ports/convert.py --source=RealESRGAN_x4plus.pth --out=esrgan
 
 Seconds to half a minute. ports/__init__.py tells how each format was compared with its original.
 """
@@ -21,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from jaxsr import flags, weights
 from jaxsr.types import Params
-from ports import formats, niqe, priors, torch_files
+from ports import formats, niqe, priors, torch_files, vdsr
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,7 +64,9 @@ def convert(*sources: str | Path, choice: priors.Choice = ANY) -> tuple[Params, 
         OSError: it cannot be read.
     """
     _check_files(sources)
-    read = [niqe.read(source) or torch_files.read(source) for source in sources]
+    read = [
+        vdsr.read(source) or niqe.read(source) or torch_files.read(source) for source in sources
+    ]
     named = ", ".join(map(str, sources))
     try:
         port, found = formats.find([content for content, _ in read])

@@ -9,7 +9,21 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from jaxsr.types import Params
-from ports import biggan, metric_networks, niqe, pggan, priors, stylegan1, stylegan2
+from ports import (
+    biggan,
+    gfpgan,
+    gpen,
+    metric_networks,
+    niqe,
+    pggan,
+    priors,
+    restorers,
+    rrdb,
+    srvgg,
+    stylegan1,
+    stylegan2,
+    vdsr,
+)
 
 Config = dict[str, Any]
 
@@ -41,6 +55,13 @@ PORTS: dict[str, Port] = {
         "PGGAN (TensorFlow, genforce, ptrblck, pytorch_GAN_zoo)", pggan.find, priors.prior
     ),
     "biggan": Port("BigGAN (BigGAN-PyTorch, pytorch-pretrained-BigGAN)", biggan.find, priors.prior),
+    "rrdb": Port(
+        "RRDBNet (ESRGAN, BasicSR, Real-ESRGAN, the names of 2018)", rrdb.find, restorers.convert
+    ),
+    "srvgg": Port("SRVGGNetCompact (Real-ESRGAN)", srvgg.find, restorers.convert),
+    "gfpgan": Port("GFPGAN (version 1, clean 1.2 to 1.4)", gfpgan.find, restorers.convert),
+    "gpen": Port("GPEN", gpen.find, restorers.convert),
+    "vdsr": Port("VDSR (MatConvNet's .mat, pytorch-vdsr)", vdsr.find, restorers.convert),
     "metric network": Port(
         "metric networks (AlexNet, VGG-16, SqueezeNet, LPIPS heads, FID's Inception-V3, "
         "EfficientNet-Lite0, IR-101)",
@@ -56,8 +77,9 @@ def find(contents: list[Any]) -> tuple[Port, Any]:
     there.
 
     Raises:
-        ValueError: there is none.
+        ValueError: there is none, or it is a network of theirs that ours does not compute.
     """
+    restorers.refuse_strangers(contents)
     for port in PORTS.values():
         found = port.find(contents)
         if found is not None:

@@ -6,13 +6,12 @@ from collections.abc import Callable
 from typing import Any
 
 from jaxsr.nets import stylegan2
-from ports import labels, tensorflow
+from ports import labels, modules, tensorflow
 from ports.pickles import Record
 from ports.priors import Choice, Found, mapping_sizes, widths
 from ports.stylegan2_tables import ADA_TORCH, TENSORFLOW, rosinality_rows
 from ports.tables import Converted
 
-_DEEPEST = 12  # levels of modules inside modules
 _NVIDIA = (
     "not stated in the file; NVIDIA's own weights: Nvidia Source Code License-NC (non-commercial)"
 )
@@ -54,8 +53,8 @@ def find(contents: list[Any]) -> Found | None:
 
 
 def _ada_torch(content: dict) -> Found:
-    sources = _modules(content["G_ema"], "G_ema") | (
-        _modules(content["D"], "D") if content.get("D") is not None else {}
+    sources = modules.arrays(content["G_ema"], "G_ema") | (
+        modules.arrays(content["D"], "D") if content.get("D") is not None else {}
     )
     lr = _inside(content["G_ema"], "mapping", "fc0").get("bias_gain", 0.01)
     group = _inside(content.get("D"), "b4", "mbstd").get("group_size", 4)
@@ -66,30 +65,6 @@ def _ada_torch(content: dict) -> Found:
     return Found(
         "stylegan2", "StyleGAN2-ADA PyTorch", _NVIDIA, sources, ADA_TORCH, _settle(settings)
     )
-
-
-def _modules(module: Any, prefix: str, depth: int = 0) -> dict[str, Any]:
-    """Arrays of a pickled torch module and of the modules in it, by their dotted names."""
-    state = module.state if isinstance(module, Record) and isinstance(module.state, dict) else {}
-    parameters, buffers, inner = (
-        state.get(name) for name in ("_parameters", "_buffers", "_modules")
-    )
-    if (
-        not (isinstance(parameters, dict) and isinstance(buffers, dict) and isinstance(inner, dict))
-        or depth > _DEEPEST
-    ):
-        raise ValueError(f"expected a torch module as {prefix[:80]}, got another object")
-    arrays = {
-        f"{prefix}.{name}": value
-        for name, value in (parameters | buffers).items()
-        if value is not None
-    }
-    for name, child in inner.items():
-        if child is not None:
-            arrays |= _modules(child, f"{prefix}.{name}", depth + 1)
-        if len(arrays) > 10_000:  # one module named again and again
-            raise ValueError(f"expected at most 10,000 arrays in {prefix[:80]}, got more")
-    return arrays
 
 
 def _inside(module: Any, *names: str) -> dict:

@@ -29,7 +29,7 @@ _SIDES = 10  # 4 to 2,048 px
 _FILTER = np.outer([1, 3, 3, 1], [1, 3, 3, 1]) / 64
 
 
-def _is_filter(array: np.ndarray) -> None:
+def is_filter(array: np.ndarray) -> None:
     """Resampling filters are no parameters of ours: they must be [1, 3, 3, 1], normalised (or that
     times 4)."""
     if array.shape != (4, 4) or min(np.abs(array - gain * _FILTER).max() for gain in (1, 4)) > 1e-6:
@@ -44,7 +44,7 @@ def _dense(source: str, path: str) -> list[Row]:
 
 
 ADA_TORCH = [
-    Row(r".*\.resample_filter", None, _is_filter),
+    Row(r".*\.resample_filter", None, is_filter),
     Row(r"G_ema\.mapping\.w_avg", "statistics/w_mean", same),
     *_dense(r"G_ema\.mapping\.fc(\d+)", "mapping/fc{0}"),
     Row(r"G_ema\.synthesis\.b4\.const", "synthesis/b4/const", chw),
@@ -144,15 +144,26 @@ def _rosinality_rgb(source: str, path: str) -> list[Row]:
     ]
 
 
-def _rosinality_generator(sides: list[int]) -> list[Row]:
-    """Layers are numbered: two a resolution above 4, the upsampling one first."""
-    rows = _rosinality_layer(r"g_ema\.conv1", "synthesis/b4/conv1") + _rosinality_rgb(
-        r"g_ema\.to_rgb1", "synthesis/b4/torgb"
-    )
-    for i, side in enumerate(sides[1:]):
+def rosinality_generator(layers: int, source: str, path: str = "") -> list[Row]:
+    """The table of a generator with `layers` numbered convolutions whose names begin with the
+    pattern `source`; our paths begin with `path`. Two a resolution above 4, the upsampling one
+    first."""
+    rows = [
+        row
+        for i in range(1, 33)
+        for row in _dense(rf"{source}style\.{i}", f"{path}mapping/fc{i - 1}")
+    ]
+    synthesis = f"{path}synthesis/b"
+    rows += [
+        Row(source + r"input\.input", f"{synthesis}4/const", chw),
+        *_rosinality_layer(source + "conv1", f"{synthesis}4/conv1"),
+        *_rosinality_rgb(source + "to_rgb1", f"{synthesis}4/torgb"),
+    ]
+    for i in range(layers // 2):
+        block = f"{synthesis}{8 << i}"
         for j in range(2):
-            rows += _rosinality_layer(rf"g_ema\.convs\.{2 * i + j}", f"synthesis/b{side}/conv{j}")
-        rows += _rosinality_rgb(rf"g_ema\.to_rgbs\.{i}", f"synthesis/b{side}/torgb")
+            rows += _rosinality_layer(rf"{source}convs\.{2 * i + j}", f"{block}/conv{j}")
+        rows += _rosinality_rgb(rf"{source}to_rgbs\.{i}", f"{block}/torgb")
     return rows
 
 
@@ -178,12 +189,10 @@ def rosinality_rows(layers: int) -> list[Row]:
     """The table of rosinality's files whose generator has `layers` numbered convolutions."""
     sides = [4 << i for i in range(layers // 2 + 1)]
     return [
-        Row(r".*\.kernel", None, _is_filter),
+        Row(r".*\.kernel", None, is_filter),
         Row(r"latent_avg", "statistics/w_mean", flat),
-        *(row for i in range(1, 33) for row in _dense(rf"g_ema\.style\.{i}", f"mapping/fc{i - 1}")),
-        Row(r"g_ema\.input\.input", "synthesis/b4/const", chw),
         Row(r"g_ema\.noises\.noise_(\d+)", "noise/{0}", noise_map),
-        *_rosinality_generator(sides),
+        *rosinality_generator(layers, r"g_ema\."),
         *_rosinality_discriminator(sides),
         Row(r"d\.final_conv\.0\.weight", "discriminator/conv/kernel", hwio),
         Row(r"d\.final_conv\.1\.bias", "discriminator/conv/bias", same),

@@ -167,6 +167,12 @@ class _Storages:
         self.known: dict[str, Storage] = {}
         self.views: list[tuple[Storage, Storage, int]] = []
 
+    def persistent(self, pid: Any) -> Any:
+        """What `get` gives, or the class of ("module", class, file, source text): a legacy file
+        with a whole module has its code too, which is passed over."""
+        is_module = isinstance(pid, tuple) and len(pid) == 4 and pid[0] == "module"
+        return pid[1] if is_module else self.get(pid)
+
     def get(self, pid: Any) -> Storage:
         """("storage", type, key, device, count), in legacy files with None or (view key, offset,
         count) behind it."""
@@ -222,7 +228,7 @@ class _Storages:
 
 def _read_legacy(data: memoryview, table: dict, budget: Budget) -> Any:
     storages = _Storages()
-    machine = Machine(data, table, budget, storages.get)
+    machine = Machine(data, table, budget, storages.persistent)
     magic, protocol, system = machine.run(), machine.run(), machine.run()
     if (
         magic != MAGIC

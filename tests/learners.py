@@ -1,22 +1,23 @@
-"""LAREN's networks and GLEAN's around a tiny prior; each is made once for all laws."""
+"""Every network of RESTORERS for a tiny prior; each is made once for all laws."""
 
 import functools
 
 import jax
 import numpy as np
-from method_cases import LEARNED
 
 from jaxsr import learned, operators, priors
 from jaxsr.metrics import perceptual
 from jaxsr.nets import ARCHITECTURES
-from jaxsr.training import laren
+from jaxsr.training.restorer_losses import Bound
 
 SIDE = 16
 SHAPE = (SIDE, SIDE, 3)
-SIZES = learned.Sizes(blocks=1, width=4, growth=2, nodes=4, node_width=2, code_width=3, map_side=4)
+SIZES = learned.Sizes(
+    blocks=1, width=4, growth=2, layers=3, nodes=4, node_width=2, code_width=3, map_side=4
+)
 X4 = operators.downsample(4, image_shape=SHAPE)
 KEY = jax.random.key(0)
-NETWORKS = tuple(network for row in LEARNED.values() for network in row.networks)
+NETWORKS = tuple(learned.RESTORERS)
 
 
 @functools.cache
@@ -37,7 +38,7 @@ def prior_of(name="stylegan2"):
 def bound(network, operator=X4):
     prior, params = prior_of()
     net = learned.sized(network, prior, params, operator, SIZES)
-    return laren.Bound(learned.bind(net, prior, operator), prior, operator, "features")
+    return Bound(learned.bind(net, prior, operator), prior, operator, "features")
 
 
 @functools.cache

@@ -182,6 +182,9 @@ CASES: dict[str, Search | Interpolation | Learned] = {
     ),
     "glean": Learned(("glean",), generated=("glean",)),
     "laren": Learned(tuple(learned.VARIANTS), generated=("laren", "cgm_vanilla")),
+    "rrdb": Learned(("rrdb",), generated=("rrdb",)),
+    "esrgan": Learned(("esrgan",), generated=("esrgan",)),
+    "vdsr": Learned(("vdsr",), generated=("vdsr",)),
 }
 
 

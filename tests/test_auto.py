@@ -45,7 +45,7 @@ def test_choice_fits_prior_and_operator(case):
 
 def test_a_model_of_old_equations_is_not_taken(monkeypatch):
     """The default command is refused for a network that nobody asked for."""
-    monkeypatch.setitem(learned.VERSIONS, "laren", 99)
+    monkeypatch.setitem(learned.KINDS, "laren", learned.KINDS["laren"]._replace(version=99))
     assert choose(*loading.load_prior("pbc64"), X8).method == "rls_plus"
 
 

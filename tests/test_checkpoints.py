@@ -13,7 +13,8 @@ import optax
 import orbax.checkpoint as ocp
 import pytest
 
-from jaxsr.training import checkpoints, laren, loop
+from jaxsr.training import checkpoints, loop
+from jaxsr.training.restorer_config import Config
 
 
 class State(NamedTuple):
@@ -147,7 +148,7 @@ SAVER = """
 import sys
 import jax.numpy as jnp
 sys.modules["distrax"] = sys.modules["tensorflow_datasets"] = None
-from jaxsr.training import checkpoints, laren, loop
+from jaxsr.training import checkpoints, loop, restorer
 step = checkpoints.latest(sys.argv[1]) or 0
 while True:
     step += 1
@@ -194,12 +195,12 @@ def test_a_setting_newer_than_the_checkpoint_is_at_its_default(tmp_path):
 def test_another_run_is_refused_by_what_differs(tmp_path):
     """Two long lists of settings hide the one that differs; or a run that diverged cannot go on
     with the lower rate that it is told to."""
-    settings = {"config": loop.fixed(laren.Config(learning_rate=1.0)), "seed": 0}
+    settings = {"config": loop.fixed(Config(learning_rate=1.0)), "seed": 0}
     checkpoints.save(tmp_path, 1, {"x": jnp.ones(2)}, settings)
     state, _ = checkpoints.resume(
         tmp_path,
         {"x": jnp.zeros(2)},
-        {"config": loop.fixed(laren.Config(learning_rate=0.1)), "seed": 0},
+        {"config": loop.fixed(Config(learning_rate=0.1)), "seed": 0},
     )
     np.testing.assert_array_equal(state["x"], 1)
     with pytest.raises(
@@ -207,5 +208,5 @@ def test_another_run_is_refused_by_what_differs(tmp_path):
         match=r"holds a run with config = \{'batch': 8\}, got \{'batch': 4\}; choose another",
     ):
         checkpoints.resume(
-            tmp_path, {"x": jnp.zeros(2)}, {"config": loop.fixed(laren.Config(batch=4)), "seed": 0}
+            tmp_path, {"x": jnp.zeros(2)}, {"config": loop.fixed(Config(batch=4)), "seed": 0}
         )

@@ -43,10 +43,10 @@ def test_what_an_operator_does_not_read_is_refused(operator, flag, value):
 def test_training_refuses_it_too():
     """Hours of training for a factor that the operator has not."""
     arguments = ("--operator=grey", "--factor=4", "--data=photos")
-    done = commands.call("train_laren.py", *arguments)
+    done = commands.call("train_restorer.py", *arguments)
     assert (done.status, done.stdout) == (2, "")
     assert done.stderr == (
-        "train_laren.py: error: --factor is for downsample, not for grey: leave it out\n"
+        "train_restorer.py: error: --factor is for downsample, not for grey: leave it out\n"
     )
 
 

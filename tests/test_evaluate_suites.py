@@ -113,6 +113,6 @@ def test_a_suite_without_trained_methods_says_so(name, tmp_path, capsys):
         path.name for path in (tmp_path / "out").iterdir()
     }
     text = capsys.readouterr().out
-    assert "train_laren.py" in text and (
+    assert "train_restorer.py" in text and (
         name == "laren_figure8" or "As printed, other data" in text
     )

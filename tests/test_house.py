@@ -133,6 +133,7 @@ KERNELS = {"nearest", "bilinear", "bicubic"}  # methods of the same name, see _i
 ALLOWED = {
     "it is a table of its own": {
         "experiments/evaluation/suites.py": "*",
+        "jaxsr/learned/restorers.py": "*",
         "ports/formats.py": "*",
     },
     "default of a setting": {
@@ -147,8 +148,7 @@ ALLOWED = {
         "experiments/restoration/scores.py": "psnr ssim",
     },
     "it is about these": {
-        "jaxsr/learned/models.py": "glean laren",
-        "jaxsr/learned/networks.py": "glean laren",
+        "jaxsr/learned/upscalers.py": "rrdb vdsr",
         "jaxsr/loading.py": "stylegan2",  # the toy prior
         "jaxsr/training/flow.py": "pulse",  # whose transform of w is judged beside the flow
         "jaxsr/training/gan_loop.py": "stylegan2",
@@ -160,10 +160,10 @@ ALLOWED = {
         "experiments/disentangle.py": "downsample laren",
         "experiments/evaluation/gaussianisation.py": "pulse",
         "experiments/train_gan.py": "stylegan2",
-        "experiments/train_laren.py": "downsample glean laren",
+        "experiments/train_restorer.py": "downsample laren",
     },
     "it shows or reads this column": {
-        "jaxsr/training/laren_loop.py": "psnr",
+        "jaxsr/training/restorer_loop.py": "psnr",
         "experiments/evaluation/curves.py": "top_octave_share",
         "experiments/evaluation/page.py": "psnr",
         "experiments/evaluation/scores.py": "feature_distance",

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from jax.flatten_util import ravel_pytree
 
-from jaxsr.nets import encoder, glean, laren, laren_modules, laren_printed
+from jaxsr.nets import conv_layers, encoder, glean, laren, laren_modules, laren_printed, rrdb
 
 SHAPES = ((4, 4), (8, 8), (8, 8))
 
@@ -258,7 +258,10 @@ def conv64(x, layer):
 
 def test_halving_is_a_convolution_of_stride_2():
     """Every second number of the plain convolution, from the first one on, as PyTorch pads."""
-    layer, x = encoder.Conv(5, "float32", stride=2), jax.random.normal(jax.random.key(0), (8, 6, 3))
+    layer, x = (
+        conv_layers.Conv(5, "float32", stride=2),
+        jax.random.normal(jax.random.key(0), (8, 6, 3)),
+    )
     params = layer.init(jax.random.key(1), x)["params"] | {"bias": jnp.arange(5.0)}
     np.testing.assert_allclose(
         layer.apply({"params": params}, x),
@@ -270,8 +273,7 @@ def test_halving_is_a_convolution_of_stride_2():
 def test_trunk_is_esrgans():
     """Blocks in another order, or with each other's weights, are another network; ESRGAN's are 0.2
     of each residual, twice."""
-    config = encoder.Config(8, (5, 4), 6, blocks=2, width=6, growth=3)
-    net, image = encoder.Trunk(config), jax.random.normal(jax.random.key(0), (8, 8, 3))
+    net, image = rrdb.Trunk(2, 6, 3, "float32"), jax.random.normal(jax.random.key(0), (8, 8, 3))
     params = jax.tree.map(lambda x: 3 * x, net.init(jax.random.key(1), image)["params"])
     first = x = conv64(np.asarray(image, np.float64), params["first"])
     for i in range(2):
@@ -359,7 +361,7 @@ def test_pixels_are_shuffled_as_in_pytorch():
     expected = np.zeros((4, 4, 2), np.float32)
     for y, column, c, dy, dx in np.ndindex(2, 2, 2, 2, 2):
         expected[2 * y + dy, 2 * column + dx, c] = x[y, column, c * 4 + dy * 2 + dx]
-    np.testing.assert_array_equal(glean.shuffled(jnp.asarray(x)), expected)
+    np.testing.assert_array_equal(conv_layers.shuffled(jnp.asarray(x)), expected)
 
 
 WRONG = {

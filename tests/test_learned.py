@@ -10,7 +10,7 @@ from method_cases import LEARNED
 import jaxsr
 from jaxsr import learned, loading, operators, priors
 from jaxsr.learned.codes import maps_as_noise
-from jaxsr.training import laren
+from jaxsr.training.restorer_losses import measure, restored
 
 
 @pytest.mark.parametrize("name", ["stylegan1", "stylegan2"])
@@ -57,7 +57,7 @@ def test_latent_draws_the_image_again(network):
     it."""
     this, params = bound(network), fresh(network)
     prior, given = prior_of()
-    ys = laren.measure(this, jnp.asarray(photos(2), jnp.float32) / 255)
+    ys = measure(this, jnp.asarray(photos(2), jnp.float32) / 255)
     restore = jax.jit(lambda key, y: this.model.restore(key, given, params, y))
     image, latent = restore(jax.random.key(3), ys[0])
     assert image.shape == SHAPE and np.isfinite(image).all()
@@ -71,7 +71,7 @@ def test_latent_draws_the_image_again(network):
             image,
             atol=1e-5,
         )
-    both = jax.jit(lambda keys: laren.restored(keys, this, given, params, ys))(jax.random.key(3))
+    both = jax.jit(lambda keys: restored(keys, this, given, params, ys))(jax.random.key(3))
     alone = restore(jax.random.split(jax.random.key(3), 2)[1], ys[1])[0]
     np.testing.assert_allclose(both[1], alone, atol=1e-5)
     generated = any(network in row.generated for row in LEARNED.values())

@@ -1,4 +1,5 @@
-"""training/laren: the objective and its step, exact resumption, and trained weights as a method."""
+"""training/restorer: the objective and its step, exact resumption, and trained weights as a
+method."""
 
 import dataclasses
 import functools
@@ -14,14 +15,16 @@ from learners import SHAPE, SIDE, SIZES, X4, bound, fresh, photos, prior_of
 import jaxsr
 from jaxsr import degradations, learned, metrics, operators, weights
 from jaxsr.methods import Learned
-from jaxsr.training import checkpoints, laren, laren_loop, loop
+from jaxsr.training import checkpoints, loop, restorer, restorer_loop, restorer_losses
+from jaxsr.training.restorer_config import Config
+from jaxsr.training.restorer_losses import Bound, measure, restored
 
-CONFIG = laren.Config(batch=4, learning_rate=1e-3, warmup_images=0)
+CONFIG = Config(batch=4, learning_rate=1e-3, warmup_images=0)
 PLAIN = dataclasses.replace(CONFIG, perceptual_weight=0.0)  # compiled in half the time
 
 
 def begun(network="laren", config=CONFIG):
-    return laren.begin(jax.random.key(0), bound(network), prior_of()[1], config)
+    return restorer.begin(jax.random.key(0), bound(network), prior_of()[1], config)
 
 
 def test_objective_is_the_papers():
@@ -32,7 +35,7 @@ def test_objective_is_the_papers():
         jnp.asarray(photos(3), jnp.float32) / 255,
     )
     value, (terms, shown) = jax.jit(
-        lambda p: laren.loss(
+        lambda p: restorer_losses.loss(
             jax.random.key(5), this, CONFIG, given, given["discriminator"], p, images
         )
     )(fresh("laren"))
@@ -69,12 +72,12 @@ def test_literal_objective_is_eq_5_as_printed():
     prior, given = prior_of()
     sizes = dataclasses.replace(SIZES, literal=True)
     net = learned.sized("laren", prior, given, X4, sizes)
-    this = laren.Bound(learned.bind(net, prior, X4), prior, X4, "features")
+    this = Bound(learned.bind(net, prior, X4), prior, X4, "features")
     images = jnp.asarray(photos(2), jnp.float32) / 255
     params = jax.jit(this.model.init)(jax.random.key(3), given)
     config = dataclasses.replace(CONFIG, perceptual_weight=0.5, adversarial_weight=0.25)
     value, (terms, made) = jax.jit(
-        lambda p: laren.loss(
+        lambda p: restorer_losses.loss(
             jax.random.key(5), this, config, given, given["discriminator"], p, images
         )
     )(params)
@@ -100,19 +103,21 @@ def test_a_step_follows_its_gradients_and_leaves_the_generator():
     """Adam's first step is the learning rate along the sign of the gradient; the discriminator
     judges the images of the same step."""
     this, (_, given), state, stock = bound("laren"), prior_of(), begun(config=PLAIN), photos(4)
-    step = jax.jit(laren.make_step(this, PLAIN))
+    step = jax.jit(restorer.make_step(this, PLAIN, 24))
     after, log = step(state, given, stock)
     images, key = jnp.asarray(stock, jnp.float32) / 255, jax.random.fold_in(state.key, 0)
-    made = laren.restored(key, this, given, state.params, laren.measure(this, images))
+    made = restored(key, this, given, state.params, measure(this, images))
     moves = (
         (
-            lambda p: laren.loss(key, this, PLAIN, given, state.discriminator, p, images)[0],
+            lambda p: restorer_losses.loss(key, this, PLAIN, given, state.discriminator, p, images)[
+                0
+            ],
             state.params,
             after.params,
             "loss",
         ),
         (
-            lambda d: laren.discriminator_loss(this, d, made, images)[0],
+            lambda d: restorer_losses.discriminator_loss(this, PLAIN, d, made, images)[0],
             state.discriminator,
             after.discriminator,
             "loss_discriminator",
@@ -134,7 +139,7 @@ def test_adversary_joins_after_the_warmup():
     discriminator trains on what it should not see."""
     this, (_, given), stock, state = bound("laren"), prior_of(), photos(4), begun(config=PLAIN)
     warming, whole, alone = (
-        jax.jit(laren.make_step(this, dataclasses.replace(PLAIN, **changed)))
+        jax.jit(restorer.make_step(this, dataclasses.replace(PLAIN, **changed), 24))
         for changed in ({"warmup_images": 4}, {}, {"adversarial_weight": 0.0})
     )
     first, log = warming(state, given, stock)
@@ -158,7 +163,7 @@ def test_adversary_joins_after_the_warmup():
 )
 def test_bad_settings_are_refused(settings, words):
     with pytest.raises(ValueError, match=words):
-        laren.Config(**settings)
+        Config(**settings)
 
 
 def test_an_adversary_needs_the_priors_discriminator():
@@ -167,7 +172,7 @@ def test_an_adversary_needs_the_priors_discriminator():
     with pytest.raises(
         ValueError, match="has no discriminator for the adversarial term: take adversarial_weight 0"
     ):
-        laren.begin(jax.random.key(0), bound("laren"), given, CONFIG)
+        restorer.begin(jax.random.key(0), bound("laren"), given, CONFIG)
 
 
 # A whole run
@@ -190,10 +195,13 @@ def test_learns_to_restore_flat_photos():
     term no network."""
     this, (_, given) = bound("laren"), prior_of()
     given = {name: tree for name, tree in given.items() if name != "perceptual"}
-    config = laren.Config(
+    config = Config(
         batch=8, learning_rate=3e-3, perceptual_weight=0.0, adversarial_weight=0.0, warmup_images=0
     )
-    step, state = jax.jit(laren.make_step(this, config), donate_argnums=0), begun(config=config)
+    step, state = (
+        jax.jit(restorer.make_step(this, config, 2_400), donate_argnums=0),
+        begun(config=config),
+    )
     flat = np.random.default_rng(0).integers(64, 192, (8, 1, 1, 3), np.uint8) * np.ones(
         SHAPE, np.uint8
     )
@@ -210,7 +218,7 @@ def trained(tmp_path_factory):
     """The folder of a run that was never stopped."""
     folder = tmp_path_factory.mktemp("run")
     sets = photos(10), photos(3, seed=1)
-    laren_loop.fit(
+    restorer_loop.fit(
         bound("laren"),
         PLAIN,
         RUN,
@@ -228,11 +236,11 @@ def test_resumed_run_equals_an_uninterrupted_one(trained, tmp_path):
     """The loss curve after a kill is another one, or the model is."""
     sets, about = (photos(10), photos(3, seed=1)), {"name": "tiny laren"}
     with pytest.raises(Stopped):
-        laren_loop.fit(
+        restorer_loop.fit(
             bound("laren"), PLAIN, RUN, prior_of()[1], sets, tmp_path, about=about, say=stop
         )
     assert checkpoints.latest(tmp_path / "checkpoints") == 2
-    laren_loop.fit(
+    restorer_loop.fit(
         bound("laren"), PLAIN, RUN, prior_of()[1], sets, tmp_path, about=about, say=lambda _: None
     )
     jax.tree.map(
@@ -250,7 +258,7 @@ def test_a_run_for_another_operator_is_refused(trained):
     """A run must not go on around another generator, or for photos of another kind."""
     other = bound("laren", operators.downsample(4, image_shape=SHAPE, kernel="box"))
     with pytest.raises(ValueError, match="holds a run with operator = "):
-        laren_loop.fit(
+        restorer_loop.fit(
             other, PLAIN, RUN, prior_of()[1], (photos(10), photos(3, seed=1)), trained, about={}
         )
 
@@ -263,7 +271,7 @@ def test_a_model_is_a_method(trained):
     config = Learned(model=str(trained / "model"))
     params = given | learned.load("laren", prior, given, X4, config.model)
     held = photos(3, seed=1)
-    ys = np.asarray(laren.measure(bound("laren"), jnp.asarray(held, jnp.float32) / 255))
+    ys = np.asarray(measure(bound("laren"), jnp.asarray(held, jnp.float32) / 255))
     result = jaxsr.restore(jaxsr.methods.laren(prior, X4, config), params, ys, progress=False)
     assert result.image.shape == (3, *SHAPE) and result.trace["l2"].shape == (3, 1)
     np.testing.assert_allclose(result.trace["l2"][:, 0], result.residual, rtol=1e-5)
@@ -333,7 +341,7 @@ REFUSED = {
     ),
     "none bundled": (
         lambda folder: learned.load("laren", *prior_of(), X4),
-        "train one with experiments/train_laren.py",
+        "train one with experiments/train_restorer.py",
     ),
     "no folder": (
         lambda folder: learned.load("laren", *prior_of(), X4, "nowhere"),

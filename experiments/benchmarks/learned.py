@@ -19,7 +19,9 @@ from jaxsr.metrics import perceptual
 from jaxsr.nets import laren_modules as net
 from jaxsr.operators import Operator
 from jaxsr.priors import Prior
-from jaxsr.training import laren
+from jaxsr.training import restorer
+from jaxsr.training.restorer_config import Config
+from jaxsr.training.restorer_losses import Bound
 from jaxsr.types import Params
 
 SIZES = learned.Sizes(blocks=4, width=32, growth=16, capped=True)
@@ -95,15 +97,19 @@ def steps(
     """Training steps with every term of the loss, the perceptual one in the bundled network."""
     model = learned.bind(learned.sized(name, prior, params, operator, SIZES), prior, operator)
     bound, given = (
-        laren.Bound(model, prior, operator, "features"),
+        Bound(model, prior, operator, "features"),
         params | perceptual.load("features"),
     )
     for batch in sizes:
-        config = laren.Config(batch=batch, warmup_images=0)
-        state = laren.begin(jax.random.key(0), bound, given, config)
+        config = Config(batch=batch, warmup_images=0)
+        state = restorer.begin(jax.random.key(0), bound, given, config)
         photos = jnp.full((batch, prior.info.resolution, prior.info.resolution, 3), 127, jnp.uint8)
         yield Case(
-            name, "training step", batch, laren.make_step(bound, config), (state, given, photos)
+            name,
+            "training step",
+            batch,
+            restorer.make_step(bound, config, batch),
+            (state, given, photos),
         )
 
 

@@ -14,8 +14,8 @@ class Settings:
 
     Attributes:
         suite: A table or figure of the papers; or give --methods: {suites}
-        methods: Methods to compare: {methods}, or reference (the real photo); laren and glean want
-            a network trained for the prior and the operator.
+        methods: Methods to compare: {methods}, or reference (the real photo); a learned restorer
+            wants a network trained for the prior and the operator.
         factors: Enlargements. Default: the suite's, scaled to the prior; 8.
         operators: What is inverted: {operators}. Default: the suite's; downsample, which alone has
             factors.
@@ -38,9 +38,9 @@ class Settings:
             noise that it shows lets it be trusted, exact whatever the noise, none not at all.
             Default: none for a suite (the methods as printed), else auto.
         kernel: How the photos are made small: {kernels}.
-        models: Folder of trained networks for laren and glean, NAME/model each, as `train_laren.py
-            --out=MODELS/NAME` leaves them. Default: those that come with the package; models/ for
-            LAREN's ablations.
+        models: Folder of trained networks for learned restorers, NAME/model each, as
+            `train_restorer.py --out=MODELS/NAME` leaves them. Default: those that come with the
+            package; models/ for LAREN's ablations.
         baseline: The method that differences are taken from. Default: the suite's; the first.
         out: Folder for everything. Default: evaluations/NAME of the suite.
         seed: Another seed gives other starts and other noise.

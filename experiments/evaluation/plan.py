@@ -99,7 +99,7 @@ def check_used(
     methods = [METHODS[variant.method] for variant in variants if variant.method in METHODS]
     readers = {
         "network": "a method with a perceptual term",
-        "models": "laren or glean",
+        "models": "a learned restorer",
         "factors": "an operator that makes photos small",
     }
     is_read = {

@@ -133,8 +133,8 @@ _LAREN4 = (
     _trained("GLEAN", "glean"),
 )
 _LAREN_NOTE = (
-    "each row is --models/NAME/model, as `train_laren.py --network=NAME --out=MODELS/NAME` leaves "
-    "it"
+    "each row is --models/NAME/model, as `train_restorer.py --network=NAME --out=MODELS/NAME` "
+    "leaves it"
 )
 _SWEPT = {
     "nodes": ("J", (16, 32, 64, 128)),
@@ -153,7 +153,7 @@ _LAREN8 = tuple(
 )
 _LAREN8_NOTE = (
     "J 64, C 8 and F 64 are --models/laren/model; any other is --models/FLAG_SIZE/model, such as "
-    "nodes_16, as `train_laren.py --nodes=16 --out=MODELS/nodes_16` leaves it (likewise "
+    "nodes_16, as `train_restorer.py --nodes=16 --out=MODELS/nodes_16` leaves it (likewise "
     "--node_width for C, --code_width for F)"
 )
 

@@ -4,8 +4,8 @@
 #
 #   bash experiments/recipes/laren_table4.sh DATA VALIDATION OUT [NETWORK...]
 #
-# DATA and VALIDATION: folders or .tars of photos. NETWORK: of train_laren.py; default: all of the
-# table. In the environment: IMAGES (64000), PRIOR (pbc64) and PYTHON. OUT gets a folder for each
+# DATA and VALIDATION: folders or .tars of photos. NETWORK: of train_restorer.py; default: all of
+# the table. In the environment: IMAGES (64000), PRIOR (pbc64) and PYTHON. OUT gets a folder for each
 # network, with curve.csv, samples.png and model/, and table4/, table.md and index.html among it.
 # Killed at any time it goes on with the same command. A network takes two hours on 2 CPU cores
 # that do nothing else.
@@ -17,7 +17,7 @@ table="base base_w_plus base_styles gdm_vanilla gdm cgm_vanilla laren glean"
 experiments=$(dirname "$(cd "$(dirname "$0")" && pwd)")
 for network in ${*:-$table}; do
   echo "network $out/$network"
-  "$python" "$experiments/train_laren.py" "--network=$network" "--prior=$prior" "--data=$data" \
+  "$python" "$experiments/train_restorer.py" "--network=$network" "--prior=$prior" "--data=$data" \
     "--val_data=$validation" "--out=$out/$network" --symmetry=dihedral \
     --blocks=4 --width=32 --growth=16 --capped \
     --learning_rate=3e-4 --adversarial_weight=0.001 --warmup_images=16000 \

@@ -1,5 +1,5 @@
-"""Learned restorers: a network bound to a prior that goes from a measurement to the image in one
-pass (LAREN, GLEAN), and their weights."""
+"""Learned restorers: a network that goes from a measurement to the image in one pass, most of them
+around a prior's generator (LAREN, GLEAN), and their weights."""
 
 from jaxsr.learned.codes import (
     LEAST_STRENGTH,
@@ -7,12 +7,14 @@ from jaxsr.learned.codes import (
     noise_strengths,
     style_statistics,
 )
+from jaxsr.learned.laren import VARIANTS
 from jaxsr.learned.models import (
     MODELS,
-    VERSIONS,
     bundled,
+    check_shapes,
     find,
     fitting,
+    from_json,
     generator_digest,
     load,
     probe,
@@ -21,36 +23,54 @@ from jaxsr.learned.models import (
 )
 from jaxsr.learned.networks import (
     TOY_SIZES,
-    VARIANTS,
     Model,
     Sizes,
-    Variant,
-    bind,
+    factor_of,
     input_side,
-    is_deterministic,
     seen,
-    sized,
     widths,
+)
+from jaxsr.learned.restorers import (
+    KINDS,
+    RESTORERS,
+    Kind,
+    Restorer,
+    architecture_of,
+    bind,
+    check_kind,
+    is_deterministic,
+    kind_of,
+    names_of,
+    sized,
 )
 
 __all__ = [
+    "KINDS",
     "LEAST_STRENGTH",
     "MODELS",
+    "RESTORERS",
     "TOY_SIZES",
     "VARIANTS",
-    "VERSIONS",
+    "Kind",
     "Model",
+    "Restorer",
     "Sizes",
-    "Variant",
+    "architecture_of",
     "as_w_plus",
     "bind",
     "bundled",
+    "check_kind",
+    "check_shapes",
+    "factor_of",
     "find",
     "fitting",
+    "from_json",
     "generator_digest",
     "input_side",
     "is_deterministic",
+    "kind_of",
     "load",
+    "names_of",
     "noise_strengths",
     "probe",
     "read_net",

@@ -25,7 +25,7 @@ from jaxsr.methods.brgm_vi import BRGMVI, brgm_vi
 from jaxsr.methods.brgm_vi import draw as draw
 from jaxsr.methods.iagan import IAGAN, iagan
 from jaxsr.methods.interpolation import Interpolation, bicubic, bilinear, nearest
-from jaxsr.methods.laren import Learned, glean, laren
+from jaxsr.methods.learned import Learned, esrgan, glean, laren, rrdb, vdsr
 from jaxsr.methods.mganprior import MGANPrior, mganprior
 from jaxsr.methods.phased import Phased, phased
 from jaxsr.methods.projection import Consistency as Consistency
@@ -154,6 +154,30 @@ METHODS: dict[str, Method] = {
         Learned,
         "codes disentangled by a graph, image-specific maps",
         "Zhang et al., arXiv:2208.02861",
+        kind="learned",
+    ),
+    "vdsr": Method(
+        vdsr,
+        Learned,
+        "convolutions that mend the bicubic enlargement",
+        "Kim et al., arXiv:1511.04587",
+        any_prior=True,
+        kind="learned",
+    ),
+    "rrdb": Method(
+        rrdb,
+        Learned,
+        "dense blocks, trained for the least error",
+        "Wang et al., arXiv:1809.00219",
+        any_prior=True,
+        kind="learned",
+    ),
+    "esrgan": Method(
+        esrgan,
+        Learned,
+        "the same blocks, trained against a discriminator",
+        "Wang et al., arXiv:1809.00219",
+        any_prior=True,
         kind="learned",
     ),
 }

@@ -25,7 +25,12 @@ def check_inputs(
     """Raises ValueError if y is not a floating-point measurement of the operator's, or if params
     lack what the method needs."""
     check_measurement(operator, y)
-    for name in config.NEEDS:
+    check_params(method, config.NEEDS, params)
+
+
+def check_params(method: str, needs: tuple[str, ...], params: Params) -> None:
+    """Raises ValueError if params lack what the method needs."""
+    for name in needs:
         if name not in params:
             what, hint = HINTS[name]
             raise ValueError(f"method {method} needs {what}: params has no {name!r} ({hint})")

@@ -14,7 +14,8 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from jaxsr.nets import encoder
-from jaxsr.nets.encoder import Encoder, conv, lrelu
+from jaxsr.nets.conv_layers import conv, lrelu, shuffled
+from jaxsr.nets.encoder import Encoder
 from jaxsr.types import Params, PRNGKey
 
 Cut = tuple[jax.Array | None, jax.Array | None]
@@ -83,12 +84,6 @@ class Glean(nn.Module):
             x = shuffled(conv(4 * beside.shape[-1], f"up{i}", dtype)(x))
             x = jnp.concatenate([x, beside.astype(x.dtype)], -1)
         return conv(3, "rgb", dtype)(lrelu(conv(HEAD, "last", dtype)(x))).astype(jnp.float32)
-
-
-def shuffled(x: jax.Array) -> jax.Array:
-    """[r, r, 4 c] -> [2 r, 2 r, c], PyTorch's pixel shuffle."""
-    r, _, c = x.shape
-    return x.reshape(r, r, c // 4, 2, 2).transpose(0, 3, 1, 4, 2).reshape(2 * r, 2 * r, c // 4)
 
 
 def init(key: PRNGKey, config: Config, bank: Bank, channels: int = 3) -> Params:

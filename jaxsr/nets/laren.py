@@ -40,7 +40,7 @@ Departures from the paper:
   same linear map in another unit.
 - The perceptual and the adversarial term are GLEAN's; the perceptual network is the bundled one
   where VGG's weights are not at hand; the adversary joins after a warm-up; a moving average of the
-  weights is what restores (see `jaxsr.training.laren`).
+  weights is what restores (see `jaxsr.training.restorer_config`).
 - `capped` maps, an option, are of their layers' own sides, with fewer parameters.
 
 `Graph.literal` is the other network, of the printed equations: `jaxsr.nets.laren_printed`.

@@ -18,6 +18,8 @@ from jaxsr.types import Noise, Params, PRNGKey
 SQRT2 = float(np.sqrt(2))
 # What lies between two blocks: the feature map and the image so far.
 Cut = tuple[jax.Array | None, jax.Array | None]
+# What takes the place of a map [r, r, c] inside a block.
+Between = Callable[[jax.Array], jax.Array]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,6 +58,11 @@ class Config(Sizes):
 def lrelu(x: jax.Array, gain: float = SQRT2) -> jax.Array:
     """Leaky ReLU of slope 0.2, times `gain`."""
     return nn.leaky_relu(x, 0.2) * gain
+
+
+def as_maps(noise: jax.Array) -> jax.Array:
+    """Noise [r, r], the same for all channels, or maps [r, r, c] in its place -> [r, r, 1 or c]."""
+    return noise if noise.ndim == 3 else noise[..., None]
 
 
 class Dense(nn.Module):
@@ -101,18 +108,24 @@ def mapping(config: Config, params: Params, z: jax.Array) -> jax.Array:
 def init(key: PRNGKey, config: Config, synthesis: nn.Module, discriminator: nn.Module) -> Params:
     """Fresh parameters {"mapping", "synthesis", "noise", "discriminator", "statistics"} of a
     generator and its discriminator."""
-    noise = [jnp.ones(shape) for shape in config.noise_shapes]
-    w_plus = jnp.zeros((config.num_layers, config.w_dim))
     image = jnp.zeros((1, config.resolution, config.resolution, 3))
     statistics = ("w_mean", "w_std", "white_mean", "white_std")
-    params = {
-        "mapping": Mapping(config).init(key, jnp.zeros(config.z_dim))["params"],
-        "synthesis": synthesis.init(key, w_plus, tuple(noise))["params"],
-        "noise": noise,
+    params = deviations(key, config, synthesis) | {
         "discriminator": discriminator.init(key, image)["params"],
         "statistics": {name: jnp.zeros(config.w_dim) for name in statistics},
     }
     return randomise(key, params)
+
+
+def deviations(key: PRNGKey, config: Config, synthesis: nn.Module) -> Params:
+    """{"mapping", "synthesis", "noise"} of a generator, for `randomise`."""
+    noise = [jnp.ones(shape) for shape in config.noise_shapes]
+    w_plus = jnp.zeros((config.num_layers, config.w_dim))
+    return {
+        "mapping": Mapping(config).init(key, jnp.zeros(config.z_dim))["params"],
+        "synthesis": synthesis.init(key, w_plus, tuple(noise))["params"],
+        "noise": noise,
+    }
 
 
 def randomise(key: PRNGKey, params: Params) -> Params:
@@ -217,8 +230,8 @@ def prior(
         config: its sizes.
         about: name, domain and licence.
         net: its synthesis network.
-        synthesis: (config, params, w_plus [num_layers, w_dim], noise, cut, start, stop) -> (map,
-            image [H, W, 3] in [-1, 1]).
+        synthesis: (config, params, w_plus [num_layers, w_dim], noise, cut, start, stop,
+            between) -> (map, image [H, W, 3] in [-1, 1]).
         discriminator: (config, params, images [n, H, W, 3] in [-1, 1]) -> (logits [n], features).
     """
     noise = _noise(config)
@@ -244,11 +257,17 @@ def prior(
         return _modulations(net, params["synthesis"], w_plus, noise("none", params))
 
     def blocks(
-        params: Params, w_plus: jax.Array, noise: Noise, cut: Cut, start: int, stop: int
+        params: Params,
+        w_plus: jax.Array,
+        noise: Noise,
+        cut: Cut,
+        start: int,
+        stop: int,
+        between: Between | None = None,
     ) -> Cut:
         # StyleGAN1 makes its image at the very end.
         last = stop if stop < len(config.resolutions) else None
-        return synthesis(config, params["synthesis"], w_plus, noise, cut, start, last)
+        return synthesis(config, params["synthesis"], w_plus, noise, cut, start, last, between)
 
     name, domain, licence = about
     info = Info(

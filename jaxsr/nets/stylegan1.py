@@ -15,7 +15,7 @@ from jax import lax
 
 from jaxsr.nets import progressive, style_based
 from jaxsr.nets.progressive import Conv, blur
-from jaxsr.nets.style_based import Cut, Dense, apply
+from jaxsr.nets.style_based import Between, Cut, Dense, apply, as_maps
 from jaxsr.priors import Prior
 from jaxsr.types import Noise, Params, PRNGKey
 
@@ -45,7 +45,7 @@ class Epilogue(nn.Module):
         width = x.shape[-1]
         strength = self.param("noise_strength", nn.initializers.zeros, (width,))
         bias = self.param("bias", nn.initializers.zeros, (width,))
-        x = nn.leaky_relu(x.astype(jnp.float32) + noise[..., None] * strength + bias, 0.2)
+        x = nn.leaky_relu(x.astype(jnp.float32) + as_maps(noise) * strength + bias, 0.2)
         x = x - x.mean((0, 1))
         x = x * lax.rsqrt(jnp.mean(x**2, (0, 1)) + self.eps)
         scale, shift = jnp.split(Dense(2 * width, name="style")(w), 2)
@@ -59,13 +59,21 @@ class SynthesisBlock(nn.Module):
     resolution: int
 
     @nn.compact
-    def __call__(self, x: jax.Array | None, ws: jax.Array, noise: Noise) -> jax.Array:
+    def __call__(
+        self,
+        x: jax.Array | None,
+        ws: jax.Array,
+        noise: Noise,
+        between: Between | None = None,
+    ) -> jax.Array:
         width, dtype, eps = self.config.width(self.resolution), self.config.dtype, self.config.eps
         if x is None:
             x = self.param("const", nn.initializers.ones, (4, 4, width))
         else:
             x = blur(Conv(width, up=True, activated=False, name="conv0")(x[None].astype(dtype)))[0]
         x = Epilogue(eps, name="epilogue0")(x, ws[0], noise[0])
+        if between is not None and self.resolution > 4:
+            x = between(x)
         x = Conv(width, activated=False, name="conv1")(x[None].astype(dtype))[0]
         return Epilogue(eps, name="epilogue1")(x, ws[1], noise[1])
 
@@ -75,7 +83,8 @@ class Synthesis(nn.Module):
     nominally in [-1, 1].
 
     The blocks from `start` to `stop` alone take and give what lies between blocks: the map, and no
-    image yet.
+    image yet. `between`, if given, takes and gives the map [r, r, c] between the two convolutions
+    of each from 8 px on.
     """
 
     config: Config
@@ -88,11 +97,12 @@ class Synthesis(nn.Module):
         cut: Cut = (None, None),
         start: int = 0,
         stop: int | None = None,
+        between: Between | None = None,
     ) -> Cut:
         x, _ = cut
         for i, resolution in list(enumerate(self.config.resolutions))[start:stop]:
             x = SynthesisBlock(self.config, resolution, name=f"b{resolution}")(
-                x, w_plus[2 * i : 2 * i + 2], noise[2 * i : 2 * i + 2]
+                x, w_plus[2 * i : 2 * i + 2], noise[2 * i : 2 * i + 2], between
             )
         return x, None if stop is not None else progressive.Dense(3, gain=1.0, name="torgb")(
             jnp.asarray(x)
@@ -111,13 +121,14 @@ def synthesis(
     cut: Cut = (None, None),
     start: int = 0,
     stop: int | None = None,
+    between: Between | None = None,
 ) -> Cut:
     """w_plus [num_layers, w_dim] and noise maps -> last map, and image [H, W, 3] in [-1, 1]; params
     as in params["synthesis"].
 
-    In part, see `Synthesis`.
+    In part, and with something between its convolutions, see `Synthesis`.
     """
-    return apply(Synthesis(config), params, w_plus, noise, cut, start, stop)
+    return apply(Synthesis(config), params, w_plus, noise, cut, start, stop, between)
 
 
 def discriminator(

@@ -9,6 +9,7 @@ ones.
 """
 
 import dataclasses
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -19,7 +20,7 @@ from jax import lax
 from jaxsr.nets import style_based
 from jaxsr.nets.convolution import conv, cut, deinterleave, interleave, pad, same
 from jaxsr.nets.progressive import minibatch_std
-from jaxsr.nets.style_based import SQRT2, Cut, Dense, apply, lrelu
+from jaxsr.nets.style_based import SQRT2, Between, Cut, Dense, apply, as_maps, lrelu
 from jaxsr.priors import Prior
 from jaxsr.types import Noise, Params, PRNGKey
 
@@ -49,11 +50,34 @@ class Config(style_based.Config):
         return tuple((r, r) for r in self.resolutions for _ in range(2))[1:]
 
 
-def upsample(x: jax.Array) -> jax.Array:
-    """Doubles [n, h, w, c] with the filter [1, 3, 3, 1], `upsample2d` of the original."""
+class Variant(NamedTuple):
+    """What a generator does otherwise than the original.
+
+    Attributes:
+        linear: it doubles maps and images by linear interpolation, which repeats the edge, before a
+            plain convolution, as GFPGAN's clean networks.
+        beside: what comes in place of noise goes beside a convolution's maps instead of onto them,
+            and doubles their number, as in GPEN.
+    """
+
+    linear: bool = False
+    beside: bool = False
+
+
+ORIGINAL = Variant()
+
+
+def _edged(x: jax.Array, axis: int) -> jax.Array:
+    """[n, h, w, c] with its edge repeated once at both ends of an axis."""
+    return jnp.pad(x, [(int(i == axis),) * 2 for i in range(4)], mode="edge")
+
+
+def upsample(x: jax.Array, linear: bool = False) -> jax.Array:
+    """Doubles [n, h, w, c] with the filter [1, 3, 3, 1], `upsample2d` of the original; linear: with
+    the edge repeated, where the original has zeros, which is linear interpolation."""
     for axis in (1, 2):
         n = x.shape[axis]
-        padded = pad(x, axis, 1, 1)
+        padded = _edged(x, axis) if linear else pad(x, axis, 1, 1)
         left, right = cut(padded, axis, 0, n), cut(padded, axis, 2, n)
         x = interleave(0.25 * left + 0.75 * x, 0.75 * x + 0.25 * right, axis)
     return x
@@ -82,8 +106,7 @@ def emphasised(images: jax.Array, emphasis: float) -> jax.Array:
         return images
     smooth = images
     for axis in (1, 2):
-        n, edges = smooth.shape[axis], [(int(i == axis),) * 2 for i in range(4)]
-        padded = jnp.pad(smooth, edges, mode="edge")
+        n, padded = smooth.shape[axis], _edged(smooth, axis)
         smooth = 0.25 * (cut(padded, axis, 0, n) + cut(padded, axis, 2, n)) + 0.5 * smooth
     return images + emphasis * (images - smooth)
 
@@ -153,11 +176,12 @@ def sum_of_squares(kernel: jax.Array) -> jax.Array:
 
 class SynthesisLayer(nn.Module):
     """Modulated 3x3 convolution, noise, bias, leaky ReLU; x [h, w, c] -> [h, w, features], twice
-    the side with `up`."""
+    the side with `up`, twice the channels with noise beside."""
 
     features: int
     up: bool = False
     clamp: float | None = None
+    variant: Variant = ORIGINAL
 
     @nn.compact
     def __call__(self, x: jax.Array, w: jax.Array, noise: jax.Array) -> jax.Array:
@@ -165,17 +189,23 @@ class SynthesisLayer(nn.Module):
         style = Dense(inputs, bias=1.0, name="affine")(w)
         kernel = self.param("kernel", nn.initializers.ones, (3, 3, inputs, self.features))
         strength = self.param("noise_strength", nn.initializers.zeros, ())
-        bias = self.param("bias", nn.initializers.zeros, (self.features,))
+        outputs = self.features * (2 if self.variant.beside else 1)
+        bias = self.param("bias", nn.initializers.zeros, (outputs,))
         # The kernel stays unscaled and the demodulation removes its size, as in the original.
         demodulation = lax.rsqrt((style**2) @ sum_of_squares(kernel) + 1e-8)
         modulated = (x * style.astype(x.dtype))[None]
-        y = conv_up(modulated, kernel) if self.up else conv(modulated, kernel, same(kernel))
-        y = (
-            y[0] * demodulation.astype(x.dtype)
-            + (noise * strength).astype(x.dtype)[..., None]
-            + bias.astype(x.dtype)
-        )
-        return _clamped(lrelu(y), self.clamp)
+        y = self._convolved(modulated, kernel)[0] * demodulation.astype(x.dtype)
+        noise = (as_maps(noise) * strength).astype(x.dtype)
+        if self.variant.beside:
+            y = jnp.concatenate([y, jnp.broadcast_to(noise, y.shape)], -1)
+        else:
+            y = y + noise
+        return _clamped(lrelu(y + bias.astype(x.dtype)), self.clamp)
+
+    def _convolved(self, x: jax.Array, kernel: jax.Array) -> jax.Array:
+        if self.up and not self.variant.linear:
+            return conv_up(x, kernel)
+        return conv(upsample(x, linear=True) if self.up else x, kernel, same(kernel))
 
 
 class ToRGB(nn.Module):
@@ -204,31 +234,39 @@ class SynthesisBlock(nn.Module):
 
     config: Config
     resolution: int
+    variant: Variant = ORIGINAL
 
     @nn.compact
     def __call__(
-        self, x: jax.Array | None, rgb: jax.Array | None, ws: jax.Array, noise: Noise
+        self,
+        x: jax.Array | None,
+        rgb: jax.Array | None,
+        ws: jax.Array,
+        noise: Noise,
+        between: Between | None = None,
     ) -> tuple[jax.Array, jax.Array]:
         width, clamp = self.config.width(self.resolution), self.config.clamp
+        conv1 = SynthesisLayer(width, False, clamp, self.variant, name="conv1")
+        torgb = ToRGB(clamp, name="torgb")
         if x is None or rgb is None:
             const = self.param("const", nn.initializers.ones, (4, 4, width))
-            x = SynthesisLayer(width, clamp=clamp, name="conv1")(
-                const.astype(self.config.dtype), ws[0], noise[0]
-            )
-            return x, ToRGB(clamp, name="torgb")(x, ws[1])
-        x = SynthesisLayer(width, True, clamp, name="conv0")(x, ws[0], noise[0])
-        x = SynthesisLayer(width, clamp=clamp, name="conv1")(x, ws[1], noise[1])
-        return x, upsample(rgb[None])[0] + ToRGB(clamp, name="torgb")(x, ws[2])
+            x = conv1(const.astype(self.config.dtype), ws[0], noise[0])
+            return x, torgb(x, ws[1])
+        x = SynthesisLayer(width, True, clamp, self.variant, name="conv0")(x, ws[0], noise[0])
+        x = conv1(x if between is None else between(x), ws[1], noise[1])
+        return x, upsample(rgb[None], self.variant.linear)[0] + torgb(x, ws[2])
 
 
 class Synthesis(nn.Module):
     """w_plus [num_layers, w_dim] and noise maps -> the last map [H, W, c] and the image [H, W, 3],
     nominally in [-1, 1].
 
-    The blocks from `start` to `stop` alone take and give what lies between blocks.
+    The blocks from `start` to `stop` alone take and give what lies between blocks. `between`, if
+    given, takes and gives the map [r, r, c] between the two convolutions of each from 8 px on.
     """
 
     config: Config
+    variant: Variant = ORIGINAL
 
     @nn.compact
     def __call__(
@@ -238,12 +276,13 @@ class Synthesis(nn.Module):
         cut: Cut = (None, None),
         start: int = 0,
         stop: int | None = None,
+        between: Between | None = None,
     ) -> Cut:
         x, rgb = cut
         for i, resolution in list(enumerate(self.config.resolutions))[start:stop]:
             first = max(2 * i - 1, 0)
-            block = SynthesisBlock(self.config, resolution, name=f"b{resolution}")
-            x, rgb = block(x, rgb, w_plus[first : 2 * i + 2], noise[first : 2 * i + 1])
+            block = SynthesisBlock(self.config, resolution, self.variant, name=f"b{resolution}")
+            x, rgb = block(x, rgb, w_plus[first : 2 * i + 2], noise[first : 2 * i + 1], between)
         return x, rgb
 
 
@@ -321,13 +360,14 @@ def synthesis(
     cut: Cut = (None, None),
     start: int = 0,
     stop: int | None = None,
+    between: Between | None = None,
 ) -> Cut:
     """w_plus [num_layers, w_dim] and noise maps -> last map, and image [H, W, 3] in [-1, 1]; params
     as in params["synthesis"].
 
-    In part, see `Synthesis`.
+    In part, and with something between its convolutions, see `Synthesis`.
     """
-    return apply(Synthesis(config), params, w_plus, noise, cut, start, stop)
+    return apply(Synthesis(config), params, w_plus, noise, cut, start, stop, between)
 
 
 def discriminator(

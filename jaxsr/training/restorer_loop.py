@@ -1,5 +1,5 @@
-"""The resumable loop around `laren.make_step`: checkpoints, a grid of photos that are not trained
-on, their scores, and the model."""
+"""The resumable loop around `restorer.make_step`: checkpoints, a grid of photos that are not
+trained on, their scores, and the model."""
 
 import dataclasses
 import functools
@@ -11,28 +11,28 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxsr import images, learned, metrics, plots
+from jaxsr import images, learned, metrics, plots, weights
 from jaxsr.nets.features import Features
-from jaxsr.training import laren, loop
+from jaxsr.training import loop, restorer
+from jaxsr.training.restorer_config import Config
+from jaxsr.training.restorer_losses import Bound, measure, restored
 from jaxsr.types import Params
 
 SHOWN = 8  # photos in the grid
-COLUMNS = (
-    "images",
-    "seconds",
-    "loss",
-    "mse",
-    "perceptual",
-    "adversarial",
-    "loss_discriminator",
-    "sign_real",
-)
-COLUMNS += ("val_psnr", "val_distance", "val_residual")
+CHANGED = ("discriminator", "learned")  # of params: what a step does not see as given
+JUDGED = ("val_psnr", "val_distance", "val_residual")
+
+
+def columns(config: Config) -> tuple[str, ...]:
+    """Of curve.csv."""
+    terms = (config.pixel_fit, "perceptual", "adversarial", "loss_discriminator", "sign_real")
+    more = ("r1",) if config.r1_weight else ()
+    return ("images", "seconds", "loss", *terms, *more, *JUDGED)
 
 
 def fit(
-    bound: laren.Bound,
-    config: laren.Config,
+    bound: Bound,
+    config: Config,
     run: loop.Run,
     prior_params: Params,
     sets: tuple[np.ndarray, np.ndarray],
@@ -48,7 +48,8 @@ def fit(
     every tick; the scores of curve.csv are those of all validation photos.
 
     Args:
-        prior_params: of the prior, with "perceptual" (`jaxsr.methods.networks`).
+        prior_params: of the prior, with "perceptual" (`jaxsr.methods.networks`), and "learned"
+            where the training goes on from a model's params.
         sets: photos to train on and to judge by, each uint8 [n, H, W, 3].
         about: joins the model's config.json.
 
@@ -58,36 +59,44 @@ def fit(
     photos, held = sets
     if not len(held):
         raise ValueError("expected at least 1 photo to judge the network by, got none")
-    state = laren.begin(jax.random.key(run.seed), bound, prior_params, config)
+    state = restorer.begin(jax.random.key(run.seed), bound, prior_params, config)
+    start = prior_params.get("learned")
     net = {
         "architecture": bound.model.architecture,
-        "version": learned.VERSIONS[bound.model.architecture],
+        "version": learned.KINDS[bound.model.architecture].version,
         "net": dataclasses.asdict(bound.model.net),
         "network": bound.network,
     }
     trained_for = {"prior": learned.generator_digest(prior_params), "operator": bound.operator.name}
+    trained_for |= {"start": None if start is None else weights.digest(start)}
+    if config.schedule != "constant":
+        trained_for["total_images"] = run.total_images
     publish = _Publish(
         bound, prior_params, held, Path(folder), about | {"training": dataclasses.asdict(config)}
     )
     task = loop.Task(
         state=state,
-        make_step=lambda axis: laren.make_step(bound, config, axis),
-        given={name: tree for name, tree in prior_params.items() if name != "discriminator"},
+        make_step=lambda axis: restorer.make_step(bound, config, run.total_images, axis),
+        given={
+            name: tree
+            for name, tree in prior_params.items()
+            if name not in ("discriminator", "learned")
+        },
         batch=config.batch,
         settings={**net, "config": loop.fixed(config), **trained_for},
-        defaults={"config": loop.fixed(laren.Config())},
+        defaults={"config": loop.fixed(Config())},
         finite=lambda state: (state.params, state.ema, state.discriminator),
         publish=publish,
-        columns=COLUMNS,
-        told=_told,
+        columns=columns(config),
+        told=functools.partial(_told, config),
     )
     loop.fit(task, run, photos, folder, say=say)
     return Path(folder) / "model"
 
 
-def _told(row: loop.Row) -> str:
+def _told(config: Config, row: loop.Row) -> str:
     return (
-        f"mse {row['mse']:.4f} perceptual {row['perceptual']:.3f} D "
+        f"{config.pixel_fit} {row[config.pixel_fit]:.4f} perceptual {row['perceptual']:.3f} D "
         f"{row['loss_discriminator']:.3f}; validation {row['val_psnr']:.2f} dB, "
         f"feature distance {row['val_distance']:.3f}, residual {row['val_residual']:.2g}"
     )
@@ -97,13 +106,13 @@ def _told(row: loop.Row) -> str:
 class _Publish:
     """What each tick writes and measures."""
 
-    bound: laren.Bound
+    bound: Bound
     given: Params
     held: np.ndarray
     folder: Path
     about: dict[str, Any]
 
-    def __call__(self, state: laren.State, row: loop.Row) -> loop.Row:
+    def __call__(self, state: restorer.State, row: loop.Row) -> loop.Row:
         half = jax.tree.map(lambda x: np.asarray(x, np.float16), state.ema)
         params = jax.tree.map(lambda x: jnp.asarray(x, jnp.float32), half)
         made, scores = scored(self.bound, self.given, params, self.held)
@@ -126,16 +135,14 @@ class _Publish:
         return row
 
 
-def _shown(bound: laren.Bound, image: jax.Array) -> jax.Array:
+def _shown(bound: Bound, image: jax.Array) -> jax.Array:
     """What the network sees of an image, at the image's size."""
-    seen = 0.5 + 0.5 * learned.seen(
-        bound.prior, bound.operator, laren.measure(bound, image[None])[0]
-    )
+    seen = 0.5 + 0.5 * learned.seen(bound.prior, bound.operator, measure(bound, image[None])[0])
     return jax.image.resize(seen, image.shape, "nearest")
 
 
 def scored(
-    bound: laren.Bound, given: Params, params: Params, photos: np.ndarray
+    bound: Bound, given: Params, params: Params, photos: np.ndarray
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Restored photos [n, H, W, 3] and their scores [n]: PSNR in dB, distance in the bundled
     feature network, residual."""
@@ -156,7 +163,7 @@ def scored(
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
 def _judge(
-    bound: laren.Bound,
+    bound: Bound,
     net: "Features",
     given: Params,
     features: Params,
@@ -164,8 +171,8 @@ def _judge(
     photos: jax.Array,
 ) -> tuple[jax.Array, ...]:
     refs = photos.astype(jnp.float32) / 255
-    ys = laren.measure(bound, refs)
-    made = laren.restored(jax.random.key(0), bound, given, params, ys)
+    ys = measure(bound, refs)
+    made = restored(jax.random.key(0), bound, given, params, ys)
     rounded = jnp.clip(made, 0, 1)
     psnr = jax.vmap(metrics.psnr)(rounded, refs)
     distance = jax.vmap(lambda x, ref: metrics.feature_distance(net, features, x, ref))(

@@ -1,0 +1,186 @@
+"""The table of learned restorers: from it derive the training command, the methods, what is read
+from disk, and the tests.
+
+A new restorer is its network in jaxsr/nets/, a file here that sizes and binds it, where it is of a
+new kind a row of KINDS, its row in RESTORERS, and its row in `jaxsr.methods.METHODS` where it is a
+method of its own.
+"""
+
+import functools
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+from jaxsr.learned import glean, laren, upscalers
+from jaxsr.learned.networks import PAPER_SIZES, Model, Sizes
+from jaxsr.nets import glean as glean_net
+from jaxsr.nets import laren as laren_net
+from jaxsr.nets import rrdb, vdsr
+from jaxsr.operators import Operator
+from jaxsr.priors import Prior, check_images, require_w
+from jaxsr.types import Params
+
+
+class Kind(NamedTuple):
+    """A row of KINDS: networks of the same equations, which differ in their sizes and weights.
+
+    Attributes:
+        Config: class of its sizes, a dataclass; "net" of a model's config.json is it as a dict.
+        version: of its equations; a model of other ones would restore to something else.
+        bind: (net, prior, operator) -> Model. Raises ValueError where they do not fit.
+        is_deterministic: (net) -> whether one measurement has one image, whatever the key.
+        needs: what it takes of a prior's params beside the generator; None: it has no use for a
+            prior, nor for a w space.
+    """
+
+    Config: type
+    version: int
+    bind: Callable[[Any, Prior, Operator], Model]
+    is_deterministic: Callable[[Any], bool]
+    needs: tuple[str, ...] | None
+
+
+class Restorer(NamedTuple):
+    """A row of RESTORERS: a network that can be trained.
+
+    Attributes:
+        kind: a key of KINDS.
+        method: a key of METHODS: which one restores with it.
+        sized: (prior, params, operator, sizes, dtype) -> the kind's Config.
+        summary: what it is, in a line.
+        training: fields of `training.restorer_config.Config` that differ from their defaults, which
+            are LAREN's.
+        begins_from: the restorer whose weights its training goes on from; "" for none.
+        is_printed: whether its equations are printed otherwise than they train: see
+            `Sizes.literal`.
+    """
+
+    kind: str
+    method: str
+    sized: Callable[[Prior, Params, Operator, Sizes, str], Any]
+    summary: str
+    training: Mapping[str, Any] = MappingProxyType({})
+    begins_from: str = ""
+    is_printed: bool = False
+
+
+# "architecture" in a model's config.json -> what it stands for
+KINDS: dict[str, Kind] = {
+    "laren": Kind(laren_net.Config, 2, laren.bind, lambda net: net.generated, ("statistics",)),
+    "glean": Kind(glean_net.Config, 1, glean.bind, lambda net: True, ("statistics",)),
+    "rrdb": Kind(rrdb.Config, 1, upscalers.bind_rrdb, lambda net: True, None),
+    "vdsr": Kind(vdsr.Config, 1, upscalers.bind_vdsr, lambda net: True, None),
+}
+
+
+def _laren(name: str, summary: str, *, is_printed: bool = False) -> Restorer:
+    sized = functools.partial(laren.sized, laren.VARIANTS[name])
+    return Restorer("laren", "laren", sized, summary, is_printed=is_printed)
+
+
+_ALONE = {"perceptual_weight": 0.0, "adversarial_weight": 0.0, "warmup_images": 0}
+# What `train_restorer.py --network` takes.
+RESTORERS: dict[str, Restorer] = {
+    "base": _laren("base", "LAREN's encoder to one w; drawn noise"),
+    "base_w_plus": _laren("base_w_plus", "its encoder to a w for each layer; drawn noise"),
+    "base_styles": _laren("base_styles", "its encoder to every style; drawn noise"),
+    "gdm_vanilla": _laren("gdm_vanilla", "codes from a graph of one relation; drawn noise"),
+    "gdm": _laren("gdm", "codes from LAREN's graph; drawn noise", is_printed=True),
+    "cgm_vanilla": _laren("cgm_vanilla", "LAREN without the recursion of its maps"),
+    "laren": _laren("laren", "codes from a graph, and image-specific maps", is_printed=True),
+    "glean": Restorer(
+        "glean", "glean", glean.sized, "encoder, generator as a bank of features, decoder"
+    ),
+    "rrdb": Restorer(
+        "rrdb",
+        "rrdb",
+        upscalers.sized_rrdb,
+        "dense blocks, then enlargements; no prior",
+        {"batch": 16, "learning_rate": 2e-4, "schedule": "cosine", "pixel_fit": "l1", **_ALONE},
+    ),
+    # The paper's 1e-2 is of absolute differences in [0, 1].
+    "esrgan": Restorer(
+        "rrdb",
+        "esrgan",
+        upscalers.sized_rrdb,
+        "rrdb against a discriminator; no prior",
+        {
+            "batch": 16,
+            "pixel_fit": "l1",
+            "pixel_weight": 0.005,
+            "perceptual_fit": "l1",
+            "perceptual_weight": 1.0,
+            "adversarial": "relativistic",
+            "discriminator": "vgg",
+            "adversarial_weight": 0.005,
+            "warmup_images": 0,
+        },
+        begins_from="rrdb",
+    ),
+    "vdsr": Restorer(
+        "vdsr",
+        "vdsr",
+        upscalers.sized_vdsr,
+        "convolutions that mend the bicubic enlargement; no prior",
+        {"batch": 16, "learning_rate": 1e-3, "schedule": "cosine", **_ALONE},
+    ),
+}
+
+
+def names_of(method: str) -> tuple[str, ...]:
+    """Names of the restorers that a method restores with."""
+    return tuple(name for name, row in RESTORERS.items() if row.method == method)
+
+
+def kind_of(method: str) -> str:
+    """The kind of all restorers of a method, a key of KINDS."""
+    return RESTORERS[names_of(method)[0]].kind
+
+
+def architecture_of(net: Any) -> str:
+    """The kind that sizes are of, a key of KINDS."""
+    return next(name for name, kind in KINDS.items() if isinstance(net, kind.Config))
+
+
+def sized(
+    name: str,
+    prior: Prior,
+    params: Params,
+    operator: Operator,
+    sizes: Sizes = PAPER_SIZES,
+    dtype: str = "float32",
+) -> Any:
+    """The sizes of the restorer `name`, of its kind's Config, for a prior and an operator; its
+    convolutions compute in `dtype`.
+
+    Raises:
+        ValueError: no such restorer; a prior that lacks what it needs, or of other images than the
+            operator's; an operator that it cannot invert.
+    """
+    if name not in RESTORERS:
+        raise ValueError(f"unknown network {name!r}: expected one of {', '.join(RESTORERS)}")
+    row = RESTORERS[name]
+    check_kind(row.kind, name, prior, operator)
+    if sizes.literal and not row.is_printed:
+        printed = " and ".join(other for other, row in RESTORERS.items() if row.is_printed)
+        raise ValueError(f"literal is of {printed} alone, not of {name}: leave it out")
+    return row.sized(prior, params, operator, sizes, dtype)
+
+
+def bind(net: Any, prior: Prior, operator: Operator) -> Model:
+    """The `Model` of a network, sized as one of KINDS, for a prior and an operator. Raises
+    ValueError where they do not fit."""
+    return KINDS[architecture_of(net)].bind(net, prior, operator)
+
+
+def is_deterministic(net: Any) -> bool:
+    """Whether a network makes one image of a measurement, whatever the key."""
+    return KINDS[architecture_of(net)].is_deterministic(net)
+
+
+def check_kind(kind: str, name: str, prior: Prior, operator: Operator) -> None:
+    """Raises ValueError, which names `name`, unless the prior makes the images that the operator
+    takes, and has a w space where the kind needs one."""
+    check_images(prior, operator)
+    if KINDS[kind].needs is not None:
+        require_w(f"method {name}", prior)

@@ -1,0 +1,71 @@
+"""Restorers without a prior, sized for an operator and bound to it: RRDB (ESRGAN, arXiv:1809.00219)
+and VDSR (arXiv:1511.04587)."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from jaxsr.learned.networks import Model, Sizes, factor_of
+from jaxsr.nets import rrdb, vdsr
+from jaxsr.operators import Operator, as_image, enlarged
+from jaxsr.priors import Prior
+from jaxsr.types import Drawn, Latent, Measurement, Params, PRNGKey
+
+OFFICIAL_UPS = 2  # of the official 1x, 2x and 4x networks
+
+
+def sized_rrdb(
+    prior: Prior, params: Params, operator: Operator, sizes: Sizes, dtype: str
+) -> rrdb.Config:
+    """The network of an operator's factor, as the official ones are built: below 4x the pixels are
+    unshuffled first, above it there are more enlargements. Raises ValueError for a factor that is
+    no power of two."""
+    factor = factor_of(operator)
+    if factor & (factor - 1):
+        raise ValueError(f"expected an operator of factor 1, 2, 4, 8, ... for rrdb, got {factor}")
+    ups = max(OFFICIAL_UPS, int(math.log2(factor)))
+    return rrdb.Config(sizes.blocks, sizes.width, sizes.growth, ups, 2**ups // factor, dtype)
+
+
+def bind_rrdb(net: rrdb.Config, prior: Prior, operator: Operator) -> Model:
+    """The network on measurements as images. Raises ValueError for another factor than its own."""
+    factor = factor_of(operator)
+    if factor != net.factor:
+        raise ValueError(f"expected a network of factor {factor}, got one of factor {net.factor}")
+
+    def restored(params: Params, y: Measurement) -> Drawn:
+        return rrdb.restored(net, params, as_image(operator, y))
+
+    return _model("rrdb", net, rrdb.init, restored)
+
+
+def sized_vdsr(
+    prior: Prior, params: Params, operator: Operator, sizes: Sizes, dtype: str
+) -> vdsr.Config:
+    """The network on RGB."""
+    return vdsr.Config(sizes.layers, sizes.width, channels=3, dtype=dtype)
+
+
+def bind_vdsr(net: vdsr.Config, prior: Prior, operator: Operator) -> Model:
+    """The network on measurements that are enlarged bicubically: it takes any operator."""
+
+    def restored(params: Params, y: Measurement) -> Drawn:
+        return vdsr.restored(net, params, enlarged(operator, y, "bicubic"))
+
+    return _model("vdsr", net, vdsr.init, restored)
+
+
+def _model(
+    architecture: str,
+    net: Any,
+    init: Callable[[PRNGKey, Any], Params],
+    restored: Callable[[Params, Measurement], Drawn],
+) -> Model:
+    """A network that has no use for a generator, and no latent."""
+
+    def restore(
+        key: PRNGKey, prior_params: Params, params: Params, y: Measurement
+    ) -> tuple[Drawn, Latent]:
+        return restored(params, y), {}
+
+    return Model(architecture, net, lambda key, prior_params: init(key, net), restore)
