@@ -17,12 +17,11 @@
 # %%
 import ipywidgets
 import numpy as np
-from exploration.first import default_start
 from IPython.display import display
 from PIL import Image
 
 from jaxsr import explore, images, metrics, plots
-from jaxsr.methods import setups
+from jaxsr.methods import auto, setups
 from jaxsr.search import restore_tuned
 
 PHOTO = ""  # @param {type:"string"}
@@ -32,10 +31,11 @@ operator = jaxsr.operators.downsample(FACTOR, image_shape=(side, side, 3))
 drawn = np.clip(prior.decode(params, prior.sample(jax.random.key(5), params)), 0, 1)
 y = images.read(PHOTO) if PHOTO else np.asarray(jaxsr.degradations.quantise(operator(drawn)))
 
-method, why = default_start(prior, params, operator)
-solve, params = setups.make_solve(prior, params, operator, setups.Setup(method, smoke=SMOKE))
+first = auto.soonest(prior, params, operator)
+setup = setups.Setup(first.method, first.preset, smoke=SMOKE)
+solve, params = setups.make_solve(prior, params, operator, setup)
 result, tuned = restore_tuned(solve, params, y)
-print(f"residual of the first solution: {result.residual:.2g}, by {method}: {why}")
+print(f"residual of the first solution: {result.residual:.2g}, by {first.method}: {first.why}")
 
 
 def show(picture, scale=1):

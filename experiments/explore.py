@@ -29,7 +29,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from exploration import gallery, saved
-from exploration.first import AUTO, check_method, default_start, space_of
+from exploration.first import check_method, space_of
 from exploration.options import WITH_PRIOR
 from restoration import fitting, jobs, photos
 from restoration.fitting import OperatorChoice
@@ -37,7 +37,8 @@ from restoration.fitting import OperatorChoice
 from jaxsr import explore, flags, images, loading, metrics, operators, weights
 from jaxsr.explore import Candidate, Config, Problem
 from jaxsr.loading import toy_prior
-from jaxsr.methods import setups
+from jaxsr.methods import auto, setups
+from jaxsr.methods.auto import AUTO
 from jaxsr.methods.setups import Setup
 from jaxsr.operators import OPERATORS
 from jaxsr.priors import Prior
@@ -198,11 +199,10 @@ def with_method(
     method was named. Raises ValueError for a preset that it lacks."""
     if settings.method != AUTO:
         return settings, ""
-    method, why = (
-        (saved.method_of(settings.start), f"as in --start={settings.start}")
-        if settings.start is not None
-        else default_start(prior, params, operator, settings.space)
-    )
+    if settings.start is not None:
+        method, why = saved.method_of(settings.start), f"as in --start={settings.start}"
+    else:
+        method, _, why = auto.soonest(prior, params, operator, settings.space)
     check_method(method, settings.preset)
     return dataclasses.replace(settings, method=method), f"first solution by {method}: {why}"
 

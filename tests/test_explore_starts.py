@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 import toy
 import toy_z
-from exploration.first import default_start, space_of
+from exploration.first import space_of
 from explorations import params
 from method_cases import SEARCHES, given, own, solve_of
 
 from jaxsr import explore, loading, operators, priors
 from jaxsr.explore import Config, Start
 from jaxsr.methods import IAGAN, METHODS, setups
+from jaxsr.methods.auto import soonest
 from jaxsr.search import Solve, restore, restore_tuned
 
 LATENTS = [
@@ -128,14 +129,14 @@ def test_the_default_start_suits_prior_and_operator():
     method is chosen that the prior has not what it needs for."""
     prior, weights = loading.load_prior("pbc64")
     x8, x4 = (operators.make("downsample", 64, factor=factor) for factor in (8, 4))
-    assert default_start(prior, weights, x8)[0] == "laren"
-    assert default_start(prior, weights, x4)[0] == "pulse"
-    assert default_start(prior, weights, operators.make("inpainting", 64))[0] == "pulse"
-    assert default_start(prior, weights, x8, space="z")[0] == "iagan"
+    assert soonest(prior, weights, x8).method == "laren"
+    assert soonest(prior, weights, x4).method == "pulse"
+    assert soonest(prior, weights, operators.make("inpainting", 64)).method == "pulse"
+    assert soonest(prior, weights, x8, space="z").method == "iagan"
     mapping = jax.tree.map(lambda leaf: leaf + 1, weights["mapping"])
-    assert default_start(prior, weights | {"mapping": mapping}, x8)[0] == "pulse"
+    assert soonest(prior, weights | {"mapping": mapping}, x8).method == "pulse"
     bare = {name: tree for name, tree in weights.items() if name != "statistics"}
-    assert default_start(prior, bare, x4)[0] == "iagan"
+    assert soonest(prior, bare, x4).method == "iagan"
 
 
 @pytest.mark.parametrize("name", toy_z.NETS)
@@ -143,9 +144,10 @@ def test_the_default_start_of_a_prior_without_w_is_a_z(name):
     """explore.py has no default on PGGAN and BigGAN, or one whose latent is no point of z."""
     prior, weights = toy_z.made(name)
     operator = toy_z.operator_of(prior)
-    method, why = default_start(prior, weights, operator)
+    method, preset, why = soonest(prior, weights, operator)
     assert why
-    solve, weights = setups.make_solve(prior, weights, operator, setups.Setup(method, smoke=True))
+    setup = setups.Setup(method, preset, smoke=True)
+    solve, weights = setups.make_solve(prior, weights, operator, setup)
     space, size = space_of(prior, solve, weights, method, None)
     latent = prior.sample(jax.random.key(0), weights)
     assert (space, size) == ("z", latent.size)

@@ -140,9 +140,8 @@ ALLOWED = {
         "experiments/evaluation/plan.py": "bicubic pulse",
         "experiments/explore.py": "downsample nearest",  # a column, nearest, too
         "experiments/exploration/conditions.py": "downsample pulse",
-        "experiments/exploration/first.py": "iagan laren pulse",
         "experiments/exploration/options.py": "iagan inpainting",
-        "jaxsr/methods/auto.py": "iagan pulse rls_plus",
+        "jaxsr/methods/auto.py": "iagan laren pulse rls_plus",
         "experiments/restoration/fitting.py": "downsample",
         "experiments/restoration/options.py": "downsample",
         "experiments/restoration/scores.py": "psnr ssim",

@@ -3,32 +3,12 @@
 import jax
 import numpy as np
 
-from jaxsr import explore, flags, learned
+from jaxsr import explore, flags
 from jaxsr.methods import METHODS
 from jaxsr.methods.auto import AUTO
-from jaxsr.operators import Operator
 from jaxsr.priors import Prior
 from jaxsr.search import Solve
 from jaxsr.types import Params
-
-
-def default_start(
-    prior: Prior, params: Params, operator: Operator, space: str | None = None
-) -> tuple[str, str]:
-    """The method whose first solution is feasible soonest, and why.
-
-    Measured on 16 validation photos with pbc64 (CPU seconds, compiling included; all residuals
-    below 0.01): LAREN takes 9, PULSE 24 at 8x, 4x and with the centre missing, IAGAN with one start
-    of 100 and 100 steps 55.
-    """
-    if space == "z" and prior.map is not None:
-        return "iagan", "it searches z, which is to be explored"
-    has_statistics = "statistics" in params
-    if has_statistics and learned.fitting("laren", prior, params, operator):
-        return "laren", "one pass of the network that comes with this prior and operator"
-    if prior.map is None or has_statistics:
-        return "pulse", "no learned network fits, and this search is the quickest to a solution"
-    return "iagan", "the prior has no statistics of w, which quicker searches need"
 
 
 def check_method(method: str, preset: str) -> None:
