@@ -148,7 +148,8 @@ ALLOWED = {
         "experiments/restoration/scores.py": "psnr ssim",
     },
     "it is about these": {
-        "jaxsr/learned/upscalers.py": "rrdb vdsr",
+        "jaxsr/learned/faces.py": "gfpgan gpen",
+        "jaxsr/learned/upscalers.py": "rrdb srvgg vdsr",
         "jaxsr/loading.py": "stylegan2",  # the toy prior
         "jaxsr/training/flow.py": "pulse",  # whose transform of w is judged beside the flow
         "jaxsr/training/gan_loop.py": "stylegan2",

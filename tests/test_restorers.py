@@ -31,7 +31,7 @@ def test_rows_belong_together():
     assert len({kind.Config for kind in KINDS.values()}) == len(KINDS)
     for name, row in RESTORERS.items():
         assert row.begins_from in ("", *RESTORERS) and row.summary, name
-        assert METHODS[row.method].any_prior == (KINDS[row.kind].needs is None), name
+        assert METHODS[row.method].any_prior == row.is_free, name
         config, default = Config(**row.training), Config()
         assert all(getattr(config, key) != getattr(default, key) for key in row.training), name
 
@@ -42,6 +42,7 @@ def test_sizes_come_back_from_json(name):
     net = bound(name).model.net
     told = json.loads(json.dumps(dataclasses.asdict(net)))
     assert learned.from_json(type(net), told) == net
+    assert learned.is_free(net) == RESTORERS[name].is_free
     assert learned.architecture_of(net) == RESTORERS[name].kind == bound(name).model.architecture
     with pytest.raises(TypeError):
         learned.from_json(type(net), told | {"depth": 3})

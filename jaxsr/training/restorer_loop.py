@@ -67,7 +67,10 @@ def fit(
         "net": dataclasses.asdict(bound.model.net),
         "network": bound.network,
     }
-    trained_for = {"prior": learned.generator_digest(prior_params), "operator": bound.operator.name}
+    trained_for: dict[str, Any] = {
+        "prior": learned.generator_digest(prior_params),
+        "operator": bound.operator.name,
+    }
     trained_for |= {"start": None if start is None else weights.digest(start)}
     if config.schedule != "constant":
         trained_for["total_images"] = run.total_images
