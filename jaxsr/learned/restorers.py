@@ -18,7 +18,7 @@ from jaxsr.nets import glean as glean_net
 from jaxsr.nets import laren as laren_net
 from jaxsr.operators import Operator
 from jaxsr.priors import Prior, check_images, require_w
-from jaxsr.types import Params
+from jaxsr.types import Drawn, Image, Params
 
 
 class Kind(NamedTuple):
@@ -31,6 +31,8 @@ class Kind(NamedTuple):
             that has no use for a prior takes None.
         is_deterministic: (net) -> whether one measurement has one image, whatever the key.
         is_free: (net) -> whether it has no use for a prior.
+        whole: (net, params, image [h, w, 3], factor) -> [h * factor, w * factor, 3] of images of
+            any size in [0, 1]; None where a network makes images of one size.
     """
 
     Config: type
@@ -38,6 +40,7 @@ class Kind(NamedTuple):
     bind: Callable[[Any, Any, Operator], Model]
     is_deterministic: Callable[[Any], bool]
     is_free: Callable[[Any], bool]
+    whole: Callable[[Any, Params, Image, int], Drawn] | None = None
 
 
 class Restorer(NamedTuple):
@@ -81,9 +84,9 @@ KINDS: dict[str, Kind] = {
     "glean": Kind(glean_net.Config, 1, glean.bind, _always, _never),
     "gfpgan": Kind(gfpgan.Config, 1, faces.bind_gfpgan, _always, faces.has_generator),
     "gpen": Kind(gpen.Config, 1, faces.bind_gpen, _always, faces.has_generator),
-    "rrdb": Kind(rrdb.Config, 1, upscalers.bind_rrdb, _always, _always),
-    "srvgg": Kind(srvgg.Config, 1, upscalers.bind_srvgg, _always, _always),
-    "vdsr": Kind(vdsr.Config, 1, upscalers.bind_vdsr, _always, _always),
+    "rrdb": Kind(rrdb.Config, 1, upscalers.bind_rrdb, _always, _always, upscalers.whole_rrdb),
+    "srvgg": Kind(srvgg.Config, 1, upscalers.bind_srvgg, _always, _always, upscalers.whole_srvgg),
+    "vdsr": Kind(vdsr.Config, 1, upscalers.bind_vdsr, _always, _always, upscalers.whole_vdsr),
 }
 
 

@@ -5,11 +5,13 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import jax
+
 from jaxsr.learned.networks import Model, Sizes, factor_of
 from jaxsr.nets import rrdb, srvgg, vdsr
 from jaxsr.operators import Operator, as_image, enlarged
 from jaxsr.priors import Prior
-from jaxsr.types import Drawn, Latent, Measurement, Params, PRNGKey
+from jaxsr.types import Drawn, Image, Latent, Measurement, Params, PRNGKey
 
 OFFICIAL_UPS = 2  # of the official 1x, 2x and 4x networks
 
@@ -29,12 +31,18 @@ def sized_rrdb(
 
 def bind_rrdb(net: rrdb.Config, prior: Prior | None, operator: Operator) -> Model:
     """The network on measurements as images. Raises ValueError for another factor than its own."""
-    _check_factor(net.factor, operator)
+    _expect(factor_of(operator), net.factor)
 
     def restored(params: Params, y: Measurement) -> Drawn:
         return rrdb.restored(net, params, as_image(operator, y))
 
     return _model("rrdb", net, rrdb.init, restored)
+
+
+def whole_rrdb(net: rrdb.Config, params: Params, image: Image, factor: int) -> Drawn:
+    """A photo of any size. Raises ValueError for another factor than the network's."""
+    _expect(factor, net.factor)
+    return rrdb.restored(net, params, image)
 
 
 def sized_srvgg(
@@ -46,7 +54,7 @@ def sized_srvgg(
 
 def bind_srvgg(net: srvgg.Config, prior: Prior | None, operator: Operator) -> Model:
     """As `bind_rrdb`."""
-    _check_factor(net.factor, operator)
+    _expect(factor_of(operator), net.factor)
 
     def restored(params: Params, y: Measurement) -> Drawn:
         return srvgg.restored(net, params, as_image(operator, y))
@@ -54,10 +62,15 @@ def bind_srvgg(net: srvgg.Config, prior: Prior | None, operator: Operator) -> Mo
     return _model("srvgg", net, srvgg.init, restored)
 
 
-def _check_factor(factor: int, operator: Operator) -> None:
-    expected = factor_of(operator)
-    if factor != expected:
-        raise ValueError(f"expected a network of factor {expected}, got one of factor {factor}")
+def whole_srvgg(net: srvgg.Config, params: Params, image: Image, factor: int) -> Drawn:
+    """As `whole_rrdb`."""
+    _expect(factor, net.factor)
+    return srvgg.restored(net, params, image)
+
+
+def _expect(factor: int, got: int) -> None:
+    if got != factor:
+        raise ValueError(f"expected a network of factor {factor}, got one of factor {got}")
 
 
 def sized_vdsr(
@@ -74,6 +87,13 @@ def bind_vdsr(net: vdsr.Config, prior: Prior | None, operator: Operator) -> Mode
         return vdsr.restored(net, params, enlarged(operator, y, "bicubic"))
 
     return _model("vdsr", net, vdsr.init, restored)
+
+
+def whole_vdsr(net: vdsr.Config, params: Params, image: Image, factor: int) -> Drawn:
+    """A photo of any size, at any factor."""
+    height, width, channels = image.shape
+    shape = (height * factor, width * factor, channels)
+    return vdsr.restored(net, params, jax.image.resize(image, shape, "bicubic"))
 
 
 def _model(
