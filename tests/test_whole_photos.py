@@ -17,7 +17,7 @@ from jaxsr.nets import rrdb, vdsr
 NET = rrdb.Config(blocks=1, width=4, growth=2)
 
 
-def published(folder, architecture="rrdb", net=NET, factor=4):
+def published(folder, architecture="rrdb", net: rrdb.Config | vdsr.Config = NET, factor=4):
     """A model as ports/convert.py writes it."""
     init = {"rrdb": rrdb.init, "vdsr": vdsr.init}[architecture]
     record = {"architecture": architecture, "net": dataclasses.asdict(net), "factor": factor}

@@ -17,7 +17,6 @@ from jaxsr.learned import KINDS
 from jaxsr.methods import METHODS
 from jaxsr.records import report
 from jaxsr.records.files import only_here
-from jaxsr.types import Params
 from restoration import photos, scores
 from restoration.jobs import Source
 from restoration.options import Settings, check, out_folder
@@ -64,16 +63,11 @@ def load(settings: Settings) -> Network:
         raise ValueError(f"--factor is missing: {settings.method} enlarges by any")
     if settings.factor not in (None, factor):
         raise ValueError(f"--factor={settings.factor}: the network of {folder} enlarges {factor}x")
-    enlarge = functools.partial(_enlarged, KINDS[name].whole, net, factor)
-    return Network(settings.method, factor, weights.digest(params), enlarge(params))
-
-
-def _enlarged(
-    whole: Callable, net: Any, factor: int, params: Params
-) -> Callable[[np.ndarray], jax.Array]:
-    """Compiled once for each size of photo."""
-    jitted = jax.jit(lambda params, image: jnp.clip(whole(net, params, image, factor), 0, 1))
-    return functools.partial(jitted, params)
+    enlarge: Any = KINDS[name].whole
+    # Compiled once for each size of photo.
+    clipped = jax.jit(lambda params, image: jnp.clip(enlarge(net, params, image, factor), 0, 1))
+    digest = weights.digest(params)
+    return Network(settings.method, factor, digest, functools.partial(clipped, params))
 
 
 def execute(settings: Settings, sources: Sequence[Source]) -> None:
@@ -117,7 +111,11 @@ def _start(settings: Settings, sources: Sequence[Source], network: Network) -> r
 
 def _restore(run: report.Run, source: Source, network: Network, settings: Settings) -> None:
     """Adds the row of a photo, and its picture, unless they are there."""
-    row = {"file": source.file.name, "output": source.outputs[0], "method": network.method}
+    row: dict[str, Any] = {
+        "file": source.file.name,
+        "output": source.outputs[0],
+        "method": network.method,
+    }
     row["factor"] = network.factor
     try:
         y, reference, fit = read(source, network.factor, settings.kernel)

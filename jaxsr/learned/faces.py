@@ -3,6 +3,7 @@ see the measurement enlarged to the prior's size. The official networks have gen
 own."""
 
 import jax
+import jax.numpy as jnp
 
 from jaxsr.learned.networks import Model, Sizes, widths
 from jaxsr.nets import gfpgan, gpen
@@ -90,7 +91,7 @@ def has_generator(net: gfpgan.Config | gpen.Config) -> bool:
 
 def _seen(operator: Operator, y: Measurement) -> jax.Array:
     """The measurement enlarged to the image's size, in [-1, 1]."""
-    return 2 * enlarged(operator, y, "bicubic") - 1
+    return 2 * jnp.asarray(enlarged(operator, y, "bicubic")) - 1
 
 
 def _check_side(side: int, operator: Operator) -> None:
