@@ -63,6 +63,22 @@ def test_steps_lower_the_loss(name):
     assert np.mean(losses[-3:]) < 0.9 * losses[0]
 
 
+@pytest.mark.parametrize("name", ["esrgan", "gfpgan", "gpen"])
+@pytest.mark.slow
+def test_a_step_with_every_term_moves_both_networks(name):
+    """The terms that a paper adds to LAREN's do not go together with its network."""
+    this, (_, given) = bound(name), prior_of()
+    config = Config(**{**RESTORERS[name].training, "batch": 4, "discriminator_width": 4})
+    state = restorer.begin(jax.random.key(0), this, given, config)
+    after, log = jax.jit(restorer.make_step(this, config, 400))(state, given, photos(4))
+    assert all(np.isfinite(value) for value in log.values())
+    for old, new in (
+        (state.params, after.params),
+        (state.discriminator, after.discriminator),
+    ):
+        assert max(jax.tree.leaves(jax.tree.map(lambda a, b: np.abs(a - b).max(), old, new))) > 0
+
+
 def test_a_fresh_vdsr_adds_to_the_enlargement():
     """The network sees another image than the bicubic one, or replaces it."""
     given = prior_of()[1]

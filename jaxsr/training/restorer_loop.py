@@ -80,11 +80,7 @@ def fit(
     task = loop.Task(
         state=state,
         make_step=lambda axis: restorer.make_step(bound, config, run.total_images, axis),
-        given={
-            name: tree
-            for name, tree in prior_params.items()
-            if name not in ("discriminator", "learned")
-        },
+        given={name: tree for name, tree in prior_params.items() if name not in CHANGED},
         batch=config.batch,
         settings={**net, "config": loop.fixed(config), **trained_for},
         defaults={"config": loop.fixed(Config())},
