@@ -24,6 +24,11 @@ low-resolution photo and the image written, brought to its size; residual_before
 search found; noise the standard deviation found in the photo. Seconds are a batch's wall time (the
 first includes compiling) over its photos.
 
+A published network that has no use for a prior (ports/convert.py writes it) enlarges photos of any
+size, whole, and is not moved to explain them:
+
+    python experiments/super_resolve.py --method=rrdb --model=esrgan --input=photos
+
 Many hosts share the photos with --part: each takes every COUNTth, writes into a folder of its own
 in OUT (part-03-of-64/), and never waits for another once it knows its number. So a lost host costs
 the photos that it had not finished, and the same command on any host makes them up:
@@ -39,7 +44,7 @@ result than a float's last bit. Nothing of this was measured on accelerators.
 
 import dataclasses
 
-from restoration import hosts, pictures, work
+from restoration import hosts, pictures, whole, work
 from restoration.options import Settings, out_folder
 from restoration.plan import Plan, find_sources, prepare
 from restoration.records import announce, start_run, summarise
@@ -59,7 +64,10 @@ def main(settings: Settings) -> int:
         if not sources:
             print(f"{part.name}: nothing to do, there are fewer photos than parts")
             return 0
-    execute(prepare(settings, sources))
+    if whole.serves(settings):
+        whole.execute(settings, sources)
+    else:
+        execute(prepare(settings, sources))
     return 0
 
 

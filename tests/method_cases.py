@@ -184,6 +184,9 @@ CASES: dict[str, Search | Interpolation | Learned] = {
     "laren": Learned(tuple(learned.VARIANTS), generated=("laren", "cgm_vanilla")),
     "rrdb": Learned(("rrdb",), generated=("rrdb",)),
     "esrgan": Learned(("esrgan",), generated=("esrgan",)),
+    "gfpgan": Learned(("gfpgan",), generated=("gfpgan",)),
+    "gpen": Learned(("gpen",), generated=("gpen",)),
+    "srvgg": Learned(("srvgg",), generated=("srvgg",)),
     "vdsr": Learned(("vdsr",), generated=("vdsr",)),
 }
 

@@ -51,6 +51,34 @@ def test_smoke(script, tmp_path):
 
 
 @pytest.mark.slow
+def test_esrgan_goes_on_from_rrdb(tmp_path):
+    """The second stage cannot read the first one's model, or forgets the flags of the command for
+    its own defaults."""
+    for name, more in (
+        ("rrdb", ()),
+        ("esrgan", (f"--init_from={tmp_path / 'rrdb' / 'model'}",)),
+    ):
+        out = f"--out={tmp_path / name}"
+        prior = (f"--prior={tmp_path / 'rrdb' / 'toy'}",) if name == "esrgan" else ()
+        done = run(
+            "train_restorer.py",
+            "--smoke",
+            f"--network={name}",
+            "--discriminator_width=4",
+            "--learning_rate=1e-5",
+            out,
+            *more,
+            *prior,
+            cwd=tmp_path,
+        )
+        assert done.status == 0, done.stderr
+    record = json.loads((tmp_path / "esrgan" / "model" / "config.json").read_text())
+    assert record["architecture"] == "rrdb" and record["name"] == "esrgan"
+    asked = {"learning_rate": 1e-5, "discriminator": "vgg", "discriminator_width": 4}
+    assert asked.items() <= record["training"].items()
+
+
+@pytest.mark.slow
 def test_benchmark_smoke(tmp_path):
     """A table that a user waits an hour for is empty, or lacks a program of it."""
     bundled = run("bundle.py", "--smoke", f"--out={tmp_path / 'toy'}", "--factor=2", cwd=tmp_path)
@@ -105,6 +133,16 @@ def test_benchmark_smoke(tmp_path):
             "train_restorer.py",
             ("--network=larn", "--data=x"),
             "unknown network 'larn': did you mean 'laren'?",
+        ),
+        (
+            "train_restorer.py",
+            ("--network=esrgan", "--data=x"),
+            "--network=esrgan goes on from a trained rrdb: give its folder as --init_from",
+        ),
+        (
+            "train_restorer.py",
+            ("--network=esrgan", "--data=x", "--init_from=x", "--blocks=4"),
+            "--blocks is that of the model in --init_from=x: leave it out",
         ),
         (
             "super_resolve.py",

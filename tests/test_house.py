@@ -147,7 +147,8 @@ ALLOWED = {
         "experiments/restoration/scores.py": "psnr ssim",
     },
     "it is about these": {
-        "jaxsr/learned/upscalers.py": "rrdb vdsr",
+        "jaxsr/learned/faces.py": "gfpgan gpen",
+        "jaxsr/learned/upscalers.py": "rrdb srvgg vdsr",
         "jaxsr/loading.py": "stylegan2",  # the toy prior
         "jaxsr/training/flow.py": "pulse",  # whose transform of w is judged beside the flow
         "jaxsr/training/gan_loop.py": "stylegan2",
@@ -173,6 +174,7 @@ ALLOWED = {
         "jaxsr/metrics/embedding.py": "lpips_alex",
         "jaxsr/metrics/networks.py": "lpips_alex niqe",
         "jaxsr/resample.py": "bicubic bilinear",
+        "ports/constructors.py": "vdsr",
         "ports/metric_networks.py": "lpips_alex",
     },
 }

@@ -31,7 +31,7 @@ def test_rows_belong_together():
     assert len({kind.Config for kind in KINDS.values()}) == len(KINDS)
     for name, row in RESTORERS.items():
         assert row.begins_from in ("", *RESTORERS) and row.summary, name
-        assert METHODS[row.method].any_prior == (KINDS[row.kind].needs is None), name
+        assert METHODS[row.method].any_prior == row.is_free, name
         config, default = Config(**row.training), Config()
         assert all(getattr(config, key) != getattr(default, key) for key in row.training), name
 
@@ -42,6 +42,7 @@ def test_sizes_come_back_from_json(name):
     net = bound(name).model.net
     told = json.loads(json.dumps(dataclasses.asdict(net)))
     assert learned.from_json(type(net), told) == net
+    assert learned.is_free(net) == RESTORERS[name].is_free
     assert learned.architecture_of(net) == RESTORERS[name].kind == bound(name).model.architecture
     with pytest.raises(TypeError):
         learned.from_json(type(net), told | {"depth": 3})
@@ -60,6 +61,22 @@ def test_steps_lower_the_loss(name):
         state, log = step(state, given, photos(4))
         losses.append(float(log["loss"]))
     assert np.mean(losses[-3:]) < 0.9 * losses[0]
+
+
+@pytest.mark.parametrize("name", ["esrgan", "gfpgan", "gpen"])
+@pytest.mark.slow
+def test_a_step_with_every_term_moves_both_networks(name):
+    """The terms that a paper adds to LAREN's do not go together with its network."""
+    this, (_, given) = bound(name), prior_of()
+    config = Config(**{**RESTORERS[name].training, "batch": 4, "discriminator_width": 4})
+    state = restorer.begin(jax.random.key(0), this, given, config)
+    after, log = jax.jit(restorer.make_step(this, config, 400))(state, given, photos(4))
+    assert all(np.isfinite(value) for value in log.values())
+    for old, new in (
+        (state.params, after.params),
+        (state.discriminator, after.discriminator),
+    ):
+        assert max(jax.tree.leaves(jax.tree.map(lambda a, b: np.abs(a - b).max(), old, new))) > 0
 
 
 def test_a_fresh_vdsr_adds_to_the_enlargement():

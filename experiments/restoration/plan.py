@@ -11,7 +11,7 @@ from jaxsr.methods.setups import Setup
 from jaxsr.priors import Prior
 from jaxsr.search import Solve
 from jaxsr.types import Params
-from restoration import fitting, jobs
+from restoration import fitting, jobs, whole
 from restoration.fitting import Fitter
 from restoration.jobs import Job, Source
 from restoration.options import Settings, check, operator_choice
@@ -61,6 +61,8 @@ def find_sources(settings: Settings) -> list[Source]:
     has none."""
     patterns = settings.input
     if not patterns and not settings.reference:
+        if whole.serves(settings):
+            raise ValueError("--input is missing: without a prior there are no examples")
         patterns = (jobs.example_folder(prior_source(settings)),)
     files = jobs.find_files(patterns, settings.reference)
     return jobs.named(files[: SMOKE_PHOTOS if settings.smoke else None], settings.num_solutions)

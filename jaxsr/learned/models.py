@@ -14,7 +14,7 @@ import numpy as np
 
 from jaxsr import weights
 from jaxsr.learned.networks import Model, factor_of
-from jaxsr.learned.restorers import KINDS, RESTORERS, bind, kind_of
+from jaxsr.learned.restorers import KINDS, NEEDS, RESTORERS, bind, is_free, kind_of
 from jaxsr.operators import Operator
 from jaxsr.priors import GENERATOR, Prior
 from jaxsr.records.files import ASSETS
@@ -164,13 +164,14 @@ def load(
     """
     folder = find(method, prior, operator, source)
     params, record = weights.load(folder)
-    for name in KINDS[kind_of(method)].needs or ():
+    net = read_net(folder)
+    for name in () if is_free(net) else NEEDS:
         if name not in prior_params:
             raise ValueError(f"method {method} needs {name} of the prior: params has none")
     other = is_other(record, prior_params, operator)
     if other:
         raise ValueError(f"{folder}: the model was trained {other}")
-    model = bind(read_net(folder), prior, operator)
+    model = bind(net, prior, operator)
     check_shapes(folder, model, prior_params, params)
     return {"learned": params}
 

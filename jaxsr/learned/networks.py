@@ -82,9 +82,9 @@ class Sizes:
 
     Attributes:
         blocks: residual-in-residual dense blocks of RRDB, and of the encoder of LAREN and GLEAN.
-        width: channels of these blocks, or of VDSR.
+        width: channels of these blocks, or of VDSR or SRVGG.
         growth: channels that each layer of a dense block adds.
-        layers: convolutions of VDSR.
+        layers: convolutions of VDSR; of SRVGG those between the first and the last.
         nodes: J, nodes of LAREN's GDM.
         node_width: C, numbers of each node of LAREN's GDM.
         code_width: F, numbers of each layer's code of LAREN's CGM.

@@ -11,14 +11,14 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from jaxsr.learned import glean, laren, upscalers
+from jaxsr.learned import faces, glean, laren, upscalers
 from jaxsr.learned.networks import PAPER_SIZES, Model, Sizes
+from jaxsr.nets import gfpgan, gpen, rrdb, srvgg, vdsr
 from jaxsr.nets import glean as glean_net
 from jaxsr.nets import laren as laren_net
-from jaxsr.nets import rrdb, vdsr
 from jaxsr.operators import Operator
 from jaxsr.priors import Prior, check_images, require_w
-from jaxsr.types import Params
+from jaxsr.types import Drawn, Image, Params
 
 
 class Kind(NamedTuple):
@@ -27,17 +27,20 @@ class Kind(NamedTuple):
     Attributes:
         Config: class of its sizes, a dataclass; "net" of a model's config.json is it as a dict.
         version: of its equations; a model of other ones would restore to something else.
-        bind: (net, prior, operator) -> Model. Raises ValueError where they do not fit.
+        bind: (net, prior, operator) -> Model. Raises ValueError where they do not fit; a network
+            that has no use for a prior takes None.
         is_deterministic: (net) -> whether one measurement has one image, whatever the key.
-        needs: what it takes of a prior's params beside the generator; None: it has no use for a
-            prior, nor for a w space.
+        is_free: (net) -> whether it has no use for a prior.
+        whole: (net, params, image [h, w, 3], factor) -> [h * factor, w * factor, 3] of images of
+            any size in [0, 1]; None where a network makes images of one size.
     """
 
     Config: type
     version: int
-    bind: Callable[[Any, Prior, Operator], Model]
+    bind: Callable[[Any, Any, Operator], Model]
     is_deterministic: Callable[[Any], bool]
-    needs: tuple[str, ...] | None
+    is_free: Callable[[Any], bool]
+    whole: Callable[[Any, Params, Image, int], Drawn] | None = None
 
 
 class Restorer(NamedTuple):
@@ -51,6 +54,7 @@ class Restorer(NamedTuple):
         training: fields of `training.restorer_config.Config` that differ from their defaults, which
             are LAREN's.
         begins_from: the restorer whose weights its training goes on from; "" for none.
+        is_free: whether what is sized has no use for a prior.
         is_printed: whether its equations are printed otherwise than they train: see
             `Sizes.literal`.
     """
@@ -61,15 +65,28 @@ class Restorer(NamedTuple):
     summary: str
     training: Mapping[str, Any] = MappingProxyType({})
     begins_from: str = ""
+    is_free: bool = False
     is_printed: bool = False
 
 
+def _always(net: Any) -> bool:
+    return True
+
+
+def _never(net: Any) -> bool:
+    return False
+
+
+NEEDS = ("statistics",)  # of a prior's params, beside the generator
 # "architecture" in a model's config.json -> what it stands for
 KINDS: dict[str, Kind] = {
-    "laren": Kind(laren_net.Config, 2, laren.bind, lambda net: net.generated, ("statistics",)),
-    "glean": Kind(glean_net.Config, 1, glean.bind, lambda net: True, ("statistics",)),
-    "rrdb": Kind(rrdb.Config, 1, upscalers.bind_rrdb, lambda net: True, None),
-    "vdsr": Kind(vdsr.Config, 1, upscalers.bind_vdsr, lambda net: True, None),
+    "laren": Kind(laren_net.Config, 2, laren.bind, lambda net: net.generated, _never),
+    "glean": Kind(glean_net.Config, 1, glean.bind, _always, _never),
+    "gfpgan": Kind(gfpgan.Config, 1, faces.bind_gfpgan, _always, faces.has_generator),
+    "gpen": Kind(gpen.Config, 1, faces.bind_gpen, _always, faces.has_generator),
+    "rrdb": Kind(rrdb.Config, 1, upscalers.bind_rrdb, _always, _always, upscalers.whole_rrdb),
+    "srvgg": Kind(srvgg.Config, 1, upscalers.bind_srvgg, _always, _always, upscalers.whole_srvgg),
+    "vdsr": Kind(vdsr.Config, 1, upscalers.bind_vdsr, _always, _always, upscalers.whole_vdsr),
 }
 
 
@@ -97,6 +114,15 @@ RESTORERS: dict[str, Restorer] = {
         upscalers.sized_rrdb,
         "dense blocks, then enlargements; no prior",
         {"batch": 16, "learning_rate": 2e-4, "schedule": "cosine", "pixel_fit": "l1", **_ALONE},
+        is_free=True,
+    ),
+    "srvgg": Restorer(
+        "srvgg",
+        "srvgg",
+        upscalers.sized_srvgg,
+        "a chain of convolutions, then one enlargement; no prior",
+        {"batch": 16, "learning_rate": 2e-4, "schedule": "cosine", "pixel_fit": "l1", **_ALONE},
+        is_free=True,
     ),
     # The paper's 1e-2 is of absolute differences in [0, 1].
     "esrgan": Restorer(
@@ -116,6 +142,7 @@ RESTORERS: dict[str, Restorer] = {
             "warmup_images": 0,
         },
         begins_from="rrdb",
+        is_free=True,
     ),
     "vdsr": Restorer(
         "vdsr",
@@ -123,6 +150,43 @@ RESTORERS: dict[str, Restorer] = {
         upscalers.sized_vdsr,
         "convolutions that mend the bicubic enlargement; no prior",
         {"batch": 16, "learning_rate": 1e-3, "schedule": "cosine", **_ALONE},
+        is_free=True,
+    ),
+    # Of the paper's terms the image pyramid, the style, components of a face and its identity are
+    # left out; one deep map stands for its five.
+    "gfpgan": Restorer(
+        "gfpgan",
+        "gfpgan",
+        faces.sized_gfpgan,
+        "a U-Net that scales and shifts half of the generator's channels",
+        {
+            "learning_rate": 2e-3,
+            "pixel_fit": "l1",
+            "pixel_weight": 0.1,
+            "perceptual_fit": "l1",
+            "perceptual_weight": 1.0,
+            "adversarial_weight": 0.1,
+            "r1_weight": 10.0,
+            "warmup_images": 0,
+        },
+    ),
+    # The paper's rates of encoder, generator and discriminator are 100 : 10 : 1; its matching of
+    # the discriminator's features is left out.
+    "gpen": Restorer(
+        "gpen",
+        "gpen",
+        faces.sized_gpen,
+        "an encoder whose maps are the generator's noise, both trained",
+        {
+            "learning_rate": 2e-3,
+            "generator_rate": 0.1,
+            "discriminator_rate": 0.01,
+            "pixel_fit": "l1",
+            "perceptual_weight": 0.0,
+            "adversarial_weight": 1.0,
+            "r1_weight": 10.0,
+            "warmup_images": 0,
+        },
     ),
 }
 
@@ -160,16 +224,16 @@ def sized(
     if name not in RESTORERS:
         raise ValueError(f"unknown network {name!r}: expected one of {', '.join(RESTORERS)}")
     row = RESTORERS[name]
-    check_kind(row.kind, name, prior, operator)
+    check_prior(name, row, prior, operator)
     if sizes.literal and not row.is_printed:
         printed = " and ".join(other for other, row in RESTORERS.items() if row.is_printed)
         raise ValueError(f"literal is of {printed} alone, not of {name}: leave it out")
     return row.sized(prior, params, operator, sizes, dtype)
 
 
-def bind(net: Any, prior: Prior, operator: Operator) -> Model:
-    """The `Model` of a network, sized as one of KINDS, for a prior and an operator. Raises
-    ValueError where they do not fit."""
+def bind(net: Any, prior: Prior | None, operator: Operator) -> Model:
+    """The `Model` of a network, sized as one of KINDS, for a prior and an operator; None for a
+    network that has no use for a prior. Raises ValueError where they do not fit."""
     return KINDS[architecture_of(net)].bind(net, prior, operator)
 
 
@@ -178,9 +242,14 @@ def is_deterministic(net: Any) -> bool:
     return KINDS[architecture_of(net)].is_deterministic(net)
 
 
-def check_kind(kind: str, name: str, prior: Prior, operator: Operator) -> None:
+def is_free(net: Any) -> bool:
+    """Whether a network has no use for a prior."""
+    return KINDS[architecture_of(net)].is_free(net)
+
+
+def check_prior(name: str, row: Restorer, prior: Prior, operator: Operator) -> None:
     """Raises ValueError, which names `name`, unless the prior makes the images that the operator
-    takes, and has a w space where the kind needs one."""
+    takes, and has the w space that a row needs."""
     check_images(prior, operator)
-    if KINDS[kind].needs is not None:
+    if not row.is_free:
         require_w(f"method {name}", prior)

@@ -1,15 +1,17 @@
-"""Restorers without a prior, sized for an operator and bound to it: RRDB (ESRGAN, arXiv:1809.00219)
-and VDSR (arXiv:1511.04587)."""
+"""Restorers without a prior, sized for an operator and bound to it: RRDB (ESRGAN,
+arXiv:1809.00219), SRVGG (Real-ESRGAN, arXiv:2107.10833) and VDSR (arXiv:1511.04587)."""
 
 import math
 from collections.abc import Callable
 from typing import Any
 
+import jax
+
 from jaxsr.learned.networks import Model, Sizes, factor_of
-from jaxsr.nets import rrdb, vdsr
+from jaxsr.nets import rrdb, srvgg, vdsr
 from jaxsr.operators import Operator, as_image, enlarged
 from jaxsr.priors import Prior
-from jaxsr.types import Drawn, Latent, Measurement, Params, PRNGKey
+from jaxsr.types import Drawn, Image, Latent, Measurement, Params, PRNGKey
 
 OFFICIAL_UPS = 2  # of the official 1x, 2x and 4x networks
 
@@ -27,16 +29,48 @@ def sized_rrdb(
     return rrdb.Config(sizes.blocks, sizes.width, sizes.growth, ups, 2**ups // factor, dtype)
 
 
-def bind_rrdb(net: rrdb.Config, prior: Prior, operator: Operator) -> Model:
+def bind_rrdb(net: rrdb.Config, prior: Prior | None, operator: Operator) -> Model:
     """The network on measurements as images. Raises ValueError for another factor than its own."""
-    factor = factor_of(operator)
-    if factor != net.factor:
-        raise ValueError(f"expected a network of factor {factor}, got one of factor {net.factor}")
+    _expect(factor_of(operator), net.factor)
 
     def restored(params: Params, y: Measurement) -> Drawn:
         return rrdb.restored(net, params, as_image(operator, y))
 
     return _model("rrdb", net, rrdb.init, restored)
+
+
+def whole_rrdb(net: rrdb.Config, params: Params, image: Image, factor: int) -> Drawn:
+    """A photo of any size. Raises ValueError for another factor than the network's."""
+    _expect(factor, net.factor)
+    return rrdb.restored(net, params, image)
+
+
+def sized_srvgg(
+    prior: Prior, params: Params, operator: Operator, sizes: Sizes, dtype: str
+) -> srvgg.Config:
+    """The network of an operator's factor."""
+    return srvgg.Config(sizes.layers, sizes.width, factor_of(operator), dtype)
+
+
+def bind_srvgg(net: srvgg.Config, prior: Prior | None, operator: Operator) -> Model:
+    """As `bind_rrdb`."""
+    _expect(factor_of(operator), net.factor)
+
+    def restored(params: Params, y: Measurement) -> Drawn:
+        return srvgg.restored(net, params, as_image(operator, y))
+
+    return _model("srvgg", net, srvgg.init, restored)
+
+
+def whole_srvgg(net: srvgg.Config, params: Params, image: Image, factor: int) -> Drawn:
+    """As `whole_rrdb`."""
+    _expect(factor, net.factor)
+    return srvgg.restored(net, params, image)
+
+
+def _expect(factor: int, got: int) -> None:
+    if got != factor:
+        raise ValueError(f"expected a network of factor {factor}, got one of factor {got}")
 
 
 def sized_vdsr(
@@ -46,13 +80,20 @@ def sized_vdsr(
     return vdsr.Config(sizes.layers, sizes.width, channels=3, dtype=dtype)
 
 
-def bind_vdsr(net: vdsr.Config, prior: Prior, operator: Operator) -> Model:
+def bind_vdsr(net: vdsr.Config, prior: Prior | None, operator: Operator) -> Model:
     """The network on measurements that are enlarged bicubically: it takes any operator."""
 
     def restored(params: Params, y: Measurement) -> Drawn:
         return vdsr.restored(net, params, enlarged(operator, y, "bicubic"))
 
     return _model("vdsr", net, vdsr.init, restored)
+
+
+def whole_vdsr(net: vdsr.Config, params: Params, image: Image, factor: int) -> Drawn:
+    """A photo of any size, at any factor."""
+    height, width, channels = image.shape
+    shape = (height * factor, width * factor, channels)
+    return vdsr.restored(net, params, jax.image.resize(image, shape, "bicubic"))
 
 
 def _model(

@@ -25,7 +25,7 @@ from jaxsr.methods.brgm_vi import BRGMVI, brgm_vi
 from jaxsr.methods.brgm_vi import draw as draw
 from jaxsr.methods.iagan import IAGAN, iagan
 from jaxsr.methods.interpolation import Interpolation, bicubic, bilinear, nearest
-from jaxsr.methods.learned import Learned, esrgan, glean, laren, rrdb, vdsr
+from jaxsr.methods.learned import Learned, esrgan, gfpgan, glean, gpen, laren, rrdb, srvgg, vdsr
 from jaxsr.methods.mganprior import MGANPrior, mganprior
 from jaxsr.methods.phased import Phased, phased
 from jaxsr.methods.projection import Consistency as Consistency
@@ -156,6 +156,20 @@ METHODS: dict[str, Method] = {
         "Zhang et al., arXiv:2208.02861",
         kind="learned",
     ),
+    "gfpgan": Method(
+        gfpgan,
+        Learned,
+        "a U-Net scales and shifts the generator's maps",
+        "Wang et al., arXiv:2101.04061",
+        kind="learned",
+    ),
+    "gpen": Method(
+        gpen,
+        Learned,
+        "an encoder gives latent and noise, the generator is tuned",
+        "Yang et al., arXiv:2105.06070",
+        kind="learned",
+    ),
     "vdsr": Method(
         vdsr,
         Learned,
@@ -169,6 +183,14 @@ METHODS: dict[str, Method] = {
         Learned,
         "dense blocks, trained for the least error",
         "Wang et al., arXiv:1809.00219",
+        any_prior=True,
+        kind="learned",
+    ),
+    "srvgg": Method(
+        srvgg,
+        Learned,
+        "a chain of convolutions, then one enlargement",
+        "Wang et al., arXiv:2107.10833",
         any_prior=True,
         kind="learned",
     ),

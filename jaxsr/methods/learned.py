@@ -1,6 +1,7 @@
 """Learned restorers as methods, one pass an image: LAREN (Zhang et al., arXiv:2208.02861) and GLEAN
-(Chan et al., arXiv:2012.00739) around a generator; VDSR (Kim et al., arXiv:1511.04587) and ESRGAN's
-network (Wang et al., arXiv:1809.00219) without."""
+(Chan et al., arXiv:2012.00739), GFPGAN (Wang et al., arXiv:2101.04061) and GPEN (Yang et al.,
+arXiv:2105.06070) with a generator; VDSR (Kim et al., arXiv:1511.04587) and the networks of ESRGAN
+(Wang et al., arXiv:1809.00219) and Real-ESRGAN (arXiv:2107.10833) without."""
 
 import dataclasses
 from typing import ClassVar, Literal
@@ -71,14 +72,31 @@ def esrgan(prior: Prior, operator: Operator, config: Learned = Learned()) -> Sol
     return _learned("esrgan", prior, operator, config)
 
 
+def srvgg(prior: Prior, operator: Operator, config: Learned = Learned()) -> Solve:
+    """As `rrdb`, with Real-ESRGAN's small network."""
+    return _learned("srvgg", prior, operator, config)
+
+
+def gfpgan(prior: Prior, operator: Operator, config: Learned = Learned()) -> Solve:
+    """As `glean`; a U-Net scales and shifts half of the generator's channels."""
+    return _learned("gfpgan", prior, operator, config)
+
+
+def gpen(prior: Prior, operator: Operator, config: Learned = Learned()) -> Solve:
+    """As `glean`; an encoder gives the latent and maps in place of noise to a generator that was
+    trained with it."""
+    return _learned("gpen", prior, operator, config)
+
+
 def _learned(method: str, prior: Prior, operator: Operator, config: Learned) -> Solve:
     """A search of one step that searches nothing: its start is the result."""
-    kind = learned.kind_of(method)
-    learned.check_kind(kind, method, prior, operator)
+    row = learned.RESTORERS[learned.names_of(method)[0]]
+    learned.check_prior(method, row, prior, operator)
     settings = resolve(config, operator, Learned)
     folder = learned.find(method, prior, operator, settings.model)
-    model = learned.bind(learned.read_net(folder), prior, operator)
-    needs = (*(learned.KINDS[kind].needs or ()), *settings.NEEDS)
+    net = learned.read_net(folder)
+    model = learned.bind(net, prior, operator)
+    needs = settings.NEEDS if learned.is_free(net) else (*learned.NEEDS, *settings.NEEDS)
 
     def start(key, params, y, previous):
         _common.check_measurement(operator, y)

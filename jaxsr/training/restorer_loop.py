@@ -67,7 +67,10 @@ def fit(
         "net": dataclasses.asdict(bound.model.net),
         "network": bound.network,
     }
-    trained_for = {"prior": learned.generator_digest(prior_params), "operator": bound.operator.name}
+    trained_for: dict[str, Any] = {
+        "prior": learned.generator_digest(prior_params),
+        "operator": bound.operator.name,
+    }
     trained_for |= {"start": None if start is None else weights.digest(start)}
     if config.schedule != "constant":
         trained_for["total_images"] = run.total_images
@@ -77,11 +80,7 @@ def fit(
     task = loop.Task(
         state=state,
         make_step=lambda axis: restorer.make_step(bound, config, run.total_images, axis),
-        given={
-            name: tree
-            for name, tree in prior_params.items()
-            if name not in ("discriminator", "learned")
-        },
+        given={name: tree for name, tree in prior_params.items() if name not in CHANGED},
         batch=config.batch,
         settings={**net, "config": loop.fixed(config), **trained_for},
         defaults={"config": loop.fixed(Config())},
