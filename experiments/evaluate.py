@@ -20,8 +20,9 @@ several processes may share one OUT. A photo that fails keeps its row, with the 
 the suites; a learned restorer that is not trained for the prior says so in its row.
 
 Photos are centre squares brought to the prior's resolution (or --judge_at) by area average,
-degraded, and compared in 8-bit RGB, all of it. Distances of features are those of the bundled network; LPIPS, NIQE, FID
-and identity appear when their published weights are at hand (the report says where they go).
+degraded, and compared in 8-bit RGB, all of it. Distances of features are those of the bundled
+network; LPIPS, NIQE (from 192 px a side on), FID, KID and identity (of aligned crops, with
+--landmarks) appear when their published weights are at hand (the report says where they go).
 rls_table1 on the bundled prior, 200 photos at two factors, took an hour on 2 CPU cores that had
 other work too.
 """

@@ -48,8 +48,8 @@ def _publish(out: Path, summary: dict, about: str, dim: int) -> None:
     rows = [{"space": PANELS[name], **row} for name, row in summary["squared_norm"].items()]
     report.write_csv(out / "results.csv", rows, COLUMNS)
     head = (
-        f"{about}: squared norms of {summary['test_samples']:,} new w, against chi-squared of {dim} "
-        f"degrees (mean {dim}, std {np.sqrt(2 * dim):.4g}); ks_distance is Kolmogorov and "
+        f"{about}: squared norms of {summary['test_samples']:,} new w, against chi-squared of "
+        f"{dim} degrees (mean {dim}, std {np.sqrt(2 * dim):.4g}); ks_distance is Kolmogorov and "
         "Smirnov's, 0 for the same distribution."
     )
     files.write_text(out / "table.md", f"# {TITLE}\n\n{head}\n\n{report.markdown(rows, COLUMNS)}")

@@ -43,7 +43,7 @@ def write(
             table(("", *printed.columns), printed.rows),
         ]
     parts += [_pictures(tables.heading(suite, group[0].cell), group, rows) for group in groups]
-    files.writetext(folder / "index.html", document(suite.title, parts))
+    files.write_text(folder / "index.html", document(suite.title, parts))
 
 
 def _group(suite: Suite, group: Sequence[Line]) -> list[str]:
@@ -124,7 +124,7 @@ def _pictures(heading: str, group: Sequence[Line], rows: Sequence[Mapping]) -> s
     title = f"{heading}: pictures ({first}the first {len(photos)} photos)"
     head = "".join(f"<th>{text(name)}</th>" for name in heads)
     shown = f"<thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody>"
-    return f"<h2>{text(title)}</h2>{wide(f"<table class='pictures'>{shown}</table>")}"
+    return f"<h2>{text(title)}</h2>" + wide(f'<table class="pictures">{shown}</table>')
 
 
 def _result(row: Mapping) -> str:

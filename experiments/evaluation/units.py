@@ -189,7 +189,11 @@ def _explained(
     operator: operators.Operator, photos: Sequence[Photo], solutions: int
 ) -> dict[str, np.ndarray]:
     """How well the real photos explain their measurements."""
-    each = [np.mean((np.asarray(operator(photo.original)) - photo.y) ** 2) for photo in photos]
+    each = [
+        np.mean((np.asarray(operator(photo.original)) - photo.y) ** 2)
+        for photo in photos
+        if photo.original is not None
+    ]
     residuals = np.repeat(each, solutions)
     return {"residual": residuals, "feasible": residuals <= FEASIBLE}
 
