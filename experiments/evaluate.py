@@ -35,7 +35,7 @@ from evaluation.bench import open_bench
 from evaluation.cells import KEY
 from evaluation.methods import chosen, lacking, method_of
 from evaluation.options import Settings, check
-from evaluation.plan import check_used, plan
+from evaluation.plan import check_figure, plan
 from evaluation.publish import describe, publish, publish_nothing
 from evaluation.work import work
 
@@ -62,7 +62,7 @@ def run(settings: Settings) -> int:
         settings.prior or loading.default_source(), dtype=flags.compute_in(settings.precision)
     )
     if settings.suite in suites.FIGURES:
-        check_used(settings, (), ())
+        check_figure(settings)
         suites.FIGURES[settings.suite].draw(prior, params, out_folder(settings), seed=settings.seed)
         return 0
     return evaluate(settings, prior, params)

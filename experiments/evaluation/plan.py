@@ -132,6 +132,17 @@ def check_used(
             raise ValueError(f"--{name} is for {reader}, of which there is none here: leave it out")
 
 
+def check_figure(settings: Settings) -> None:
+    """Raises ValueError for a flag of photos, of which a figure of the prior alone reads none."""
+    check_used(settings, (), ())
+    for name in ("judge_at", "landmarks", "noise", "pick", "reference_free"):
+        if getattr(settings, name):
+            raise ValueError(
+                f"--{name} is for photos, of which --suite={settings.suite} reads none: leave it "
+                "out"
+            )
+
+
 def _overridden(suite: Suite, settings: Settings, resolution: int) -> Suite:
     """The suite with what the flags say otherwise."""
     suite = _without_references(suite, settings) if settings.reference_free else suite

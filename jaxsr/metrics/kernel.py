@@ -17,7 +17,7 @@ _ROWS = 1024  # of the kernel matrix at a time: 50,000 rows would need 20 GB at 
 def _kernel_sum(f: np.ndarray, g: np.ndarray) -> float:
     """The sum of (x.y / d + 1)^3 over all rows x of f [n, d] and y of g [m, d]."""
     blocks = (f[i : i + _ROWS] @ g.T / f.shape[1] + 1.0 for i in range(0, len(f), _ROWS))
-    return float(sum(np.sum(block**3) for block in blocks))
+    return float(sum(np.sum(block * block * block) for block in blocks))  # a power takes ten times
 
 
 def _within(f: np.ndarray) -> float:
