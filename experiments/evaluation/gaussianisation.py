@@ -45,7 +45,8 @@ def run(prior: Prior, params: Params, out: Path, *, seed: int) -> None:
 
 
 def _publish(out: Path, summary: dict, about: str, dim: int) -> None:
-    rows = [{"space": PANELS[name], **row} for name, row in summary["squared_norm"].items()]
+    found = summary["squared_norm"]
+    rows = [{"space": title, **found[name]} for name, title in PANELS.items()]
     report.write_csv(out / "results.csv", rows, COLUMNS)
     head = (
         f"{about}: squared norms of {summary['test_samples']:,} new w, against chi-squared of "

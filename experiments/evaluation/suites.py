@@ -111,7 +111,14 @@ def scaled(factors: tuple[int, ...], resolution: int) -> dict[int, int]:
 
 
 FIDELITY = ("psnr", "ssim", "ms_ssim", "lpips_alex", "feature_distance", "type_agrees")
-REALISM = ("frechet_inception", "frechet_features", "kernel_features", "niqe", "top_octave_share")
+REALISM = (
+    "frechet_inception",
+    "kernel_inception_subsets",
+    "frechet_features",
+    "kernel_features",
+    "niqe",
+    "top_octave_share",
+)
 ALL = (*REALISM, "identity", *FIDELITY, "residual", "feasible", "seconds")
 
 _NETWORK = (
