@@ -78,8 +78,9 @@ class Scorer:
                 continue
             small = sorted({side for side in sides if side < metric.least_side})
             if small:
+                whose = "these" if len(small) == len(set(sides)) else "some"
                 self.missing[name] = (
-                    f"needs images of at least {metric.least_side} px a side, these have "
+                    f"needs images of at least {metric.least_side} px a side, {whose} have "
                     f"{' and '.join(map(str, small))}"
                 )
             if len(small) < len(set(sides)):

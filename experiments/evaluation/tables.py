@@ -96,7 +96,7 @@ def _line(bench: Bench, cell: Cell, rows: Rows, base: Rows) -> Line:
     good = {row["photo"] for row in done}
     values = {name: _summary(name, done) for name in _names(done)}
     paired = {} if base is rows else _pairs(done, _done(base))
-    notes = [*warnings, *_about(bench, cell), *_errors(rows)]
+    notes = [*_about(bench, cell), *warnings, *_errors(rows)]
     return Line(cell, values | sets, paired, len(good), len(photos - good), "; ".join(notes))
 
 
