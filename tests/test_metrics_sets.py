@@ -153,7 +153,7 @@ def test_kernel_distance_as_it_is_printed(rows, size, recwarn):
     found = metrics.kernel_distance_printed(f, g)
     assert found == metrics.kernel_distance_subsets(f, g, num_subsets=100, subset_size=size)
     told = [str(warning.message) for warning in recwarn]
-    expected = [f"100 subsets of {size} of {rows} rows, where papers take 1,000"]
+    expected = [f"100 subsets of {size} of {rows} rows, where 1,000 are usual"]
     assert told == ([] if rows >= 1000 else expected)
     assert found.deviation > 0
 

@@ -98,7 +98,7 @@ def kernel_distance_printed(f: Features, g: Features) -> Spread:
     rows = min(len(f), len(g))
     size = SUBSET if rows >= SUBSET else max(2, rows // 2)
     if size < SUBSET:
-        message = f"{SUBSETS} subsets of {size} of {rows} rows, where papers take {SUBSET:,}"
+        message = f"{SUBSETS} subsets of {size} of {rows} rows, where {SUBSET:,} are usual"
         warnings.warn(message, RuntimeWarning, stacklevel=2)
     check_features(np.asarray(f), np.asarray(g))
     return Spread(*kernel_distance_subsets(f, g, num_subsets=SUBSETS, subset_size=size))
