@@ -31,6 +31,7 @@ class Partition(NamedTuple):
 
 _CELEBA = "mmlab.ie.cuhk.edu.hk/projects/CelebA.html (non-commercial research)"
 _LSUN = "github.com/fyu/lsun"
+_UNSEEN = "photos that no prior saw, such as its validation part"
 _LAREN = "LAREN Table I"
 
 PARTITIONS = {
@@ -38,8 +39,8 @@ PARTITIONS = {
         "the test set of CelebA-HQ at 1024 px, under its own file names",
         "github.com/tkarras/progressive_growing_of_gans, divided as CelebA is, by "
         "list_eval_partition.txt (non-commercial research)",
-        "RLS Tables 1 to 5 take the first 2,000, RLSE Table 2 the first 500 of CelebA-HQ, "
-        "LAREN Table I 3,000",
+        "RLS takes the first 2,000, 1,000 in Table 4; LAREN Table I 3,000; RLSE Table 2 the first "
+        "500 of all CelebA-HQ",
         2_000,
     ),
     "celeba_test": Partition(
@@ -61,9 +62,9 @@ PARTITIONS = {
         "its authors' page (non-commercial research)",
         _LAREN,
     ),
-    "lsun_church_test": Partition("LSUN's church_outdoor, validation", _LSUN, _LAREN),
-    "lsun_bedroom_test": Partition("LSUN's bedroom, validation", _LSUN, _LAREN),
-    "lsun_tower_test": Partition("LSUN's tower, validation", _LSUN, _LAREN),
+    "lsun_church_test": Partition(f"LSUN's church_outdoor, {_UNSEEN}", _LSUN, _LAREN),
+    "lsun_bedroom_test": Partition(f"LSUN's bedroom, {_UNSEEN}", _LSUN, _LAREN),
+    "lsun_tower_test": Partition(f"LSUN's tower, {_UNSEEN}", _LSUN, _LAREN),
 }
 
 
