@@ -15,7 +15,7 @@
 
 # %%
 import numpy as np
-from IPython.display import Markdown
+from IPython.display import Markdown, display
 from PIL import Image
 
 from jaxsr import images
@@ -64,7 +64,5 @@ Markdown((OUT / "table.md").read_text())
 # ## 3. The pictures behind it
 
 # %%
-Image.open(sorted(OUT.glob("grid_*.png"))[0])
-
-# %%
-Image.open(sorted(OUT.glob("plot_*.png"))[0])
+for path in sorted(OUT.glob("*.png")):
+    display(Image.open(path))

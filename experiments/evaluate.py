@@ -4,6 +4,11 @@
     python experiments/evaluate.py --suite=rls_table1 --data=photos.tar --out=table1
     python experiments/evaluate.py --methods=bicubic,pulse,rls_plus --factors=8,4 --data=photos
     python experiments/evaluate.py --methods=pulse,rlse --operators=inpainting,grey --data=photos
+    python experiments/evaluate.py --methods=auto,bicubic --data=photos  # what restores best
+    # faces of 128 px with a prior of 1024 px; the first 500, not evenly spaced ones
+    python experiments/evaluate.py --suite=rlse_table1 --data=celeba_test --pick=first
+    # photos that are low-resolution already: NIQE, and whether results explain them
+    python experiments/evaluate.py --methods=pulse,rls --reference_free --data=small_photos
     python experiments/evaluate.py --suite=rls_figure3  # needs no photos
     python experiments/evaluate.py --smoke  # the bundled prior's samples, a few steps
 
@@ -14,9 +19,10 @@ and plots (with matplotlib). The same command again does only what is missing, w
 several processes may share one OUT. A photo that fails keeps its row, with the reason. --help names
 the suites; a learned restorer that is not trained for the prior says so in its row.
 
-Photos are centre squares brought to the prior's resolution by area average, degraded, and compared
-in 8-bit RGB, all of it. Distances of features are those of the bundled network; LPIPS, NIQE, FID
-and identity appear when their published weights are at hand (the report says where they go).
+Photos are centre squares brought to the prior's resolution (or --judge_at) by area average,
+degraded, and compared in 8-bit RGB, all of it. Distances of features are those of the bundled
+network; LPIPS, NIQE (from 192 px a side on), FID, KID and identity (of aligned crops, with
+--landmarks) appear when their published weights are at hand (the report says where they go).
 rls_table1 on the bundled prior, 200 photos at two factors, took an hour on 2 CPU cores that had
 other work too.
 """
@@ -24,12 +30,12 @@ other work too.
 from pathlib import Path
 from typing import get_args
 
-from evaluation import suites
+from evaluation import partitions, suites
 from evaluation.bench import open_bench
 from evaluation.cells import KEY
-from evaluation.methods import lacking, method_of
+from evaluation.methods import chosen, lacking, method_of
 from evaluation.options import Settings, check
-from evaluation.plan import check_used, plan
+from evaluation.plan import check_figure, plan
 from evaluation.publish import describe, publish, publish_nothing
 from evaluation.work import work
 
@@ -56,7 +62,7 @@ def run(settings: Settings) -> int:
         settings.prior or loading.default_source(), dtype=flags.compute_in(settings.precision)
     )
     if settings.suite in suites.FIGURES:
-        check_used(settings, (), ())
+        check_figure(settings)
         suites.FIGURES[settings.suite].draw(prior, params, out_folder(settings), seed=settings.seed)
         return 0
     return evaluate(settings, prior, params)
@@ -71,6 +77,7 @@ def evaluate(settings: Settings, prior: Prior, params: Params) -> int:
     """Every cell that can be run, over all photos, and the report; the exit status."""
     suite, cells = plan(settings, prior.info.resolution)
     folder = out_folder(settings)
+    cells = chosen(prior, params, cells, settings.kernel, suite.solutions)
     reasons = lacking(prior, params, cells, settings.kernel, settings.models)
     built = [cell for cell in cells if cell.name not in reasons]
     if not built:
@@ -78,7 +85,7 @@ def evaluate(settings: Settings, prior: Prior, params: Params) -> int:
             raise ValueError(next(iter(reasons.values())))
         print(publish_nothing(suite, cells, reasons, folder))
         return 0
-    bench = open_bench(settings, suite, prior, params, folder)
+    bench = open_bench(settings, suite, cells, prior, params, folder)
     for cell in built:
         # A prior without a flow, say, shows before hours of other cells.
         method_of(bench, cell)
@@ -100,6 +107,7 @@ if __name__ == "__main__":
             "kernels": get_args(Kernel),
             "methods": METHODS,
             "operators": OPERATORS,
+            "partitions": partitions.summaries(),
             "suites": suites.summaries(),
         },
     )

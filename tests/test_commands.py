@@ -82,7 +82,12 @@ def test_a_scaled_photo_says_so(tmp_path, capsys):
 
 @pytest.mark.parametrize(
     ("flags", "words"),
-    [({}, "has no flow: run experiments/train_flow.py"), ({"network": "vgg"}, "--network is for")],
+    [
+        ({}, "has no flow: run experiments/train_flow.py"),
+        ({"network": "vgg"}, "--network is for"),
+        ({"judge_at": 8}, "--judge_at is for photos, of which --suite=rls_figure3 reads none"),
+        ({"reference_free": True}, "--reference_free is for photos, of which"),
+    ],
 )
 def test_a_figure_of_the_prior_alone_wants_no_photos(flags, words, tmp_path):
     """--data is asked for where no photo is read, or a flag that nothing reads passes."""

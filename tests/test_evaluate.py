@@ -223,7 +223,7 @@ def test_trained_models_have_their_rows(world, tmp_path):
     prior, params = loading.load_prior(str(world / "toy"))
     side = prior.info.resolution
     x2 = operators.downsample(2, image_shape=(side, side, 3))
-    for name in ("base", "glean"):
+    for name in ("base", "gdm"):
         model = learned.bind(learned.sized(name, prior, params, x2, TOY_SIZES), prior, x2)
         init = jax.jit(model.init)(jax.random.key(0), params)
         learned.save(
@@ -249,13 +249,40 @@ def test_trained_models_have_their_rows(world, tmp_path):
     }
     assert (
         "| 1 (1 failed) |" in lines["Base"]
-        and "| 1 (1 failed) |" in lines["GLEAN"]
-        and "got nothing there" in lines["GDM (HMRR)"]
+        and "| 1 (1 failed) |" in lines["GDM (HMRR)"]
+        and "got nothing there" in lines["GDM (VRR)"]
     )
     card = tmp_path / "models" / "base" / "model" / "config.json"
     card.write_text(card.read_text().replace('"images": 0', '"images": 1'))
     with pytest.raises(ValueError, match="another"):
         evaluate.run(settings)
+
+
+def test_the_method_that_fits_is_told_of(world, tmp_path):
+    """--methods=auto hides what restored the photos; several solutions of a photo are lost from the
+    pictures."""
+    settings = Settings(
+        methods=("auto,nearest",),
+        factors=(2,),
+        prior=str(world / "toy"),
+        data=str(world / "photos"),
+        out=str(tmp_path / "out"),
+        num_photos=2,
+        pick="first",
+        num_solutions=2,
+        smoke=True,
+    )
+    assert evaluate.run(settings) == 0
+    rows = report.read_csv(tmp_path / "out" / "results.csv")
+    assert [row["method"] for row in rows] == ["auto (pulse)"] * 4 + ["nearest"] * 4
+    assert {row["cell"] for row in rows} == {"auto_x2_clean", "nearest_x2_clean"}
+    assert [row["photo"] for row in rows[:4]] == ["p0.png", "p0.png", "p1.png", "p1.png"]
+    text = (tmp_path / "out" / "table.md").read_text()
+    assert "| auto (pulse) | 2 |" in text
+    assert "auto (pulse), x2_clean: took pulse: a search finds several solutions" in text
+    grid = images.read(tmp_path / "out" / "solutions_x2_clean.png")
+    assert grid.shape[0] > 4 * 128 and grid.shape[1] >= 4 * 128  # two methods of two photos
+    assert "solutions_x2_clean.png" in (tmp_path / "out" / "index.html").read_text()
 
 
 def test_other_operators_than_downsampling(world, tmp_path):

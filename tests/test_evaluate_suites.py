@@ -15,6 +15,7 @@ from evaluation.scores import COLUMNS
 from jaxsr import operators
 from jaxsr.methods import METHODS
 from jaxsr.methods.setups import Setup, make_config
+from jaxsr.records import report
 from jaxsr.settings import resolve
 
 FIELDS = {
@@ -116,3 +117,37 @@ def test_a_suite_without_trained_methods_says_so(name, tmp_path, capsys):
     assert "train_restorer.py" in text and (
         name == "laren_figure8" or "As printed, other data" in text
     )
+
+
+def test_a_figure_of_the_prior_leaves_what_a_suite_does(tmp_path, monkeypatch):
+    """A script that gathers tables of all suites finds none of this one."""
+    import toy
+    from evaluation import gaussianisation
+
+    monkeypatch.setattr(gaussianisation, "SAMPLES", 300)
+    monkeypatch.setattr(gaussianisation, "FITTED", 1_000)
+    params = toy.params(jax.random.key(0))
+    suites.FIGURES["rls_figure3"].draw(toy.prior(), params, tmp_path, seed=0)
+    rows = report.read_csv(tmp_path / "results.csv")
+    text, page = ((tmp_path / name).read_text() for name in ("table.md", "index.html"))
+    assert [row["space"] for row in rows] == list(gaussianisation.PANELS.values())
+    for row in rows:
+        assert 0 <= float(row["ks_distance"]) <= 1
+        line = f"| {row['space']} | {row['mean']} | {row['std']} | {row['ks_distance']} |"
+        assert line in text and f"<td>{row['mean']}</td>" in page
+    assert ('src="gaussianisation.png"' in page) == (tmp_path / "gaussianisation.png").exists()
+
+
+def test_laren_table_4_has_the_rows_of_the_paper():
+    """A method of another table stands among the ablations."""
+    suite = suites.SUITES["laren_table4"]
+    assert len(suite.variants) == len(suite.as_printed[0].rows) == 7
+    assert {variant.method for variant in suite.variants} == {"laren"}
+
+
+def test_laren_table_1_has_a_column_for_every_number():
+    """Two numbers in one cell cannot be read by a script."""
+    (table,) = suites.SUITES["laren_table1"].as_printed
+    numbers = [cell for row in table.rows for cell in row[1:]]
+    assert len(table.columns) == 8 and len(numbers) == 64 and numbers.count("N/A") == 4
+    assert all(float(cell) > 0 for cell in numbers if cell != "N/A")

@@ -9,7 +9,8 @@ from evaluation import tables
 from evaluation.bench import Options
 from evaluation.cells import Cell
 from evaluation.intervals import Interval
-from evaluation.suites import Suite, Variant
+from evaluation.suites import Suite
+from evaluation.variants import Variant
 
 from jaxsr import images
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from gan_cases import CONFIG, PLAIN, TINY, photos, randomised
 
-from jaxsr import images, weights
+from jaxsr import images, metrics, weights
 from jaxsr.loading import load_prior
 from jaxsr.records import files
-from jaxsr.training import checkpoints, gan, gan_loop
+from jaxsr.training import checkpoints, gan, gan_loop, loop
 
 RUN = gan_loop.Run(total_images=24, tick_images=8, frechet_samples=0, symmetry="dihedral")
 ABOUT = {"name": "test", "domain": "noise", "licence": "none"}
@@ -108,6 +108,27 @@ def test_a_kill_between_checkpoint_and_prior_loses_neither(tmp_path, monkeypatch
         line.partition(",")[0]
         for line in (tmp_path / "parts" / "curve.csv").read_text().splitlines()
     ] == ["images", "4", "8"]
+
+
+def test_the_curve_tells_both_distances(tmp_path):
+    """A column is of other samples or photos than it says, or empty."""
+    run = gan_loop.Run(total_images=4, frechet_samples=8, symmetry="none")
+    stock = photos(TINY, 10)
+    with pytest.warns(RuntimeWarning, match="covariance is singular"):
+        folder = gan_loop.fit(TINY, PLAIN, run, stock, tmp_path, about=ABOUT, say=lambda _: None)
+    prior, params = load_prior(folder)
+    net, reading = metrics.load_features()
+    vectors = jax.jit(jax.vmap(net.vector, (None, 0)))
+    z = jax.random.normal(jax.random.split(jax.random.key(1), 1)[0], (64, TINY.z_dim))[:8]
+    drawn = jnp.clip(jax.vmap(prior.decode, (None, 0))(params, z), 0, 1)
+    chosen = np.sort(np.random.default_rng(0).permutation(10)[:8])
+    f, g = vectors(reading, jnp.asarray(stock[chosen]) / 255), vectors(reading, drawn)
+    (row,) = loop.curve(tmp_path)
+    with pytest.warns(RuntimeWarning, match="covariance is singular"):
+        expected = {"frechet": metrics.frechet_distance(f, g)}
+    expected["kernel"] = metrics.kernel_distance(f, g)
+    for name, value in expected.items():
+        assert float(row[name]) == pytest.approx(value, rel=1e-3)
 
 
 @pytest.fixture(scope="module")

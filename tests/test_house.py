@@ -133,6 +133,7 @@ KERNELS = {"nearest", "bilinear", "bicubic"}  # methods of the same name, see _i
 ALLOWED = {
     "it is a table of its own": {
         "experiments/evaluation/suites.py": "*",
+        "experiments/evaluation/variants.py": "*",
         "jaxsr/learned/restorers.py": "*",
         "ports/formats.py": "*",
     },

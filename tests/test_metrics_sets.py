@@ -9,7 +9,9 @@ import pytest
 from jaxsr import metrics
 
 # Each has the laws below; a new one is a row of the table.
-DISTANCES = list(dict.fromkeys(row.measure for row in metrics.DISTANCES.values()))
+DISTANCES = list(
+    dict.fromkeys(row.measure for row in metrics.DISTANCES.values() if not row.spreads)
+)
 
 
 def test_frechet_distance_of_known_gaussians():
@@ -142,3 +144,24 @@ def test_kernel_distance_subsets_refuses(num, size):
         metrics.kernel_distance_subsets(
             np.ones((30, 2)), np.ones((40, 2)), num_subsets=num, subset_size=size
         )
+
+
+@pytest.mark.parametrize(("rows", "size"), [(1030, 1000), (60, 30), (3, 2)])
+def test_kernel_distance_as_it_is_printed(rows, size, recwarn):
+    """Subsets of another size than the papers' without a word, or without spread."""
+    f, g = _features(9, rows + 5), _features(10, rows, 0.3)
+    found = metrics.kernel_distance_printed(f, g)
+    assert found == metrics.kernel_distance_subsets(f, g, num_subsets=100, subset_size=size)
+    told = [str(warning.message) for warning in recwarn]
+    expected = [f"100 subsets of {size} of {rows} rows, where 1,000 are usual"]
+    assert told == ([] if rows >= 1000 else expected)
+    assert found.deviation > 0
+
+
+@pytest.mark.parametrize("name", [name for name, row in metrics.DISTANCES.items() if row.spreads])
+def test_a_mean_over_subsets_estimates_the_distance(name):
+    """A column of subsets measures something else than the one of all rows."""
+    f, g = _features(11, 400), _features(12, 400, 0.5)
+    with pytest.warns(RuntimeWarning, match="100 subsets of 200"):
+        mean, deviation = metrics.DISTANCES[name].measure(f, g)
+    assert abs(mean - metrics.kernel_distance(f, g)) < deviation

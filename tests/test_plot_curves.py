@@ -1,11 +1,12 @@
 """experiments/plot_curves: what it draws, and what it refuses in one line."""
 
+import numpy as np
 import plot_curves
 import pytest
 
 from jaxsr import images
 
-CURVE = "images,seconds,frechet\n1000,60,{frechet}\n2000,120,40.5\n"
+CURVE = "images,seconds,frechet,kernel\n1000,60,{frechet},0.5\n2000,120,40.5,-0.1\n"
 
 
 @pytest.fixture
@@ -26,11 +27,24 @@ def test_each_run_is_a_line_over_images_and_minutes(run, tmp_path):
         "images": [1000, 2000],
         "seconds": [60, 120],
         "frechet": [50, 40.5],
+        "kernel": [0.5, -0.1],
     }
     for runs, out in (((first,), "one.png"), ((first, second), "two.png")):
         plot_curves.main(plot_curves.Settings(run=runs, out=str(tmp_path / out)))
     one, two = (images.read(tmp_path / name) for name in ("one.png", "two.png"))
     assert one.shape == two.shape and abs(one - two).max() > 0.1
+
+
+def test_a_curve_without_kernel_distances_is_still_plotted(tmp_path):
+    """Runs of before there were any could no longer be compared."""
+    pytest.importorskip("matplotlib")
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / "curve.csv").write_text("images,seconds,frechet\n1000,60,50\n")
+    assert np.isnan(plot_curves.read(tmp_path / "old")["kernel"]).all()
+    plot_curves.main(
+        plot_curves.Settings(run=(str(tmp_path / "old"),), out=str(tmp_path / "a.png"))
+    )
+    assert np.ptp(images.read(tmp_path / "a.png")) > 0.5
 
 
 @pytest.mark.parametrize(

@@ -1,44 +1,23 @@
-"""What all cells of an evaluation share: prior, photos with their labels, scorer, options."""
+"""What all cells of an evaluation share: prior, photos, scorer, options."""
 
 import dataclasses
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple, cast
+from typing import cast
 
 import jax
 import numpy as np
 
 from evaluation.cells import Cell
-from evaluation.options import Settings
+from evaluation.options import Settings, consistency_of
+from evaluation.photos import SMOKE_PHOTOS, Data, open_data
 from evaluation.scores import Scorer
 from evaluation.suites import Suite
-from jaxsr import data, images, operators, resample
+from jaxsr import images, operators, resample
 from jaxsr.methods import Consistency
 from jaxsr.priors import Prior
-from jaxsr.records import report
 from jaxsr.types import Params
-
-SMOKE_PHOTOS = 4
-
-
-class Data(NamedTuple):
-    """What is restored.
-
-    Attributes:
-        photos: all that there are.
-        indices: of those that are restored.
-        labels: photo's name -> its labelled type, if there are labels.
-    """
-
-    photos: data.Photos
-    indices: Sequence[int]
-    labels: Mapping[str, str]
-
-    @property
-    def names(self) -> list[str]:
-        """Of the photos that are restored."""
-        return [self.photos.names[i] for i in self.indices]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,11 +27,13 @@ class Options:
     preset: str = "paper"
     network: str | None = None
     consistency: Consistency = "auto"
+    noise: float | None = None
     kernel: str = "bicubic"
     models: str | None = None
     seed: int = 0
     solutions: int = 1
     batch_size: int = 8
+    reference_free: bool = False
     smoke: bool = False
 
 
@@ -77,19 +58,27 @@ class Bench:
 
 
 def open_bench(
-    settings: Settings, suite: Suite, prior: Prior, params: Params, folder: Path
+    settings: Settings,
+    suite: Suite,
+    cells: Sequence[Cell],
+    prior: Prior,
+    params: Params,
+    folder: Path,
 ) -> Bench:
     """Everything that the cells share; photos are listed, not yet read."""
-    scorer = Scorer(prior.info.resolution, settings.features)
+    sides = [cell.side(prior.info.resolution) for cell in cells]
+    scorer = Scorer(sides, settings.features, alone=suite.reference_free)
     options = Options(
         preset=settings.preset,
         network=settings.network,
-        consistency=settings.consistency or ("none" if settings.suite else "auto"),
+        consistency=consistency_of(settings),
+        noise=settings.noise,
         kernel=settings.kernel,
         models=settings.models,
         seed=settings.seed,
         solutions=suite.solutions,
         batch_size=settings.batch_size,
+        reference_free=suite.reference_free,
         smoke=settings.smoke,
     )
     source = settings.data
@@ -98,62 +87,10 @@ def open_bench(
     return Bench(
         prior=prior,
         params=params,
-        data=_open_data(settings, source, scorer),
+        data=open_data(settings, source, scorer),
         scorer=scorer,
         options=options,
         folder=folder,
-    )
-
-
-def _open_data(settings: Settings, source: str | None, scorer: Scorer) -> Data:
-    """Photos of the source, evenly spaced, of which at least one can be read. Raises ValueError
-    where there is none, and for labels of other photos."""
-    if not source:
-        raise ValueError(
-            "--data is missing: expected a folder of photos, a .tar of photos, or tfds:NAME@SPLIT"
-        )
-    photos = data.open_photos(source)
-    if not len(photos):
-        raise ValueError(f"{source}: expected photos, got none")
-    count = min(settings.num_photos, len(photos), SMOKE_PHOTOS if settings.smoke else len(photos))
-    indices = [int(i) for i in np.linspace(0, len(photos) - 1, count).round()]
-    _check_readable(photos, indices)
-    found = Data(photos, indices, labels_of(settings, scorer))
-    if found.labels and not any(name in found.labels for name in found.names):
-        raise ValueError(
-            f"{settings.labels}: expected names such as {found.names[0]!r}, got "
-            f"{next(iter(found.labels))!r}"
-        )
-    return found
-
-
-def labels_of(settings: Settings, scorer: Scorer) -> dict[str, str]:
-    """The labelled type of each photo. Raises ValueError for a table that has none."""
-    if settings.labels is None:
-        return {}
-    if not Path(settings.labels).is_file():
-        raise ValueError(f"{settings.labels}: expected a table of labels, got no such file")
-    name, values = scorer.net.config.heads[0]
-    found = {row.get("file", ""): row.get(name, "") for row in report.read_csv(settings.labels)}
-    if not any(value in values for value in found.values()):
-        raise ValueError(
-            f'{settings.labels}: expected columns "file" and "{name}" with values such as '
-            f"{values[0]!r}, got none"
-        )
-    return {file: value for file, value in found.items() if value in values}
-
-
-def _check_readable(photos: data.Photos, indices: Sequence[int]) -> None:
-    """Raises ValueError, with the first one's reason, if no photo can be read; else reads no
-    further than the first that can."""
-    first = None
-    for name, image in data.stream(photos, indices):
-        if not isinstance(image, Exception):
-            return
-        first = first or f"{name}: {image}"
-    raise ValueError(
-        f"{photos.source}: expected photos, got {len(indices)} of which none can be read, the "
-        f"first: {first}"
     )
 
 
@@ -170,9 +107,15 @@ def _drawn(prior: Prior, params: Params, out: Path) -> str:
 
 
 def operator_of(bench: Bench, cell: Cell) -> operators.Operator:
-    return make_operator(
-        cell.operator, bench.prior.info.resolution, cell.factor, bench.options.kernel
-    )
+    """What the cell's method inverts, at the prior's resolution."""
+    side = bench.prior.info.resolution
+    return make_operator(cell.operator, side, cell.enlargement(side), bench.options.kernel)
+
+
+def degrading_of(bench: Bench, cell: Cell) -> operators.Operator:
+    """What the cell's measurements are made by, of photos of `Cell.photo_side`."""
+    side = cell.photo_side(bench.prior.info.resolution)
+    return make_operator(cell.operator, side, cell.factor, bench.options.kernel)
 
 
 @functools.lru_cache(maxsize=8)

@@ -3,7 +3,7 @@
 import re
 from typing import NamedTuple
 
-from evaluation.suites import Variant
+from evaluation.variants import Variant
 from jaxsr.methods import METHODS
 from jaxsr.operators import OPERATORS
 
@@ -13,24 +13,59 @@ REFERENCE = "reference"
 
 
 class Cell(NamedTuple):
-    """A row of a table: a method under an operator (at a factor, if any) and a degradation."""
+    """A row of a table: a method under an operator (at a factor, if any) and a degradation.
+
+    Attributes:
+        variant: the method.
+        operator: a name in OPERATORS.
+        factor: what photos are made smaller by, from the side that results are judged at; 1 for an
+            operator without one.
+        degradation: a name in `jaxsr.degradations.ROBUSTNESS`.
+        judge_at: px, the side that results are judged at; None: the prior's resolution.
+    """
 
     variant: Variant
     operator: str
     factor: int
     degradation: str
+    judge_at: int | None = None
 
     @property
     def conditions(self) -> str:
         """What all methods of one table have in common, as file names have it."""
-        operator = f"x{self.factor}" if OPERATORS[self.operator].takes_factor else self.operator
-        return f"{operator}_{self.degradation}"
+        operator = f"x{self.factor}" if self.takes_factor else self.operator
+        side = f"_at{self.judge_at}" if self.judge_at else ""
+        return f"{operator}{side}_{self.degradation}"
 
     @property
     def name(self) -> str:
         """The folder of its images: unique within a suite."""
         label = self.variant.label.lower().replace("+", "_plus")
         return f"{re.sub(r'[^a-z0-9.]+', '_', label).strip('_')}_{self.conditions}"
+
+    @property
+    def title(self) -> str:
+        """What tables call it: its label, and the method that was chosen for it, if one was."""
+        variant = self.variant
+        return f"{variant.label} ({variant.method})" if variant.chosen else variant.label
+
+    @property
+    def takes_factor(self) -> bool:
+        return OPERATORS[self.operator].takes_factor
+
+    def side(self, resolution: int) -> int:
+        """px, that results are judged at, for a prior of this resolution."""
+        return self.judge_at or resolution
+
+    def photo_side(self, resolution: int) -> int:
+        """px, of the photos that the measurements are made of: a smaller one than the prior's will
+        do where they are made small."""
+        return self.side(resolution) if self.takes_factor else resolution
+
+    def enlargement(self, resolution: int) -> int:
+        """From the measurements to the prior's resolution; 1 for an operator without a factor."""
+        small = self.side(resolution) // self.factor
+        return resolution // small if self.takes_factor else 1
 
 
 def kind_of(method: str) -> str:

@@ -53,7 +53,7 @@ def _dots(axes: Any, group: Sequence[Line], name: str) -> None:
         value = line.values[name]
         axes.plot([value.mean], [i], "o", color="tab:blue")
         axes.plot([value.low, value.high], [i, i], color="tab:blue")
-    axes.set_yticks(range(len(group)), [line.cell.variant.label for line in group])
+    axes.set_yticks(range(len(group)), [line.cell.title for line in group])
     axes.invert_yaxis()
     axes.locator_params(axis="x", nbins=4)  # more labels of 0.0002 run into each other
     if COLUMNS[name].better == "" and name == "top_octave_share":

@@ -8,6 +8,7 @@ from pathlib import Path
 import jax
 import numpy as np
 
+from evaluation.document import document, plot, table
 from jaxsr.priors import Prior
 from jaxsr.records import files, report
 from jaxsr.training import flow
@@ -16,11 +17,13 @@ from jaxsr.types import Params
 PANELS = {"raw": "w itself", "pulse": "PULSE's transform of w", "flow": "the flow's F(w)"}
 # The paper's number of w; those that the Gaussian it is compared with is fitted to.
 SAMPLES, FITTED = 5_000, 20_000
+TITLE = "RLS Figure 3: how well w is Gaussianised"
+COLUMNS = ("space", "mean", "std", "ks_distance")
 
 
 def run(prior: Prior, params: Params, out: Path, *, seed: int) -> None:
-    """Figure 3 of a prior that has a flow: out/gaussianisation.json and, with matplotlib,
-    out/gaussianisation.png.
+    """Figure 3 of a prior that has a flow, as the files of a suite: out/results.csv, table.md and
+    index.html; besides gaussianisation.json and, with matplotlib, gaussianisation.png.
 
     Raises:
         ValueError: the prior has no flow, or the folder cannot be written.
@@ -38,6 +41,23 @@ def run(prior: Prior, params: Params, out: Path, *, seed: int) -> None:
         json.dumps({"prior": prior.info.name, "seed": seed, **summary}, indent=2) + "\n",
     )
     show(out, summary, norms, prior.info.w_dim)
+    _publish(out, summary, f"prior {prior.info.name}, seed {seed}", prior.info.w_dim)
+
+
+def _publish(out: Path, summary: dict, about: str, dim: int) -> None:
+    found = summary["squared_norm"]
+    rows = [{"space": title, **found[name]} for name, title in PANELS.items()]
+    report.write_csv(out / "results.csv", rows, COLUMNS)
+    head = (
+        f"{about}: squared norms of {summary['test_samples']:,} new w, against chi-squared of "
+        f"{dim} degrees (mean {dim}, std {np.sqrt(2 * dim):.4g}); ks_distance is Kolmogorov and "
+        "Smirnov's, 0 for the same distribution."
+    )
+    files.write_text(out / "table.md", f"# {TITLE}\n\n{head}\n\n{report.markdown(rows, COLUMNS)}")
+    cells = [[report.cell(row[name]) for name in COLUMNS] for row in rows]
+    drawn = [plot("gaussianisation.png")] if (out / "gaussianisation.png").exists() else []
+    page = document(TITLE, [f"<p>{head}</p>", table(COLUMNS, cells), *drawn])
+    files.write_text(out / "index.html", page)
 
 
 def show(out: Path, summary: dict, norms: dict[str, jax.Array], dim: int) -> None:

@@ -1,5 +1,6 @@
 """The method of a cell: its settings, its model if it is a learned restorer, what it needs."""
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -8,9 +9,10 @@ import numpy as np
 
 from evaluation.bench import Bench, make_operator, operator_of
 from evaluation.cells import REFERENCE, Cell, kind_of
-from evaluation.suites import Variant
+from evaluation.variants import Variant
 from jaxsr import learned
 from jaxsr.methods import METHODS
+from jaxsr.methods.auto import AUTO, choose
 from jaxsr.methods.setups import Setup, make_solve, values_of
 from jaxsr.priors import Prior
 from jaxsr.search import Solve, restore_batches
@@ -40,7 +42,8 @@ def _setup(bench: Bench, variant: Variant) -> Setup:
 def model_of(variant: Variant, models: str | None) -> str:
     """The folder of a learned restorer's model, in `models` if given: the one that its row names,
     or that the method does; "" for the bundled one, and for what has no model."""
-    if kind_of(variant.method) != "learned" or (models is None and "model" not in variant.settings):
+    is_bundled = variant.chosen or (models is None and "model" not in variant.settings)
+    if kind_of(variant.method) != "learned" or is_bundled:
         return ""
     return str(Path(models or "models") / variant.settings.get("model", variant.method) / "model")
 
@@ -50,10 +53,10 @@ def lacking(
 ) -> dict[str, str]:
     """Name of a cell -> why it cannot be run: a learned restorer that nobody trained for the prior
     and the operator, or a damaged one."""
-    found = {}
+    found, side = {}, prior.info.resolution
     for cell in cells:
         if kind_of(cell.variant.method) == "learned":
-            operator = make_operator(cell.operator, prior.info.resolution, cell.factor, kernel)
+            operator = make_operator(cell.operator, side, cell.enlargement(side), kernel)
             try:
                 learned.load(
                     cell.variant.method, prior, params, operator, model_of(cell.variant, models)
@@ -61,6 +64,24 @@ def lacking(
             except ValueError as error:
                 found[cell.name] = str(error)
     return found
+
+
+def chosen(
+    prior: Prior, params: Params, cells: Sequence[Cell], kernel: str, solutions: int
+) -> list[Cell]:
+    """The cells with a method in place of "auto", each for its operator."""
+    side = prior.info.resolution
+
+    def choice(cell: Cell) -> Cell:
+        operator = make_operator(cell.operator, side, cell.enlargement(side), kernel)
+        found = choose(prior, params, operator, solutions=solutions)
+        settings = {**cell.variant.settings, "preset": found.preset}
+        variant = dataclasses.replace(
+            cell.variant, method=found.method, settings=settings, chosen=found.why
+        )
+        return cell._replace(variant=variant)
+
+    return [choice(cell) if cell.variant.method == AUTO else cell for cell in cells]
 
 
 class Method(NamedTuple):

@@ -7,6 +7,10 @@ from evaluation import suites
 from jaxsr import flags, resample
 from jaxsr.methods import METHODS, Consistency
 
+NUM_PHOTOS = 200
+LEAST_JUDGED = 8  # px; below, no metric means anything
+Pick = Literal["first", "spaced"]
+
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
@@ -14,21 +18,33 @@ class Settings:
 
     Attributes:
         suite: A table or figure of the papers; or give --methods: {suites}
-        methods: Methods to compare: {methods}, or reference (the real photo); a learned restorer
-            wants a network trained for the prior and the operator.
+        methods: Methods to compare: {methods}, reference (the real photo), or auto (what restores
+            best for the prior and the operator; the table says which); a learned restorer wants a
+            network trained for them.
         factors: Enlargements. Default: the suite's, scaled to the prior; 8.
         operators: What is inverted: {operators}. Default: the suite's; downsample, which alone has
             factors.
         degradations: What else happened to the photos: {degradations}. Default: the suite's;
             clean.
-        data: Photos: a folder, a .tar, or tfds:NAME@SPLIT.
-        num_photos: How many photos of --data, evenly spaced.
+        data: Photos: a folder, a .tar, tfds:NAME@SPLIT, or a test set of the papers, where a line
+            tells what to put where: {partitions}
+        num_photos: How many photos of --data. Default: 200; the paper's number of a test set.
+        pick: Which of them: the first, or evenly spaced. Default: spaced; of a test set as the
+            paper has it.
+        reference_free: The photos are low-resolution already: their centre square is brought to
+            the low side, restored, and judged without a reference.
+        judge_at: Side in px that photos and results are brought to (area average) before they are
+            compared. Photos are made small from this side, so they may be smaller than the prior's.
+            Default: the suite's; the prior's resolution.
         labels: A CSV with "file" and the feature network's type, to see whether results read as
             their label.
         prior: A bundled prior's name, or a folder written by training or ports/convert.py. Default:
             the best bundled one.
         features: The network of feature distances and types: a bundled one, or a folder that
             train_features.py wrote.
+        landmarks: A CSV of five points a face, by which identity is of aligned crops: file,
+            lefteye_x, lefteye_y, righteye_x, ..., nose, leftmouth, rightmouth_y in px of the file,
+            as CelebA names them. Default: identity is of whole squares.
         preset: Settings of the methods: paper (as printed), code (the authors' releases) or scaled
             (the printed ones brought to the sizes of the prior: PULSE, RLS, RLS+, RLSE); one
             without it takes paper.
@@ -37,6 +53,8 @@ class Settings:
         consistency: Whether each result is moved to explain its measurement: auto as far as the
             noise that it shows lets it be trusted, exact whatever the noise, none not at all.
             Default: none for a suite (the methods as printed), else auto.
+        noise: Standard deviation of the measurements' noise, of [0, 1], that --consistency=auto
+            reckons with. Default: what each shows.
         kernel: How the photos are made small: {kernels}.
         models: Folder of trained networks for learned restorers, NAME/model each, as
             `train_restorer.py --out=MODELS/NAME` leaves them. Default: those that come with the
@@ -57,13 +75,18 @@ class Settings:
     operators: tuple[str, ...] = ()
     degradations: tuple[str, ...] = ()
     data: str | None = None
-    num_photos: int = 200
+    num_photos: int | None = None
+    pick: Pick | None = None
+    reference_free: bool = False
+    judge_at: int | None = None
     labels: str | None = None
+    landmarks: str | None = None
     prior: str | None = None
     features: str = "pbc64"
     preset: str = "paper"
     network: Literal["vgg", "features"] | None = None
     consistency: Consistency | None = None
+    noise: float | None = None
     kernel: str = "bicubic"
     models: str | None = None
     baseline: str | None = None
@@ -73,6 +96,11 @@ class Settings:
     precision: flags.Precision = "float32"
     num_solutions: int | None = None
     smoke: bool = False
+
+
+def consistency_of(settings: Settings) -> Consistency:
+    """As the flag says, else none for a suite, whose methods run as printed."""
+    return settings.consistency or ("none" if settings.suite else "auto")
 
 
 def check(settings: Settings) -> None:
@@ -87,6 +115,20 @@ def check(settings: Settings) -> None:
     )
     flags.require(
         settings,
-        {"num_photos": 1, "seed": 0, "batch_size": 1, "num_solutions": 1},
-        ("data", "labels", "prior", "features", "models", "out"),
+        {"num_photos": 1, "seed": 0, "batch_size": 1, "num_solutions": 1, "judge_at": LEAST_JUDGED},
+        ("data", "labels", "landmarks", "prior", "features", "models", "out"),
     )
+    _check_noise(settings)
+
+
+def _check_noise(settings: Settings) -> None:
+    """Raises ValueError for a noise that is none, or that nothing reckons with."""
+    noise, consistency = settings.noise, consistency_of(settings)
+    if noise is None:
+        return
+    if consistency != "auto":
+        raise ValueError(
+            f"--noise={noise:g} is for --consistency=auto, not for {consistency}: leave it out"
+        )
+    if not 0 <= noise <= 1:
+        raise ValueError(f"--noise: expected a standard deviation from 0 to 1, got {noise:g}")

@@ -10,7 +10,8 @@ from jaxsr import images
 
 
 class Paths(NamedTuple):
-    """Where the pictures of a photo lie, relative to the folder of the evaluation."""
+    """Where the pictures of a photo lie, relative to the folder of the evaluation; the reference by
+    the side that it is judged at."""
 
     results: list[Path]
     reference: Path
@@ -23,7 +24,7 @@ def paths_of(cell: Cell, stem: str, solutions: int) -> Paths:
     measurement = root / f"measurement_{cell.conditions}" / f"{stem}.png"
     return Paths(
         [root / cell.name / f"{stem}{ending}.png" for ending in endings],
-        root / "reference" / f"{stem}.png",
+        root / f"reference{f'_at{cell.judge_at}' if cell.judge_at else ''}" / f"{stem}.png",
         measurement,
     )
 

@@ -7,9 +7,11 @@ from evaluation import suites
 from evaluation.cells import REFERENCE, Cell
 from evaluation.options import Settings
 from evaluation.scores import COLUMNS
-from evaluation.suites import Suite, Variant
+from evaluation.suites import Suite
+from evaluation.variants import Variant
 from jaxsr import degradations, flags
 from jaxsr.methods import METHODS
+from jaxsr.methods.auto import AUTO
 from jaxsr.operators import OPERATORS, is_image, make
 
 DEFAULT_FACTOR = 8  # of methods that are compared, where the prior is large enough
@@ -21,10 +23,10 @@ def plan(settings: Settings, resolution: int) -> tuple[Suite, list[Cell]]:
     _check_preset(suite, settings.preset)
     suite = _overridden(suite, settings, resolution)
     check_used(settings, suite.variants, suite.operators)
-    if any(OPERATORS[name].takes_factor for name in suite.operators):
-        _check_factors(suite.factors, resolution)
+    cells = _cells(suite, resolution)
+    _check_factors(cells, resolution)
     _check_degradations(suite, resolution)
-    return suite, _cells(suite)
+    return suite, cells
 
 
 def _suite(settings: Settings) -> Suite:
@@ -36,34 +38,48 @@ def _suite(settings: Settings) -> Suite:
         return suites.SUITES[settings.suite]
     names = flags.names("methods", settings.methods) or ["bicubic", "pulse"]
     for name in names:
-        flags.choose(name, [*METHODS, REFERENCE], "method")
+        flags.choose(name, [*METHODS, REFERENCE, AUTO], "method")
     variants = tuple(Variant(name, name) for name in names)
     return Suite("Comparison", variants, (), names[0], tuple(COLUMNS))
 
 
-def _cells(suite: Suite) -> list[Cell]:
+def _cells(suite: Suite, resolution: int) -> list[Cell]:
     """The operators that take a factor first, under the conditions of one table after the other."""
     shrinking = [name for name in suite.operators if OPERATORS[name].takes_factor]
     others = [name for name in suite.operators if name not in shrinking]
     at = [(name, factor) for name in shrinking for factor in suite.factors]
     at += [(name, 1) for name in others]
     return [
-        Cell(variant, name, factor, degradation)
+        Cell(variant, name, factor, degradation, _judged(suite, factor, resolution))
         for name, factor in at
         for degradation in suite.degradations
         for variant in suite.variants
     ]
 
 
-def _check_factors(factors: tuple[int, ...], resolution: int) -> None:
-    for factor in factors:
+def _judged(suite: Suite, factor: int, resolution: int) -> int | None:
+    """px, where it is another side than the prior's."""
+    side = suite.low * factor if suite.low and factor > 1 else suite.judge_at
+    return None if side == resolution else side
+
+
+def _check_factors(cells: list[Cell], resolution: int) -> None:
+    """Raises ValueError for a factor that leaves no whole picture, or one that the prior's
+    resolution is no multiple of."""
+    for cell in (cell for cell in cells if cell.takes_factor):
+        side, factor = cell.side(resolution), cell.factor
         if factor < 2:
             raise ValueError(f"expected factors of at least 2, got {factor}")
-        if resolution % factor:
-            fitting = ", ".join(str(f) for f in range(2, resolution + 1) if resolution % f == 0)
+        whole = "the prior's resolution" if cell.judge_at is None else "the judged side"
+        if side % factor:
+            fitting = ", ".join(str(f) for f in range(2, side + 1) if side % f == 0)
             raise ValueError(
-                f"factor {factor} does not divide the prior's resolution of {resolution} px: "
-                f"choose of {fitting}"
+                f"factor {factor} does not divide {whole} of {side} px: choose of {fitting}"
+            )
+        if resolution % (side // factor):
+            raise ValueError(
+                f"--judge_at={side}: photos of {side // factor} px at factor {factor} do not "
+                f"divide the prior's resolution of {resolution} px"
             )
 
 
@@ -85,6 +101,10 @@ def _check_preset(suite: Suite, preset: str) -> None:
     kinds = [
         METHODS[variant.method].Config for variant in suite.variants if variant.method in METHODS
     ]
+    if not kinds and preset != "paper" and any(v.method == AUTO for v in suite.variants):
+        raise ValueError(
+            f"--preset={preset} is for a method, not for --methods={AUTO}: leave it out"
+        )
     if kinds and not any(preset in kind.PRESETS for kind in kinds):
         known = sorted({name for kind in kinds for name in kind.PRESETS})
         raise ValueError(
@@ -112,8 +132,21 @@ def check_used(
             raise ValueError(f"--{name} is for {reader}, of which there is none here: leave it out")
 
 
+def check_figure(settings: Settings) -> None:
+    """Raises ValueError for a flag of photos, of which a figure of the prior alone reads none."""
+    check_used(settings, (), ())
+    for name in ("judge_at", "landmarks", "noise", "pick", "reference_free"):
+        if getattr(settings, name):
+            raise ValueError(
+                f"--{name} is for photos, of which --suite={settings.suite} reads none: leave it "
+                "out"
+            )
+
+
 def _overridden(suite: Suite, settings: Settings, resolution: int) -> Suite:
     """The suite with what the flags say otherwise."""
+    suite = _without_references(suite, settings) if settings.reference_free else suite
+    suite = dataclasses.replace(suite, **_sizes(suite, settings, resolution))
     labels = [variant.label for variant in suite.variants]
     changed: dict[str, Any] = {
         "degradations": _chosen("degradations", settings, suite, list(degradations.ROBUSTNESS)),
@@ -121,15 +154,56 @@ def _overridden(suite: Suite, settings: Settings, resolution: int) -> Suite:
         "baseline": flags.choose(settings.baseline or suite.baseline, labels, "baseline"),
         "solutions": settings.num_solutions or suite.solutions,
     }
+    suite = dataclasses.replace(suite, **changed)
+    if suite.reference_free:
+        _check_reference_free(suite, settings)
+    return suite
+
+
+def _sizes(suite: Suite, settings: Settings, resolution: int) -> dict[str, Any]:
+    """Factors and the side that results are judged at. Raises ValueError for a side that results do
+    not have."""
+    judged = settings.judge_at or min(suite.judge_at or resolution, resolution)
+    if judged > resolution:
+        raise ValueError(
+            f"--judge_at={judged}: expected at most the prior's resolution of {resolution} px, "
+            "since results show no more"
+        )
+    scaled = suites.scaled(suite.factors, judged)
+    factors = tuple(scaled) or (min(DEFAULT_FACTOR, judged // 2),)
+    stands_for = {ours: paper for ours, paper in scaled.items() if ours != paper}
     if settings.factors:
-        changed |= {"factors": tuple(dict.fromkeys(settings.factors)), "stands_for": {}}
-    else:
-        scaled = suites.scaled(suite.factors, resolution)
-        changed |= {
-            "factors": tuple(scaled) or (min(DEFAULT_FACTOR, resolution // 2),),
-            "stands_for": {ours: paper for ours, paper in scaled.items() if ours != paper},
-        }
-    return dataclasses.replace(suite, **changed)
+        factors, stands_for = tuple(dict.fromkeys(settings.factors)), {}
+    low = None if settings.judge_at or not suite.low else suite.low
+    return {
+        "factors": factors,
+        "stands_for": stands_for,
+        "judge_at": judged,
+        "low": low and max(1, min(low, resolution // max(factors))),
+    }
+
+
+def _without_references(suite: Suite, settings: Settings) -> Suite:
+    """The suite for photos that are low-resolution already. Raises ValueError where the real photo
+    is asked for by its name."""
+    if settings.methods and any(variant.method == REFERENCE for variant in suite.variants):
+        raise ValueError(
+            f"--methods={REFERENCE} needs photos of full resolution: leave --reference_free out"
+        )
+    variants = tuple(variant for variant in suite.variants if variant.method != REFERENCE)
+    return dataclasses.replace(suite, variants=variants, reference_free=True)
+
+
+def _check_reference_free(suite: Suite, settings: Settings) -> None:
+    """Raises ValueError for what only photos of full resolution have."""
+    odd = [f"--operators={name}" for name in suite.operators if not OPERATORS[name].takes_factor]
+    odd += [f"--degradations={name}" for name in suite.degradations if name != "clean"]
+    odd += ["--landmarks"] if settings.landmarks else []
+    if odd:
+        raise ValueError(
+            f"{odd[0]} needs photos of full resolution, and these are low-resolution already "
+            "(reference-free): leave it out"
+        )
 
 
 def _chosen(flag: str, settings: Settings, suite: Suite, known: list[str]) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ import jax
 from evaluation import curves, grids, methods, page, tables
 from evaluation.bench import Bench
 from evaluation.cells import Cell
+from evaluation.photos import Data
 from evaluation.suites import Suite
 from jaxsr import weights
 from jaxsr.records import files, report
@@ -27,16 +28,18 @@ def describe(
 ) -> tuple[dict, dict]:
     """What all rows of a folder have in common, and what else config.json holds."""
     options, data = bench.options, bench.data
-    names = ("preset", "network", "consistency", "kernel", "seed", "smoke", "solutions")
+    names = ("preset", "network", "consistency", "noise", "kernel", "seed", "smoke", "solutions")
     stamps = "\n".join(data.photos.stamps[i] for i in data.indices)
     fixed = {
         **{name: getattr(options, name) for name in names},
+        "reference_free": options.reference_free,
         "precision": precision,
         "prior": bench.prior.info.name,
         "prior_sha256": weights.digest(bench.params),
         "photos": _digest(stamps),
         "num_photos": len(data.indices),
         "labels": _digest(repr(sorted(data.labels.items()))) if data.labels else None,
+        "landmarks": _landmarks(data) if data.landmarks else None,
         "features_sha256": weights.digest(bench.scorer.params),
         "metrics": bench.scorer.names,
         **{f"cell {cell.name}": methods.settings_of(bench, cell) for cell in cells},
@@ -55,6 +58,10 @@ def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
+def _landmarks(data: Data) -> str:
+    return _digest(repr([data.landmarks[name].tolist() for name in data.names]))
+
+
 def publish(
     bench: Bench,
     suite: Suite,
@@ -65,7 +72,7 @@ def publish(
     """Writes results.csv, table.md, index.html and the plots; returns the tables as text."""
     folder, names = bench.folder, bench.data.names
     tables.write_rows(folder / "results.csv", rows, cells, names)
-    lines, head = tables.lines(bench, suite, cells, rows, lacking), _head(bench)
+    lines, head = tables.lines(bench, suite, cells, rows, lacking), _head(bench, suite)
     text = tables.markdown(suite, lines, bench.scorer.missing, head)
     files.write_text(folder / "table.md", text)
     plots = curves.draw(folder, lines, suite.columns)
@@ -73,29 +80,61 @@ def publish(
     order = {name: i for i, name in enumerate(names)}
     mine.sort(key=lambda row: (order.get(row["photo"], len(order)), row["solution"]))
     grids.draw(folder, lines, mine)
+    plots += grids.draw_solutions(folder, lines, mine)
     page.write(folder, suite, lines, mine, bench.scorer.missing, head, plots)
     return text
 
 
-def _head(bench: Bench) -> list[str]:
+def _head(bench: Bench, suite: Suite) -> list[str]:
     """What a reader must know before the figures."""
     options, info, net = bench.options, bench.prior.info, bench.scorer.net
+    noise = [] if options.noise is None else [f"noise {options.noise:g} given"]
     facts = [
-        f"{len(bench.data.indices)} photos of {bench.data.photos.source}",
+        f"{len(bench.data.indices)} photos of {bench.data.photos.source}{bench.data.picked}",
         f"prior {info.name} ({info.resolution} px)",
         f"kernel {options.kernel}",
         f"preset {options.preset}",
         *([f"perceptual network {options.network}"] if options.network else []),
         f"seed {options.seed}",
         CONSISTENCY[options.consistency],
+        *noise,
     ]
     return [
         f"{', '.join(facts)}.",
-        "Scores are of the whole 8-bit RGB image against the photo's centre square at the prior's "
-        "resolution (area average).",
+        _compared(bench, suite),
+        *_faces(bench),
         f"Feature distances and types ({net.config.heads[0][0]}) are of the network {net.name}: "
         "not LPIPS, FID, KID or identity.",
         *(["A --smoke run: a few steps; the figures mean nothing."] if options.smoke else []),
+    ]
+
+
+def _compared(bench: Bench, suite: Suite) -> str:
+    """What is compared with what, and at which size."""
+    if bench.options.reference_free:
+        return (
+            "The photos are low-resolution already, and results have no reference: distances of "
+            "sets are of the results made small again and the photos, so that they tell whether "
+            "results explain photos, not whether they look real; that is NIQE's."
+        )
+    resolution = bench.prior.info.resolution
+    own = suite.low or suite.judge_at not in (None, resolution)
+    side = "the side that is judged" if own else "the prior's resolution"
+    return (
+        f"Scores are of the whole 8-bit RGB image against the photo's centre square at {side} "
+        "(area average)."
+    )
+
+
+def _faces(bench: Bench) -> list[str]:
+    """How identity was measured, where it was."""
+    if not bench.scorer.reads_faces():
+        return []
+    if bench.data.landmarks:
+        return ["Identity is of crops that are aligned by the landmarks of the photo."]
+    return [
+        "Identity is of whole squares, not aligned (--landmarks gives points): not comparable with "
+        "the papers'."
     ]
 
 

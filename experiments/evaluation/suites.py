@@ -13,26 +13,36 @@ with them.
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from evaluation import gaussianisation, printed
-
-
-@dataclasses.dataclass(frozen=True)
-class Variant:
-    """One row of a table: a method under settings of its own.
-
-    Attributes:
-        label: what the table calls it.
-        method: a name in `jaxsr.methods.METHODS`, or "reference" (the real photo).
-        settings: fields of the method's config that differ from the preset.
-        at: (series, x) in a figure's curves, if it belongs to one.
-    """
-
-    label: str
-    method: str
-    settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    at: tuple[str, float] | None = None
+from evaluation.variants import (
+    BASE,
+    BICUBIC,
+    BILINEAR,
+    BRGM,
+    BRGM_SAMPLE,
+    CGM,
+    FIGURE2,
+    GDM,
+    GLEAN,
+    IAGAN,
+    LAREN,
+    LAREN4,
+    LAREN8,
+    MGANPRIOR,
+    NO_ANCHOR,
+    NO_REGULARISER,
+    PHASED,
+    PULSE,
+    REAL,
+    RLS,
+    RLS_PLUS,
+    RLSE,
+    RLSE1,
+    RLSE_MEANS,
+    Variant,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,6 +59,10 @@ class Suite:
         operators: names in `jaxsr.operators.OPERATORS`.
         degradations: names in `jaxsr.degradations.ROBUSTNESS`.
         solutions: how many results for each photo.
+        judge_at: px, the side at which photos and results are compared, of a prior that has more.
+        low: px, the side of the low-resolution photos at every factor, of a prior that has room for
+            it; results are judged at this times the factor.
+        reference_free: photos are low-resolution already, and results have no reference.
         as_printed: the paper's tables.
         note: what else a reader must know.
     """
@@ -61,6 +75,9 @@ class Suite:
     operators: tuple[str, ...] = ("downsample",)
     degradations: tuple[str, ...] = ("clean",)
     solutions: int = 1
+    judge_at: int | None = None
+    low: int | None = None
+    reference_free: bool = False
     as_printed: tuple[printed.Table, ...] = ()
     note: str = ""
     stands_for: Mapping[int, int] = dataclasses.field(default_factory=dict)
@@ -93,107 +110,31 @@ def scaled(factors: tuple[int, ...], resolution: int) -> dict[int, int]:
     return found
 
 
-REAL = Variant("real photo", "reference")
-BICUBIC, BILINEAR = Variant("bicubic", "bicubic"), Variant("bilinear", "bilinear")
-PULSE, RLS, RLS_PLUS = Variant("PULSE", "pulse"), Variant("RLS", "rls"), Variant("RLS+", "rls_plus")
-# Their perceptual terms see with the bundled network; --network=vgg takes the papers'.
-BRGM = Variant("BRGM", "brgm", {"preset": "code", "network": "features"})
-BRGM_SAMPLE = Variant("BRGM sample", "brgm_vi", {"network": "features"})
-PHASED, IAGAN = Variant("phased", "phased", {"network": "features"}), Variant("IAGAN", "iagan")
-MGANPRIOR = Variant("mGANprior", "mganprior", {"network": "features"})
-RLSE, RLSE_MEANS = (
-    Variant("RLSE", "rlse", {"preset": "paper"}),
-    Variant("RLSE, PULSE's scaling", "rlse", {"preset": "means"}),
+FIDELITY = ("psnr", "ssim", "ms_ssim", "lpips_alex", "feature_distance", "type_agrees")
+REALISM = (
+    "frechet_inception",
+    "kernel_inception_subsets",
+    "frechet_features",
+    "kernel_features",
+    "niqe",
+    "top_octave_share",
 )
+ALL = (*REALISM, "identity", *FIDELITY, "residual", "feasible", "seconds")
+
 _NETWORK = (
     "BRGM (preset code) and mGANprior see with the bundled feature network unless --network=vgg "
     "is given: feature distances favour them"
 )
-GLEAN, LAREN = Variant("GLEAN", "glean"), Variant("LAREN", "laren")
-
-
-def _trained(label: str, network: str, at: tuple[str, float] | None = None) -> Variant:
-    """The model in --models/NETWORK."""
-    return Variant(label, "glean" if network == "glean" else "laren", {"model": network}, at)
-
-
-_BASE, _GDM, _CGM = (
-    _trained("Base", "base"),
-    _trained("GDM (HMRR)", "gdm"),
-    _trained("GDM + CGM (ReRR)", "laren"),
-)
-_LAREN4 = (
-    _BASE,
-    _trained("Base + W+", "base_w_plus"),
-    _trained("Base + S", "base_styles"),
-    _trained("GDM (VRR)", "gdm_vanilla"),
-    _GDM,
-    _trained("GDM + CGM (VRR)", "cgm_vanilla"),
-    _CGM,
-    _trained("GLEAN", "glean"),
-)
+_CELEBA = "the paper's photos are CelebA's at 128 px, whatever the prior's resolution"
 _LAREN_NOTE = (
     "each row is --models/NAME/model, as `train_restorer.py --network=NAME --out=MODELS/NAME` "
     "leaves it"
-)
-_SWEPT = {
-    "nodes": ("J", (16, 32, 64, 128)),
-    "node_width": ("C", (2, 4, 8, 16)),
-    "code_width": ("F", (16, 32, 64, 128)),
-}
-_LAREN_SIZES = {"nodes": 64, "node_width": 8, "code_width": 64}
-_LAREN8 = tuple(
-    _trained(
-        f"{letter} {size}",
-        "laren" if size == _LAREN_SIZES[flag] else f"{flag}_{size}",
-        (letter, size),
-    )
-    for flag, (letter, sizes) in _SWEPT.items()
-    for size in sizes
 )
 _LAREN8_NOTE = (
     "J 64, C 8 and F 64 are --models/laren/model; any other is --models/FLAG_SIZE/model, such as "
     "nodes_16, as `train_restorer.py --nodes=16 --out=MODELS/nodes_16` leaves it (likewise "
     "--node_width for C, --code_width for F)"
 )
-
-FIDELITY = ("psnr", "ssim", "ms_ssim", "lpips_alex", "feature_distance", "type_agrees")
-REALISM = ("frechet_inception", "frechet_features", "kernel_features", "niqe", "top_octave_share")
-ALL = (*REALISM, "identity", *FIDELITY, "residual", "feasible", "seconds")
-
-_LAMBDAS = (0.0, 2e-5, 2e-4, 2e-3, 2e-2)
-_ONLY_W = {"gaussian_weight": 0.0, "cross_weight": 0.0}
-_ONLY_G = {"flow_weight": 0.0, "cross_weight": 0.0}
-_FIGURE2 = (
-    *(
-        Variant(
-            f"flow {x:g}",
-            "rls",
-            {**_ONLY_W, "flow_weight": x},
-            ("flow weight (gaussian = cross = 0)", x),
-        )
-        for x in _LAMBDAS
-    ),
-    *(
-        Variant(
-            f"gaussian {x:g}",
-            "rls",
-            {**_ONLY_G, "gaussian_weight": x},
-            ("gaussian weight (flow = cross = 0)", x),
-        )
-        for x in _LAMBDAS
-    ),
-)
-_NO_REGULARISER = {"flow_weight": 0.0, "gaussian_weight": 0.0, "cross_weight": 0.0}
-# The paper does not say for how long and how fast the variant without an anchor goes: as many steps
-# as search and refinement together.
-_NO_ANCHOR = {
-    "steps": 1,
-    "learning_rate": 0.0,
-    "refine_steps": 250,
-    "refine_learning_rate": 0.1,
-    "radius": float("inf"),
-}
 _NO_ANCHOR_NOTE = (
     "w/o anchor starts at the mean of w and refines for 250 steps, latent and noise at a step "
     "size of 0.1 (our reading)"
@@ -215,7 +156,7 @@ SUITES = {
     "rls_table2": Suite(
         "RLS Table 2: what RLS+ refines",
         (
-            Variant("w/o anchor", "rls_plus", _NO_ANCHOR),
+            Variant("w/o anchor", "rls_plus", NO_ANCHOR),
             Variant("w/o noise", "rls_plus", {"num_noise": 0}),
             Variant("w/o w", "rls_plus", {"radius": 0.0}),
             Variant("w/o g", "rls_plus", {"generator_learning_rate": 0.0}),
@@ -249,7 +190,7 @@ SUITES = {
     "rls_table5": Suite(
         "RLS Table 5: what RLS is regularised by",
         (
-            Variant("w/o Regu", "rls", _NO_REGULARISER),
+            Variant("w/o Regu", "rls", NO_REGULARISER),
             Variant("w/o P_cross", "rls", {"cross_weight": 0.0}),
             Variant("w/o W+", "rls", {"space": "w"}),
             RLS,
@@ -260,7 +201,19 @@ SUITES = {
         as_printed=(printed.RLS5,),
     ),
     "rls_figure2": Suite(
-        "RLS Figure 2: fidelity and realism over the weights", _FIGURE2, (64,), "flow 0", ALL
+        "RLS Figure 2: fidelity and realism over the weights", FIGURE2, (64,), "flow 0", ALL
+    ),
+    "rls_figure7": Suite(
+        "RLS Figure 7: several solutions of a photo",
+        (PULSE, RLS),
+        (64,),
+        "PULSE",
+        ("diversity", *REALISM, "residual", "feasible"),
+        solutions=5,
+        note=(
+            "the paper shows one photo and prints no numbers; solutions_*.png has the first photos "
+            "with all their solutions, which differ in where the search begins"
+        ),
     ),
     "rls_figure10": Suite(
         "RLS Figure 10: the flow's term P_w",
@@ -271,12 +224,27 @@ SUITES = {
     ),
     "rlse_table1": Suite(
         "RLSE Table 1: self-supervised searches",
-        (BILINEAR, MGANPRIOR, PULSE, RLSE, RLSE_MEANS),
+        RLSE1,
         (16, 8),
         "PULSE",
         ALL,
+        judge_at=128,
         as_printed=(printed.RLSE1,),
-        note=f"VDSR, ESRGAN and FSRNet are other people's trained networks; {_NETWORK}",
+        note=f"{_CELEBA}; VDSR, ESRGAN and FSRNet are other people's trained networks; {_NETWORK}",
+    ),
+    "rlse_tinyface": Suite(
+        "RLSE Table 1, TinyFace: photos that are low-resolution already",
+        RLSE1,
+        (16, 8),
+        "PULSE",
+        ("niqe", "residual", "feasible", "seconds"),
+        low=16,
+        reference_free=True,
+        as_printed=(printed.RLSE1,),
+        note=(
+            "the paper resizes TinyFace's faces to 16 x 16 px, and prints NIQE alone of them; "
+            f"{_NETWORK}"
+        ),
     ),
     "rlse_table2": Suite(
         "RLSE Table 2: with and without the discriminator's semantic loss",
@@ -291,7 +259,12 @@ SUITES = {
         (64, 32, 16),
         "without L_s",
         ALL,
+        low=16,
         as_printed=(printed.RLSE2,),
+        note=(
+            "the paper makes CelebA-HQ photos 16 x 16 px at every factor; we take the prior's "
+            "results, brought to the factor's size, for its restorations of 256, 512 and 1024 px"
+        ),
     ),
     "rlse_figure4": Suite(
         "RLSE Figure 4: seconds a photo at 16x",
@@ -299,6 +272,8 @@ SUITES = {
         (16,),
         "PULSE",
         ("seconds", "psnr"),
+        judge_at=128,
+        note=_CELEBA,
     ),
     "restoration": Suite(
         "Beyond the papers: every method where a square is missing and where the photo is "
@@ -318,12 +293,19 @@ SUITES = {
         (MGANPRIOR, GLEAN, LAREN),
         (64, 32, 16),
         "GLEAN",
-        ("psnr", "lpips_alex"),
+        ALL,
         as_printed=(printed.LAREN1,),
+        note=(
+            "ESRGAN's numbers are the paper's alone, which has none at 32x and 64x; the paper "
+            "trained every method itself, on the same photos in batches of the same size, and "
+            "leaves GPEN and GFP-GAN out, as made for faces; its faces are 3,000 of CelebA-HQ's "
+            "test set, cats of CAT, cars of CAR, scenes of LSUN, these at 16x of 256 px; "
+            f"{_NETWORK}"
+        ),
     ),
     "laren_table3": Suite(
         "LAREN Table III: modules",
-        (_BASE, _GDM, _CGM),
+        (BASE, GDM, CGM),
         (64,),
         "Base",
         ALL,
@@ -332,7 +314,7 @@ SUITES = {
     ),
     "laren_table4": Suite(
         "LAREN Table IV: ablation",
-        _LAREN4,
+        LAREN4,
         (64,),
         "Base",
         ALL,
@@ -340,12 +322,12 @@ SUITES = {
         note=_LAREN_NOTE,
     ),
     "laren_figure8": Suite(
-        "LAREN Figure 8: the parameters J, C and F", _LAREN8, (64,), "J 64", ALL, note=_LAREN8_NOTE
+        "LAREN Figure 8: the parameters J, C and F", LAREN8, (64,), "J 64", ALL, note=_LAREN8_NOTE
     ),
 }
 
 FIGURES = {
-    "rls_figure3": Figure("RLS Figure 3: how well w is Gaussianised", gaussianisation.run),
+    "rls_figure3": Figure(gaussianisation.TITLE, gaussianisation.run),
 }
 
 

@@ -8,16 +8,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-from evaluation.bench import Bench
+from evaluation.bench import Bench, degrading_of
 from evaluation.cells import Cell
 from evaluation.intervals import Interval, difference_interval, mean_interval
 from evaluation.printed import Table
-from evaluation.scores import COLUMNS
+from evaluation.scores import COLUMNS, SET_COLUMNS
 from evaluation.suites import Suite
 from jaxsr import images
 from jaxsr.methods import METHODS
-from jaxsr.metrics import DISTANCES, METRICS
-from jaxsr.operators import OPERATORS
+from jaxsr.metrics import METRICS
+from jaxsr.operators import as_image
 from jaxsr.records import report
 
 Rows = Sequence[Mapping]
@@ -91,12 +91,12 @@ def lines(
 def _line(bench: Bench, cell: Cell, rows: Rows, base: Rows) -> Line:
     """A cell's line from its rows and the baseline's, which may be the same."""
     done = _done(rows)
-    sets, warnings = _sets(bench, [row for row in done if row["solution"] == 0])
+    sets, warnings = _sets(bench, cell, [row for row in done if row["solution"] == 0])
     photos = {row["photo"] for row in rows}
     good = {row["photo"] for row in done}
     values = {name: _summary(name, done) for name in _names(done)}
     paired = {} if base is rows else _pairs(done, _done(base))
-    notes = [*warnings, *_about(bench, cell), *_errors(rows)]
+    notes = [*_about(bench, cell), *warnings, *_errors(rows)]
     return Line(cell, values | sets, paired, len(good), len(photos - good), "; ".join(notes))
 
 
@@ -109,7 +109,7 @@ def _names(done: Rows) -> list[str]:
     return [
         name
         for name in COLUMNS
-        if name not in DISTANCES and any(row.get(name) is not None for row in done)
+        if name not in SET_COLUMNS and any(row.get(name) is not None for row in done)
     ]
 
 
@@ -131,9 +131,11 @@ def _about(bench: Bench, cell: Cell) -> list[str]:
     if cell.variant.method not in METHODS:
         return []
     method, options, notes = METHODS[cell.variant.method], bench.options, []
+    if cell.variant.chosen:
+        notes.append(f"took {cell.variant.method}: {cell.variant.chosen}")
     if options.preset not in method.Config.PRESETS:
         notes.append(f"has no preset {options.preset} and ran with paper")
-    if method.kind == "interpolation" and not OPERATORS[cell.operator].takes_factor:
+    if method.kind == "interpolation" and not cell.takes_factor:
         notes.append(
             "shows the image of least norm behind the measurement, projected"
             if options.consistency != "none"
@@ -184,12 +186,17 @@ def _paired(name: str, rows: Rows, base: Rows) -> Interval:
     )
 
 
-def _sets(bench: Bench, rows: Rows) -> tuple[dict[str, Interval], list[str]]:
-    """Distances of sets: the results, as they lie in the folder, and their photos."""
+def _sets(bench: Bench, cell: Cell, rows: Rows) -> tuple[dict[str, Interval], list[str]]:
+    """Distances of sets: the results, as they lie in the folder, and their photos; where these are
+    low-resolution, of the results made small."""
     if len(rows) < 2:
         return {}, ["distances of sets need at least two photos"]
     results = [images.read(bench.folder / row["output"]) for row in rows]
-    paths = dict.fromkeys(row["reference"] for row in rows)
+    if bench.options.reference_free:
+        operator = degrading_of(bench, cell)
+        results = [np.asarray(as_image(operator, operator(image))) for image in results]
+    source = "measurement" if bench.options.reference_free else "reference"
+    paths = dict.fromkeys(row[source] for row in rows)
     found, notes = bench.scorer.sets(results, [images.read(bench.folder / path) for path in paths])
     return {
         name: Interval(value, math.nan, math.nan, len(rows)) for name, value in found.items()
@@ -225,9 +232,7 @@ def remarks(found: Sequence[Line], missing: Mapping[str, str]) -> list[str]:
     about: dict[str, list[str]] = {}
     for line in found:
         if line.remark:
-            about.setdefault(line.remark, []).append(
-                f"{line.cell.variant.label}, {line.cell.conditions}"
-            )
+            about.setdefault(line.remark, []).append(f"{line.cell.title}, {line.cell.conditions}")
     absent: dict[str, list[str]] = {}
     for name, why in missing.items():
         absent.setdefault(why, []).append(COLUMNS[name].title)
@@ -239,15 +244,16 @@ def remarks(found: Sequence[Line], missing: Mapping[str, str]) -> list[str]:
 
 
 def heading(suite: Suite, cell: Cell) -> str:
-    """ "Factor 8 (in place of the paper's 64), clean" """
-    if not OPERATORS[cell.operator].takes_factor:
-        return f"{cell.operator.replace('_', ' ').capitalize()}, {cell.degradation}"
+    """ "Factor 8 (in place of the paper's 64), clean, judged at 32 px" """
+    judged = f", judged at {cell.judge_at} px" if cell.judge_at else ""
+    if not cell.takes_factor:
+        return f"{cell.operator.replace('_', ' ').capitalize()}, {cell.degradation}{judged}"
     instead = (
         f" (in place of the paper's {suite.stands_for[cell.factor]})"
         if cell.factor in suite.stands_for
         else ""
     )
-    return f"Factor {cell.factor}{instead}, {cell.degradation}"
+    return f"Factor {cell.factor}{instead}, {cell.degradation}{judged}"
 
 
 def groups(found: Sequence[Line]) -> list[list[Line]]:
@@ -265,7 +271,7 @@ def _values(group: Sequence[Line]) -> str:
     names = columns_of(group)
     rows = [
         {
-            "method": line.cell.variant.label,
+            "method": line.cell.title,
             "photos": _count(line),
             **{n: show(line.values.get(n)) + partial(line, n) for n in names},
         }
@@ -278,7 +284,7 @@ def _differences(group: Sequence[Line]) -> str:
     names = [name for name in columns_of(group) if any(name in line.paired for line in group)]
     rows = [
         {
-            "method": line.cell.variant.label,
+            "method": line.cell.title,
             **{n: show(line.paired.get(n), sign=True) for n in names},
         }
         for line in group

@@ -12,10 +12,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from evaluation import pictures
-from evaluation.bench import Bench, Options, operator_of
+from evaluation.bench import Bench, Options, degrading_of, operator_of
 from evaluation.cells import Cell, kind_of
 from evaluation.methods import Method
-from jaxsr import data, degradations, images, operators
+from jaxsr import data, degradations, images, operators, resample
 from jaxsr.degradations import Degradation
 from jaxsr.methods import project, trusted
 from jaxsr.search import restore_batches
@@ -50,28 +50,71 @@ def do_unit(bench: Bench, cell: Cell, method: Method | None, indices: Sequence[i
 
 
 class Photo(NamedTuple):
-    """A photo as it is restored: its name, that of its pictures, its centre square at the prior's
-    resolution, the measurement of that, the noise that this shows."""
+    """A photo as it is restored: its name, that of its pictures, its centre square as it is
+    degraded, None if it is low-resolution already, the measurement of that, the noise to reckon
+    with, and landmarks [5, 2] in px of the square at the side that is judged, if there are some."""
 
     name: str
     stem: str
-    reference: np.ndarray
+    original: np.ndarray | None
     y: np.ndarray
     noise: float
+    landmarks: np.ndarray | None
 
 
 def _measure(bench: Bench, cell: Cell, index: int, name: str, image: np.ndarray) -> Photo:
-    """The photo brought to the prior's resolution, and its measurement; the noise depends on the
-    photo's name and the seed alone."""
-    side = bench.prior.info.resolution
+    """The photo as its cell has it, and its measurement."""
+    stem = re.sub(r"[^A-Za-z0-9-]+", "_", f"{index:05d}_{Path(name).with_suffix('')}")[:120]
+    side = cell.photo_side(bench.prior.info.resolution)
+    if bench.options.reference_free:
+        original, y = None, _fitted(image, side // cell.factor)
+    else:
+        original = _original(name, image, side)
+        y = _measured(bench, cell, name, original)
+    given = bench.options.noise
+    noise = _noise(cell.degradation, y) if given is None else given
+    points = bench.data.landmarks.get(name)
+    if points is not None:
+        points = _moved(points, image.shape, cell.side(bench.prior.info.resolution))
+    return Photo(name, stem, original, y, noise, points)
+
+
+def _original(name: str, image: np.ndarray, side: int) -> np.ndarray:
+    """The photo's centre square brought to a side. Raises ValueError for a smaller photo."""
     if min(image.shape[:2]) < side:
         height, width = image.shape[:2]
         raise ValueError(f"{name}: expected sides of at least {side} px, got {width} x {height}")
-    reference = np.clip(images.resize_area(images.square(image, mode="crop")[0], side), 0.0, 1.0)
+    return _shrunk(images.square(image, mode="crop")[0], side)
+
+
+def _shrunk(image: np.ndarray, side: int) -> np.ndarray:
+    """A square image at a side that is no larger, by area average, in [0, 1]."""
+    image = np.clip(image, 0.0, 1.0)
+    return image if len(image) == side else np.clip(images.resize_area(image, side), 0.0, 1.0)
+
+
+def _fitted(image: np.ndarray, side: int) -> np.ndarray:
+    """The centre square of a low-resolution photo at the side that the cell restores: by area
+    average where it is larger, bicubic where it is smaller."""
+    square = images.square(image, mode="crop")[0]
+    if len(square) >= side:
+        return _shrunk(square, side)
+    return np.clip(np.asarray(resample.upsample(square, (side, side))), 0.0, 1.0)
+
+
+def _moved(points: np.ndarray, shape: tuple[int, ...], side: int) -> np.ndarray:
+    """Points in px of a photo [h, w, 3] in px of its centre square at a side; the first pixel's
+    centre is at 0 in both."""
+    height, width = shape[:2]
+    whole = min(height, width)
+    before = np.array([(width - whole) // 2, (height - whole) // 2])
+    return (points - before + 0.5) * (side / whole) - 0.5
+
+
+def _measured(bench: Bench, cell: Cell, name: str, original: np.ndarray) -> np.ndarray:
+    """The noise depends on the photo's name and the seed alone."""
     key = jax.random.fold_in(jax.random.key(bench.options.seed), zlib.crc32(name.encode()))
-    stem = re.sub(r"[^A-Za-z0-9-]+", "_", f"{index:05d}_{Path(name).with_suffix('')}")[:120]
-    y = _measurement(operator_of(bench, cell), cell.degradation, key, reference)
-    return Photo(name, stem, reference, y, _noise(cell.degradation, y))
+    return _measurement(degrading_of(bench, cell), cell.degradation, key, original)
 
 
 def _noise(degradation: str, y: np.ndarray) -> float:
@@ -110,8 +153,9 @@ def _restored(
         return
     solutions, start = bench.options.solutions, time.perf_counter()
     if method is None:
-        made = np.repeat([photo.reference for photo in photos], solutions, 0)
-        columns = _judged(operator_of(bench, cell), photos, solutions)
+        originals = [photo.original for photo in photos if photo.original is not None]
+        made = np.repeat(originals, solutions, 0)
+        columns = _explained(degrading_of(bench, cell), photos, solutions)
     else:
         made, columns = _joined(_searched(bench.options, method, photos))
         columns["noise"] = np.repeat([photo.noise for photo in photos], solutions)
@@ -141,11 +185,15 @@ def _searched(options: Options, method: Method, photos: Sequence[Photo]) -> list
     ]
 
 
-def _judged(
+def _explained(
     operator: operators.Operator, photos: Sequence[Photo], solutions: int
 ) -> dict[str, np.ndarray]:
     """How well the real photos explain their measurements."""
-    each = [np.mean((np.asarray(operator(photo.reference)) - photo.y) ** 2) for photo in photos]
+    each = [
+        np.mean((np.asarray(operator(photo.original)) - photo.y) ** 2)
+        for photo in photos
+        if photo.original is not None
+    ]
     residuals = np.repeat(each, solutions)
     return {"residual": residuals, "feasible": residuals <= FEASIBLE}
 
@@ -160,45 +208,53 @@ def _joined(results: Sequence[Result]) -> tuple[np.ndarray, dict[str, np.ndarray
 
 
 def _rows(bench: Bench, cell: Cell, photo: Photo, made: Made) -> list[dict]:
-    """Writes the images of one photo and scores them as they were written, in 8 bits."""
+    """Writes the images of one photo, at the side that they are judged at, and scores them as they
+    were written, in 8 bits."""
     paths = pictures.paths_of(cell, photo.stem, bench.options.solutions)
+    side = cell.side(bench.prior.info.resolution)
+    reference = None if photo.original is None else _shrunk(photo.original, side)
     rows, written = [], []
     for s, image in enumerate(made.images):
         columns = {name: values[s].item() for name, values in made.columns.items()}
         row = _row(cell, photo.name, s) | {"seconds": made.seconds} | columns
         try:
-            pixels = pictures.write(bench.folder / paths.results[s], image)
-            row |= _scores(bench, photo, pixels)
+            pixels = pictures.write(bench.folder / paths.results[s], _shrunk(image, side))
+            row |= _scores(bench, photo, pixels, reference)
             row |= {"status": "ok", "output": str(paths.results[s])}
             written.append(pixels)
         except ValueError as error:
             row |= {"status": "error", "error": f"{photo.name}: {error}"}
         rows.append(row)
-    shared: dict[str, str | float] = {
-        "reference": str(paths.reference),
-        "measurement": str(paths.measurement),
-    }
+    shared: dict[str, str | float] = {"measurement": str(paths.measurement)}
+    if reference is not None:
+        shared["reference"] = str(paths.reference)
+        pictures.write_once(bench.folder / paths.reference, reference)
     if len(written) > 1 and kind_of(cell.variant.method) != "interpolation":
         shared["diversity"] = bench.scorer.diversity(written)
     measured = operators.as_image(operator_of(bench, cell), jnp.asarray(photo.y))
-    pictures.write_once(bench.folder / paths.reference, photo.reference)
     pictures.write_once(bench.folder / paths.measurement, np.asarray(measured))
     return [row | shared for row in rows]
 
 
-def _scores(bench: Bench, photo: Photo, pixels: np.ndarray) -> dict[str, float]:
+def _scores(
+    bench: Bench, photo: Photo, pixels: np.ndarray, reference: np.ndarray | None
+) -> dict[str, float]:
     """Of a result as it was written; with a label, whether its type is that."""
-    scores = bench.scorer.pair(pixels, pictures.rounded(photo.reference))
+    scorer = bench.scorer
+    if reference is None:
+        scores = scorer.single(pixels)
+    else:
+        scores = scorer.pair(pixels, pictures.rounded(reference), photo.landmarks)
     label = bench.data.labels.get(photo.name)
     if label:
-        scores["type_right"] = float(bench.scorer.type_of(pixels) == label)
+        scores["type_right"] = float(scorer.type_of(pixels) == label)
     return scores
 
 
 def _row(cell: Cell, name: str, solution: int) -> dict:
     row = {
         "cell": cell.name,
-        "method": cell.variant.label,
+        "method": cell.title,
         "operator": cell.operator,
         "factor": cell.factor,
     }

@@ -37,7 +37,7 @@ def work(bench: Bench, ledger: Ledger, cells: Sequence[Cell]) -> None:
     ):
         for cell, todo in pieces:
             if todo:
-                bar.set_description(f"{cell.variant.label} {cell.conditions}")
+                bar.set_description(f"{cell.title} {cell.conditions}")
                 ledger.add(do_unit(bench, cell, compiled(cell.name), todo))
             bar.update(count() - bar.n)
 

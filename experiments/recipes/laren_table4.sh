@@ -13,7 +13,7 @@ set -euo pipefail
 if [[ $# -lt 3 ]]; then sed -n '2,/^set /s/^# \{0,1\}//p' "$0"; exit 2; fi
 data=$1 validation=$2 out=$3 python=${PYTHON:-python} prior=${PRIOR:-pbc64}
 shift 3
-table="base base_w_plus base_styles gdm_vanilla gdm cgm_vanilla laren glean"
+table="base base_w_plus base_styles gdm_vanilla gdm cgm_vanilla laren"
 experiments=$(dirname "$(cd "$(dirname "$0")" && pwd)")
 for network in ${*:-$table}; do
   echo "network $out/$network"

@@ -38,8 +38,13 @@ from jaxsr.metrics.diversity import diversity, mean_pairwise
 from jaxsr.metrics.embedding import Embedding, Network, available, embedding, load_embedding
 from jaxsr.metrics.features import feature_distance, load_features, same_type
 from jaxsr.metrics.frechet import frechet_distance
-from jaxsr.metrics.identity import identity_similarity
-from jaxsr.metrics.kernel import kernel_distance, kernel_distance_subsets
+from jaxsr.metrics.identity import aligned_face, identity_similarity
+from jaxsr.metrics.kernel import (
+    Spread,
+    kernel_distance,
+    kernel_distance_printed,
+    kernel_distance_subsets,
+)
 from jaxsr.metrics.lpips import lpips, lpips_map
 from jaxsr.metrics.manifold import precision_recall
 from jaxsr.metrics.ms_ssim import ms_ssim
@@ -61,6 +66,8 @@ __all__ = [
     "NIQEModel",
     "Network",
     "Score",
+    "Spread",
+    "aligned_face",
     "available",
     "band_powers",
     "boosted_tree_importance",
@@ -73,6 +80,7 @@ __all__ = [
     "frechet_distance",
     "identity_similarity",
     "kernel_distance",
+    "kernel_distance_printed",
     "kernel_distance_subsets",
     "load_embedding",
     "load_features",
@@ -108,12 +116,16 @@ class Metric(NamedTuple):
         make: (name or folder of a feature network) -> score(image, reference), of [h, w, 3] in [0,
             1]. Raises ValueError where weights are not on this machine.
         least_side: px, of the smallest image that it is defined for.
+        alone: it needs no reference: score(image, image).
+        of_faces: aligned crops of both images are compared where landmarks are given.
     """
 
     title: str
     better: Better
     make: Callable[[str], Score]
     least_side: int = 1
+    alone: bool = False
+    of_faces: bool = False
 
 
 class Distance(NamedTuple):
@@ -121,17 +133,20 @@ class Distance(NamedTuple):
 
     Attributes:
         title: as tables show it.
-        measure: (vectors [n, d], vectors [m, d]) -> number; the lower, the better.
+        measure: (vectors [n, d], vectors [m, d]) -> number, the lower, the better; or its mean and
+            deviation over subsets.
         network: whose features it is of, a name in VECTORS.
         scale: of the number in tables.
         few: images, below which it is told to be noisy; 0 for a distance that warns by itself.
+        spreads: measure gives a deviation too.
     """
 
     title: str
-    measure: Callable[[np.ndarray, np.ndarray], float]
+    measure: Callable[[np.ndarray, np.ndarray], float | Spread]
     network: str
     scale: float = 1.0
     few: int = 0
+    spreads: bool = False
 
 
 def _plain(metric: Callable) -> Callable[[str], Score]:
@@ -173,8 +188,8 @@ METRICS: dict[str, Metric] = {
     "ssim": Metric("SSIM (RGB)", "higher", _plain(ssim), least_side=11),
     "ms_ssim": Metric("MS-SSIM (RGB)", "higher", _plain(ms_ssim), least_side=161),
     "lpips_alex": Metric("LPIPS 0.1 (Alex)", "lower", _lpips, least_side=32),
-    "identity": Metric("identity (IR-101 cosine)", "higher", _identity),
-    "niqe": Metric("NIQE", "lower", _niqe, least_side=192),
+    "identity": Metric("identity (IR-101 cosine)", "higher", _identity, of_faces=True),
+    "niqe": Metric("NIQE", "lower", _niqe, least_side=192, alone=True),
     "feature_distance": Metric("feature distance (not LPIPS)", "lower", _feature_distance),
     "top_octave_share": Metric(
         "top-octave power / reference's", "", _top_octave_share, least_side=4
@@ -213,9 +228,22 @@ DISTANCES: dict[str, Distance] = {
     "kernel_features": Distance(
         "feature kernel distance (not KID)", kernel_distance, "features", few=100
     ),
+    "kernel_features_subsets": Distance(
+        "feature kernel distance (not KID), mean over subsets",
+        kernel_distance_printed,
+        "features",
+        spreads=True,
+    ),
     "frechet_inception": Distance("FID", frechet_distance, "inception"),
     # Printed in thousandths.
     "kernel_inception": Distance(
         "KID x 1000 (all rows)", kernel_distance, "inception", scale=1000.0, few=100
+    ),
+    "kernel_inception_subsets": Distance(
+        "KID x 1000, mean over subsets",
+        kernel_distance_printed,
+        "inception",
+        scale=1000.0,
+        spreads=True,
     ),
 }

@@ -175,7 +175,7 @@ def _check_size(shape: tuple[int, ...], blocks: int) -> None:
     if len(shape) != 3 or shape[2] != 3 or (shape[0] // _BLOCK) * (shape[1] // _BLOCK) < blocks:
         raise ValueError(
             f"expected an image [h, w, 3] with at least {blocks} blocks of {_BLOCK} x "
-            f"{_BLOCK} pixels, got {list(shape)}"
+            f"{_BLOCK} pixels ({_BLOCK} x {blocks * _BLOCK} px or more), got {list(shape)}"
         )
 
 

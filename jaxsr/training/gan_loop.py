@@ -1,5 +1,5 @@
-"""The resumable loop around `gan.make_step`: checkpoints, sample grids, a Frechet curve, and the
-prior as it stands, in one folder."""
+"""The resumable loop around `gan.make_step`: checkpoints, sample grids, a curve of Frechet and
+kernel distances, and the prior as it stands, in one folder."""
 
 import dataclasses
 import functools
@@ -14,11 +14,13 @@ import numpy as np
 from jaxsr import images, plots, priors, weights
 from jaxsr.metrics.features import load_features
 from jaxsr.metrics.frechet import frechet_distance
+from jaxsr.metrics.kernel import kernel_distance
 from jaxsr.nets import stylegan2
 from jaxsr.training import gan, loop
 from jaxsr.training.augment import symmetric
 from jaxsr.types import Params
 
+DISTANCES = {"frechet": frechet_distance, "kernel": kernel_distance}
 COLUMNS = (
     "images",
     "seconds",
@@ -28,18 +30,18 @@ COLUMNS = (
     "r1",
     "path_mean",
     "ada_p",
-    "frechet",
+    *DISTANCES,
 )
 
 
 @dataclasses.dataclass(frozen=True)
 class Run(loop.Run):
-    """How long one run trains, and what it does between: the fields of `loop.Run`, and of each
-    Frechet distance the number of samples.
+    """How long one run trains, and what it does between: the fields of `loop.Run`, and of the
+    distances of sets the number of samples.
 
     symmetry: the exact symmetries of the photos; dihedral: all 8 flips and quarter turns.
     tick_images: images between two checkpoints; each also writes samples and a row of curve.csv.
-    frechet_samples: generated and real images of each Frechet distance, 0 for none.
+    frechet_samples: generated and real images of each Frechet and kernel distance, 0 for none.
     """
 
     frechet_samples: int = 2_000
@@ -116,7 +118,7 @@ def _told(row: loop.Row) -> str:
     return (
         f"G {row['loss_generator']:.3f} D {row['loss_discriminator']:.3f} sign "
         f"{row['sign_real']:.2f} ada {row['ada_p']:.2f} "
-        f"frechet {row['frechet']:.3f}"
+        f"frechet {row['frechet']:.3f} kernel {row['kernel']:.3g}"
     )
 
 
@@ -129,7 +131,7 @@ def _publish(
     about: dict,
     row: loop.Row,
 ) -> loop.Row:
-    """Writes the prior and a grid of its samples; returns the row with its Frechet distance."""
+    """Writes the prior and a grid of its samples; returns the row with its distances."""
     params = jax.device_get(state.params | state.ema)
     params["statistics"] = _statistics(net)(params)
     config = {
@@ -141,14 +143,16 @@ def _publish(
     generate = _generate(net)
     z = jax.random.normal(jax.random.key(run.seed), (64, net.z_dim))
     images.write(folder / "samples.png", plots.mosaic(np.asarray(generate(params, z)), 8))
-    return row | {
-        "frechet": _frechet(net, run, params, photos) if run.frechet_samples else float("nan")
-    }
+    if not run.frechet_samples:
+        return row | dict.fromkeys(DISTANCES, float("nan"))
+    return row | _distances(net, run, params, photos)
 
 
-def _frechet(net: stylegan2.Config, run: Run, params: Params, photos: np.ndarray) -> float:
-    """Distance between samples and photos under their symmetry, in the bundled feature network: one
-    ruler for the curve, not FID."""
+def _distances(
+    net: stylegan2.Config, run: Run, params: Params, photos: np.ndarray
+) -> dict[str, float]:
+    """Between samples and photos under their symmetry, in the bundled feature network: rulers for
+    the curve, not FID or KID."""
     generate = _generate(net)
     count = min(run.frechet_samples, len(photos))
     rng = np.random.default_rng(run.seed)
@@ -158,7 +162,8 @@ def _frechet(net: stylegan2.Config, run: Run, params: Params, photos: np.ndarray
         for k in jax.random.split(jax.random.key(run.seed + 1), -(-count // 64))
     ]
     fake = np.concatenate([np.asarray(generate(params, z)) for z in chunks])[:count]
-    return frechet_distance(_features(real / np.float32(255)), _features(np.clip(fake, 0, 1)))
+    f, g = _features(real / np.float32(255)), _features(np.clip(fake, 0, 1))
+    return {name: distance(f, g) for name, distance in DISTANCES.items()}
 
 
 @functools.lru_cache
