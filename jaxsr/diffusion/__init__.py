@@ -1,0 +1,37 @@
+"""Diffusion models as priors: a network that predicts noise, the schedule that it was trained on,
+and their weights."""
+
+from jaxsr.diffusion.models import (
+    MODELS,
+    VERSION,
+    Model,
+    bundled,
+    find,
+    load,
+    read,
+    save,
+    shapes,
+)
+from jaxsr.diffusion.sampling import Denoise, Draw, clean, denoiser, sample
+from jaxsr.diffusion.schedule import Chain, Schedule, alpha_bar, chain
+
+__all__ = [
+    "MODELS",
+    "VERSION",
+    "Chain",
+    "Denoise",
+    "Draw",
+    "Model",
+    "Schedule",
+    "alpha_bar",
+    "bundled",
+    "chain",
+    "clean",
+    "denoiser",
+    "find",
+    "load",
+    "read",
+    "sample",
+    "save",
+    "shapes",
+]
