@@ -107,27 +107,27 @@ def noisy(
     """As `exact`, of a y with normal noise of deviation `noise` > 0.
 
     With a = sqrt(alpha-bar), c = sqrt(1 - alpha-bar) of the step to come and
-    delta = (a noise / c)^2 / 2, let D be the damped inverse, q = D A and p = I - q. The step is to
+    delta = (a noise / c)^2 / 2, let D be the damped inverse, q = D A, p = I - q, and P project on
+    what the photo does not tell. The step goes to
 
-        a (x + D (y - A x)) + c (sqrt(1 - eta^2) p predicted + eta p z + q z').
+        a (x + D (y - A x)) + c (P (sqrt(1 - eta^2) predicted + eta z) + (I - P) p z + q z').
 
     The noise of y comes in as a D noise, of covariance 2 c^2 p q, so that the whole noise is
-    c^2 (2 p q + p^2 + q^2) = c^2 I: the paper's first principle (section 3.3). The weight
-    s^2 / (s^2 + delta) is near 1 as long as that leaves room: its second. The last guess is the
-    result.
+    c^2 (2 p q + p^2 + q^2) = c^2 I where the photo tells, and c^2 I elsewhere: the paper's first
+    principle (section 3.3). The predicted noise, in which that of y has come in before, has no part
+    where the photo tells, as in the paper's general form. The weight s^2 / (s^2 + delta) is near 1
+    as long as the first principle leaves room: the second. The last guess is the result.
     """
 
     def moved(guess, predicted, n, following):
         kept, spread = jnp.sqrt(following), jnp.sqrt(1 - following)
         damping = 0.5 * (kept * noise / spread) ** 2
-
-        def seen(image: jax.Array) -> jax.Array:
-            return operator.damped(operator.apply(image), damping)
-
+        z, other = draw(2 * n), draw(2 * n + 1)
         told = guess + operator.damped(y - operator.apply(guess), damping)
-        mixed = np.sqrt(1 - eta**2) * predicted + eta * draw(2 * n)
-        # p mixed + q z', in one pass.
-        return kept * told + spread * (mixed + seen(draw(2 * n + 1) - mixed))
+        fresh = z + operator.damped(operator.apply(other - z), damping)  # p z + q z'
+        mixed = np.sqrt(1 - eta**2) * predicted - (1 - eta) * z
+        unseen = mixed - operator.pinv(operator.apply(mixed))
+        return kept * told + spread * (fresh + unseen)
 
     return _run(denoise, chain, draw, moved)
 
