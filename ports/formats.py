@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from jaxsr.types import Params
-from ports import biggan, metric_networks, niqe, pggan, priors, stylegan1, stylegan2
+from ports import biggan, diffusion, metric_networks, niqe, pggan, priors, stylegan1, stylegan2
 
 Config = dict[str, Any]
 
@@ -41,6 +41,11 @@ PORTS: dict[str, Port] = {
         "PGGAN (TensorFlow, genforce, ptrblck, pytorch_GAN_zoo)", pggan.find, priors.prior
     ),
     "biggan": Port("BigGAN (BigGAN-PyTorch, pytorch-pretrained-BigGAN)", biggan.find, priors.prior),
+    "diffusion": Port(
+        "diffusion models (DDPM of pesser, SDEdit, diffusers; ADM of guided-diffusion)",
+        diffusion.find,
+        diffusion.converted,
+    ),
     "metric network": Port(
         "metric networks (AlexNet, VGG-16, SqueezeNet, LPIPS heads, FID's Inception-V3, "
         "EfficientNet-Lite0, IR-101)",

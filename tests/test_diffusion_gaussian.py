@@ -109,8 +109,8 @@ def test_ddrm_is_the_posterior_without_noise_and_correlation(name):
     basis = np.linalg.svd(dense(operator))[2]
     prior = Gaussian(0.2 * rng.normal(size=N), basis.T * rng.uniform(0.05, 0.3, N) @ basis)
     matrix, y = dense(operator), photo(operator, 0.0)
-    chain = chain_of(np.geomspace(100, 1e-3, 4000))
-    found = moments(ddrm(operator, prior.denoise(chain), chain, 0.0, eta=0.0), y, 4000)
+    chain = chain_of(np.geomspace(1000, 1e-3, 5000))
+    found = moments(ddrm(operator, prior.denoise(chain), chain, 0.0, eta=0.0), y, 5000)
     gain = prior.cov @ matrix.T @ np.linalg.pinv(matrix @ prior.cov @ matrix.T)
     mean = prior.mean + gain @ (y.ravel() - matrix @ prior.mean)
     np.testing.assert_allclose(found.mean, mean, atol=1e-3)
