@@ -1,4 +1,4 @@
-"""The method of a cell: its settings, its model if it is a learned restorer, what it needs."""
+"""The method of a cell: its settings, its model if it has one, what it needs."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,12 +9,14 @@ import numpy as np
 from evaluation.bench import Bench, make_operator, operator_of
 from evaluation.cells import REFERENCE, Cell, kind_of
 from evaluation.suites import Variant
-from jaxsr import learned
+from jaxsr import diffusion, learned
 from jaxsr.methods import METHODS
 from jaxsr.methods.setups import Setup, make_solve, values_of
 from jaxsr.priors import Prior
 from jaxsr.search import Solve, restore_batches
 from jaxsr.types import Params
+
+WITH_MODEL = ("learned", "diffusion")
 
 
 def settings_of(bench: Bench, cell: Cell) -> dict[str, Any]:
@@ -38,29 +40,37 @@ def _setup(bench: Bench, variant: Variant) -> Setup:
 
 
 def model_of(variant: Variant, models: str | None) -> str:
-    """The folder of a learned restorer's model, in `models` if given: the one that its row names,
-    or that the method does; "" for the bundled one, and for what has no model."""
-    if kind_of(variant.method) != "learned" or (models is None and "model" not in variant.settings):
+    """The folder of a model, in `models` if given: the one that its row names, or that the method
+    does, one for all methods with a diffusion model; "" for the bundled one, and for what has no
+    model."""
+    kind = kind_of(variant.method)
+    if kind not in WITH_MODEL or (models is None and "model" not in variant.settings):
         return ""
-    return str(Path(models or "models") / variant.settings.get("model", variant.method) / "model")
+    name = kind if kind == "diffusion" else variant.method
+    return str(Path(models or "models") / variant.settings.get("model", name) / "model")
 
 
 def lacking(
     prior: Prior, params: Params, cells: Sequence[Cell], kernel: str, models: str | None
 ) -> dict[str, str]:
-    """Name of a cell -> why it cannot be run: a learned restorer that nobody trained for the prior
-    and the operator, or a damaged one."""
+    """Name of a cell -> why it cannot be run: a network that nobody trained for the prior and the
+    operator, or a damaged one."""
     found = {}
     for cell in cells:
-        if kind_of(cell.variant.method) == "learned":
-            operator = make_operator(cell.operator, prior.info.resolution, cell.factor, kernel)
+        if kind_of(cell.variant.method) in WITH_MODEL:
             try:
-                learned.load(
-                    cell.variant.method, prior, params, operator, model_of(cell.variant, models)
-                )
+                _load_model(prior, params, cell, kernel, model_of(cell.variant, models))
             except ValueError as error:
                 found[cell.name] = str(error)
     return found
+
+
+def _load_model(prior: Prior, params: Params, cell: Cell, kernel: str, folder: str) -> Params:
+    method = cell.variant.method
+    if kind_of(method) == "diffusion":
+        return diffusion.load(prior, folder)
+    operator = make_operator(cell.operator, prior.info.resolution, cell.factor, kernel)
+    return learned.load(method, prior, params, operator, folder)
 
 
 class Method(NamedTuple):

@@ -26,8 +26,8 @@ class Settings:
         method: What restores: auto, a network that comes with the package for the prior and the
             operator where there is one, else the search that restores best; or {methods}. laren and
             glean want a network trained for the prior and the operator.
-        model: Folder of the trained network of laren or glean (train_laren.py). Default: the
-            bundled one, where there is one.
+        model: Folder of the trained network of laren or glean (train_laren.py), or of ddrm and
+            ddnm (train_diffusion.py). Default: the bundled one, where there is one.
         preset: Settings of the method: paper (as printed; the default), code (the authors'
             release) or scaled (the printed ones brought to the sizes of the prior: PULSE, RLS,
             RLS+, RLSE); RLSE has no code, but means.
@@ -116,7 +116,10 @@ def _check_method(settings: Settings) -> None:
             "methods with a perceptual term",
             kind is not None and hasattr(kind.Config, "network"),
         ),
-        "model": ("laren and glean", kind is not None and kind.kind == "learned"),
+        "model": (
+            "laren, glean, ddrm and ddnm",
+            kind is not None and kind.kind in ("learned", "diffusion"),
+        ),
     }
     for name, (readers, is_read) in reader.items():
         if getattr(settings, name) is not None and not is_read:
