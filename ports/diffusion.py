@@ -2,7 +2,7 @@
 those of diffusers, or ADM's (guided-diffusion)."""
 
 import re
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 import numpy as np
@@ -265,7 +265,7 @@ class Published(NamedTuple):
         heads: of each attention; 0: heads of 64 channels.
     """
 
-    schedule: str = "linear"
+    schedule: Literal["linear", "cosine"] = "linear"
     split_first: bool = False
     heads: int = 0
 

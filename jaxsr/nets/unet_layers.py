@@ -44,7 +44,7 @@ def is_leaf(tree: Any) -> bool:
 def drawn(key: PRNGKey, leaf: Leaf) -> jax.Array:
     """A fresh array."""
     if not leaf.deviation:
-        return jnp.full(leaf.shape, leaf.value)
+        return jnp.full(leaf.shape, leaf.value, jnp.float32)
     return leaf.deviation * jax.random.normal(key, leaf.shape)
 
 
