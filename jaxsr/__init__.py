@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from jaxsr import (
         degradations,
+        diffusion,
         explore,
         images,
         learned,
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = [
     "degradations",
+    "diffusion",
     "explore",
     "images",
     "learned",

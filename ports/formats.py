@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from jaxsr.types import Params
 from ports import (
     biggan,
+    diffusion,
     gfpgan,
     gpen,
     metric_networks,
@@ -62,6 +63,11 @@ PORTS: dict[str, Port] = {
     "gfpgan": Port("GFPGAN (version 1, clean 1.2 to 1.4)", gfpgan.find, restorers.convert),
     "gpen": Port("GPEN", gpen.find, restorers.convert),
     "vdsr": Port("VDSR (MatConvNet's .mat, pytorch-vdsr)", vdsr.find, restorers.convert),
+    "diffusion": Port(
+        "diffusion models (DDPM of pesser, SDEdit, diffusers; ADM of guided-diffusion)",
+        diffusion.find,
+        diffusion.converted,
+    ),
     "metric network": Port(
         "metric networks (AlexNet, VGG-16, SqueezeNet, LPIPS heads, FID's Inception-V3, "
         "EfficientNet-Lite0, IR-101)",

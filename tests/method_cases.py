@@ -1,7 +1,7 @@
 """One row for each method of METHODS: what the laws that all methods obey need of it.
 
-A new method is one row here; a module of tests parametrises over SEARCHES, INTERPOLATIONS or
-LEARNED. A case is compiled once, and its results are shared by all laws.
+A new method is one row here; a module of tests parametrises over SEARCHES, INTERPOLATIONS,
+LEARNED or DIFFUSION. A case is compiled once, and its results are shared by all laws.
 """
 
 import dataclasses
@@ -20,6 +20,8 @@ from jaxsr import learned, search
 from jaxsr.methods import (
     BRGM,
     BRGMVI,
+    DDNM,
+    DDRM,
     IAGAN,
     METHODS,
     PULSE,
@@ -77,6 +79,20 @@ class Learned(NamedTuple):
     generated: tuple[str, ...]
 
 
+class Diffusion(NamedTuple):
+    """A row of a method that samples with a diffusion model.
+
+    Attributes:
+        config: of few steps; its `model` is the test's.
+        noisy: the same of a photo with noise.
+        tolerance: how far the result may be from explaining a photo without noise, at most.
+    """
+
+    config: Any
+    noisy: Any
+    tolerance: float
+
+
 W_PLUS = (PHOTOS, toy.LAYERS, toy.DIM)
 W_PLUS_NOISE = {
     "w_plus": W_PLUS,
@@ -87,7 +103,7 @@ BUNDLED: dict[str, Any] = {"network": "features"}
 WEAK = BUNDLED | {"side": "as_is", "perceptual_weight": 0.01, "prior_weight": 0.1}
 EACH_SIZE = Phased(**BUNDLED, smallest=1)
 
-CASES: dict[str, Search | Interpolation | Learned] = {
+CASES: dict[str, Search | Interpolation | Learned | Diffusion] = {
     "nearest": Interpolation(Image.Resampling.NEAREST),
     "bilinear": Interpolation(Image.Resampling.BILINEAR),
     "bicubic": Interpolation(Image.Resampling.BICUBIC),
@@ -188,6 +204,8 @@ CASES: dict[str, Search | Interpolation | Learned] = {
     "gpen": Learned(("gpen",), generated=("gpen",)),
     "srvgg": Learned(("srvgg",), generated=("srvgg",)),
     "vdsr": Learned(("vdsr",), generated=("vdsr",)),
+    "ddrm": Diffusion(DDRM(steps=4), DDRM(steps=4, noise=0.1), 0.2),  # its last guess is its own
+    "ddnm": Diffusion(DDNM(steps=4), DDNM(steps=4, noise=0.1), 1e-4),
 }
 
 
@@ -199,6 +217,7 @@ def _rows(kind: str) -> dict[str, Any]:
 SEARCHES: dict[str, Search] = _rows("search")
 INTERPOLATIONS: dict[str, Interpolation] = _rows("interpolation")
 LEARNED: dict[str, Learned] = _rows("learned")
+DIFFUSION: dict[str, Diffusion] = _rows("diffusion")
 # All laws of a method follow each other, so that one process compiles it.
 each_search = pytest.mark.parametrize("name", SEARCHES, scope="session")
 

@@ -138,7 +138,7 @@ def test_two_processes_share_a_folder(world, whole):
         ),
         (
             ("--methods=pulse", "--models=models", "--data=photos"),
-            "--models is for a learned restorer, of which",
+            "--models is for a method with a model of its own, of which",
         ),
         (
             ("--methods=pulse", "--operators=grey", "--factors=2", "--data=photos"),

@@ -13,6 +13,7 @@ SMOKE = {
     "train_gan.py": ("samples.png", "curve.csv", "prior/config.json", "checkpoints"),
     "train_flow.py": ("flow.json", "prior/config.json", "gaussianisation.png"),
     "train_restorer.py": ("samples.png", "curve.csv", "model/config.json", "checkpoints"),
+    "train_diffusion.py": ("samples.png", "curve.csv", "model/config.json", "checkpoints"),
     "train_features.py": ("accuracies.json", "features/config.json", "checkpoints"),
     "bundle.py": ("config.json", "examples/example_7.png", "samples.png", "spectrum.md"),
     "judge_prior.py": ("results.csv", "table.md", "toy_samples.png", "toy_inverted.png"),
@@ -34,7 +35,8 @@ def run(script, *arguments, cwd):
     return commands.run(script, *arguments, cwd=cwd, XDG_CACHE_HOME=str(cwd / "cache"))
 
 
-LONG = {"train_gan.py", "train_restorer.py", "judge_prior.py"}  # more than ten seconds to compile
+# more than ten seconds to compile
+LONG = {"train_gan.py", "train_restorer.py", "train_diffusion.py", "judge_prior.py"}
 
 
 @pytest.mark.parametrize(
@@ -128,6 +130,8 @@ def test_benchmark_smoke(tmp_path):
             ("--data=x", "--labels=nowhere", "--val_data=x", "--val_labels=x"),
             "nowhere: expected a table of labels",
         ),
+        ("train_diffusion.py", (), "--data is missing"),
+        ("train_diffusion.py", ("--resolution=50", "--data=x"), "must be a multiple of 8"),
         ("train_restorer.py", (), "--data is missing"),
         (
             "train_restorer.py",
@@ -151,8 +155,13 @@ def test_benchmark_smoke(tmp_path):
         ),
         (
             "super_resolve.py",
+            ("--method=ddrm", "--model=nowhere"),
+            "nowhere: expected a folder of weights",
+        ),
+        (
+            "super_resolve.py",
             ("--method=pulse", "--model=x"),
-            "--model=x is for learned restorers, not for --method=pulse: leave it out",
+            "--model=x is for methods with a model of their own, not for --method=pulse",
         ),
         (
             "super_resolve.py",

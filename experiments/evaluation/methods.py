@@ -1,4 +1,4 @@
-"""The method of a cell: its settings, its model if it is a learned restorer, what it needs."""
+"""The method of a cell: its settings, its model if it has one, what it needs."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -10,13 +10,15 @@ import numpy as np
 from evaluation.bench import Bench, make_operator, operator_of
 from evaluation.cells import REFERENCE, Cell, kind_of
 from evaluation.variants import Variant
-from jaxsr import learned
+from jaxsr import diffusion, learned
 from jaxsr.methods import METHODS
 from jaxsr.methods.auto import AUTO, choose
 from jaxsr.methods.setups import Setup, make_solve, values_of
 from jaxsr.priors import Prior
 from jaxsr.search import Solve, restore_batches
 from jaxsr.types import Params
+
+WITH_MODEL = ("learned", "diffusion")
 
 
 def settings_of(bench: Bench, cell: Cell) -> dict[str, Any]:
@@ -40,30 +42,39 @@ def _setup(bench: Bench, variant: Variant) -> Setup:
 
 
 def model_of(variant: Variant, models: str | None) -> str:
-    """The folder of a learned restorer's model, in `models` if given: the one that its row names,
-    or that the method does; "" for the bundled one, and for what has no model."""
+    """The folder of a model, in `models` if given: the one that its row names, or that the method
+    does, one for all methods with a diffusion model; "" for the bundled one, and for what has no
+    model."""
+    kind = kind_of(variant.method)
     is_bundled = variant.chosen or (models is None and "model" not in variant.settings)
-    if kind_of(variant.method) != "learned" or is_bundled:
+    if kind not in WITH_MODEL or is_bundled:
         return ""
-    return str(Path(models or "models") / variant.settings.get("model", variant.method) / "model")
+    name = kind if kind == "diffusion" else variant.method
+    return str(Path(models or "models") / variant.settings.get("model", name) / "model")
 
 
 def lacking(
     prior: Prior, params: Params, cells: Sequence[Cell], kernel: str, models: str | None
 ) -> dict[str, str]:
-    """Name of a cell -> why it cannot be run: a learned restorer that nobody trained for the prior
-    and the operator, or a damaged one."""
-    found, side = {}, prior.info.resolution
+    """Name of a cell -> why it cannot be run: a network that nobody trained for the prior and the
+    operator, or a damaged one."""
+    found = {}
     for cell in cells:
-        if kind_of(cell.variant.method) == "learned":
-            operator = make_operator(cell.operator, side, cell.enlargement(side), kernel)
+        if kind_of(cell.variant.method) in WITH_MODEL:
             try:
-                learned.load(
-                    cell.variant.method, prior, params, operator, model_of(cell.variant, models)
-                )
+                _load_model(prior, params, cell, kernel, model_of(cell.variant, models))
             except ValueError as error:
                 found[cell.name] = str(error)
     return found
+
+
+def _load_model(prior: Prior, params: Params, cell: Cell, kernel: str, folder: str) -> Params:
+    method = cell.variant.method
+    if kind_of(method) == "diffusion":
+        return diffusion.load(prior, folder)
+    side = prior.info.resolution
+    operator = make_operator(cell.operator, side, cell.enlargement(side), kernel)
+    return learned.load(method, prior, params, operator, folder)
 
 
 def chosen(

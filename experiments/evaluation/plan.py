@@ -119,12 +119,12 @@ def check_used(
     methods = [METHODS[variant.method] for variant in variants if variant.method in METHODS]
     readers = {
         "network": "a method with a perceptual term",
-        "models": "a learned restorer",
+        "models": "a method with a model of its own",
         "factors": "an operator that makes photos small",
     }
     is_read = {
         "network": any(hasattr(method.Config, "network") for method in methods),
-        "models": any(method.kind == "learned" for method in methods),
+        "models": any(method.kind in ("learned", "diffusion") for method in methods),
         "factors": any(OPERATORS[name].takes_factor for name in operators),
     }
     for name, reader in readers.items():

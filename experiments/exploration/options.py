@@ -12,7 +12,7 @@ from jaxsr.records import report
 from jaxsr.settings import iterates_of
 
 TABLES = ("ways", "restarts", "figures", "cost")
-WITH_PRIOR = tuple(name for name, row in METHODS.items() if row.kind != "interpolation")
+WITH_PRIOR = tuple(name for name, row in METHODS.items() if row.kind in ("search", "learned"))
 
 
 @dataclasses.dataclass(frozen=True)

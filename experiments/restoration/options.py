@@ -25,9 +25,11 @@ class Settings:
             latter has no examples and needs --input or --reference. Default: the best bundled one.
         method: What restores: auto, a network that comes with the package for the prior and the
             operator where there is one, else the search that restores best; or {methods}. A learned
-            restorer wants a network trained for the prior and the operator.
-        model: Folder of a learned restorer's network (train_restorer.py, or ports/convert.py).
-            Default: the bundled one, where there is one.
+            restorer wants a network trained for the prior and the operator, ddrm and ddnm a
+            diffusion model for the prior's size.
+        model: Folder of a learned restorer's network (train_restorer.py, or ports/convert.py), or
+            of a diffusion model (train_diffusion.py, or ports/convert.py). Default: the bundled
+            one, where there is one.
         preset: Settings of the method: paper (as printed; the default), code (the authors'
             release) or scaled (the printed ones brought to the sizes of the prior: PULSE, RLS,
             RLS+, RLSE); RLSE has no code, but means.
@@ -116,7 +118,10 @@ def _check_method(settings: Settings) -> None:
             "methods with a perceptual term",
             kind is not None and hasattr(kind.Config, "network"),
         ),
-        "model": ("learned restorers", kind is not None and kind.kind == "learned"),
+        "model": (
+            "methods with a model of their own",
+            kind is not None and kind.kind in ("learned", "diffusion"),
+        ),
     }
     for name, (readers, is_read) in reader.items():
         if getattr(settings, name) is not None and not is_read:

@@ -23,6 +23,8 @@ from typing import Literal, NamedTuple
 from jaxsr.methods.brgm import BRGM, brgm
 from jaxsr.methods.brgm_vi import BRGMVI, brgm_vi
 from jaxsr.methods.brgm_vi import draw as draw
+from jaxsr.methods.ddnm import DDNM, ddnm
+from jaxsr.methods.ddrm import DDRM, ddrm
 from jaxsr.methods.iagan import IAGAN, iagan
 from jaxsr.methods.interpolation import Interpolation, bicubic, bilinear, nearest
 from jaxsr.methods.learned import Learned, esrgan, gfpgan, glean, gpen, laren, rrdb, srvgg, vdsr
@@ -52,7 +54,8 @@ class Method(NamedTuple):
         paper: where it is published; "" for common knowledge.
         any_prior: whether it takes a prior without a w space.
         kind: "search" iterates on each photo; "learned" takes one pass of a trained network;
-            "interpolation" has no prior, and one result.
+            "diffusion" samples with a diffusion model in place of the generator; "interpolation"
+            has no prior, and one result.
     """
 
     make: Callable[..., Solve]
@@ -60,7 +63,7 @@ class Method(NamedTuple):
     summary: str
     paper: str
     any_prior: bool = False
-    kind: Literal["search", "learned", "interpolation"] = "search"
+    kind: Literal["search", "learned", "diffusion", "interpolation"] = "search"
 
 
 METHODS: dict[str, Method] = {
@@ -201,5 +204,21 @@ METHODS: dict[str, Method] = {
         "Wang et al., arXiv:1809.00219",
         any_prior=True,
         kind="learned",
+    ),
+    "ddrm": Method(
+        ddrm,
+        DDRM,
+        "a diffusion model, each singular direction by its noise",
+        "Kawar et al., arXiv:2201.11793",
+        any_prior=True,
+        kind="diffusion",
+    ),
+    "ddnm": Method(
+        ddnm,
+        DDNM,
+        "a diffusion model, which fills in what the photo leaves open",
+        "Wang et al., arXiv:2212.00490",
+        any_prior=True,
+        kind="diffusion",
     ),
 }

@@ -15,6 +15,7 @@ HINTS = {
         'see jaxsr.methods.networks; network="features" needs no download',
     ),
     "learned": ("a trained model", "see jaxsr.learned.load"),
+    "diffusion": ("a diffusion model", "see jaxsr.diffusion.load"),
     "discriminator": ("a discriminator", "the prior's checkpoint held a generator alone"),
 }
 

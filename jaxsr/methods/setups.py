@@ -10,7 +10,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxsr import learned, operators
+from jaxsr import diffusion, learned, operators
 from jaxsr.methods import METHODS, Learned, networks
 from jaxsr.priors import Prior
 from jaxsr.search import Solve
@@ -68,8 +68,12 @@ def values_of(setup: Setup, prior: Prior, operator: operators.Operator) -> dict[
     record, which holds that of its arrays: a folder can be trained anew, and another version of the
     package can bring another model."""
     values = dataclasses.asdict(make_config(setup, operator))
-    if METHODS[setup.method].kind == "learned":
+    kind, folder = METHODS[setup.method].kind, None
+    if kind == "learned":
         folder = learned.find(setup.method, prior, operator, values["model"])
+    if kind == "diffusion":
+        folder = diffusion.find(prior, values["model"])
+    if folder:
         values["model_sha256"] = hashlib.sha256((folder / "config.json").read_bytes()).hexdigest()[
             :16
         ]
@@ -96,6 +100,8 @@ def make_solve(
                 f"photo, got {setup.solutions} to make"
             )
         params = params | learned.load(setup.method, prior, params, operator, str(folder))
+    if METHODS[setup.method].kind == "diffusion":
+        params = params | diffusion.load(prior, config.model)
     y = jax.ShapeDtypeStruct(operator.measurement_shape, np.float32)
     # Its checks, without compiling.
     jax.eval_shape(

@@ -17,8 +17,9 @@ import jax
 import numpy as np
 
 from jaxsr.operators.blur import blur, gaussian_blur, motion_blur, motion_kernel
-from jaxsr.operators.linear import Operator, compose, identity, linear
+from jaxsr.operators.linear import Operator, Spectrum, compose, identity, linear
 from jaxsr.operators.sampling import compressed_sensing, downsample, grey, mask
+from jaxsr.operators.spectra import spectrum
 from jaxsr.operators.views import as_image, enlarged, image_side, is_image
 from jaxsr.resample import Kernel
 
@@ -26,6 +27,7 @@ __all__ = [
     "OPERATORS",
     "Kind",
     "Operator",
+    "Spectrum",
     "as_image",
     "blur",
     "compose",
@@ -42,6 +44,7 @@ __all__ = [
     "mask",
     "motion_blur",
     "motion_kernel",
+    "spectrum",
 ]
 
 MOTION_ANGLE = 45.0

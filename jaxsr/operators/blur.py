@@ -7,10 +7,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxsr.operators.linear import Operator, Shape, from_functions
+from jaxsr.operators import spectra
+from jaxsr.operators.linear import Operator, Shape, Spectrum, from_functions
 from jaxsr.types import AnyArray
 
 Boundary = Literal["reflect", "symmetric", "edge", "wrap", "constant"]
+ROUNDING = 1e-6  # of a kernel's singular values: what is left of a product of two lines
 
 
 def blur(kernel: AnyArray, image_shape: Shape, boundary: Boundary = "reflect") -> Operator:
@@ -61,7 +63,34 @@ def blur(kernel: AnyArray, image_shape: Shape, boundary: Boundary = "reflect") -
         )
         return jnp.moveaxis(out[..., 0], 0, 2)
 
-    return from_functions(apply, image_shape, "blur")
+    def spectrum() -> Spectrum:
+        factors = _factors(kernel)
+        if factors is None:
+            return spectra.of_channels(apply, image_shape, "blur")
+        rows, columns = (
+            _matrix(line, side, boundary) for line, side in zip(factors, image_shape, strict=False)
+        )
+        return spectra.of_factors(rows, columns, image_shape[2])
+
+    return from_functions(apply, image_shape, "blur")._replace(spectrum=spectrum)
+
+
+def _factors(kernel: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+    """The two lines whose product a kernel is, or None."""
+    u, s, v = np.linalg.svd(kernel.astype(np.float64))
+    if s[1:].max(initial=0.0) > ROUNDING * s[0]:
+        return None
+    return u[:, 0] * s[0], v[0]
+
+
+def _matrix(line: np.ndarray, side: int, boundary: Boundary) -> np.ndarray:
+    """The convolution of one axis of `side` pixels with a line, [side, side]."""
+    pad = len(line) // 2
+    padded = np.pad(np.eye(side), ((pad, pad), (0, 0)), mode=boundary)
+    return sum(
+        (weight * padded[i : i + side] for i, weight in enumerate(line[::-1])),
+        np.zeros((side, side)),
+    )
 
 
 def gaussian_blur(sigma: float, *, image_shape: Shape, boundary: Boundary = "reflect") -> Operator:

@@ -19,6 +19,23 @@ Damped = Callable[[jax.Array, jax.Array], jax.Array]
 CheckedDamped = Callable[[AnyArray, AnyArray | float], jax.Array]
 
 
+class Spectrum(NamedTuple):
+    """A singular value decomposition A = U S V*, without the directions of an image that A never
+    sees.
+
+    Attributes:
+        into: image -> its coefficients, V* x.
+        back: coefficients -> image, V c.
+        measured: measurement -> its coefficients, U* y.
+        values: S, float32 of the coefficients' shape; 0 for a direction that is not seen.
+    """
+
+    into: Function
+    back: Function
+    measured: Function
+    values: np.ndarray
+
+
 class Operator(NamedTuple):
     """A linear map A from an image to a measurement; `A(x)` is `A.apply(x)`.
 
@@ -35,6 +52,8 @@ class Operator(NamedTuple):
         onto_range: measurement -> the nearest one that an image can give, where arrays of the shape
             exist that none can and that are known in closed form (a mask's hidden pixels, NaN
             included); else None.
+        spectrum: () -> its decomposition, where one is known without the whole matrix; else None
+            (see `spectra.spectrum`).
 
     The functions raise ValueError when an array's shape is not the expected one.
     """
@@ -47,6 +66,7 @@ class Operator(NamedTuple):
     measurement_shape: Shape
     name: str
     onto_range: CheckedFunction | None = None
+    spectrum: Callable[[], Spectrum] | None = None
 
     def __call__(self, x: AnyArray) -> jax.Array:
         """A(x), the measurement of an image."""
@@ -233,9 +253,10 @@ def check_shape(shape: Shape) -> None:
 
 def identity(image_shape: Shape) -> Operator:
     """The image itself."""
+    ones = np.ones(image_shape, np.float32)
     return from_functions(
         lambda x: x, image_shape, "identity", lambda y, damping: y / (1.0 + damping)
-    )
+    )._replace(spectrum=lambda: Spectrum(jnp.asarray, jnp.asarray, jnp.asarray, ones))
 
 
 def separable(rows: np.ndarray, columns: np.ndarray) -> Function:

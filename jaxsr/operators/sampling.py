@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxsr.operators import spectra
 from jaxsr.operators.linear import (
     Operator,
     Shape,
@@ -42,7 +43,7 @@ def downsample(factor: int, *, image_shape: Shape, kernel: Kernel = "bicubic") -
         image_shape,
         f"downsample {factor} {kernel}",
         separable_damped(rows, columns),
-    )
+    )._replace(spectrum=lambda: spectra.of_factors(rows, columns, image_shape[2]))
 
 
 def mask(mask: AnyArray, image_shape: Shape) -> Operator:
@@ -64,7 +65,10 @@ def mask(mask: AnyArray, image_shape: Shape) -> Operator:
     seen = checked(lambda y: jnp.where(keep > 0, y, 0.0), image_shape, "mask, onto_range")
     return from_functions(
         lambda x: x * keep, image_shape, "mask", lambda y, damping: y * keep / (1.0 + damping)
-    )._replace(onto_range=seen)
+    )._replace(
+        onto_range=seen,
+        spectrum=lambda: spectra.diagonal(np.broadcast_to(np.asarray(keep), image_shape)),
+    )
 
 
 def grey(image_shape: Shape) -> Operator:
@@ -78,12 +82,13 @@ def grey(image_shape: Shape) -> Operator:
         raise ValueError(f"expected images of 3 channels to make grey, got {image_shape[2]}")
     weights = np.asarray(LUMA, np.float32)[:, None]
     square = float(np.sum(weights**2))
-    return from_functions(
+    luma = from_functions(
         lambda x: einsum("hwc,cd->hwd", x, weights),
         image_shape,
         "grey",
         lambda y, damping: einsum("hwd,dc->hwc", y, weights.T) / (square + damping),
     )
+    return luma._replace(spectrum=lambda: spectra.tight(luma, square**0.5))
 
 
 def _cosines(size: int) -> np.ndarray:
@@ -125,9 +130,10 @@ def compressed_sensing(key: PRNGKey, measurements: int, image_shape: Shape) -> O
         return einsum("dc,hwc->hwd", colours, transform(x * signs)).reshape(-1)[subset]
 
     transpose = jax.linear_transpose(apply, jax.ShapeDtypeStruct(image_shape, jnp.float32))
-    return from_functions(
+    sensing = from_functions(
         apply,
         image_shape,
         f"compressed sensing {measurements}",
         lambda y, damping: transpose(y)[0] / (1.0 + damping),
     )
+    return sensing._replace(spectrum=lambda: spectra.tight(sensing, 1.0))

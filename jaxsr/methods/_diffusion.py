@@ -1,0 +1,54 @@
+"""What the methods with a diffusion model share: the model found, y brought to its range, and the
+sampler's run as a search of one step."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from jaxsr import diffusion
+from jaxsr.methods import _common
+from jaxsr.operators import Operator
+from jaxsr.priors import Prior, check_images
+from jaxsr.search import Phase, Solve, objectives
+from jaxsr.settings import resolve
+
+# (denoise, chain, draw, y of an image in [-1, 1]) -> image in [-1, 1].
+Sampler = Callable[[diffusion.Denoise, diffusion.Chain, diffusion.Draw, jax.Array], jax.Array]
+SHARES = ("eta", "eta_b")
+
+
+def solve(
+    prior: Prior, operator: Operator, config: Any, kind: type, sampler: Callable[[Any], Sampler]
+) -> Solve:
+    """A search of one step whose start is the sampler's result, of a config of that kind; see the
+    methods."""
+    check_images(prior, operator)
+    settings, method = resolve(config, operator, kind), kind.__name__.lower()
+    for name in SHARES:
+        if getattr(settings, name, 0) > 1:
+            raise ValueError(f"{name} must be at most 1, got {getattr(settings, name)}")
+    model = diffusion.read(diffusion.find(prior, settings.model))
+    chain = diffusion.chain(model.schedule, settings.steps)
+    sample, shape = sampler(settings), tuple(operator.image_shape)
+
+    def start(key, params, y, previous):
+        _common.check_inputs(method, settings, operator, params, y)
+        image = sample(
+            diffusion.denoiser(model, params["diffusion"]),
+            chain,
+            lambda n: jax.random.normal(jax.random.fold_in(key, n), shape),
+            2 * y - operator.apply(jnp.ones(shape)),
+        )
+        return {}, 0.5 + 0.5 * image
+
+    def loss(params, y, context, variables):
+        fit = objectives.l2(operator(context), y)
+        return fit, {"l2": fit}
+
+    def finish(params, y, variables, context):
+        return context, {}
+
+    return Solve((Phase(1, start, loss, optax.identity()),), finish, operator, settings.eps)

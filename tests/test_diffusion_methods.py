@@ -1,0 +1,160 @@
+"""DDRM and DDNM as methods: laws over the rows of method_cases, and models on disk."""
+
+import dataclasses
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import toy
+from diffusers import TINY, fresh
+from method_cases import DIFFUSION
+
+import jaxsr
+from jaxsr import diffusion, operators
+from jaxsr.methods import METHODS
+from jaxsr.methods.setups import Setup, make_solve, values_of
+
+PHOTOS = 3
+each = pytest.mark.parametrize("name", DIFFUSION, scope="session")
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory):
+    """A model of the toy prior's size."""
+    path = tmp_path_factory.mktemp("diffusion") / "model"
+    diffusion.save(path, TINY, fresh(TINY.net), {"name": "tiny", "domain": "random patterns"})
+    return str(path)
+
+
+def ys(key=0):
+    images = jax.random.uniform(jax.random.key(key), (PHOTOS, 16, 16, 3))
+    return jax.vmap(toy.operator())(images)
+
+
+def solve_of(name, folder, config=None):
+    config = dataclasses.replace(config or DIFFUSION[name].config, model=folder)
+    return METHODS[name].make(toy.prior(), toy.operator(), config)
+
+
+TRACES = []
+
+
+@functools.cache
+def run_of(name, folder):
+    solve = solve_of(name, folder)
+
+    def counted(key, params, y):
+        TRACES.append(name)
+        return solve(key, params, y)
+
+    return jax.jit(jax.vmap(counted, (0, None, 0)))
+
+
+@each
+def test_any_number_of_photos_in_one_compilation(name, folder):
+    """Parameters are baked into the program, a photo's result depends on its neighbours or cannot
+    be repeated, or several results for one photo are one."""
+    run, keys = run_of(name, folder), jax.random.split(jax.random.key(1), PHOTOS)
+    params = [{"diffusion": fresh(TINY.net, seed)} for seed in (0, 1)]
+    first, other = (run(keys, each, ys()) for each in params)
+    assert TRACES.count(name) == 1
+    assert np.abs(first.image - other.image).max() > 1e-2
+    jax.tree.map(np.testing.assert_array_equal, run(keys, params[0], ys()), first)
+    mixed = run(keys, params[0], jnp.roll(ys(), 1, 0).at[1].set(ys()[1]))
+    np.testing.assert_allclose(mixed.image[1], first.image[1], atol=1e-4)
+    drawn = run(jax.random.split(jax.random.key(2), PHOTOS), params[0], ys())
+    assert (np.abs(drawn.image - first.image).max((1, 2, 3)) > 1e-2).all()
+
+
+@each
+def test_result_keeps_the_contract(name, folder):
+    """A field has another shape or meaning than types.Result says, or the photo is not explained:
+    it is brought to another range than the network's."""
+    keys = jax.random.split(jax.random.key(1), PHOTOS)
+    result = run_of(name, folder)(keys, {"diffusion": fresh(TINY.net)}, ys())
+    assert result.image.shape == (PHOTOS, 16, 16, 3) and result.latent == {}
+    assert result.trace["l2"].shape == (PHOTOS, 1)
+    made = jax.vmap(toy.operator())(result.image)
+    np.testing.assert_allclose(result.residual, jnp.mean((made - ys()) ** 2, (1, 2, 3)), rtol=1e-3)
+    assert np.abs(made - ys()).max() < DIFFUSION[name].tolerance
+    assert (result.feasible == (result.residual <= 2e-3)).all()
+
+
+@each
+def test_noise_of_the_photo_is_told(name, folder):
+    """The setting is not read, or not doubled with the range: with much noise the photo would be
+    followed as closely as without."""
+    noisy = solve_of(name, folder, DIFFUSION[name].noisy)
+    params, keys = {"diffusion": fresh(TINY.net)}, jax.random.split(jax.random.key(1), PHOTOS)
+    residual = jax.jit(jax.vmap(lambda key, y: noisy(key, params, y).residual, (0, 0)))(keys, ys())
+    close = run_of(name, folder)(keys, params, ys()).residual
+    assert np.isfinite(residual).all() and (residual > close + 1e-4).all()
+
+
+@each
+def test_bad_input_is_one_line(name, folder, tmp_path):
+    """A model of another size, a setting or a photo that cannot be ends deep inside the network."""
+    make = METHODS[name].make
+    prior, operator, config = toy.prior(), toy.operator(), METHODS[name].Config
+    other = diffusion.Model(dataclasses.replace(TINY.net, resolution=32), TINY.schedule)
+    diffusion.save(tmp_path / "other", other, fresh(TINY.net), {})
+    diffusion.save(tmp_path / "wrong", TINY, {"x": np.zeros(2, np.float32)}, {})
+    wide = operators.downsample(4, image_shape=(32, 32, 3))
+    solve = solve_of(name, folder)
+    calls = {
+        "no diffusion model comes with the package for 'random patterns' at 16 px: train one with "
+        "experiments/train_diffusion.py": lambda: make(prior, operator),
+        "expected a diffusion model of 16 px, as prior 'toy', got one of 32 px": lambda: make(
+            prior, operator, config(model=str(tmp_path / "other"))
+        ),
+        "the arrays do not fit the network": lambda: diffusion.load(prior, str(tmp_path / "wrong")),
+        "expected a folder of weights": lambda: make(prior, operator, config(model="nowhere")),
+        "eta must be at most 1, got 1.5": lambda: make(
+            prior, operator, config(model=folder, eta=1.5)
+        ),
+        "expected from 1 to 100 steps, got 101": lambda: make(
+            prior, operator, config(model=folder, steps=101)
+        ),
+        "takes images": lambda: make(prior, wide, config(model=folder)),
+        f"method {name} needs a diffusion model: params has no 'diffusion'": lambda: solve(
+            jax.random.key(0), {}, ys()[0]
+        ),
+        "y has shape": lambda: solve(jax.random.key(0), {}, jnp.zeros(3)),
+        rf"expected {config.__name__}\(\), got PULSE": lambda: make(
+            prior, operator, jaxsr.methods.PULSE()
+        ),
+    }
+    for words, call in calls.items():
+        with pytest.raises(ValueError, match=words) as caught:
+            call()
+        assert "\n" not in str(caught.value)
+
+
+def test_folder_of_another_network_is_refused():
+    """A LAREN's folder is loaded as a diffusion model."""
+    with pytest.raises(ValueError, match="expected a diffusion model's of version 1, got arch"):
+        diffusion.find(toy.prior(), str(jaxsr.learned.MODELS / "pbc64_laren_x8"))
+
+
+@each
+def test_commands_find_the_model(name, folder):
+    """super_resolve.py and evaluate.py start the method without its network, take settings for the
+    same whose model differs, or --smoke runs all steps."""
+    setup = Setup(name, smoke=True, settings={"model": folder})
+    solve, params = make_solve(toy.prior(), {}, toy.operator(), setup)
+    jax.tree.map(np.testing.assert_array_equal, params["diffusion"], fresh(TINY.net))
+    values = values_of(setup, toy.prior(), toy.operator())
+    assert len(values["model_sha256"]) == 16 and values["steps"] == 4
+    assert solve.operator.name == toy.operator().name
+
+
+def test_bundled_model_is_that_of_the_domain(folder, monkeypatch, tmp_path):
+    """A prior of faces finds the model of blood cells."""
+    diffusion.save(tmp_path / "cells", TINY, fresh(TINY.net), {"domain": "random patterns"})
+    monkeypatch.setattr("jaxsr.diffusion.models.MODELS", tmp_path)
+    assert diffusion.find(toy.prior()) == tmp_path / "cells"
+    info = toy.prior().info._replace(domain="faces")
+    with pytest.raises(ValueError, match="no diffusion model comes with the package for 'faces'"):
+        diffusion.find(toy.prior()._replace(info=info))
