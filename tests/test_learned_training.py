@@ -351,7 +351,7 @@ REFUSED = {
         lambda folder: learned.sized(
             "glean", *prior_of(), X4, dataclasses.replace(SIZES, literal=True)
         ),
-        "literal is of laren and gdm alone, not of glean",
+        "literal is of gdm and laren alone, not of glean",
     ),
     "network": (
         lambda folder: learned.sized("larn", *prior_of(), X4),
