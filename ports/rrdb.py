@@ -121,11 +121,12 @@ def _sized(arrays: Arrays) -> rrdb.Config:
     unshuffle = math.isqrt(inputs // rrdb.CHANNELS)
     if inputs != rrdb.CHANNELS * unshuffle**2:
         raise ValueError(f"expected a network of RGB images, got one of {inputs} channels")
+    growth = arrays["trunk/blocks/0/dense/0/conv0/kernel"].shape[3]
     blocks = {int(m[1]) for path in arrays if (m := re.match(r"trunk/blocks/(\d+)/", path))}
     return rrdb.Config(
         blocks=max(blocks) + 1,
         width=width,
-        growth=arrays["trunk/blocks/0/dense/0/conv0/kernel"].shape[3],
+        growth=growth,
         ups=sum(f"up{n}/kernel" in arrays for n in range(_MOST_UPS)),
         unshuffle=unshuffle,
     )

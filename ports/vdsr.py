@@ -142,6 +142,6 @@ def _found(form: str, sources: dict[str, Any], rows: list[Row]) -> Found:
 
 
 def _sized(arrays: Arrays) -> vdsr.Config:
+    channels, width = arrays["first/conv/kernel"].shape[2], arrays["middle/0/conv/kernel"].shape[3]
     middle = {int(m[1]) for path in arrays if (m := re.match(r"middle/(\d+)/", path))}
-    channels, width = arrays["first/conv/kernel"].shape[2:]
     return vdsr.Config(max(middle) + 3, width, channels, bias="first/conv/bias" in arrays)

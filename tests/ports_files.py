@@ -41,7 +41,20 @@ FROM_BYTES = _function("torch.storage", "_load_from_bytes")
 PERSISTENT = _function("torch_utils.persistence", "_reconstruct_persistent_obj")
 STORAGES = {code: stand_in("torch", name, type(name, (), {})) for code, name in CODES.items()}
 NETWORK = stand_in("dnnlib.tflib.network", "Network", type("Network", (), {}))
-NAMES = [REBUILD, PARAMETER, FROM_BYTES, PERSISTENT, NETWORK, *STORAGES.values()]
+BACKEND = _function("torch.nn.backends.thnn", "_get_thnn_function_backend")
+# Of modules that a file of before PyTorch 0.4 holds whole.
+CLASSES = {
+    name: stand_in(module, name, type(name, (), {}))
+    for module, name in (
+        ("vdsr", "Net"),
+        ("vdsr", "Conv_ReLU_Block"),
+        ("torch.nn.modules.container", "Sequential"),
+        ("torch.nn.modules.conv", "Conv2d"),
+        ("torch.nn.modules.activation", "ReLU"),
+    )
+}
+NAMES = [REBUILD, PARAMETER, FROM_BYTES, PERSISTENT, NETWORK, BACKEND]
+NAMES += [*STORAGES.values(), *CLASSES.values()]
 
 
 @contextlib.contextmanager
@@ -117,12 +130,35 @@ class Module:
         return PERSISTENT, (self.meta,)
 
 
+class Backend:
+    def __reduce__(self):
+        return BACKEND, ()
+
+
+def whole(name, parameters=None, modules=None):
+    """A module of `CLASSES` with its state, as PyTorch 0.2 pickles it."""
+    made = CLASSES[name]()
+    made.__dict__.update(
+        {
+            "_backend": Backend(),
+            "_parameters": collections.OrderedDict(parameters or {}),
+            "_buffers": collections.OrderedDict(),
+            "_modules": collections.OrderedDict(modules or {}),
+            "training": True,
+        }
+    )
+    return made
+
+
 class _Pickler(pickle.Pickler):
     def __init__(self, file):
         super().__init__(file, 2)
-        self.storages = {}
+        self.storages, self.classes = {}, set()
 
     def persistent_id(self, obj):
+        if isinstance(obj, type) and obj in {*CLASSES.values()} - self.classes:
+            self.classes.add(obj)
+            return "module", obj, "vdsr.py", "import os; os.system('touch executed')"
         if not isinstance(obj, Storage):
             return None
         key = str(len(self.storages))

@@ -21,6 +21,7 @@ SMALLEST = 4  # px: the side at which the VGG-style one ends
 HIDDEN = 100
 _BATCH_NORM_EPS, _UNIT_EPS = 1e-5, 1e-12  # PyTorch's
 _HALVINGS = 3  # of the U-Net
+_FIRST_STEPS = 15  # of the power iteration, as PyTorch begins
 
 
 @dataclasses.dataclass(frozen=True)
@@ -156,9 +157,7 @@ def init(key: PRNGKey, config: Config) -> Params:
     "hidden", "logit"}, of `UNet` {"first", "down0", ..., "up0", ..., "end0", "end1", "last"}."""
     photos = jnp.zeros((1, config.side, config.side, CHANNELS))
     params = _NETWORKS[type(config)](config).init(key, photos)["params"]
-    for _ in range(15):  # as PyTorch begins
-        params = iterated(params)
-    return params
+    return lax.fori_loop(0, _FIRST_STEPS, lambda _, params: iterated(params), params)
 
 
 def logits(config: Config, params: Params, images: Images) -> jax.Array:
