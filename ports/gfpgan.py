@@ -2,7 +2,9 @@
 
 Their names and shapes after TencentARC/GFPGAN (Apache-2.0). What version 1 multiplies with while it
 runs goes into the kernels. The clean networks have it there, in their generator too, where ours
-multiplies: it is divided out.
+multiplies: it is divided out. Checkpoints of the training from which the clean networks were
+converted (`gfpgan_bilinear_arch`) have version 1's names and shapes: nothing tells that they are
+another network, and they are read as version 1. None was released.
 """
 
 import functools

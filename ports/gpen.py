@@ -1,4 +1,4 @@
-"""GPEN in a checkpoint: the flat state dicts of its authors.
+"""GPEN in a checkpoint: the flat state dicts of its authors, and what its training leaves.
 
 From the names and shapes of these files, the paper, and rosinality's StyleGAN2 (MIT), whose layers
 they hold; no code of GPEN's repository, which has no licence.
@@ -23,12 +23,16 @@ _MOST = 10  # levels, of 2,048 px
 
 
 def find(contents: list[Any]) -> Found | None:
-    """The GPEN in what `torch_files.read` returned of one file, or None.
+    """The GPEN in what `torch_files.read` returned of one file, or None; in a checkpoint of a
+    training, the averaged one.
 
     Raises:
         ValueError: it has more levels than any.
     """
-    state = state_dict(contents) or {}
+    content = contents[0]
+    averaged = content.get("g_ema") if isinstance(content, dict) else None
+    wrapped = [averaged, *contents[1:]] if isinstance(averaged, dict) else contents
+    state = state_dict(wrapped) or {}
     if _MARK not in state:
         return None
     return Found(

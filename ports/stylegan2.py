@@ -45,7 +45,10 @@ def find(contents: list[Any]) -> Found | None:
     if isinstance(content, dict):
         if isinstance(content.get("G_ema"), Record):
             return _ada_torch(content)
-        return _rosinality(content) if isinstance(content.get("g_ema"), dict) else None
+        averaged = content.get("g_ema")
+        # GPEN's training keeps its generator under one more name.
+        plain = isinstance(averaged, dict) and "generator.input.input" not in averaged
+        return _rosinality(content) if plain else None
     networks = tensorflow.networks(content)
     # As StyleGAN1's and PGGAN's.
     grown = networks is not None and any("/ToRGB_lod" in name for name in networks.sources)

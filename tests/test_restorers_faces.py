@@ -106,6 +106,12 @@ def test_the_averaged_weights_are_taken(tmp_path):
     tensors = {w: {n: files.Tensor(a) for n, a in s.items()} for w, s in both.items()}
     _, _, params, _ = converted(tmp_path, files.zipped(tensors))
     np.testing.assert_array_equal(params["encoder"]["first"]["bias"], state["ecd0.0.1.bias"])
+    training = {
+        name: {n: files.Tensor(a) for n, a in s.items()}
+        for name, s in {"g": other, "g_ema": state}.items()
+    }
+    _, _, params, _ = converted(tmp_path, files.zipped(training))
+    np.testing.assert_array_equal(params["encoder"]["first"]["bias"], state["ecd0.0.1.bias"])
 
 
 def test_the_mapping_network_of_every_version_is_the_official_one(tmp_path):
