@@ -8,7 +8,7 @@ import ports_pggan
 import ports_stylegan1
 import pytest
 
-from ports import priors
+from ports import formats, priors
 from ports.convert import convert
 
 
@@ -117,7 +117,7 @@ REFUSED = {
     ),
     "two networks": (
         lambda: grown() + styled(),
-        "expected a checkpoint of stylegan2, stylegan1, pggan, biggan, metric network, niqe",
+        f"expected a checkpoint of {', '.join(formats.PORTS)}; got",
     ),
 }
 
