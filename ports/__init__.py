@@ -15,11 +15,14 @@ float64 NumPy written from the paper:
 | PGGAN of genforce, ptrblck, GAN_zoo | their code | images 2e-6, 8e-6, 1.4e-5 |
 | BigGAN-PyTorch, 32 to 512 px | its code | images 1.2e-5, logits 2e-5 (of 70) |
 | pytorch-pretrained-BigGAN `.bin` (BigGAN-deep 128, 256, 512) | its code | images 7e-7 |
+| RRDBNet in three ways of naming, SRVGGNetCompact | their code | images 1.4e-7 |
+| VDSR `.pth` of pytorch-vdsr | its code | luma 2.9e-7 |
+| VDSR `.mat` of MatConvNet | float64 NumPy | images below 1e-4 |
 | NIQE `.npz` (BasicSR), `.mat` (MATLAB release) | BasicSR's own | exact |
 
 Every comparison is of small networks with random weights, no parameter at its default, in every way
 of writing a file (torch zip, torch legacy, pickle protocols 2 to 5); no genuine checkpoint was at
-hand. A StyleGAN2 of 1024 px (381 MB with G, D and G_ema) takes 8 to 14 seconds and 2.3 times the
+hand but VDSR's. A StyleGAN2 of 1024 px (381 MB with G, D and G_ema) takes 8 to 14 seconds and 2.3 times the
 file in memory. `config.json` records source, SHA-256, format, date and licence, and under "notes"
 what a file lacks.
 """
