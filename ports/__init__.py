@@ -22,7 +22,7 @@ float64 NumPy written from the paper:
 
 Every comparison is of small networks with random weights, no parameter at its default, in every way
 of writing a file (torch zip, torch legacy, pickle protocols 2 to 5); no genuine checkpoint was at
-hand but VDSR's. A StyleGAN2 of 1024 px (381 MB with G, D and G_ema) takes 8 to 14 seconds and 2.3 times the
-file in memory. `config.json` records source, SHA-256, format, date and licence, and under "notes"
-what a file lacks.
+hand but those of VDSR. A StyleGAN2 of 1024 px (381 MB with G, D and G_ema) takes 8 to 14 seconds
+and 2.3 times the file in memory. `config.json` records source, SHA-256, format, date and licence,
+and under "notes" what a file lacks.
 """
