@@ -264,6 +264,19 @@ MALICIOUS = {
         files.zip_of(START + text("/etc/passwd") + b"Q.", {}),
         "persistent id that is no torch storage",
     ),
+    "class of a whole module": (
+        legacy_of(
+            START + b"(" + text("module") + name("os", "system") + text("x") + text("y") + b"tQ.",
+            {},
+        ),
+        "refused: the pickle names os.system",
+    ),
+    "no class of a whole module": (
+        legacy_of(
+            START + b"(" + b"".join(map(text, ("module", "os.system", "x", "y"))) + b"tQ)R.", {}
+        ),
+        "no constructor",
+    ),
     "zip bomb": (files.zipped({"a": files.Tensor(np.zeros(2**20, "f4"))}, 8), "uncompressed"),
     "storages in storages": (nested_storage(40), "refused: .* torch.storage._load_from_bytes"),
     "magic number alone": (pickle.dumps(files.MAGIC, 2), "expected 1 more bytes"),

@@ -151,8 +151,8 @@ COUNTS = [
     ({"k": 0}, "k must be a number of at least 1, got 0"),
     ({"from_k": -1}, "from_k must be a number of at least 1, got -1"),
     ({"k": 2.5}, "k must be an int, got 2.5"),
-    ({"from_k": 3, "way": "generalized"}, "from_k=3 is of ways that begin with v^K"),
-    ({"k": 3, "way": "generalized"}, "k=3 is of ways that begin with v^K"),
+    ({"from_k": 3, "way": "generalized"}, "from_k=3 is of ways that begin with v"),
+    ({"k": 3, "way": "generalized"}, "k=3 is of ways that begin with v"),
 ]
 
 

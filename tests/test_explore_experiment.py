@@ -247,7 +247,7 @@ BAD = [
         "unknown preset of pulse 'papr': did you mean 'paper'",
     ),
     ({"k": 0}, "--k must be from 1 to"),
-    ({"k": 8}, "k must be below 8, how many numbers the latent has in space z, got 8"),
+    ({"k": 8, "way": "vk"}, "k must be below 8, how many numbers the latent has in space z, got 8"),
     ({"from_k": 9, "way": "vk"}, "from_k must be at most 8, how many numbers the latent has in"),
     (
         {"operator": "inpainting", "reference": "photo.png", "mask": "hidden.png"},

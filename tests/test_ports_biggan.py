@@ -10,7 +10,7 @@ import ports_files as files
 import pytest
 
 from jaxsr import load_prior, loading, weights
-from ports import spectral
+from ports import formats, spectral
 from ports.convert import convert
 from ports.priors import Choice
 
@@ -74,7 +74,7 @@ def changed(name, change, part=0):
 
 
 G32, G64, DEEP8 = "32 px, cross replica", "64 px, mybn", "deep 8 px"
-UNKNOWN = "expected a checkpoint of stylegan2, stylegan1, pggan, biggan, metric network, niqe; got "
+UNKNOWN = f"expected a checkpoint of {', '.join(formats.PORTS)}; got "
 REFUSED = {
     "other classes below": (
         lambda: [

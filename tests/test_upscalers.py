@@ -104,12 +104,9 @@ def test_pixels_are_shuffled_and_back_as_in_pytorch(factor):
     np.testing.assert_array_equal(conv_layers.unshuffled(large, factor), x)
 
 
-@pytest.mark.parametrize("side", [3, 4, 7])
-@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize(("side", "stride"), [(3, 1), (7, 1), (3, 2), (4, 2), (7, 2)])
 def test_a_convolution_is_pytorchs(side, stride):
     """A kernel of stride 2 begins at another pixel."""
-    if side == 4 and stride == 1:
-        pytest.skip("no network has it")
     layer = conv_layers.Conv(5, "float32", stride, side=side)
     x = np.random.default_rng(0).random((2, 8, 6, 3), np.float32)
     begun = jax.random.normal(jax.random.key(1), (side, side, 3, 5))
