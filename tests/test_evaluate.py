@@ -215,6 +215,7 @@ def test_what_changed_since_is_noticed(damage, world, whole, tmp_path):
     assert comparable(tmp_path / "out") == before
 
 
+@pytest.mark.slow
 def test_trained_models_have_their_rows(world, tmp_path):
     """A row is restored by another row's model, or a model that was trained again goes on with the
     old one's rows."""
@@ -285,6 +286,7 @@ def test_the_method_that_fits_is_told_of(world, tmp_path):
     assert "solutions_x2_clean.png" in (tmp_path / "out" / "index.html").read_text()
 
 
+@pytest.mark.slow
 def test_other_operators_than_downsampling(world, tmp_path):
     """An operator's rows are missing or mixed up with another's, or its measurement is not what its
     name says."""

@@ -261,6 +261,7 @@ def test_landmarks_that_are_missing_are_one_line(rows, words, faces, tmp_path):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_noise_that_is_given_is_reckoned_with(faces, tmp_path):
     """--noise changes nothing, or a result is moved as if the measurement were exact."""
     settings = {"methods": ("nearest",), "factors": (4,), "judge_at": 32, "data": str(faces)}

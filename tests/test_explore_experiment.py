@@ -59,6 +59,7 @@ def quick(**settings):
     )
 
 
+@pytest.mark.slow
 def test_everything_promised_is_written(prior, tmp_path, monkeypatch):
     """A file of the header is missing, a table tells another picture than is there, a run cannot be
     repeated in its folder, or the first solution is searched for again where it is kept."""

@@ -21,11 +21,8 @@ class Killed(Exception):
     pass
 
 
-@pytest.mark.parametrize(
-    "config",
-    [PLAIN, pytest.param(CONFIG, marks=pytest.mark.slow)],
-    ids=["plain", "with lazy terms"],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("config", [PLAIN, CONFIG], ids=["plain", "with lazy terms"])
 def test_resumed_run_equals_an_uninterrupted_one(config, tmp_path):
     """Stopped after the first checkpoint and started again: state, prior and curve must end bit for
     bit the same."""

@@ -5,6 +5,7 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from gan_cases import CONFIG, NET, TINY, discriminator, photos, randomised, synthesis
 
 from jaxsr.nets import style_based, stylegan2
@@ -34,6 +35,7 @@ def test_warm_start_takes_over_blocks_of_equal_shape():
 WIDE = stylegan2.Config(resolution=8, z_dim=4, w_dim=4, mapping_layers=2, channels=(7, 5))
 
 
+@pytest.mark.slow
 def test_a_narrower_prior_goes_on_in_a_wider_network():
     """A recipe that widens the network would lose the hours that the narrow one took, or new
     channels would never learn."""

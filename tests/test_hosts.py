@@ -43,6 +43,7 @@ def start(out, folder, index, port):
     return commands.start("super_resolve.py", *flags, cwd=folder, **slurm)
 
 
+@pytest.mark.slow
 def test_a_lost_host_costs_only_its_own_photos(tmp_path):
     """The first host of a cluster, to which all others were connected, is killed: theirs are
     restored all the same, and the lost one's are made up for. All are those that one process

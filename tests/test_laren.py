@@ -336,6 +336,7 @@ def bank(codes, cut, i):
     return jnp.tanh(double(x))[..., :4], double(rgb) + codes[i].mean()
 
 
+@pytest.mark.slow
 def test_glean_restores_at_the_generators_size():
     """A map meets one of another size, or a part of the network has no influence."""
     config = glean.Config(

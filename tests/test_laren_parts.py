@@ -66,6 +66,7 @@ def without_relation(params):
     return params | {"gdm": params["gdm"] | {"extract": extract | {"taps": taps}}}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["fresh", "bundled"])
 def test_every_part_changes_the_picture(name):
     """Equations that are computed and change nothing: W_t of Eq. 3, Eq. 1's relation, a layer's

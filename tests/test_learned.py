@@ -51,7 +51,13 @@ def test_every_operator_is_seen_as_an_image(name):
     assert net.encoder.side == side and net.encoder.widths == (5, 4, 3)[: len(net.encoder.widths)]
 
 
-@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize(
+    "network",
+    [
+        pytest.param(name, marks=[] if name in ("laren", "gpen") else [pytest.mark.slow])
+        for name in NETWORKS
+    ],
+)
 def test_latent_draws_the_image_again(network):
     """A result's latent is not what its image was drawn from, or depends on the photos beside
     it."""

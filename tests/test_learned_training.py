@@ -67,6 +67,7 @@ def test_objective_is_the_papers():
     )
 
 
+@pytest.mark.slow
 def test_literal_objective_is_eq_5_as_printed():
     """`literal` trains by means and the non-saturating term, which the paper does not print."""
     prior, given = prior_of()
@@ -99,6 +100,7 @@ def test_literal_objective_is_eq_5_as_printed():
     np.testing.assert_allclose(value, weighted, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_a_step_follows_its_gradients_and_leaves_the_generator():
     """Adam's first step is the learning rate along the sign of the gradient; the discriminator
     judges the images of the same step."""

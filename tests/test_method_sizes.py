@@ -161,6 +161,7 @@ def test_units_of_w_do_not_matter(name):
     np.testing.assert_allclose(one, other, atol=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["rls", "rls_plus", "rlse"])
 def test_units_of_w_matter_to_the_printed_numbers(name):
     """The law above would hold without `fitted`: it tests nothing."""

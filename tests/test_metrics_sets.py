@@ -146,7 +146,9 @@ def test_kernel_distance_subsets_refuses(num, size):
         )
 
 
-@pytest.mark.parametrize(("rows", "size"), [(1030, 1000), (60, 30), (3, 2)])
+@pytest.mark.parametrize(
+    ("rows", "size"), [pytest.param(1030, 1000, marks=pytest.mark.slow), (60, 30), (3, 2)]
+)
 def test_kernel_distance_as_it_is_printed(rows, size, recwarn):
     """Subsets of another size than the papers' without a word, or without spread."""
     f, g = _features(9, rows + 5), _features(10, rows, 0.3)

@@ -60,6 +60,7 @@ def test_every_format_is_restored(prior, tmp_path):
     assert len(rows(tmp_path / "two")) == 2
 
 
+@pytest.mark.slow
 def test_photos_that_no_model_serves_have_their_rows(tmp_path):
     """One photo of another size than the bundled network's stops a whole folder; or three equal
     files pass for three solutions."""
@@ -79,6 +80,7 @@ def test_photos_that_no_model_serves_have_their_rows(tmp_path):
         )
 
 
+@pytest.mark.slow
 def test_trajectory_ends_at_the_result(prior, tmp_path):
     """The animation is of another photo, another seed, or stops before the last phase."""
     settings = quick(prior=prior, method="rls_plus", seed=3, trajectory=True, out=str(tmp_path))
@@ -194,6 +196,7 @@ def test_results_explain_their_photo_as_far_as_its_noise_allows(prior, tmp_path,
     assert residual["auto", "a.png"] < residual["none", "a.png"]
 
 
+@pytest.mark.slow
 def test_what_a_mask_paints_is_not_looked_at(prior, tmp_path):
     """The painted pixels of a photo must not matter, and all others must."""
     mask = np.zeros((16, 16, 3), np.float32)
