@@ -296,7 +296,7 @@ def test_other_operators_than_downsampling(world, tmp_path):
         operators=names,
         prior=str(world / "toy"),
         data=str(world / "photos"),
-        consistency="exact",
+        consistency=("exact",),
     )
     assert evaluate.run(dataclasses.replace(settings, out=str(tmp_path / "out"), num_photos=2)) == 0
     rows = [

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import reference_networks
 from evaluate import Settings
-from evaluation import partitions, photos
+from evaluation import partitions, photos, units
 from evaluation.partitions import PARTITIONS
 from evaluation.plan import plan
 
@@ -113,7 +113,11 @@ SMALL = {"methods": ("bicubic",), "reference_free": True}
         (SMALL | {"degradations": ("salt",)}, "--degradations=salt needs photos of full"),
         (SMALL | {"landmarks": "l.csv"}, "--landmarks needs photos of full resolution"),
         ({"landmarks": "nowhere.csv"}, "nowhere.csv: expected a table of landmarks, got no such"),
-        ({"noise": 0.1, "consistency": "exact"}, "--noise=0.1 is for --consistency=auto, not for"),
+        (
+            {"noise": 0.1, "consistency": ("exact",)},
+            "--noise=0.1 is for --consistency=auto, not for",
+        ),
+        ({"consistency": ("none,al",)}, "unknown consistency 'al'"),
         ({"noise": 2.0}, "--noise: expected a standard deviation from 0 to 1, got 2"),
         ({"methods": ("auto",), "preset": "code"}, "--preset=code is for a method, not for --meth"),
     ],
@@ -124,6 +128,34 @@ def test_mistakes_are_one_line(changed, words, faces, tmp_path):
     with pytest.raises(ValueError, match=words) as caught:
         evaluate.run(dataclasses.replace(settings, **changed))
     assert "\n" not in str(caught.value) and not (tmp_path / "out" / "rows.jsonl").exists()
+
+
+def test_before_and_after_are_of_one_search(faces, tmp_path, monkeypatch):
+    """Each way to move results costs a search of its own, or a row tells of another way's
+    pictures."""
+    searched = []
+    batches = units.restore_batches
+
+    def counted(solve, params, ys, **options):
+        searched.append(len(ys))
+        return batches(solve, params, ys, **options)
+
+    monkeypatch.setattr(units, "restore_batches", counted)
+    settings = {"methods": ("bicubic,reference",), "factors": (4,), "judge_at": 32}
+    settings |= {"data": str(faces), "num_photos": 2}
+    rows, table = run(tmp_path / "both", consistency=("none,exact",), **settings)
+    assert searched == [2]
+    assert "| bicubic, as found | 2 |" in table and "| bicubic, moved exactly | 2 |" in table
+    assert [row["cell"] for row in rows[:4:2]] == [
+        "bicubic_x4_at32_clean_none",
+        "bicubic_x4_at32_clean_exact",
+    ]
+    for way in ("none", "exact"):
+        alone, _ = run(tmp_path / way, consistency=(way,), **settings)
+        mine = [row for row in rows if row["cell"].endswith(way)] + rows[-2:]
+        for name in ("photo", "residual", "residual_before", "psnr"):
+            assert [row[name] for row in mine] == [row[name] for row in alone]
+    assert float(rows[0]["residual"]) > 10 * float(rows[2]["residual"])
 
 
 def test_photos_without_references(tmp_path):
@@ -142,7 +174,7 @@ def test_photos_without_references(tmp_path):
         factors=(8,),
         reference_free=True,
         kernel="box",
-        consistency="none",
+        consistency=("none",),
         data=str(small),
     )
     assert {row["status"] for row in rows} == {"ok"} and len(rows) == 2 * len(sides)

@@ -26,7 +26,7 @@ class Options:
 
     preset: str = "paper"
     network: str | None = None
-    consistency: Consistency = "auto"
+    consistency: tuple[Consistency, ...] = ("auto",)
     noise: float | None = None
     kernel: str = "bicubic"
     models: str | None = None
@@ -104,6 +104,11 @@ def _drawn(prior: Prior, params: Params, out: Path) -> str:
             np.asarray(prior.decode(params, prior.sample(jax.random.key(i), params))),
         )
     return str(folder)
+
+
+def moved_by(bench: Bench, cell: Cell) -> Consistency:
+    """How far the cell's results are moved to explain their measurements."""
+    return cell.consistency or bench.options.consistency[0]
 
 
 def operator_of(bench: Bench, cell: Cell) -> operators.Operator:

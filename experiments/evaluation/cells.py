@@ -4,12 +4,13 @@ import re
 from typing import NamedTuple
 
 from evaluation.variants import Variant
-from jaxsr.methods import METHODS
+from jaxsr.methods import METHODS, Consistency
 from jaxsr.operators import OPERATORS
 
 KEY = ("cell", "photo", "solution")
 # The real photo in place of a method: how it is judged is what a perfect restoration would be.
 REFERENCE = "reference"
+MOVED = {"none": "as found", "auto": "moved as noise allows", "exact": "moved exactly"}
 
 
 class Cell(NamedTuple):
@@ -22,6 +23,8 @@ class Cell(NamedTuple):
             operator without one.
         degradation: a name in `jaxsr.degradations.ROBUSTNESS`.
         judge_at: px, the side that results are judged at; None: the prior's resolution.
+        consistency: how far results are moved to explain their measurements, where several ways
+            are compared; None: as the evaluation's options say.
     """
 
     variant: Variant
@@ -29,6 +32,7 @@ class Cell(NamedTuple):
     factor: int
     degradation: str
     judge_at: int | None = None
+    consistency: Consistency | None = None
 
     @property
     def conditions(self) -> str:
@@ -41,13 +45,21 @@ class Cell(NamedTuple):
     def name(self) -> str:
         """The folder of its images: unique within a suite."""
         label = self.variant.label.lower().replace("+", "_plus")
-        return f"{re.sub(r'[^a-z0-9.]+', '_', label).strip('_')}_{self.conditions}"
+        moved = f"_{self.consistency}" if self.consistency else ""
+        return f"{re.sub(r'[^a-z0-9.]+', '_', label).strip('_')}_{self.conditions}{moved}"
 
     @property
     def title(self) -> str:
-        """What tables call it: its label, and the method that was chosen for it, if one was."""
+        """What tables call it: its label, the method that was chosen for it, if one was, and how
+        far its results are moved, where that is compared."""
         variant = self.variant
-        return f"{variant.label} ({variant.method})" if variant.chosen else variant.label
+        title = f"{variant.label} ({variant.method})" if variant.chosen else variant.label
+        return f"{title}, {MOVED[self.consistency]}" if self.consistency else title
+
+    @property
+    def search(self) -> "Cell":
+        """What all cells have in common whose results come of one search."""
+        return self._replace(consistency=None)
 
     @property
     def takes_factor(self) -> bool:

@@ -1,7 +1,7 @@
 """What `evaluate.py` is asked for: its flags, and whether they make sense by themselves."""
 
 import dataclasses
-from typing import Literal, get_args
+from typing import Literal, cast, get_args
 
 from evaluation import suites
 from jaxsr import flags, resample
@@ -51,8 +51,9 @@ class Settings:
         network: What perceptual terms see with: vgg (LPIPS, published weights) or features
             (bundled). Default: the suite's; the preset's.
         consistency: Whether each result is moved to explain its measurement: auto as far as the
-            noise that it shows lets it be trusted, exact whatever the noise, none not at all.
-            Default: none for a suite (the methods as printed), else auto.
+            noise that it shows lets it be trusted, exact whatever the noise, none not at all;
+            none,auto has a row for each, of one search. Default: none for a suite (the methods as
+            printed), else auto.
         noise: Standard deviation of the measurements' noise, of [0, 1], that --consistency=auto
             reckons with. Default: what each shows.
         kernel: How the photos are made small: {kernels}.
@@ -85,7 +86,7 @@ class Settings:
     features: str = "pbc64"
     preset: str = "paper"
     network: Literal["vgg", "features"] | None = None
-    consistency: Consistency | None = None
+    consistency: tuple[str, ...] = ()
     noise: float | None = None
     kernel: str = "bicubic"
     models: str | None = None
@@ -98,9 +99,14 @@ class Settings:
     smoke: bool = False
 
 
-def consistency_of(settings: Settings) -> Consistency:
-    """As the flag says, else none for a suite, whose methods run as printed."""
-    return settings.consistency or ("none" if settings.suite else "auto")
+def consistency_of(settings: Settings) -> tuple[Consistency, ...]:
+    """As the flag says, else none for a suite, whose methods run as printed. Raises ValueError for
+    a name that is none."""
+    asked = flags.names("consistency", settings.consistency)
+    for name in asked:
+        flags.choose(name, get_args(Consistency), "consistency")
+    default: Consistency = "none" if settings.suite else "auto"
+    return cast(tuple[Consistency, ...], tuple(asked)) or (default,)
 
 
 def check(settings: Settings) -> None:
@@ -126,9 +132,10 @@ def _check_noise(settings: Settings) -> None:
     noise, consistency = settings.noise, consistency_of(settings)
     if noise is None:
         return
-    if consistency != "auto":
+    if "auto" not in consistency:
+        asked = " and ".join(consistency)
         raise ValueError(
-            f"--noise={noise:g} is for --consistency=auto, not for {consistency}: leave it out"
+            f"--noise={noise:g} is for --consistency=auto, not for {asked}: leave it out"
         )
     if not 0 <= noise <= 1:
         raise ValueError(f"--noise: expected a standard deviation from 0 to 1, got {noise:g}")

@@ -1,16 +1,17 @@
 """What is to be evaluated: a suite with what the flags say otherwise, and its cells."""
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 from evaluation import suites
 from evaluation.cells import REFERENCE, Cell
-from evaluation.options import Settings
+from evaluation.options import Settings, consistency_of
 from evaluation.scores import COLUMNS
 from evaluation.suites import Suite
 from evaluation.variants import Variant
 from jaxsr import degradations, flags
-from jaxsr.methods import METHODS
+from jaxsr.methods import METHODS, Consistency
 from jaxsr.methods.auto import AUTO
 from jaxsr.operators import OPERATORS, is_image, make
 
@@ -23,7 +24,7 @@ def plan(settings: Settings, resolution: int) -> tuple[Suite, list[Cell]]:
     _check_preset(suite, settings.preset)
     suite = _overridden(suite, settings, resolution)
     check_used(settings, suite.variants, suite.operators)
-    cells = _cells(suite, resolution)
+    cells = _cells(suite, resolution, consistency_of(settings))
     _check_factors(cells, resolution)
     _check_degradations(suite, resolution)
     return suite, cells
@@ -43,17 +44,23 @@ def _suite(settings: Settings) -> Suite:
     return Suite("Comparison", variants, (), names[0], tuple(COLUMNS))
 
 
-def _cells(suite: Suite, resolution: int) -> list[Cell]:
+def _cells(suite: Suite, resolution: int, moved: Sequence[Consistency]) -> list[Cell]:
     """The operators that take a factor first, under the conditions of one table after the other."""
     shrinking = [name for name in suite.operators if OPERATORS[name].takes_factor]
     others = [name for name in suite.operators if name not in shrinking]
     at = [(name, factor) for name in shrinking for factor in suite.factors]
     at += [(name, 1) for name in others]
-    return [
+    searches = [
         Cell(variant, name, factor, degradation, _judged(suite, factor, resolution))
         for name, factor in at
         for degradation in suite.degradations
         for variant in suite.variants
+    ]
+    # Nothing moves a real photo.
+    return [
+        cell._replace(consistency=way)
+        for cell in searches
+        for way in (moved if len(moved) > 1 and cell.variant.method != REFERENCE else [None])
     ]
 
 

@@ -28,10 +28,11 @@ def describe(
 ) -> tuple[dict, dict]:
     """What all rows of a folder have in common, and what else config.json holds."""
     options, data = bench.options, bench.data
-    names = ("preset", "network", "consistency", "noise", "kernel", "seed", "smoke", "solutions")
+    names = ("preset", "network", "noise", "kernel", "seed", "smoke", "solutions")
     stamps = "\n".join(data.photos.stamps[i] for i in data.indices)
     fixed = {
         **{name: getattr(options, name) for name in names},
+        "consistency": list(options.consistency),
         "reference_free": options.reference_free,
         "precision": precision,
         "prior": bench.prior.info.name,
@@ -96,7 +97,7 @@ def _head(bench: Bench, suite: Suite) -> list[str]:
         f"preset {options.preset}",
         *([f"perceptual network {options.network}"] if options.network else []),
         f"seed {options.seed}",
-        CONSISTENCY[options.consistency],
+        "; ".join(CONSISTENCY[name] for name in options.consistency),
         *noise,
     ]
     return [

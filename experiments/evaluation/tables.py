@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from evaluation.bench import Bench, degrading_of
+from evaluation.bench import Bench, degrading_of, moved_by
 from evaluation.cells import Cell
 from evaluation.intervals import Interval, difference_interval, mean_interval
 from evaluation.printed import Table
@@ -138,7 +138,7 @@ def _about(bench: Bench, cell: Cell) -> list[str]:
     if method.kind == "interpolation" and not cell.takes_factor:
         notes.append(
             "shows the image of least norm behind the measurement, projected"
-            if options.consistency != "none"
+            if moved_by(bench, cell) != "none"
             else "shows the measurement as it is, which is as large as the photo"
         )
     if method.kind == "interpolation" and options.solutions > 1:

@@ -12,12 +12,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from evaluation import pictures
-from evaluation.bench import Bench, Options, degrading_of, operator_of
+from evaluation.bench import Bench, Options, degrading_of, moved_by, operator_of
 from evaluation.cells import Cell, kind_of
 from evaluation.methods import Method
 from jaxsr import data, degradations, images, operators, resample
 from jaxsr.degradations import Degradation
-from jaxsr.methods import project, trusted
+from jaxsr.methods import Consistency, project, trusted
 from jaxsr.search import restore_batches
 from jaxsr.types import Result
 
@@ -30,21 +30,24 @@ def units(bench: Bench) -> list[Sequence[int]]:
     return [indices[i : i + size] for i in range(0, len(indices), size)]
 
 
-def do_unit(bench: Bench, cell: Cell, method: Method | None, indices: Sequence[int]) -> list[dict]:
-    """Restores photos, writes their images and returns their rows; a photo that fails has a row
-    that says why."""
+def do_unit(
+    bench: Bench, cells: Sequence[Cell], method: Method | None, indices: Sequence[int]
+) -> list[dict]:
+    """Restores photos, writes their images and returns their rows; a photo that fails has rows that
+    say why. The cells are of one search."""
     rows, read = [], []
     for index, (name, image) in zip(indices, data.stream(bench.data.photos, indices), strict=True):
         try:
             if isinstance(image, Exception):
                 raise image
-            read.append(_measure(bench, cell, index, name, image))
+            read.append(_measure(bench, cells[0], index, name, image))
         except (ValueError, OSError) as error:
             rows += [
                 _row(cell, name, s) | {"status": "error", "error": str(error)}
+                for cell in cells
                 for s in range(bench.options.solutions)
             ]
-    for photo, made in zip(read, _restored(bench, cell, method, read), strict=True):
+    for cell, photo, made in _restored(bench, cells, method, read):
         rows += _rows(bench, cell, photo, made)
     return rows
 
@@ -147,31 +150,50 @@ class Made(NamedTuple):
 
 
 def _restored(
-    bench: Bench, cell: Cell, method: Method | None, photos: Sequence[Photo]
-) -> Iterator[Made]:
+    bench: Bench, cells: Sequence[Cell], method: Method | None, photos: Sequence[Photo]
+) -> Iterator[tuple[Cell, Photo, Made]]:
+    """What every photo has become in each cell of one search."""
     if not photos:
         return
     solutions, start = bench.options.solutions, time.perf_counter()
     if method is None:
         originals = [photo.original for photo in photos if photo.original is not None]
-        made = np.repeat(originals, solutions, 0)
-        columns = _explained(degrading_of(bench, cell), photos, solutions)
+        columns = _explained(degrading_of(bench, cells[0]), photos, solutions)
+        found = [(np.repeat(originals, solutions, 0), columns)]
     else:
-        made, columns = _joined(_searched(bench.options, method, photos))
-        columns["noise"] = np.repeat([photo.noise for photo in photos], solutions)
-    seconds = (time.perf_counter() - start) / len(made)
-    for i in range(len(photos)):
-        mine = slice(i * solutions, (i + 1) * solutions)
-        yield Made(made[mine], seconds, {name: values[mine] for name, values in columns.items()})
+        results = _searched(bench.options, method, photos)
+        ways = [moved_by(bench, cell) for cell in cells]
+        found = [_moved_to(way, method, photos, results, solutions) for way in ways]
+    seconds = (time.perf_counter() - start) / (len(photos) * solutions)
+    for cell, (made, columns) in zip(cells, found, strict=True):
+        for i, photo in enumerate(photos):
+            mine = slice(i * solutions, (i + 1) * solutions)
+            parts = {name: values[mine] for name, values in columns.items()}
+            yield cell, photo, Made(made[mine], seconds, parts)
 
 
-def _searched(options: Options, method: Method, photos: Sequence[Photo]) -> list[Result]:
-    """A method's results in batches: all solutions of the first photo, then those of the next."""
+def _moved_to(
+    way: Consistency,
+    method: Method,
+    photos: Sequence[Photo],
+    batches: Sequence[tuple[np.ndarray, Result]],
+    solutions: int,
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Images and columns of `_searched`, moved to explain their measurements."""
+    ys = np.repeat([photo.y for photo in photos], solutions, 0)
+    noises = np.repeat([trusted(way, photo.noise) for photo in photos], solutions)
+    results = [project(method.solve, found, ys[rows], noises[rows]) for rows, found in batches]
+    made, columns = _joined(results)
+    return made, columns | {"noise": np.repeat([photo.noise for photo in photos], solutions)}
+
+
+def _searched(
+    options: Options, method: Method, photos: Sequence[Photo]
+) -> list[tuple[np.ndarray, Result]]:
+    """A method's results in batches with their rows: all solutions of the first photo, then those
+    of the next."""
     seeds = [options.seed + s for s in range(options.solutions)]
     ys = np.repeat([photo.y for photo in photos], options.solutions, 0)
-    noises = np.repeat(
-        [trusted(options.consistency, photo.noise) for photo in photos], options.solutions
-    )
     batches = restore_batches(
         method.solve,
         method.params,
@@ -180,9 +202,7 @@ def _searched(options: Options, method: Method, photos: Sequence[Photo]) -> list
         batch_size=options.batch_size,
         progress=False,
     )
-    return [
-        project(method.solve, result, ys[indices], noises[indices]) for indices, result in batches
-    ]
+    return list(batches)
 
 
 def _explained(

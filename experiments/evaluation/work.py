@@ -19,35 +19,39 @@ WAIT = 1.0  # seconds between looks at what another process does
 
 def work(bench: Bench, ledger: Ledger, cells: Sequence[Cell]) -> None:
     """Does what has no row yet; returns when every photo has one, be it another process's."""
-    by_name = {cell.name: cell for cell in cells}
+    names = {cell.name for cell in cells}
+    searches: dict[str, list[Cell]] = {}
+    for cell in cells:
+        searches.setdefault(cell.search.name, []).append(cell)
 
-    @functools.lru_cache(maxsize=1)  # the weights of one cell are held at a time
+    @functools.lru_cache(maxsize=1)  # the weights of one search are held at a time
     def compiled(name: str) -> Method | None:
-        method = methods.method_of(bench, by_name[name])
+        method = methods.method_of(bench, searches[name][0])
         methods.warm_up(bench, method)
         return method
 
     def count() -> int:
-        return sum(row["cell"] in by_name for row in ledger.rows().values())
+        return sum(row["cell"] in names for row in ledger.rows().values())
 
     total = len(bench.data.indices) * bench.options.solutions * len(cells)
     with (
         tqdm(total=total, initial=count(), unit="result", dynamic_ncols=True) as bar,
-        contextlib.closing(claimed(bench, ledger, cells)) as pieces,
+        contextlib.closing(claimed(bench, ledger, list(searches.values()))) as pieces,
     ):
-        for cell, todo in pieces:
+        for mine, todo in pieces:
             if todo:
-                bar.set_description(f"{cell.title} {cell.conditions}")
-                ledger.add(do_unit(bench, cell, compiled(cell.name), todo))
+                search = mine[0].search
+                bar.set_description(f"{search.title} {search.conditions}")
+                ledger.add(do_unit(bench, mine, compiled(search.name), todo))
             bar.update(count() - bar.n)
 
 
 def claimed(
-    bench: Bench, ledger: Ledger, cells: Sequence[Cell]
-) -> Generator[tuple[Cell, list[int]]]:
-    """(cell, photos that this process is to do now, which no other one does meanwhile), over and
-    over until none is missing; no photos where others are at it."""
-    waiting = [(cell, unit) for cell in cells for unit in units(bench)]
+    bench: Bench, ledger: Ledger, searches: Sequence[Sequence[Cell]]
+) -> Generator[tuple[Sequence[Cell], list[int]]]:
+    """(the cells of one search, photos that this process is to do now, which no other one does
+    meanwhile), over and over until none is missing; no photos where others are at it."""
+    waiting = [(cells, unit) for cells in searches for unit in units(bench)]
     # Of an earlier run: tried again.
     failed = {
         (row["cell"], row["photo"]) for row in ledger.rows().values() if row["status"] == "error"
@@ -55,15 +59,16 @@ def claimed(
     while waiting:
         rows, idle = ledger.rows(), True
         waiting = [
-            (cell, unit) for cell, unit in waiting if missing(bench, rows, cell, unit, failed)
+            (cells, unit) for cells, unit in waiting if missing(bench, rows, cells, unit, failed)
         ]
-        for cell, unit in waiting:
+        for cells, unit in waiting:
+            name = cells[0].search.name
             with contextlib.ExitStack() as stack:
-                mine = [i for i in unit if stack.enter_context(ledger.claim(f"{cell.name}-{i}"))]
-                todo = missing(bench, ledger.rows(), cell, mine, failed)
-                yield cell, todo
+                mine = [i for i in unit if stack.enter_context(ledger.claim(f"{name}-{i}"))]
+                todo = missing(bench, ledger.rows(), cells, mine, failed)
+                yield cells, todo
             idle = idle and not todo
-            failed -= {(cell.name, bench.data.photos.names[i]) for i in todo}
+            failed -= {(cell.name, bench.data.photos.names[i]) for cell in cells for i in todo}
         if waiting and idle:
             time.sleep(WAIT)
 
@@ -71,17 +76,22 @@ def claimed(
 def missing(
     bench: Bench,
     rows: Mapping[tuple[str, ...], Mapping],
-    cell: Cell,
+    cells: Sequence[Cell],
     indices: Sequence[int],
     failed: Collection[tuple[str, str]],
 ) -> list[int]:
-    """The photos of `indices` that lack a row or a picture, or are to be tried again."""
+    """The photos of `indices` that lack a row or a picture in one of the cells, or are to be tried
+    again."""
 
-    def is_done(name: str, solution: int) -> bool:
+    def is_done(cell: Cell, name: str, solution: int) -> bool:
         row = rows.get((cell.name, name, str(solution)))
         if row is None or (cell.name, name) in failed:
             return False
         return row.get("status") == "error" or (bench.folder / str(row.get("output"))).is_file()
 
     solutions, names = range(bench.options.solutions), bench.data.photos.names
-    return [i for i in indices if not all(is_done(names[i], s) for s in solutions)]
+    return [
+        i
+        for i in indices
+        if not all(is_done(cell, names[i], s) for cell in cells for s in solutions)
+    ]
