@@ -91,7 +91,7 @@ def find(contents: list[Any]) -> Found | None:
                 _rows(names, _doublings(state)),
                 (),
                 functools.partial(_sized, fir=names.fir),
-                lambda config: 1,
+                lambda config: 0,
             )
     return None
 

@@ -44,7 +44,7 @@ def find(contents: list[Any]) -> Found | None:
         _rows(_levels(state)),
         (),
         _sized,
-        lambda config: 1,
+        lambda config: 0,
     )
 
 

@@ -21,7 +21,7 @@ Shapes = dict[str, tuple[int, ...]]
 _WRAPPERS = ("params_ema", "params", "state_dict")
 # Network of the same kind that ours does not compute -> ends of names that its files have.
 STRANGERS = {
-    "ESRGAN+": ("RDB1.conv1x1.weight",),
+    "ESRGAN+": ("rdb1.conv1x1.weight",),
     "RestoreFormer": ("quantize.embedding.weight", "encoder.conv_in.weight"),
     "CodeFormer": ("quantize.embedding.weight", "position_emb"),
 }
@@ -70,7 +70,7 @@ def refuse_strangers(contents: list[Any]) -> None:
     """Raises ValueError for a network of `STRANGERS`."""
     names = state_dict(contents) or {}
     for stranger, ends in STRANGERS.items():
-        if all(any(name.endswith(end) for name in names) for end in ends):
+        if all(any(name.lower().endswith(end) for name in names) for end in ends):
             raise ValueError(f"expected a network that jaxsr computes, got one of {stranger}")
 
 

@@ -14,7 +14,7 @@ from method_cases import DIFFUSION
 import jaxsr
 from jaxsr import diffusion, operators
 from jaxsr.methods import METHODS
-from jaxsr.methods.setups import Setup, make_solve, values_of
+from jaxsr.methods.setups import Setup, make_config, make_solve, values_of
 
 PHOTOS = 3
 each = pytest.mark.parametrize("name", DIFFUSION, scope="session")
@@ -158,3 +158,24 @@ def test_bundled_model_is_that_of_the_domain(folder, monkeypatch, tmp_path):
     info = toy.prior().info._replace(domain="faces")
     with pytest.raises(ValueError, match="no diffusion model comes with the package for 'faces'"):
         diffusion.find(toy.prior()._replace(info=info))
+
+
+@each
+def test_noise_that_a_command_is_given_reaches_the_method(name):
+    """--noise moves results at the end alone; or it changes methods whose `noise` is another
+    thing."""
+    noises = {
+        method: make_config(Setup(method, noise=0.1), toy.operator()).noise
+        for method in (name, "pulse")
+    }
+    assert noises == {name: 0.1, "pulse": make_config(Setup("pulse"), toy.operator()).noise}
+
+
+@pytest.mark.parametrize("steps", [20, 300, 1000])
+def test_a_chain_spans_the_schedule(steps):
+    """A number of steps that does not divide the schedule begins within it, where images still
+    show through."""
+    visited = diffusion.chain(diffusion.Schedule(), steps).steps
+    assert (
+        visited[-1] == 0 and visited[0] >= 1000 - -(-1000 // steps) and (np.diff(visited) < 0).all()
+    )

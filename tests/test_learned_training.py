@@ -343,7 +343,7 @@ REFUSED = {
     ),
     "none bundled": (
         lambda folder: learned.load("laren", *prior_of(), X4),
-        "train one with experiments/train_restorer.py",
+        "give its folder as the model, from experiments/train_restorer.py or ports/convert.py",
     ),
     "no folder": (
         lambda folder: learned.load("laren", *prior_of(), X4, "nowhere"),

@@ -71,6 +71,10 @@ BAD = {
         _zip(NUMBERED | {"model.1.sub.0.RDB1.conv1x1.weight": ONE}),
         r"expected a network that jaxsr computes, got one of ESRGAN\+",
     ),
+    "ESRGAN+ as BasicSR names it": (
+        _zip(STATE | {"body.0.rdb1.conv1x1.weight": ONE}),
+        r"got one of ESRGAN\+",
+    ),
     "CodeFormer": (
         lambda: files.zipped(
             {"params_ema": writers.tensors({"position_emb": ONE, "quantize.embedding.weight": ONE})}

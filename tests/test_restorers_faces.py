@@ -84,7 +84,7 @@ def test_an_official_file_restores_as_its_network(name, tmp_path):
     official one."""
     state, x = STATES[name](), image()
     net, config, params, about = converted(tmp_path, written(state))
-    assert config.side == faces.SIDE and about["factor"] == 1 and "licence" in about
+    assert config.side == faces.SIDE and about["factor"] == 0 and "licence" in about
     expected = reference(name, state, x)
     if net is gpen:
         got = jax.jit(gpen.restored, static_argnums=0)(config, params, x)

@@ -99,10 +99,10 @@ def _drawn(prior: Prior, params: Params, out: Path) -> str:
     folder = out / "smoke_photos"
     folder.mkdir(parents=True, exist_ok=True)
     for i in range(SMOKE_PHOTOS):
-        images.write(
-            folder / f"sample_{i}.png",
-            np.asarray(prior.decode(params, prior.sample(jax.random.key(i), params))),
-        )
+        file = folder / f"sample_{i}.png"
+        if not file.is_file():  # or a run that goes on would have other photos
+            drawn = prior.decode(params, prior.sample(jax.random.key(i), params))
+            images.write(file, np.asarray(drawn))
     return str(folder)
 
 

@@ -36,6 +36,7 @@ def _setup(bench: Bench, variant: Variant) -> Setup:
         preset=options.preset,
         network=options.network,
         solutions=options.solutions,
+        noise=options.noise,
         smoke=options.smoke,
         settings={**variant.settings, "model": model} if model else variant.settings,
     )

@@ -57,9 +57,9 @@ class Settings:
         noise: Standard deviation of the measurements' noise, of [0, 1], that --consistency=auto
             reckons with. Default: what each shows.
         kernel: How the photos are made small: {kernels}.
-        models: Folder of trained networks for learned restorers, NAME/model each, as
-            `train_restorer.py --out=MODELS/NAME` leaves them. Default: those that come with the
-            package; models/ for LAREN's ablations.
+        models: Folder of trained networks, NAME/model each, as `train_restorer.py
+            --out=MODELS/NAME` leaves them, for ddrm and ddnm diffusion/model. Default: those that
+            come with the package; models/ for LAREN's ablations.
         baseline: The method that differences are taken from. Default: the suite's; the first.
         out: Folder for everything. Default: evaluations/NAME of the suite.
         seed: Another seed gives other starts and other noise.

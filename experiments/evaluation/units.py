@@ -162,8 +162,9 @@ def _restored(
         found = [(np.repeat(originals, solutions, 0), columns)]
     else:
         results = _searched(bench.options, method, photos)
-        ways = [moved_by(bench, cell) for cell in cells]
-        found = [_moved_to(way, method, photos, results, solutions) for way in ways]
+        found = [
+            _moved_to(moved_by(bench, cell), method, photos, results, solutions) for cell in cells
+        ]
     seconds = (time.perf_counter() - start) / (len(photos) * solutions)
     for cell, (made, columns) in zip(cells, found, strict=True):
         for i, photo in enumerate(photos):

@@ -138,6 +138,7 @@ def make_method(
         preset=choice.preset,
         network=settings.network,
         solutions=settings.num_solutions,
+        noise=settings.noise,
         smoke=settings.smoke,
         settings={"model": settings.model} if settings.model else {},
     )

@@ -54,13 +54,13 @@ def alpha_bar(schedule: Schedule) -> np.ndarray:
 
 
 def chain(schedule: Schedule, steps: int) -> Chain:
-    """The steps 0, d, 2 d, ... with d = T // steps, as DDRM and DDNM take them: the noisiest is
-    T - d, not T - 1.
+    """The steps 0, d, 2 d, ... with d = T / steps, rounded down: where that is whole, those of DDRM
+    and DDNM, of which the noisiest is T - d, not T - 1.
 
     Raises:
         ValueError: more steps than the schedule has, or none.
     """
     if not 1 <= steps <= schedule.steps:
         raise ValueError(f"expected from 1 to {schedule.steps} steps, got {steps}")
-    visited = np.arange(steps)[::-1] * (schedule.steps // steps)
+    visited = np.arange(steps)[::-1] * schedule.steps // steps
     return Chain(visited.astype(np.int32), alpha_bar(schedule)[visited].astype(np.float32))

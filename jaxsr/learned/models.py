@@ -120,7 +120,7 @@ def find(method: str, prior: Prior, operator: Operator, source: str = "") -> Pat
         told = f"those bundled: {'; '.join(known)}" if known else "none is bundled"
         raise ValueError(
             f"no {method} model for prior {prior.info.name!r} and {operator.name} "
-            f"({told}): train one with {COMMAND}"
+            f"({told}): give its folder as the model, from {COMMAND} or ports/convert.py"
         )
     _check_record(folder, method, prior, operator)
     return folder

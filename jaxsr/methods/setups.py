@@ -32,6 +32,8 @@ class Setup:
         preset: of its settings.
         network: what its perceptual terms see with, "vgg" or "features"; None: the preset's.
         solutions: how many results for each photo.
+        noise: standard deviation of the photos' noise, of [0, 1], which methods with a diffusion
+            model reckon with; None: the preset's.
         smoke: a few steps.
         settings: fields that differ from the preset.
     """
@@ -40,6 +42,7 @@ class Setup:
     preset: str = "paper"
     network: str | None = None
     solutions: int = 1
+    noise: float | None = None
     smoke: bool = False
     settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
@@ -58,6 +61,8 @@ def make_config(setup: Setup, operator: operators.Operator) -> Any:
         changed["network"] = setup.network
     if setup.solutions > 1 and "init_spread" in config.PRESETS[config.preset]:
         changed["init_spread"] = INIT_SPREAD
+    if setup.noise is not None and METHODS[setup.method].kind == "diffusion":
+        changed["noise"] = setup.noise
     if setup.smoke:
         changed |= dict.fromkeys(iterates_of(kind), SMOKE_STEPS)
     return dataclasses.replace(config, **changed)

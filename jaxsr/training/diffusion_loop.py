@@ -12,13 +12,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxsr import diffusion, images, plots
-from jaxsr.metrics import frechet_distance, kernel_distance, load_features
+from jaxsr.training import curve, loop
 from jaxsr.training import diffusion as training
-from jaxsr.training import loop
-from jaxsr.training.augment import symmetric
 from jaxsr.types import Params
 
-COLUMNS = ("images", "seconds", "loss", "frechet", "kernel")
+COLUMNS = ("images", "seconds", "loss", *curve.DISTANCES)
 SHOWN = 64  # samples in the grid
 CHUNK = 16  # samples at once
 
@@ -111,9 +109,9 @@ class _Publish:
             seed=self.run.seed,
         )
         images.write(self.folder / "samples.png", plots.mosaic(made[:SHOWN], 8))
-        row = row | dict(zip(("frechet", "kernel"), self._judged(made), strict=True))
-        judged = {name: row[name] for name in ("frechet", "kernel")} if self._count else {}
-        record = {"images": int(row["images"]), "judged": judged}
+        judged = self._judged(made)
+        row = row | judged
+        record = {"images": int(row["images"]), "judged": judged if self._count else {}}
         diffusion.save(self.folder / "model", self.model, half, self.about | record)
         return row
 
@@ -121,16 +119,13 @@ class _Publish:
     def _count(self) -> int:
         return min(self.run.judged_samples, len(self.photos))
 
-    def _judged(self, made: np.ndarray) -> tuple[float, float]:
-        """Distances of samples from photos under their symmetry, in the bundled feature network:
-        one ruler for the curve, not FID."""
+    def _judged(self, made: np.ndarray) -> dict[str, float]:
+        """Distances of samples from photos, see `curve.distances`; NaN where none are judged."""
         if not self._count:
-            return float("nan"), float("nan")
-        rng = np.random.default_rng(self.run.seed)
-        chosen = np.sort(rng.permutation(len(self.photos))[: self._count])
-        real = symmetric(rng, self.photos[chosen], self.run.symmetry) / np.float32(255)
-        sets = _features(made[: self._count]), _features(real)
-        return frechet_distance(*sets), kernel_distance(*sets)
+            return dict.fromkeys(curve.DISTANCES, float("nan"))
+        return curve.distances(
+            made[: self._count], self.photos, symmetry=self.run.symmetry, seed=self.run.seed
+        )
 
 
 def samples(
@@ -150,16 +145,3 @@ def _drawn(model: diffusion.Model, steps: int, params: Params, starts: jax.Array
     chain = diffusion.chain(model.schedule, steps)
     denoise = diffusion.denoiser(model, params)
     return 0.5 + 0.5 * jax.vmap(lambda start: diffusion.sample(denoise, chain, start))(starts)
-
-
-@functools.cache
-def _feature_vectors() -> Callable[[np.ndarray], jax.Array]:
-    net, params = load_features()
-    vectors = jax.jit(jax.vmap(net.vector, (None, 0)))
-    return lambda stack: vectors(params, jnp.asarray(stack))
-
-
-def _features(stack: np.ndarray) -> np.ndarray:
-    return np.concatenate(
-        [np.asarray(_feature_vectors()(stack[i : i + 64])) for i in range(0, len(stack), 64)]
-    )

@@ -8,19 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from jaxsr import images, plots, priors, weights
-from jaxsr.metrics.features import load_features
-from jaxsr.metrics.frechet import frechet_distance
-from jaxsr.metrics.kernel import kernel_distance
 from jaxsr.nets import stylegan2
-from jaxsr.training import gan, loop
-from jaxsr.training.augment import symmetric
+from jaxsr.training import curve, gan, loop
 from jaxsr.types import Params
 
-DISTANCES = {"frechet": frechet_distance, "kernel": kernel_distance}
 COLUMNS = (
     "images",
     "seconds",
@@ -30,7 +24,7 @@ COLUMNS = (
     "r1",
     "path_mean",
     "ada_p",
-    *DISTANCES,
+    *curve.DISTANCES,
 )
 
 
@@ -144,26 +138,21 @@ def _publish(
     z = jax.random.normal(jax.random.key(run.seed), (64, net.z_dim))
     images.write(folder / "samples.png", plots.mosaic(np.asarray(generate(params, z)), 8))
     if not run.frechet_samples:
-        return row | dict.fromkeys(DISTANCES, float("nan"))
+        return row | dict.fromkeys(curve.DISTANCES, float("nan"))
     return row | _distances(net, run, params, photos)
 
 
 def _distances(
     net: stylegan2.Config, run: Run, params: Params, photos: np.ndarray
 ) -> dict[str, float]:
-    """Between samples and photos under their symmetry, in the bundled feature network: rulers for
-    the curve, not FID or KID."""
-    generate = _generate(net)
-    count = min(run.frechet_samples, len(photos))
-    rng = np.random.default_rng(run.seed)
-    real = symmetric(rng, photos[np.sort(rng.permutation(len(photos))[:count])], run.symmetry)
+    """Between samples and photos, see `curve.distances`."""
+    generate, count = _generate(net), min(run.frechet_samples, len(photos))
     chunks = [
         jax.random.normal(k, (64, net.z_dim))
         for k in jax.random.split(jax.random.key(run.seed + 1), -(-count // 64))
     ]
     fake = np.concatenate([np.asarray(generate(params, z)) for z in chunks])[:count]
-    f, g = _features(real / np.float32(255)), _features(np.clip(fake, 0, 1))
-    return {name: distance(f, g) for name, distance in DISTANCES.items()}
+    return curve.distances(np.clip(fake, 0, 1), photos, symmetry=run.symmetry, seed=run.seed)
 
 
 @functools.lru_cache
@@ -176,16 +165,3 @@ def _statistics(net: stylegan2.Config) -> Callable[[Params], dict]:
 def _generate(net: stylegan2.Config) -> Callable[[Params, jax.Array], jax.Array]:
     prior = stylegan2.stylegan2(net)
     return jax.jit(jax.vmap(prior.decode, (None, 0)))
-
-
-@functools.cache
-def _feature_vectors() -> Callable[[np.ndarray], jax.Array]:
-    net, params = load_features()
-    vectors = jax.jit(jax.vmap(net.vector, (None, 0)))
-    return lambda stack: vectors(params, jnp.asarray(stack))
-
-
-def _features(stack: np.ndarray) -> np.ndarray:
-    return np.concatenate(
-        [np.asarray(_feature_vectors()(stack[i : i + 64])) for i in range(0, len(stack), 64)]
-    )
