@@ -2,10 +2,13 @@
 or twice; and what one test or worker compiled, another loads: experiments that tests start as
 processes of their own run the same programs again and again."""
 
+import gc
 import importlib.metadata
 import inspect
 import os
+import sys
 import tempfile
+from pathlib import Path
 
 import jaxtyping
 import pytest
@@ -15,6 +18,11 @@ FLAGS = ["--xla_backend_optimization_level=0"]
 # versions may know nothing.
 if importlib.metadata.version("jaxlib").startswith("0.10."):
     FLAGS.append("--xla_cpu_use_fusion_emitters=false")
+
+# A program that is compiled takes some 12 memory maps, of which Linux gives a process 65,530; XLA
+# ends with a segmentation fault where there is no further one.
+MANY_MAPS = 30_000
+MAPS = Path("/proc/self/maps")
 
 
 def pytest_configure(config):
@@ -39,3 +47,19 @@ def types_checked_but_of_errors(request):
     jaxtyping.config.update("jaxtyping_disable", is_of_errors)
     yield
     jaxtyping.config.update("jaxtyping_disable", False)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def programs_are_let_go():
+    """Thousands of tests in one process compile more programs than it may hold."""
+    yield
+    if MAPS.exists() and MAPS.read_bytes().count(b"\n") > MANY_MAPS:
+        import jax
+
+        jax.clear_caches()
+        # What tests keep would be traced again: tests that count it begin anew.
+        for module in list(sys.modules.values()):
+            if str(getattr(module, "__file__", "")).startswith(str(Path(__file__).parent)):
+                for kept in vars(module).values():
+                    getattr(kept, "cache_clear", lambda: None)()
+        gc.collect()
