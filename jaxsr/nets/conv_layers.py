@@ -90,8 +90,8 @@ def lrelu(x: jax.Array) -> jax.Array:
 
 
 def repeated(x: jax.Array, factor: int = 2) -> jax.Array:
-    """[h, w, c] -> [factor h, factor w, c], each pixel repeated: PyTorch's nearest."""
-    return x.repeat(factor, 0).repeat(factor, 1)
+    """[..., h, w, c] -> [..., factor h, factor w, c], each pixel repeated: PyTorch's nearest."""
+    return x.repeat(factor, -3).repeat(factor, -2)
 
 
 def shuffled(x: jax.Array, factor: int = 2) -> jax.Array:
