@@ -8,6 +8,10 @@ photo takes one pass.
     python experiments/train_restorer.py --network=rrdb --data=photos --out=runs/rrdb
     python experiments/train_restorer.py --network=esrgan --data=photos \\
         --init_from=runs/rrdb/model
+    # FSRNet-style with pseudo-parsing, and without, beside it
+    python experiments/train_restorer.py --network=fsrnet_style --data=photos --width=32 \\
+        --parsing_width=32 --coarse_blocks=2 --encoder_blocks=4 --hourglasses=1 --levels=2
+    python experiments/train_restorer.py --network=fsrnet_style ... --parsing_weight=0
     python experiments/train_restorer.py --smoke  # a random toy prior, a few steps
 
 Photos are degraded as they are read (--operator, then rounding to 8 bits). OUT gets checkpoints/,
@@ -33,7 +37,7 @@ from jaxsr.loading import toy_prior
 from jaxsr.metrics import perceptual
 from jaxsr.operators import OPERATORS
 from jaxsr.records import report
-from jaxsr.training import loop, restorer_loop
+from jaxsr.training import loop, restorer_loop, restorer_losses
 from jaxsr.training.restorer_config import Config
 from jaxsr.training.restorer_losses import Bound
 from jaxsr.types import Params
@@ -105,9 +109,11 @@ def main() -> None:
     prior, params = loading.load_prior(
         settings.prior or loading.default_source(), dtype=flags.compute_in(settings.precision)
     )
-    bound, params = bind(settings, prior, params, sizes)
     size = prior.info.resolution
+    bound, params = bind(settings, prior, params, sizes)
+    restorer_losses.check_terms(bound.model, config)
     sets = photos(settings, size, out)
+    bound = fitted(settings.network, bound, sets[0])
     print(
         f"{len(sets[0]):,} photos to train on and {len(sets[1]):,} to judge by at {size} px; "
         f"perceptual term: {bound.network}"
@@ -190,6 +196,12 @@ def bind(
         learned.check_shapes(str(settings.init_from), model, params, start["learned"])
     network, perceiving = _perceptual_weights(settings, prior.info.resolution)
     return Bound(model, prior, operator, network), params | perceiving | start
+
+
+def fitted(network: str, bound: Bound, photos: np.ndarray) -> Bound:
+    """The same with what of the network comes from the photos that it is trained on."""
+    net = learned.fitted(network, bound.model.net, photos)
+    return bound._replace(model=learned.bind(net, bound.prior, bound.operator))
 
 
 def _perceptual_weights(settings: Settings, side: int) -> tuple[str, Params]:

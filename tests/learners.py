@@ -13,7 +13,19 @@ from jaxsr.training.restorer_losses import Bound
 SIDE = 16
 SHAPE = (SIDE, SIDE, 3)
 SIZES = learned.Sizes(
-    blocks=1, width=4, growth=2, layers=3, nodes=4, node_width=2, code_width=3, map_side=4
+    blocks=1,
+    width=4,
+    growth=2,
+    layers=3,
+    parsing_width=6,
+    coarse_blocks=1,
+    encoder_blocks=1,
+    hourglasses=1,
+    levels=2,
+    nodes=4,
+    node_width=2,
+    code_width=3,
+    map_side=4,
 )
 X4 = operators.downsample(4, image_shape=SHAPE)
 KEY = jax.random.key(0)
@@ -38,6 +50,7 @@ def prior_of(name="stylegan2"):
 def bound(network, operator=X4):
     prior, params = prior_of()
     net = learned.sized(network, prior, params, operator, SIZES)
+    net = learned.fitted(network, net, photos(8, seed=2))
     return Bound(learned.bind(net, prior, operator), prior, operator, "features")
 
 

@@ -200,6 +200,7 @@ CASES: dict[str, Search | Interpolation | Learned | Diffusion] = {
     "laren": Learned(tuple(learned.VARIANTS), generated=("laren", "cgm_vanilla")),
     "rrdb": Learned(("rrdb",), generated=("rrdb",)),
     "esrgan": Learned(("esrgan",), generated=("esrgan",)),
+    "fsrnet_style": Learned(("fsrnet_style",), generated=("fsrnet_style",)),
     "gfpgan": Learned(("gfpgan",), generated=("gfpgan",)),
     "gpen": Learned(("gpen",), generated=("gpen",)),
     "srvgg": Learned(("srvgg",), generated=("srvgg",)),

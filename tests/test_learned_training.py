@@ -34,7 +34,7 @@ def test_objective_is_the_papers():
         prior_of(),
         jnp.asarray(photos(3), jnp.float32) / 255,
     )
-    value, (terms, shown) = jax.jit(
+    value, (terms, shown, _) = jax.jit(
         lambda p: restorer_losses.loss(
             jax.random.key(5), this, CONFIG, given, given["discriminator"], p, images
         )
@@ -77,7 +77,7 @@ def test_literal_objective_is_eq_5_as_printed():
     images = jnp.asarray(photos(2), jnp.float32) / 255
     params = jax.jit(this.model.init)(jax.random.key(3), given)
     config = dataclasses.replace(CONFIG, perceptual_weight=0.5, adversarial_weight=0.25)
-    value, (terms, made) = jax.jit(
+    value, (terms, made, _) = jax.jit(
         lambda p: restorer_losses.loss(
             jax.random.key(5), this, config, given, given["discriminator"], p, images
         )

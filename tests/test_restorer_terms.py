@@ -31,7 +31,7 @@ def this(monkeypatch):
 
     linear = Discriminator(
         lambda key, prior, config, params: {"w": jnp.asarray(WEIGHTS)},
-        lambda prior, config, params, x: jnp.einsum("nhwc,hwc->n", x, params["w"]),
+        lambda prior, config, params, x: (jnp.einsum("nhwc,hwc->n", x, params["w"]), [x]),
     )
     monkeypatch.setitem(DISCRIMINATORS, "prior", linear)
     return Bound(Model("laren", None, init, restore), prior_of()[0], X4, "features")
@@ -47,7 +47,7 @@ def test_relativistic_terms_are_esrgans(this):
     given, images = prior_of()[1], np.asarray(photos(4), np.float32) / 255
     state = restorer.begin(jax.random.key(0), this, given, config)
     key, judged = jax.random.key(1), state.discriminator
-    value, (terms, made) = restorer_losses.loss(
+    value, (terms, made, _) = restorer_losses.loss(
         key, this, config, given, judged, state.params, images
     )
     fake, real = (np.einsum("nhwc,hwc->n", np.float64(x), WEIGHTS) for x in (made, images))

@@ -2,10 +2,12 @@
 see the measurement enlarged to the prior's size. The official networks have generators of their
 own."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 
-from jaxsr.learned.networks import Model, Sizes, widths
+from jaxsr.learned.networks import Model, Sizes, Stages, widths
 from jaxsr.nets import gfpgan, gpen
 from jaxsr.nets.style_based import Between
 from jaxsr.operators import Operator, enlarged
@@ -35,13 +37,21 @@ def bind_gfpgan(net: gfpgan.Config, prior: Prior, operator: Operator) -> Model:
 
         return draw
 
+    def drawn(prior_params: Params, params: Params, y: Measurement) -> tuple[Drawn, list]:
+        own = gfpgan.generator(net, params) if has_generator(net) else bank(prior_params)
+        made = gfpgan.stages(net, params, _seen(operator, y), own)
+        return jax.tree.map(lambda image: 0.5 + 0.5 * image, made)
+
     def restore(
         key: PRNGKey, prior_params: Params, params: Params, y: Measurement
     ) -> tuple[Drawn, Latent]:
-        own = None if has_generator(net) else bank(prior_params)
-        return 0.5 + 0.5 * gfpgan.restored(net, params, _seen(operator, y), own), {}
+        return drawn(prior_params, params, y)[0], {}
 
-    return Model("gfpgan", net, lambda key, prior_params: gfpgan.init(key, net), restore)
+    def stages(key: PRNGKey, prior_params: Params, params: Params, ys: jax.Array) -> Stages:
+        images, pyramid = jax.vmap(functools.partial(drawn, prior_params, params))(ys)
+        return Stages(images, tuple(pyramid))
+
+    return Model("gfpgan", net, lambda key, prior_params: gfpgan.init(key, net), restore, stages)
 
 
 def sized_gpen(

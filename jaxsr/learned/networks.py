@@ -11,9 +11,26 @@ import jax.numpy as jnp
 from jaxsr.nets import encoder
 from jaxsr.operators import Operator, as_image, is_image
 from jaxsr.priors import Prior
-from jaxsr.types import Drawn, Latent, Measurement, Params, PRNGKey
+from jaxsr.types import Drawn, Image, Images, Latent, Measurement, Params, PRNGKey
 
 LEAST = 4  # px: the side at which an encoder ends
+
+
+class Stages(NamedTuple):
+    """What training sees of measurements [n, ...].
+
+    Attributes:
+        images: the restored ones, [n, H, W, 3].
+        earlier: images in [0, 1] that the network makes on its way, each [n, r, r, 3] with r = H
+            or H halved some times.
+        maps: its guess at `Model.parse` of the photos, [n, h, w, k]; None where it has none.
+        statistics: in place of params["statistics"] afterwards; None of a network that keeps none.
+    """
+
+    images: Images
+    earlier: tuple[Images, ...] = ()
+    maps: jax.Array | None = None
+    statistics: Params = None
 
 
 class Model(NamedTuple):
@@ -25,12 +42,18 @@ class Model(NamedTuple):
         init: (key, prior_params) -> params.
         restore: (key, prior_params, params, y) -> (image [H, W, 3], latent: {"w_plus", "noise"},
             {"styles", "noise"} or {}).
+        stages: (key, prior_params, params, ys [n, ...]) -> what training sees; None: the restored
+            images alone.
+        parse: (photo [H, W, 3] in [0, 1]) -> the maps [h, w, k] that the network learns to guess;
+            None where it guesses none.
     """
 
     architecture: str
     net: Any
     init: Callable[[PRNGKey, Params], Params]
     restore: Callable[[PRNGKey, Params, Params, Measurement], tuple[Drawn, Latent]]
+    stages: Callable[[PRNGKey, Params, Params, jax.Array], Stages] | None = None
+    parse: Callable[[Image], jax.Array] | None = None
 
 
 def input_side(prior: Prior, operator: Operator) -> int:
@@ -77,14 +100,19 @@ def widths(prior: Prior, params: Params) -> tuple[int, ...]:
 @dataclasses.dataclass(frozen=True)
 class Sizes:
     """Sizes that are not the prior's: of RRDB or an encoder (see `nets.rrdb.Config` and
-    `nets.encoder.Config`), of VDSR (`nets.vdsr.Config`) and of LAREN's modules
-    (`nets.laren.Graph`).
+    `nets.encoder.Config`), of VDSR (`nets.vdsr.Config`), FSRNet (`nets.fsrnet.Config`) and of
+    LAREN's modules (`nets.laren.Graph`).
 
     Attributes:
         blocks: residual-in-residual dense blocks of RRDB, and of the encoder of LAREN and GLEAN.
-        width: channels of these blocks, or of VDSR or SRVGG.
+        width: channels of these blocks, or of VDSR, SRVGG or FSRNet.
         growth: channels that each layer of a dense block adds.
         layers: convolutions of VDSR; of SRVGG those between the first and the last.
+        parsing_width: channels of FSRNet's parsing branch.
+        coarse_blocks: residual blocks of FSRNet's coarse network, and of its decoder.
+        encoder_blocks: residual blocks of FSRNet's encoder.
+        hourglasses: how many FSRNet's parsing branch stacks.
+        levels: how often each of these halves its map.
         nodes: J, nodes of LAREN's GDM.
         node_width: C, numbers of each node of LAREN's GDM.
         code_width: F, numbers of each layer's code of LAREN's CGM.
@@ -99,6 +127,11 @@ class Sizes:
     width: int = 64
     growth: int = 32
     layers: int = 20
+    parsing_width: int = 128
+    coarse_blocks: int = 3
+    encoder_blocks: int = 12
+    hourglasses: int = 2
+    levels: int = 3
     nodes: int = 64
     node_width: int = 8
     code_width: int = 64
@@ -110,7 +143,19 @@ class Sizes:
 PAPER_SIZES = Sizes()
 # Of a toy prior's restorer.
 TOY_SIZES = Sizes(
-    blocks=1, width=4, growth=2, layers=3, nodes=4, node_width=2, code_width=4, map_side=4
+    blocks=1,
+    width=4,
+    growth=2,
+    layers=3,
+    parsing_width=4,
+    coarse_blocks=1,
+    encoder_blocks=1,
+    hourglasses=1,
+    levels=1,
+    nodes=4,
+    node_width=2,
+    code_width=4,
+    map_side=4,
 )
 
 

@@ -11,8 +11,11 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from jaxsr.learned import faces, glean, laren, upscalers
+import numpy as np
+
+from jaxsr.learned import faces, fsrnet, glean, laren, upscalers
 from jaxsr.learned.networks import PAPER_SIZES, Model, Sizes
+from jaxsr.nets import fsrnet as fsrnet_net
 from jaxsr.nets import gfpgan, gpen, rrdb, srvgg, vdsr
 from jaxsr.nets import glean as glean_net
 from jaxsr.nets import laren as laren_net
@@ -57,6 +60,8 @@ class Restorer(NamedTuple):
         is_free: whether what is sized has no use for a prior.
         is_printed: whether its equations are printed otherwise than they train: see
             `Sizes.literal`.
+        fitted: (net, photos uint8 [n, H, W, 3] to train on) -> net, what of it comes from them;
+            None: nothing.
     """
 
     kind: str
@@ -67,6 +72,7 @@ class Restorer(NamedTuple):
     begins_from: str = ""
     is_free: bool = False
     is_printed: bool = False
+    fitted: Callable[[Any, np.ndarray], Any] | None = None
 
 
 def _always(net: Any) -> bool:
@@ -87,6 +93,7 @@ KINDS: dict[str, Kind] = {
     "rrdb": Kind(rrdb.Config, 1, upscalers.bind_rrdb, _always, _always, upscalers.whole_rrdb),
     "srvgg": Kind(srvgg.Config, 1, upscalers.bind_srvgg, _always, _always, upscalers.whole_srvgg),
     "vdsr": Kind(vdsr.Config, 1, upscalers.bind_vdsr, _always, _always, upscalers.whole_vdsr),
+    "fsrnet": Kind(fsrnet_net.Config, 1, fsrnet.bind, _always, _always),
 }
 
 
@@ -152,8 +159,25 @@ RESTORERS: dict[str, Restorer] = {
         {"batch": 16, "learning_rate": 1e-3, "schedule": "cosine", **_ALONE},
         is_free=True,
     ),
-    # Of the paper's terms the image pyramid, the style, components of a face and its identity are
-    # left out; one deep map stands for its five.
+    # FSRNet's objective, with classes of colours in place of parsing maps by hand.
+    "fsrnet_style": Restorer(
+        "fsrnet",
+        "fsrnet_style",
+        fsrnet.sized,
+        "FSRNet-style, pseudo-parsing: a coarse image, classes of its colours; no prior",
+        {
+            "batch": 14,
+            "learning_rate": 2.5e-4,
+            "optimizer": "rmsprop",
+            "stages_weight": 1.0,
+            "parsing_weight": 1.0,
+            **_ALONE,
+        },
+        is_free=True,
+        fitted=fsrnet.fitted,
+    ),
+    # Of the paper's terms those of a face's components and of its identity are left out; one deep
+    # map stands for the five of its perceptual term. Weights are the release's, of VGG-19's maps.
     "gfpgan": Restorer(
         "gfpgan",
         "gfpgan",
@@ -163,15 +187,16 @@ RESTORERS: dict[str, Restorer] = {
             "learning_rate": 2e-3,
             "pixel_fit": "l1",
             "pixel_weight": 0.1,
+            "stages_weight": 1.0,
             "perceptual_fit": "l1",
             "perceptual_weight": 1.0,
+            "style_weight": 50.0,
             "adversarial_weight": 0.1,
             "r1_weight": 10.0,
             "warmup_images": 0,
         },
     ),
-    # The paper's rates of encoder, generator and discriminator are 100 : 10 : 1; its matching of
-    # the discriminator's features is left out.
+    # The paper's rates of encoder, generator and discriminator are 100 : 10 : 1.
     "gpen": Restorer(
         "gpen",
         "gpen",
@@ -184,6 +209,7 @@ RESTORERS: dict[str, Restorer] = {
             "pixel_fit": "l1",
             "perceptual_weight": 0.0,
             "adversarial_weight": 1.0,
+            "matching_weight": 0.02,
             "r1_weight": 10.0,
             "warmup_images": 0,
         },
@@ -229,6 +255,13 @@ def sized(
         printed = " and ".join(other for other, row in RESTORERS.items() if row.is_printed)
         raise ValueError(f"literal is of {printed} alone, not of {name}: leave it out")
     return row.sized(prior, params, operator, sizes, dtype)
+
+
+def fitted(name: str, net: Any, photos: np.ndarray) -> Any:
+    """The sizes of the restorer `name` with what comes from the photos [n, H, W, 3] (uint8) that it
+    will be trained on. Raises ValueError for photos that cannot give it."""
+    fit = RESTORERS[name].fitted
+    return fit(net, photos) if fit else net
 
 
 def bind(net: Any, prior: Prior | None, operator: Operator) -> Model:

@@ -27,7 +27,18 @@ from jaxsr.methods.ddnm import DDNM, ddnm
 from jaxsr.methods.ddrm import DDRM, ddrm
 from jaxsr.methods.iagan import IAGAN, iagan
 from jaxsr.methods.interpolation import Interpolation, bicubic, bilinear, nearest
-from jaxsr.methods.learned import Learned, esrgan, gfpgan, glean, gpen, laren, rrdb, srvgg, vdsr
+from jaxsr.methods.learned import (
+    Learned,
+    esrgan,
+    fsrnet_style,
+    gfpgan,
+    glean,
+    gpen,
+    laren,
+    rrdb,
+    srvgg,
+    vdsr,
+)
 from jaxsr.methods.mganprior import MGANPrior, mganprior
 from jaxsr.methods.phased import Phased, phased
 from jaxsr.methods.projection import Consistency as Consistency
@@ -202,6 +213,14 @@ METHODS: dict[str, Method] = {
         Learned,
         "the same blocks, trained against a discriminator",
         "Wang et al., arXiv:1809.00219",
+        any_prior=True,
+        kind="learned",
+    ),
+    "fsrnet_style": Method(
+        fsrnet_style,
+        Learned,
+        "FSRNet-style, pseudo-parsing: a coarse image, classes of its colours",
+        "Chen et al., arXiv:1711.10703",
         any_prior=True,
         kind="learned",
     ),

@@ -1,7 +1,8 @@
 """Learned restorers as methods, one pass an image: LAREN (Zhang et al., arXiv:2208.02861) and GLEAN
 (Chan et al., arXiv:2012.00739), GFPGAN (Wang et al., arXiv:2101.04061) and GPEN (Yang et al.,
-arXiv:2105.06070) with a generator; VDSR (Kim et al., arXiv:1511.04587) and the networks of ESRGAN
-(Wang et al., arXiv:1809.00219) and Real-ESRGAN (arXiv:2107.10833) without."""
+arXiv:2105.06070) with a generator; VDSR (Kim et al., arXiv:1511.04587), FSRNet-style (Chen et al.,
+arXiv:1711.10703) and the networks of ESRGAN (Wang et al., arXiv:1809.00219) and Real-ESRGAN
+(arXiv:2107.10833) without."""
 
 import dataclasses
 from typing import ClassVar, Literal
@@ -75,6 +76,12 @@ def esrgan(prior: Prior, operator: Operator, config: Learned = Learned()) -> Sol
 def srvgg(prior: Prior, operator: Operator, config: Learned = Learned()) -> Solve:
     """As `rrdb`, with Real-ESRGAN's small network."""
     return _learned("srvgg", prior, operator, config)
+
+
+def fsrnet_style(prior: Prior, operator: Operator, config: Learned = Learned()) -> Solve:
+    """As `vdsr`; FSRNet-style, pseudo-parsing: a network that is trained to tell classes of colours
+    too."""
+    return _learned("fsrnet_style", prior, operator, config)
 
 
 def gfpgan(prior: Prior, operator: Operator, config: Learned = Learned()) -> Solve:

@@ -74,6 +74,7 @@ class UNet:
 
 
 Config = Vgg | UNet
+Judged = tuple[jax.Array, list[jax.Array]]
 
 
 class BatchNorm(nn.Module):
@@ -90,22 +91,23 @@ class BatchNorm(nn.Module):
 
 
 class VggStyle(nn.Module):
-    """Photos [n, side, side, 3] -> logits [n]."""
+    """Photos [n, side, side, 3] -> logits [n], and the maps behind each halving."""
 
     config: Vgg
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
-        dtype = self.config.dtype
+    def __call__(self, x: jax.Array) -> Judged:
+        dtype, maps = self.config.dtype, []
         for i, width in enumerate(self.config.widths):
             keep = Conv(width, dtype, 1, TORCH, use_bias=i == 0, name=f"keep{i}")
             halve = Conv(width, dtype, 2, TORCH, side=4, use_bias=False, name=f"halve{i}")
             x = keep(x)
             x = lrelu(BatchNorm(name=f"keep{i}_norm")(x) if i else x)
             x = lrelu(BatchNorm(name=f"halve{i}_norm")(halve(x)))
+            maps.append(x)
         x = x.reshape(len(x), -1).astype(jnp.float32)
         x = lrelu(nn.Dense(HIDDEN, kernel_init=TORCH, name="hidden")(x))
-        return nn.Dense(1, kernel_init=TORCH, name="logit")(x)[:, 0]
+        return nn.Dense(1, kernel_init=TORCH, name="logit")(x)[:, 0], maps
 
 
 class SpectralConv(nn.Module):
@@ -130,12 +132,13 @@ class SpectralConv(nn.Module):
 
 
 class UNetSN(nn.Module):
-    """Photos [n, h, w, 3] -> logits [n, h, w]; sides that 8 divides."""
+    """Photos [n, h, w, 3] -> logits [n, h, w], and the maps of the halving way and of the doubling
+    one; sides that 8 divides."""
 
     config: UNet
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
+    def __call__(self, x: jax.Array) -> Judged:
         width, dtype = self.config.width, self.config.dtype
         x = lrelu(Conv(width, dtype, 1, TORCH, name="first")(x))
         maps = [x]
@@ -144,9 +147,10 @@ class UNetSN(nn.Module):
             maps.append(x)
         for i, skip in enumerate(maps[-2::-1]):
             x = lrelu(SpectralConv(skip.shape[-1], dtype, name=f"up{i}")(_doubled(x))) + skip
+            maps.append(x)
         for i in range(2):
             x = lrelu(SpectralConv(width, dtype, name=f"end{i}")(x))
-        return Conv(1, dtype, 1, TORCH, name="last")(x)[..., 0].astype(jnp.float32)
+        return Conv(1, dtype, 1, TORCH, name="last")(x)[..., 0].astype(jnp.float32), maps
 
 
 _NETWORKS = {Vgg: VggStyle, UNet: UNetSN}
@@ -163,7 +167,13 @@ def init(key: PRNGKey, config: Config) -> Params:
 def logits(config: Config, params: Params, images: Images) -> jax.Array:
     """How real photos [n, h, w, 3] in [0, 1] look: [n] of `Vgg`, [n, h, w] of `UNet`. All real, or
     all fake."""
-    return _NETWORKS[type(config)](config).apply({"params": params}, jnp.asarray(images))
+    return judged(config, params, images)[0]
+
+
+def judged(config: Config, params: Params, images: Images) -> Judged:
+    """`logits`, and the maps [n, r, r, c] behind them."""
+    net = _NETWORKS[type(config)](config)
+    return net.apply({"params": params}, jnp.asarray(images))  # pyright: ignore[reportReturnType]
 
 
 def iterated(params: Params) -> Params:

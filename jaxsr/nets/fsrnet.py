@@ -1,9 +1,9 @@
-"""FSRNet (Chen et al., arXiv:1711.10703): a coarse image, from which one branch encodes features and
+"""FSRNet (Chen et al., arXiv:1711.10703): a coarse image, of which one branch encodes features and
 another, of stacked hourglasses, tells the parts of the picture; a decoder joins both.
 
 From the paper alone. Where it leaves a choice: the decoder gets the hourglasses' features, of which
-the maps of parts are a linear readout, not the maps; kernels begin at a deviation of 0.02; zeros lie
-around an image. Without landmarks or parsing maps by hand, the parts are classes of colours
+the maps of parts are a linear readout, not the maps; kernels begin at a deviation of 0.02; zeros
+lie around an image. Without landmarks or parsing maps by hand, the parts are classes of colours
 (`parsed`): what is trained here is FSRNet-style, with pseudo-parsing.
 """
 
@@ -226,8 +226,11 @@ class FSRNet(nn.Module):
         stacked = _scanned(Hourglass, c.hourglasses)
         return stacked(c.levels, c.dtype, self.training, name="hourglasses")(x, None)[0]
 
-    def _activated(self, features: int, name: str, x: jax.Array, **kernel: int) -> jax.Array:
-        return Activated(features, self.config.dtype, self.training, name=name, **kernel)(x)
+    def _activated(
+        self, features: int, name: str, x: jax.Array, side: int = 3, stride: int = 1
+    ) -> jax.Array:
+        dtype, training = self.config.dtype, self.training
+        return Activated(features, dtype, training, side, stride, name=name)(x)
 
     def _blocks(self, count: int, name: str, x: jax.Array) -> jax.Array:
         return _scanned(Residual, count)(self.config.dtype, self.training, name=name)(x, None)[0]
@@ -235,8 +238,12 @@ class FSRNet(nn.Module):
 
 def _scanned(block: type[nn.Module], length: int) -> type[nn.Module]:
     """As many blocks one after the other, arrays stacked along axis 0."""
-    axes = {"params": 0, "statistics": 0}
-    return nn.scan(block, variable_axes=axes, split_rngs={"params": True}, length=length)
+    return nn.scan(
+        block,
+        variable_axes={"params": 0, "statistics": 0},
+        split_rngs={"params": True},
+        length=length,
+    )
 
 
 def init(key: PRNGKey, config: Config) -> Params:

@@ -13,7 +13,7 @@ from jaxsr.training import members
 from jaxsr.training.ema import averaged
 from jaxsr.training.restorer_config import LEAST_RATE, Config
 from jaxsr.training.restorer_discriminators import DISCRIMINATORS
-from jaxsr.training.restorer_losses import Bound, discriminator_loss, loss, r1
+from jaxsr.training.restorer_losses import Bound, check_terms, discriminator_loss, loss, r1
 from jaxsr.types import Images, Params, PRNGKey
 
 OWN = "generator"  # what a network calls a generator of its own
@@ -32,12 +32,16 @@ class State(NamedTuple):
 
 
 def _optimizer(config: Config) -> optax.GradientTransformation:
+    if config.optimizer == "rmsprop":
+        return optax.rmsprop(config.learning_rate, decay=0.99, eps=1e-8, eps_in_sqrt=False)
     return optax.adam(config.learning_rate, b1=0.9, b2=0.999, eps=1e-8)
 
 
 def begin(key: PRNGKey, bound: Bound, prior_params: Params, config: Config) -> State:
     """Fresh state, or one that goes on from the params "learned" of a model. Raises ValueError
-    where the prior has no discriminator and the adversarial term asks for it."""
+    where the prior has no discriminator and the adversarial term asks for it, or the network makes
+    nothing that a term is of."""
+    check_terms(bound.model, config)
     key_init, key = jax.random.split(key)
     discriminator = (
         DISCRIMINATORS[config.discriminator].init(
@@ -91,11 +95,13 @@ def make_step(
             whole = functools.partial(loss, key, bound, config, given, state.discriminator)
             return jax.value_and_grad(lambda p: whole(p, images), has_aux=True)(params)
 
-        (value, (terms, made)), grads = _either(warm, config, objective, state.params)
-        value, terms, grads = mean((value, terms, grads))
+        (value, (terms, made, kept)), grads = _either(warm, config, objective, state.params)
+        value, terms, grads, kept = mean((value, terms, grads, kept))
         updates, opt = _optimizer(config).update(grads, state.opt)
         rate = _rate(config, state.step, total_images)
         params = optax.apply_updates(state.params, _scaled(updates, rate, config.generator_rate))
+        # The moving average of the weights is that of the statistics too.
+        params = params if kept is None else {**params, "statistics": kept}  # pyright: ignore[reportGeneralTypeIssues]
         started, state = (
             state.step,
             state._replace(
@@ -141,7 +147,7 @@ def _either(warm: jax.Array, config: Config, function: Callable[[Config, Any], A
     """function(config, x), without the adversarial term while it is `warm`."""
     if not config.warmup_images:
         return function(config, x)
-    plain = dataclasses.replace(config, adversarial_weight=0.0)
+    plain = dataclasses.replace(config, adversarial_weight=0.0, matching_weight=0.0)
     return jax.lax.cond(
         warm, functools.partial(function, plain), functools.partial(function, config), x
     )

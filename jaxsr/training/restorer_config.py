@@ -16,19 +16,26 @@ class Config:
 
     Attributes:
         batch: photos a step.
-        learning_rate: of both Adams.
+        optimizer: of both networks; rmsprop is Torch's (FSRNet).
+        learning_rate: of both networks.
         schedule: whether the rate stays, or falls as half a cosine to a thousandth over the run.
         generator_rate: share of the rate that a generator of the network's own trains at (GPEN).
         discriminator_rate: share of the rate that the discriminator trains at.
         pixel_fit: mean squared or absolute difference of images in [-1, 1].
         pixel_weight: of the pixel term.
+        stages_weight: of the same term of the images that a network makes on its way, summed:
+            GFPGAN's pyramid, FSRNet's coarse image.
+        parsing_weight: beta of FSRNet's paper, of the squared error of its pseudo-parsing maps; 0:
+            it learns no maps.
         perceptual_fit: mean squared or absolute difference of the perceptual network's deep map.
         perceptual_weight: of the perceptual term; 0 asks no network.
+        style_weight: of the differences of the perceptual network's Gram matrices (GFPGAN).
         adversarial: non_saturating, or relativistic: each picture against the mean of the other
             kind (ESRGAN's, arXiv:1809.00219).
         discriminator: the prior's, or a new one of ESRGAN's kind (vgg).
         discriminator_width: channels of the first layers of a new discriminator; 64 is ESRGAN's.
         adversarial_weight: of the adversarial term; 0 trains no discriminator.
+        matching_weight: of the differences of the discriminator's maps (GPEN).
         r1_weight: of the squared gradient of the discriminator at photos (arXiv:1801.04406); 0:
             none.
         r1_every: steps from one R1 to the next, which counts as many times.
@@ -41,18 +48,23 @@ class Config:
     """
 
     batch: int = 8
+    optimizer: Literal["adam", "rmsprop"] = "adam"
     learning_rate: float = 1e-4
     schedule: Literal["constant", "cosine"] = "constant"
     generator_rate: float = 1.0
     discriminator_rate: float = 1.0
     pixel_fit: Literal["mse", "l1"] = "mse"
     pixel_weight: float = 1.0
+    stages_weight: float = 0.0
+    parsing_weight: float = 0.0
     perceptual_fit: Literal["mse", "l1"] = "mse"
     perceptual_weight: float = 0.01
+    style_weight: float = 0.0
     adversarial: Literal["non_saturating", "relativistic"] = "non_saturating"
     discriminator: Literal["prior", "vgg"] = "prior"
     discriminator_width: int = 64
     adversarial_weight: float = 0.01
+    matching_weight: float = 0.0
     r1_weight: float = 0.0
     r1_every: int = 16
     warmup_images: int = 20_000
@@ -71,6 +83,11 @@ class Config:
                 raise ValueError(
                     f"{name} must be a finite number of at least 0, got {getattr(self, name)}"
                 )
+        if self.matching_weight and not self.adversarial_weight:
+            raise ValueError(
+                "matching_weight needs a discriminator, got adversarial_weight 0: take "
+                "matching_weight 0"
+            )
         for name in ("ema_images", "ema_rampup"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be above 0, got {getattr(self, name)}")

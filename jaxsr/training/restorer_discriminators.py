@@ -11,17 +11,20 @@ from jaxsr.priors import Prior
 from jaxsr.training.restorer_config import Config
 from jaxsr.types import Images, Params, PRNGKey
 
+# Logits [n], or one for each pixel [n, H, W], and the maps [n, r, r, c] behind them.
+Judged = tuple[jax.Array, list[jax.Array]]
+
 
 class Discriminator(NamedTuple):
     """A row of DISCRIMINATORS.
 
     Attributes:
         init: (key, prior, config, prior_params) -> params, before the first step.
-        logits: (prior, config, params, images [n, H, W, 3] in [0, 1]) -> [n].
+        judged: (prior, config, params, images [n, H, W, 3] in [0, 1]) -> logits and maps.
     """
 
     init: Callable[[PRNGKey, Prior, Config, Params], Params]
-    logits: Callable[[Prior, Config, Params, Images], jax.Array]
+    judged: Callable[[Prior, Config, Params, Images], Judged]
 
 
 def _of_the_prior(key: PRNGKey, prior: Prior, config: Config, prior_params: Params) -> Params:
@@ -34,8 +37,8 @@ def _of_the_prior(key: PRNGKey, prior: Prior, config: Config, prior_params: Para
     return jax.tree.map(jnp.copy, prior_params["discriminator"])
 
 
-def _judged_by_the_prior(prior: Prior, config: Config, params: Params, images: Images) -> jax.Array:
-    return prior.discriminate({"discriminator": params}, images)[0]
+def _judged_by_the_prior(prior: Prior, config: Config, params: Params, images: Images) -> Judged:
+    return prior.discriminate({"discriminator": params}, images)
 
 
 def _vgg(prior: Prior, config: Config) -> discriminators.Vgg:
@@ -47,7 +50,7 @@ DISCRIMINATORS: dict[str, Discriminator] = {
     "prior": Discriminator(_of_the_prior, _judged_by_the_prior),
     "vgg": Discriminator(
         lambda key, prior, config, prior_params: discriminators.init(key, _vgg(prior, config)),
-        lambda prior, config, params, images: discriminators.logits(
+        lambda prior, config, params, images: discriminators.judged(
             _vgg(prior, config), params, images
         ),
     ),

@@ -15,7 +15,7 @@ from jaxsr import images, learned, metrics, plots, weights
 from jaxsr.nets.features import Features
 from jaxsr.training import loop, restorer
 from jaxsr.training.restorer_config import Config
-from jaxsr.training.restorer_losses import Bound, measure, restored
+from jaxsr.training.restorer_losses import Bound, measure, restored, weights_of
 from jaxsr.types import Params
 
 SHOWN = 8  # photos in the grid
@@ -26,7 +26,8 @@ JUDGED = ("val_psnr", "val_distance", "val_residual")
 def columns(config: Config) -> tuple[str, ...]:
     """Of curve.csv."""
     terms = (config.pixel_fit, "perceptual", "adversarial", "loss_discriminator", "sign_real")
-    more = ("r1",) if config.r1_weight else ()
+    weights = weights_of(config) | {"r1": config.r1_weight}
+    more = [name for name, weight in weights.items() if weight and name not in terms]
     return ("images", "seconds", "loss", *terms, *more, *JUDGED)
 
 

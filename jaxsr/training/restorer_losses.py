@@ -7,7 +7,8 @@ adversarial term against a discriminator that begins as the prior's. With a netw
 `literal`, Eq. 5 as printed: sums instead of means, and log(1 - D).
 
 ESRGAN's (arXiv:1809.00219, Eq. 1 to 3): mean absolute differences, and the relativistic average:
-how much more real each picture is than the other kind's mean.
+how much more real each picture is than the other kind's mean. Terms of one network alone are in
+`restorer_terms`.
 """
 
 import functools
@@ -18,13 +19,14 @@ import jax.numpy as jnp
 from jax.nn import softplus
 
 from jaxsr import degradations
-from jaxsr.learned import Model
+from jaxsr.learned import Model, Stages
 from jaxsr.metrics.perceptual import deep_difference
 from jaxsr.nets.laren import Config as LarenConfig
 from jaxsr.operators import Operator
 from jaxsr.priors import Prior
 from jaxsr.training.restorer_config import Config
-from jaxsr.training.restorer_discriminators import DISCRIMINATORS
+from jaxsr.training.restorer_discriminators import DISCRIMINATORS, Judged
+from jaxsr.training.restorer_terms import earlier_images, matching, parsing, style
 from jaxsr.types import Images, Params, PRNGKey
 
 
@@ -49,6 +51,13 @@ def restored(key: PRNGKey, bound: Bound, given: Params, params: Params, ys: jax.
     return jax.vmap(lambda key, y: bound.model.restore(key, given, params, y)[0])(keys, ys)
 
 
+def staged(key: PRNGKey, bound: Bound, given: Params, params: Params, ys: jax.Array) -> Stages:
+    """The same, and what else of a network is trained."""
+    if bound.model.stages is None:
+        return Stages(restored(key, bound, given, params, ys))
+    return bound.model.stages(key, given, params, ys)
+
+
 def loss(
     key: PRNGKey,
     bound: Bound,
@@ -57,32 +66,62 @@ def loss(
     discriminator: Params,
     params: Params,
     images: Images,
-) -> tuple[jax.Array, tuple[dict[str, jax.Array], Images]]:
-    """The objective of images [n, H, W, 3] in [0, 1]; its unweighted terms and the restored images.
+) -> tuple[jax.Array, tuple[dict[str, jax.Array], Images, Params]]:
+    """The objective of images [n, H, W, 3] in [0, 1]; its unweighted terms, the restored images,
+    and `Stages.statistics`.
 
     Args:
         given: params of the prior, and "perceptual".
         discriminator: its params as they are now.
         params: of the model.
     """
-    made = restored(key, bound, given, params, measure(bound, images))
-    terms = {
-        config.pixel_fit: _fit(config.pixel_fit, bound, 2 * (made - images)),
-        "perceptual": jnp.float32(0),
-        "adversarial": jnp.float32(0),
-    }
+    stages = staged(key, bound, given, params, measure(bound, images))
+    made, weights = stages.images, weights_of(config)
+    fit = functools.partial(_fit, config.pixel_fit, bound)
+    terms: dict[str, jax.Array] = {name: jnp.float32(0) for name in weights}
+    terms[config.pixel_fit] = fit(jnp.asarray(2 * (made - images)))
+    if config.stages_weight:
+        terms["stages"] = earlier_images(fit, stages.earlier, images)
+    if config.parsing_weight:
+        terms["parsing"] = parsing(bound.model, stages.maps, images)
     if config.perceptual_weight:
         compare = functools.partial(deep_difference(bound.network), given["perceptual"])
         differences = jax.vmap(compare)(made, images)
         terms["perceptual"] = _fit(config.perceptual_fit, bound, differences)
+    if config.style_weight:
+        terms["style"] = style(bound.network, given["perceptual"], made, images)
     if config.adversarial_weight:
         terms["adversarial"] = _adversarial(bound, config, discriminator, made, images)
-    value = (
-        config.pixel_weight * terms[config.pixel_fit]
-        + config.perceptual_weight * terms["perceptual"]
-        + config.adversarial_weight * terms["adversarial"]
-    )
-    return value, (terms, made)
+    if config.matching_weight:
+        judged = (judge(bound, config, discriminator, stack)[1] for stack in (made, images))
+        terms["matching"] = matching(*judged)
+    value = jnp.sum(jnp.stack([weight * terms[name] for name, weight in weights.items()]))
+    return value, (terms, made, stages.statistics)
+
+
+def weights_of(config: Config) -> dict[str, float]:
+    """Names of all terms with their weights."""
+    return {
+        config.pixel_fit: config.pixel_weight,
+        "stages": config.stages_weight,
+        "parsing": config.parsing_weight,
+        "perceptual": config.perceptual_weight,
+        "style": config.style_weight,
+        "adversarial": config.adversarial_weight,
+        "matching": config.matching_weight,
+    }
+
+
+def check_terms(model: Model, config: Config) -> None:
+    """Raises ValueError for a weight of what a network does not make."""
+    made = {"stages_weight": model.stages, "parsing_weight": model.parse}
+    for name, part in made.items():
+        if getattr(config, name) and part is None:
+            what = "images" if name == "stages_weight" else "maps of classes"
+            raise ValueError(
+                f"{name} is of a network that makes {what} on its way, got {model.architecture}, "
+                f"which makes none: take {name} 0"
+            )
 
 
 def is_literal(bound: Bound) -> bool:
@@ -101,9 +140,9 @@ def _adversarial(
     bound: Bound, config: Config, discriminator: Params, made: Images, images: Images
 ) -> jax.Array:
     """What the network pays for pictures that the discriminator tells from photos."""
-    fake = judge(bound, config, discriminator, made)
+    fake = judge(bound, config, discriminator, made)[0]
     if config.adversarial == "relativistic":
-        return _relativistic(fake, judge(bound, config, discriminator, images))
+        return _relativistic(fake, judge(bound, config, discriminator, images)[0])
     return jnp.mean(-softplus(fake) if is_literal(bound) else softplus(-fake))
 
 
@@ -119,7 +158,7 @@ def discriminator_loss(
 ) -> tuple[jax.Array, jax.Array]:
     """Mean of softplus(D(restored)) + softplus(-D(photo)), or the relativistic average; and the
     mean sign of the photos' logits, less the mean of the restored ones' where that is relative."""
-    fake, real = (judge(bound, config, discriminator, stack) for stack in (made, images))
+    fake, real = (judge(bound, config, discriminator, stack)[0] for stack in (made, images))
     if config.adversarial == "relativistic":
         return _relativistic(real, fake), jnp.sign(real - fake.mean()).mean()
     return softplus(fake).mean() + softplus(-real).mean(), jnp.sign(real).mean()
@@ -129,11 +168,11 @@ def r1(bound: Bound, config: Config, discriminator: Params, images: Images) -> j
     """Mean over photos [n, H, W, 3] in [0, 1] of |d logit / d photo|^2, the photo being in [-1, 1]
     (Mescheder et al., arXiv:1801.04406)."""
     photos = 2 * jnp.asarray(images) - 1
-    grads = jax.grad(lambda x: judge(bound, config, discriminator, 0.5 + 0.5 * x).sum())(photos)
+    grads = jax.grad(lambda x: judge(bound, config, discriminator, 0.5 + 0.5 * x)[0].sum())(photos)
     return jnp.sum(grads**2, (1, 2, 3)).mean()
 
 
-def judge(bound: Bound, config: Config, discriminator: Params, images: Images) -> jax.Array:
-    """Logits [n] of images [n, H, W, 3] in [0, 1]."""
+def judge(bound: Bound, config: Config, discriminator: Params, images: Images) -> Judged:
+    """Logits of images [n, H, W, 3] in [0, 1], and the maps behind them."""
     row = DISCRIMINATORS[config.discriminator]
-    return row.logits(bound.prior, config, discriminator, images)
+    return row.judged(bound.prior, config, discriminator, images)
