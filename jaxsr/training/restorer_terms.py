@@ -18,7 +18,7 @@ _EPS = 1e-12  # a root's slope at 0
 
 
 def earlier_images(
-    fit: Callable[[jax.Array], jax.Array], earlier: Sequence[Images], images: Images
+    fit: Callable[[jax.Array], jax.Array], earlier: Sequence[jax.Array], images: Images
 ) -> jax.Array:
     """The sum of fit(differences in [-1, 1]) of what a network makes on its way [n, r, r, 3] and
     photos [n, H, W, 3], both in [0, 1]; of smaller images, the photos' means of squares of pixels.
