@@ -37,7 +37,7 @@ from jaxsr.loading import toy_prior
 from jaxsr.metrics import perceptual
 from jaxsr.operators import OPERATORS
 from jaxsr.records import report
-from jaxsr.training import loop, restorer_loop, restorer_losses
+from jaxsr.training import loop, restorer_discriminators, restorer_loop, restorer_losses
 from jaxsr.training.restorer_config import Config
 from jaxsr.training.restorer_losses import Bound
 from jaxsr.types import Params
@@ -59,6 +59,8 @@ class Settings:
         network: What to train, and its defaults: {networks}
         init_from: Folder of a trained model of the same kind to go on from, whose sizes are taken;
             esrgan needs that of an rrdb.
+        discriminator_from: Folder of a converted discriminator of Real-ESRGAN (ports/convert.py)
+            that --discriminator=unet begins as.
         operator: What the photos will lack: {operators}.
         factor: Enlargement, for downsample. Default: 8.
         kernel: How photos are made small.
@@ -76,6 +78,7 @@ class Settings:
     prior: str | None = None
     network: str = "laren"
     init_from: str | None = None
+    discriminator_from: str | None = None
     operator: str = "downsample"
     factor: int | None = None
     kernel: resample.Kernel = "bicubic"
@@ -112,6 +115,8 @@ def main() -> None:
     size = prior.info.resolution
     bound, params = bind(settings, prior, params, sizes)
     restorer_losses.check_terms(bound.model, config)
+    if settings.discriminator_from is not None:
+        params |= restorer_discriminators.load(settings.discriminator_from, config)
     sets = photos(settings, size, out)
     bound = fitted(settings.network, bound, sets[0])
     print(
@@ -132,7 +137,7 @@ def check(settings: Settings) -> None:
     """Raises ValueError for a name or a number that makes no sense, before any long work."""
     row = RESTORERS[flags.choose(settings.network, RESTORERS, "network")]
     OperatorChoice(settings.operator, settings.factor, settings.kernel).check()
-    paths = ("data", "val_data", "prior", "init_from", "out")
+    paths = ("data", "val_data", "prior", "init_from", "discriminator_from", "out")
     flags.require(settings, {"factor": 1, "val_photos": 1}, paths)
     if settings.data is None and not settings.smoke:
         raise ValueError(

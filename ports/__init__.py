@@ -20,6 +20,7 @@ float64 NumPy written from the paper:
 | GFPGAN 1.2 to 1.4; version 1 | official network | images 8e-7; 2.4e-5 (of 9) |
 | GPEN | float64 NumPy | images 5e-6 (of 6) |
 | RRDBNet in three ways of naming, SRVGGNetCompact | their code | images 1.4e-7 |
+| Real-ESRGAN's U-Net discriminator | float64 NumPy | logits below 1e-4 |
 | VDSR `.pth` of pytorch-vdsr | its code | luma 2.9e-7 |
 | VDSR `.mat` of MatConvNet | float64 NumPy | images below 1e-4 |
 | NIQE `.npz` (BasicSR), `.mat` (MATLAB release) | BasicSR's own | exact |

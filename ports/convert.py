@@ -8,6 +8,8 @@ python ports/convert.py --source=G_ema.pth --source=D.pth --label=207 --out=retr
 python ports/convert.py --source=vgg16-397923af.pth --out="$JAXSR_WEIGHTS/vgg16"
 # then --method=rrdb --model=esrgan
 python ports/convert.py --source=RealESRGAN_x4plus.pth --out=esrgan
+# then train_restorer.py --network=esrgan --discriminator=unet --discriminator_from=judge
+python ports/convert.py --source=RealESRGAN_x4plus_netD.pth --out=judge
 
 Seconds to half a minute. ports/__init__.py tells how each format was compared with its original.
 """
@@ -23,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from jaxsr import flags, weights
 from jaxsr.types import Params
-from ports import formats, niqe, priors, torch_files, vdsr
+from ports import formats, niqe, priors, restorers, torch_files, vdsr
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,6 +66,8 @@ def convert(*sources: str | Path, choice: priors.Choice = ANY) -> tuple[Params, 
         OSError: it cannot be read.
     """
     _check_files(sources)
+    for source in sources:
+        restorers.refuse_torch7(source)
     read = [
         vdsr.read(source) or niqe.read(source) or torch_files.read(source) for source in sources
     ]

@@ -18,6 +18,7 @@ from ports import (
     niqe,
     pggan,
     priors,
+    realesrgan_discriminator,
     restorers,
     rrdb,
     srvgg,
@@ -60,6 +61,9 @@ PORTS: dict[str, Port] = {
         "RRDBNet (ESRGAN, BasicSR, Real-ESRGAN, the names of 2018)", rrdb.find, restorers.convert
     ),
     "srvgg": Port("SRVGGNetCompact (Real-ESRGAN)", srvgg.find, restorers.convert),
+    "discriminator": Port(
+        "Real-ESRGAN's U-Net discriminator", realesrgan_discriminator.find, restorers.convert
+    ),
     "gfpgan": Port("GFPGAN (version 1, clean 1.2 to 1.4)", gfpgan.find, restorers.convert),
     "gpen": Port("GPEN", gpen.find, restorers.convert),
     "vdsr": Port("VDSR (MatConvNet's .mat, pytorch-vdsr)", vdsr.find, restorers.convert),

@@ -4,6 +4,7 @@ becomes a model's folder, and the networks that are known and refused."""
 import dataclasses
 import itertools
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -25,6 +26,8 @@ STRANGERS = {
     "RestoreFormer": ("quantize.embedding.weight", "encoder.conv_in.weight"),
     "CodeFormer": ("quantize.embedding.weight", "position_emb"),
 }
+# How Torch7's serialisation of an object begins, in bytes and in text.
+_TORCH7 = (b"\4\0\0\0\1\0\0\0\3\0\0\0V 1", b"4\n1\n3\nV 1\n")
 
 
 class Found(NamedTuple):
@@ -72,6 +75,17 @@ def refuse_strangers(contents: list[Any]) -> None:
     for stranger, ends in STRANGERS.items():
         if all(any(name.lower().endswith(end) for name in names) for end in ends):
             raise ValueError(f"expected a network that jaxsr computes, got one of {stranger}")
+
+
+def refuse_torch7(path: str | Path) -> None:
+    """Raises ValueError for a file of Torch7, as those of FSRNet's authors."""
+    if Path(path).is_file():
+        with open(path, "rb") as file:
+            if file.read(16).startswith(_TORCH7):
+                raise ValueError(
+                    f"{path}: expected a file of PyTorch, TensorFlow or MATLAB, got one of Torch7 "
+                    "(.t7, as FSRNet's), which jaxsr does not read"
+                )
 
 
 def conv_rows(source: str, path: str) -> list[Row]:

@@ -17,6 +17,7 @@ from jaxsr.nets.conv_layers import TORCH, Conv, convolved, lrelu
 from jaxsr.types import Images, Params, PRNGKey
 
 CHANNELS = 3
+UNET = "unet_discriminator"  # "architecture" in config.json of a converted `UNet`
 SMALLEST = 4  # px: the side at which the VGG-style one ends
 HIDDEN = 100
 _BATCH_NORM_EPS, _UNIT_EPS = 1e-5, 1e-12  # PyTorch's

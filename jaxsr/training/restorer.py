@@ -163,11 +163,12 @@ def _discriminator_step(
     if not config.adversarial_weight:
         names = ("loss_discriminator", "sign_real", *(("r1",) if config.r1_weight else ()))
         return state, dict.fromkeys(names, jnp.float32(0))
-    (_, logged), grads = mean(jax.value_and_grad(objective, has_aux=True)(state.discriminator))
+    params = DISCRIMINATORS[config.discriminator].refreshed(state.discriminator)
+    (_, logged), grads = mean(jax.value_and_grad(objective, has_aux=True)(params))
     updates, opt = _optimizer(config).update(grads, state.discriminator_opt)
     if config.discriminator_rate != 1:
         updates = jax.tree.map(lambda x: config.discriminator_rate * x, updates)
-    discriminator = optax.apply_updates(state.discriminator, _scaled(updates, rate, 1.0))
+    discriminator = optax.apply_updates(params, _scaled(updates, rate, 1.0))
     return state._replace(discriminator=discriminator, discriminator_opt=opt), logged
 
 

@@ -32,7 +32,8 @@ class Config:
         style_weight: of the differences of the perceptual network's Gram matrices (GFPGAN).
         adversarial: non_saturating, or relativistic: each picture against the mean of the other
             kind (ESRGAN's, arXiv:1809.00219).
-        discriminator: the prior's, or a new one of ESRGAN's kind (vgg).
+        discriminator: the prior's, or a new one of ESRGAN's kind (vgg) or of Real-ESRGAN's, which
+            judges each pixel (unet).
         discriminator_width: channels of the first layers of a new discriminator; 64 is ESRGAN's.
         adversarial_weight: of the adversarial term; 0 trains no discriminator.
         matching_weight: of the differences of the discriminator's maps (GPEN).
@@ -61,7 +62,7 @@ class Config:
     perceptual_weight: float = 0.01
     style_weight: float = 0.0
     adversarial: Literal["non_saturating", "relativistic"] = "non_saturating"
-    discriminator: Literal["prior", "vgg"] = "prior"
+    discriminator: Literal["prior", "vgg", "unet"] = "prior"
     discriminator_width: int = 64
     adversarial_weight: float = 0.01
     matching_weight: float = 0.0

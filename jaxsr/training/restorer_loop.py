@@ -15,11 +15,12 @@ from jaxsr import images, learned, metrics, plots, weights
 from jaxsr.nets.features import Features
 from jaxsr.training import loop, restorer
 from jaxsr.training.restorer_config import Config
+from jaxsr.training.restorer_discriminators import BEGUN
 from jaxsr.training.restorer_losses import Bound, measure, restored, weights_of
 from jaxsr.types import Params
 
 SHOWN = 8  # photos in the grid
-CHANGED = ("discriminator", "learned")  # of params: what a step does not see as given
+CHANGED = ("discriminator", "learned", BEGUN)  # of params: what a step does not see as given
 JUDGED = ("val_psnr", "val_distance", "val_residual")
 
 
@@ -73,6 +74,8 @@ def fit(
         "operator": bound.operator.name,
     }
     trained_for |= {"start": None if start is None else weights.digest(start)}
+    if BEGUN in prior_params:
+        trained_for[BEGUN] = weights.digest(prior_params[BEGUN])
     if config.schedule != "constant":
         trained_for["total_images"] = run.total_images
     publish = _Publish(
