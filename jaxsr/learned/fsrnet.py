@@ -52,7 +52,7 @@ def bind(net: fsrnet.Config, prior: Prior | None, operator: Operator) -> Model:
 
     def stages(key: PRNGKey, prior_params: Params, params: Params, ys: jax.Array) -> Stages:
         made = fsrnet.stages(net, params, jax.vmap(seen)(ys))
-        return Stages(made.restored, (made.coarse,), made.maps, made.statistics)
+        return Stages(made.restored, (jnp.asarray(made.coarse),), made.maps, made.statistics)
 
     return Model(
         "fsrnet",

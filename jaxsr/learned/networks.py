@@ -28,7 +28,7 @@ class Stages(NamedTuple):
     """
 
     images: Images
-    earlier: tuple[Images, ...] = ()
+    earlier: tuple[jax.Array, ...] = ()
     maps: jax.Array | None = None
     statistics: Params = None
 

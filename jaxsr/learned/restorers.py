@@ -83,6 +83,12 @@ def _never(net: Any) -> bool:
     return False
 
 
+def _enlarging(name: str, config: type) -> Kind:
+    bind = functools.partial(upscalers.bind_enlarging, name)
+    whole = functools.partial(upscalers.whole_enlarging, name)
+    return Kind(config, 1, bind, _always, _always, whole)
+
+
 NEEDS = ("statistics",)  # of a prior's params, beside the generator
 # "architecture" in a model's config.json -> what it stands for
 KINDS: dict[str, Kind] = {
@@ -90,8 +96,8 @@ KINDS: dict[str, Kind] = {
     "glean": Kind(glean_net.Config, 1, glean.bind, _always, _never),
     "gfpgan": Kind(gfpgan.Config, 1, faces.bind_gfpgan, _always, faces.has_generator),
     "gpen": Kind(gpen.Config, 1, faces.bind_gpen, _always, faces.has_generator),
-    "rrdb": Kind(rrdb.Config, 1, upscalers.bind_rrdb, _always, _always, upscalers.whole_rrdb),
-    "srvgg": Kind(srvgg.Config, 1, upscalers.bind_srvgg, _always, _always, upscalers.whole_srvgg),
+    "rrdb": _enlarging("rrdb", rrdb.Config),
+    "srvgg": _enlarging("srvgg", srvgg.Config),
     "vdsr": Kind(vdsr.Config, 1, upscalers.bind_vdsr, _always, _always, upscalers.whole_vdsr),
     "fsrnet": Kind(fsrnet_net.Config, 1, fsrnet.bind, _always, _always),
 }
@@ -103,6 +109,7 @@ def _laren(name: str, summary: str, *, is_printed: bool = False) -> Restorer:
 
 
 _ALONE = {"perceptual_weight": 0.0, "adversarial_weight": 0.0, "warmup_images": 0}
+_L1 = {"batch": 16, "learning_rate": 2e-4, "schedule": "cosine", "pixel_fit": "l1", **_ALONE}
 # What `train_restorer.py --network` takes.
 RESTORERS: dict[str, Restorer] = {
     "base": _laren("base", "LAREN's encoder to one w; drawn noise"),
@@ -120,7 +127,7 @@ RESTORERS: dict[str, Restorer] = {
         "rrdb",
         upscalers.sized_rrdb,
         "dense blocks, then enlargements; no prior",
-        {"batch": 16, "learning_rate": 2e-4, "schedule": "cosine", "pixel_fit": "l1", **_ALONE},
+        _L1,
         is_free=True,
     ),
     "srvgg": Restorer(
@@ -128,7 +135,7 @@ RESTORERS: dict[str, Restorer] = {
         "srvgg",
         upscalers.sized_srvgg,
         "a chain of convolutions, then one enlargement; no prior",
-        {"batch": 16, "learning_rate": 2e-4, "schedule": "cosine", "pixel_fit": "l1", **_ALONE},
+        _L1,
         is_free=True,
     ),
     # The paper's 1e-2 is of absolute differences in [0, 1].

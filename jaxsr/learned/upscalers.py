@@ -3,6 +3,7 @@ arXiv:1809.00219), SRVGG (Real-ESRGAN, arXiv:2107.10833) and VDSR (arXiv:1511.04
 
 import math
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any
 
 import jax
@@ -13,6 +14,8 @@ from jaxsr.operators import Operator, as_image, enlarged
 from jaxsr.priors import Prior
 from jaxsr.types import Drawn, Image, Latent, Measurement, Params, PRNGKey
 
+# Networks that make an image larger by a factor of their own.
+ENLARGING: dict[str, ModuleType] = {"rrdb": rrdb, "srvgg": srvgg}
 OFFICIAL_UPS = 2  # of the official 1x, 2x and 4x networks
 
 
@@ -29,22 +32,6 @@ def sized_rrdb(
     return rrdb.Config(sizes.blocks, sizes.width, sizes.growth, ups, 2**ups // factor, dtype)
 
 
-def bind_rrdb(net: rrdb.Config, prior: Prior | None, operator: Operator) -> Model:
-    """The network on measurements as images. Raises ValueError for another factor than its own."""
-    _expect(factor_of(operator), net.factor)
-
-    def restored(params: Params, y: Measurement) -> Drawn:
-        return rrdb.restored(net, params, as_image(operator, y))
-
-    return _model("rrdb", net, rrdb.init, restored)
-
-
-def whole_rrdb(net: rrdb.Config, params: Params, image: Image, factor: int) -> Drawn:
-    """A photo of any size. Raises ValueError for another factor than the network's."""
-    _expect(factor, net.factor)
-    return rrdb.restored(net, params, image)
-
-
 def sized_srvgg(
     prior: Prior, params: Params, operator: Operator, sizes: Sizes, dtype: str
 ) -> srvgg.Config:
@@ -52,20 +39,22 @@ def sized_srvgg(
     return srvgg.Config(sizes.layers, sizes.width, factor_of(operator), dtype)
 
 
-def bind_srvgg(net: srvgg.Config, prior: Prior | None, operator: Operator) -> Model:
-    """As `bind_rrdb`."""
+def bind_enlarging(name: str, net: Any, prior: Prior | None, operator: Operator) -> Model:
+    """A network of ENLARGING on measurements as images. Raises ValueError for another factor than
+    its own."""
     _expect(factor_of(operator), net.factor)
+    network = ENLARGING[name]
 
     def restored(params: Params, y: Measurement) -> Drawn:
-        return srvgg.restored(net, params, as_image(operator, y))
+        return network.restored(net, params, as_image(operator, y))
 
-    return _model("srvgg", net, srvgg.init, restored)
+    return _model(name, net, network.init, restored)
 
 
-def whole_srvgg(net: srvgg.Config, params: Params, image: Image, factor: int) -> Drawn:
-    """As `whole_rrdb`."""
+def whole_enlarging(name: str, net: Any, params: Params, image: Image, factor: int) -> Drawn:
+    """A photo of any size. Raises ValueError for another factor than the network's."""
     _expect(factor, net.factor)
-    return srvgg.restored(net, params, image)
+    return ENLARGING[name].restored(net, params, image)
 
 
 def _expect(factor: int, got: int) -> None:

@@ -1,8 +1,9 @@
 """What the methods with a diffusion model share: the model found, y brought to its range, and the
 sampler's run as a search of one step."""
 
+import dataclasses
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar, Literal
 
 import jax
 import jax.numpy as jnp
@@ -13,11 +14,35 @@ from jaxsr.methods import _common
 from jaxsr.operators import Operator
 from jaxsr.priors import Prior, check_images
 from jaxsr.search import Phase, Solve, objectives
-from jaxsr.settings import resolve
+from jaxsr.settings import iterates, resolve
 
 # (denoise, chain, draw, y of an image in [-1, 1]) -> image in [-1, 1].
 Sampler = Callable[[diffusion.Denoise, diffusion.Chain, diffusion.Draw, jax.Array], jax.Array]
 SHARES = ("eta", "eta_b")
+
+
+@dataclasses.dataclass(frozen=True)
+class Sampling:
+    """Settings that DDRM and DDNM have in common; a field left at None takes the preset's value.
+
+    Attributes:
+        model: folder of the diffusion model (experiments/train_diffusion.py, ports/convert.py);
+            empty: the one that comes with the package for the prior's domain and size.
+        steps: of the diffusion that are visited, evenly spaced.
+        noise: standard deviation of the noise in the photo, on [0, 1].
+        eta: share of fresh noise in a step, of what the photo does not tell (by the deviation), at
+            most 1.
+        eps: largest feasible residual (mean square on [0, 1]); PULSE's.
+    """
+
+    preset: Literal["paper"] = "paper"
+    model: str = ""
+    steps: int | None = iterates()
+    noise: float | None = None
+    eta: float | None = None
+    eps: float | None = None
+
+    NEEDS: ClassVar[tuple[str, ...]] = ("diffusion",)
 
 
 def solve(

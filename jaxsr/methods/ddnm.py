@@ -9,7 +9,7 @@ whatever the operator is.
 import dataclasses
 import functools
 from collections.abc import Callable
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -20,34 +20,16 @@ from jaxsr.methods import _diffusion
 from jaxsr.operators import Operator
 from jaxsr.priors import Prior
 from jaxsr.search import Solve
-from jaxsr.settings import Presets, iterates
+from jaxsr.settings import Presets
 
 PAPER = {"steps": 100, "noise": 0.0, "eta": 0.85, "eps": 2e-3}
 
 
 @dataclasses.dataclass(frozen=True)
-class DDNM:
-    """Settings of DDNM; a field left at None takes the preset's value.
-
-    Attributes:
-        model: folder of the diffusion model (experiments/train_diffusion.py, ports/convert.py);
-            empty: the one that comes with the package for the prior's domain and size.
-        steps: of the diffusion that are visited, evenly spaced.
-        noise: standard deviation of the noise in the photo, on [0, 1]; 0: the result explains the
-            photo exactly.
-        eta: share of fresh noise in a step (by the deviation), at most 1.
-        eps: largest feasible residual (mean square on [0, 1]); PULSE's.
-    """
-
-    preset: Literal["paper"] = "paper"
-    model: str = ""
-    steps: int | None = iterates()
-    noise: float | None = None
-    eta: float | None = None
-    eps: float | None = None
+class DDNM(_diffusion.Sampling):
+    """Settings of DDNM; without noise the result explains the photo exactly."""
 
     PRESETS: ClassVar[Presets] = {"paper": PAPER}
-    NEEDS: ClassVar[tuple[str, ...]] = ("diffusion",)
 
 
 def ddnm(prior: Prior, operator: Operator, config: DDNM = DDNM()) -> Solve:

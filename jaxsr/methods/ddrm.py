@@ -6,7 +6,7 @@ After bahjat-kawar/ddrm (MIT).
 
 import dataclasses
 import functools
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -17,36 +17,22 @@ from jaxsr.methods import _diffusion
 from jaxsr.operators import Operator, Spectrum, spectrum
 from jaxsr.priors import Prior
 from jaxsr.search import Solve
-from jaxsr.settings import Presets, iterates
+from jaxsr.settings import Presets
 
 PAPER = {"steps": 20, "noise": 0.0, "eta": 0.85, "eta_b": 1.0, "eps": 2e-3}
 
 
 @dataclasses.dataclass(frozen=True)
-class DDRM:
-    """Settings of DDRM; a field left at None takes the preset's value.
+class DDRM(_diffusion.Sampling):
+    """Settings of DDRM.
 
     Attributes:
-        model: folder of the diffusion model (experiments/train_diffusion.py, ports/convert.py);
-            empty: the one that comes with the package for the prior's domain and size.
-        steps: of the diffusion that are visited, evenly spaced.
-        noise: standard deviation of the noise in the photo, on [0, 1].
-        eta: share of fresh noise in a step, of what the photo does not tell (by the deviation), at
-            most 1.
         eta_b: share of the photo in a step where its noise is below the step's, at most 1.
-        eps: largest feasible residual (mean square on [0, 1]); PULSE's.
     """
 
-    preset: Literal["paper"] = "paper"
-    model: str = ""
-    steps: int | None = iterates()
-    noise: float | None = None
-    eta: float | None = None
     eta_b: float | None = None
-    eps: float | None = None
 
     PRESETS: ClassVar[Presets] = {"paper": PAPER}
-    NEEDS: ClassVar[tuple[str, ...]] = ("diffusion",)
 
 
 class Rule(NamedTuple):

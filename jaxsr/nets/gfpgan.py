@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from jaxsr.nets import style_based, stylegan2
+from jaxsr.nets import own_generator, style_based, stylegan2
 from jaxsr.nets.conv_layers import Conv, conv, lrelu
 from jaxsr.nets.progressive import means
 from jaxsr.nets.style_based import Between
@@ -202,14 +202,7 @@ def restored(
 
 
 def _sizes(config: Config) -> stylegan2.Config:
-    return stylegan2.Config(
-        resolution=config.side,
-        channels=config.generator_widths,
-        z_dim=config.w_dim,
-        w_dim=config.w_dim,
-        mapping_layers=config.mapping_layers,
-        dtype=config.dtype,
-    )
+    return own_generator.sizes(config, config.generator_widths, config.w_dim)
 
 
 def _synthesis(config: Config) -> stylegan2.Synthesis:

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from jaxsr.nets import style_based, stylegan2
+from jaxsr.nets import own_generator, style_based, stylegan2
 from jaxsr.nets.style_based import Dense, lrelu
 from jaxsr.types import Noise, Params, PRNGKey
 
@@ -86,14 +86,7 @@ def restored(
 
 
 def _sizes(config: Config) -> stylegan2.Config:
-    return stylegan2.Config(
-        resolution=config.side,
-        channels=config.widths,
-        z_dim=config.z_dim,
-        w_dim=config.w_dim,
-        mapping_layers=config.mapping_layers,
-        dtype=config.dtype,
-    )
+    return own_generator.sizes(config, config.widths, config.z_dim)
 
 
 def generator(config: Config, params: Params) -> Bank:
