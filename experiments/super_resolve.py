@@ -25,9 +25,11 @@ search found; noise the standard deviation found in the photo. Seconds are a bat
 first includes compiling) over its photos.
 
 A published network that has no use for a prior (ports/convert.py writes it) enlarges photos of any
-size, whole, and is not moved to explain them:
+size, whole, and is not moved to explain them; GFPGAN and GPEN, which hold a generator of their own,
+restore centre squares at its size:
 
     python experiments/super_resolve.py --method=rrdb --model=esrgan --input=photos
+    python experiments/super_resolve.py --method=gfpgan --model=gfpgan --input=faces
 
 Many hosts share the photos with --part: each takes every COUNTth, writes into a folder of its own
 in OUT (part-03-of-64/), and never waits for another once it knows its number. So a lost host costs
@@ -67,7 +69,9 @@ def main(settings: Settings) -> int:
     if whole.serves(settings):
         whole.execute(settings, sources)
     else:
-        execute(prepare(settings, sources))
+        with whole.explained(settings):
+            plan = prepare(settings, sources)
+        execute(plan)
     return 0
 
 

@@ -5,12 +5,11 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-import jax
-
 from jaxsr.learned.networks import Model, Sizes, factor_of
 from jaxsr.nets import rrdb, srvgg, vdsr
 from jaxsr.operators import Operator, as_image, enlarged
 from jaxsr.priors import Prior
+from jaxsr.resample import upsample
 from jaxsr.types import Drawn, Image, Latent, Measurement, Params, PRNGKey
 
 OFFICIAL_UPS = 2  # of the official 1x, 2x and 4x networks
@@ -91,9 +90,7 @@ def bind_vdsr(net: vdsr.Config, prior: Prior | None, operator: Operator) -> Mode
 
 def whole_vdsr(net: vdsr.Config, params: Params, image: Image, factor: int) -> Drawn:
     """A photo of any size, at any factor."""
-    height, width, channels = image.shape
-    shape = (height * factor, width * factor, channels)
-    return vdsr.restored(net, params, jax.image.resize(image, shape, "bicubic"))
+    return vdsr.restored(net, params, upsample(image, factor))
 
 
 def _model(
