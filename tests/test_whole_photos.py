@@ -226,7 +226,7 @@ def test_a_model_trained_for_a_prior_says_so_where_photos_do_not_fit(asked, tmp_
     """Why a network that enlarges any photo elsewhere refuses this one stays a riddle."""
     record = weights.read_config(asked.model) | {"prior": "pbc64", "operator": "downsample_4"}
     weights.save(tmp_path / "own", weights.load(asked.model)[0], record)
-    images.write(tmp_path / "large.png", photo(40, 40))
+    images.write(tmp_path / "large.png", photo(80, 80))
     own = {"model": str(tmp_path / "own"), "input": (str(tmp_path / "large.png"),)}
     with pytest.raises(ValueError, match="was trained here, for photos of prior 'pbc64'") as caught:
         super_resolve.main(dataclasses.replace(asked, **own))
