@@ -104,7 +104,10 @@ def left_out_line(source: str | os.PathLike, left_out: Counter[str]) -> str:
     types = [reason for reason, _ in left_out.most_common() if reason.startswith(".")]
     told = [f"{count} {reason}" for reason, count in left_out.items() if reason not in types]
     if types:
-        shown = [*types[:SHOWN_TYPES], *(["..."] if len(types) > SHOWN_TYPES else [])]
+        shown = [
+            *(each.removeprefix(". ") for each in types[:SHOWN_TYPES]),
+            *(["..."] if len(types) > SHOWN_TYPES else []),
+        ]
         told.append(f"{sum(left_out[each] for each in types)} of other types ({', '.join(shown)})")
     return f"{source}: left out {', '.join(told)}"
 

@@ -155,11 +155,14 @@ def results(folder: str | os.PathLike) -> dict[str, dict[str, str]]:
     path = Path(folder) / "results.csv"
     if not path.exists():
         return {}
-    text = _text(path)
-    text = text[: text.rfind("\n") + 1]
-    if text.count('"') % 2:  # the newline is inside of a name
-        text = text[: text.rfind("\n", 0, -1) + 1]
+    text = _to_line_end(_text(path))
+    while text.count('"') % 2:  # the newline is inside of a name
+        text = _to_line_end(text[:-1])
     return {row.get("output", ""): row for row in csv_text.rows_of(text, path)}
+
+
+def _to_line_end(text: str) -> str:
+    return text[: max(text.rfind("\n"), text.rfind("\r")) + 1]
 
 
 def check_writable(folder: str | os.PathLike) -> None:
