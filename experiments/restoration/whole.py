@@ -76,8 +76,9 @@ def _bound(settings: Settings) -> str:
     )
 
 
-def execute(settings: Settings, sources: Sequence[Source]) -> None:
-    """Restores what the folder lacks; writes the table and the grid."""
+def execute(settings: Settings, sources: Sequence[Source]) -> int:
+    """Restores what the folder lacks; writes the table and the grid. Returns how many have no
+    result."""
     check(settings)
     for name, default in UNREAD.items():
         if getattr(settings, name) != default:
@@ -101,6 +102,7 @@ def execute(settings: Settings, sources: Sequence[Source]) -> None:
     if lost:
         print(f"{len(lost)} not restored; the first: {lost[0]['error']}")
     print(drawn)
+    return len(lost)
 
 
 def _start(settings: Settings, sources: Sequence[Source], network: Network) -> report.Run:
