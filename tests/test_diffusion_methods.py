@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -22,6 +23,7 @@ from jaxsr.methods import METHODS
 from jaxsr.methods.setups import Setup, make_config, make_solve, values_of
 
 PHOTOS = 3
+ABOUT = (Path(__file__).parents[1] / "experiments" / "train_diffusion.py").read_text()
 each = pytest.mark.parametrize("name", DIFFUSION, scope="session")
 
 
@@ -228,6 +230,27 @@ def test_bundled_model_is_that_of_the_domain(folder, monkeypatch, tmp_path):
     info = toy.prior().info._replace(domain="faces")
     with pytest.raises(ValueError, match="no diffusion model comes with the package for 'faces'"):
         diffusion.find(toy.prior()._replace(info=info))
+
+
+def test_a_model_of_the_bundled_priors_size_and_domain_is_found(monkeypatch, tmp_path):
+    """What train_diffusion.py makes as its --help says for the bundled prior serves no method, or
+    only where its folder is named."""
+    prior, params = jaxsr.load_prior("pbc64")
+    net = dataclasses.replace(TINY.net, resolution=prior.info.resolution)
+    model = diffusion.Model(net, TINY.schedule)
+    diffusion.save(tmp_path / "mine", model, fresh(net), {"domain": prior.info.domain})
+    side = prior.info.resolution
+    x8 = operators.downsample(8, image_shape=(side, side, 3))
+    named = Setup("ddrm", smoke=True, settings={"model": str(tmp_path / "mine")})
+    assert "diffusion" in make_solve(prior, params, x8, named)[1]
+    with pytest.raises(ValueError, match="no diffusion model comes with the package"):
+        make_solve(prior, params, x8, Setup("ddrm"))
+    monkeypatch.setattr("jaxsr.diffusion.models.MODELS", tmp_path)
+    solve, joined = make_solve(prior, params, x8, Setup("ddrm", smoke=True))
+    jax.tree.map(np.testing.assert_array_equal, joined["diffusion"], fresh(net))
+    assert solve.operator is x8
+    example = next(line for line in ABOUT.splitlines() if "--domain=" in line)
+    assert f'--domain="{prior.info.domain}"' in example
 
 
 @each

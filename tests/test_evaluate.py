@@ -255,7 +255,7 @@ def test_trained_models_have_their_rows(world, tmp_path):
     )
     card = tmp_path / "models" / "base" / "model" / "config.json"
     card.write_text(card.read_text().replace('"images": 0', '"images": 1'))
-    with pytest.raises(ValueError, match="another"):
+    with pytest.raises(ValueError, match="results of other settings: cell "):
         evaluate.run(settings)
 
 

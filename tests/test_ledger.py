@@ -53,7 +53,7 @@ def test_a_line_cut_off_by_a_kill_costs_itself_alone(cut, tmp_path):
 def test_another_runs_folder_is_refused(tmp_path):
     """Rows of two settings in one table would be averaged as if they were one."""
     ledger(tmp_path)
-    with pytest.raises(ValueError, match=r"another seed \(0 there, 1 now\)"):
+    with pytest.raises(ValueError, match=r"other settings: seed \(0 there, 1 now\)"):
         ledger(tmp_path, {**SETTINGS, "seed": 1})
     (tmp_path / "config.json").write_text("[]")
     with pytest.raises(ValueError, match="not the record of a run"):

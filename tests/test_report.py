@@ -164,7 +164,7 @@ def test_records_of_two_runs_are_merged_unless_their_values_differ(tmp_path):
     config = json.loads((tmp_path / "config.json").read_text())
     assert config["values"] == {"factor 4": {"steps": 5}, "factor 8": {"steps": 7}}
     assert config["photos"] == {"a.png": 1, "b.png": 2}
-    with pytest.raises(ValueError, match=r"another factor 4 steps \(5 there, 6 now\)"):
+    with pytest.raises(ValueError, match=r"other settings: factor 4 steps \(5 there, 6 now\)"):
         open_run(tmp_path, values={"factor 4": {"steps": 6}})
 
 

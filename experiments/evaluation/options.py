@@ -121,7 +121,7 @@ def check(settings: Settings) -> None:
     )
     flags.require(
         settings,
-        {"num_photos": 1, "seed": 0, "batch_size": 1, "num_solutions": 1, "judge_at": LEAST_JUDGED},
+        {"num_photos": 1, "seed": 0, "batch_size": 1, "num_solutions": 1},
         ("data", "labels", "landmarks", "prior", "features", "models", "out"),
     )
     _check_noise(settings)

@@ -294,7 +294,7 @@ def _refuse(folder: Path, different: dict[str, tuple], advice: str) -> None:
         ]
         others = f" and {len(different) - len(shown)} more" if len(different) > len(shown) else ""
         raise ValueError(
-            f"{folder} holds results with another {', '.join(shown)}{others}: {advice}"
+            f"{folder} holds results of other settings: {', '.join(shown)}{others}: {advice}"
         )
 
 
