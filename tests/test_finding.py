@@ -153,10 +153,10 @@ def test_a_folder_of_nothing_but_results_says_so(tmp_path):
     (tmp_path / "config.json").write_text('{"settings": {}}')
     (tmp_path / "results.csv").write_text("output,status\na.png,ok\nb.png,error\n")
     for pattern in (tmp_path, tmp_path / "*.png"):
-        with pytest.raises(ImageError, match="left out 1 of an earlier run") as error:
+        with pytest.raises(ImageError, match=r"left out [13] of an earlier run") as error:
             images.find(pattern)
         is_one_line(error, pattern)
-    with pytest.raises(ValueError, match=r"got none \(left out 1 of an earlier run"):
+    with pytest.raises(ValueError, match=r"got none \(left out 3 of an earlier run"):
         data.open_photos(str(tmp_path))
     assert images.find(tmp_path / "a.png") == [tmp_path / "a.png"]
 

@@ -88,6 +88,7 @@ def named(
         Path(file.name).stem.casefold()
         for file in files
         if os.path.realpath(os.path.dirname(file.name)) == place
+        and file.name.lower().endswith(".png")
     }
     waiting, sources = {name: [*stems] for name, stems in kept.items()}, []
     for file in files:

@@ -161,7 +161,7 @@ def _list(folder: Path, found: Found) -> list[Path]:
         return []
     written, folders = results.written(folder, set(names)), []
     for name in names:
-        reason = unwanted(name) or (RESULT if name in written else "")
+        reason = RESULT if name in written else unwanted(name)
         if reason:
             found.left_out[reason] += 1
         elif os.path.isdir(folder / name):
@@ -188,7 +188,8 @@ def _matches(pattern: Path) -> Found:
     else:
         found = _globbed(pattern)
     if not found.paths:
-        what = "got a folder without images" if pattern.is_dir() else "got no such file"
+        without = "none" if found.left_out else "no such file"
+        what = f"got {'a folder without images' if pattern.is_dir() else without}"
         others = f" ({left_out_line('', found.left_out)[2:]})" if found.left_out else ""
         raise ImageError(f"{pattern}: expected image files, {what}{others}")
     return found
@@ -228,7 +229,7 @@ def _chosen(paths: Iterable[Path]) -> Found:
     for path in paths:
         if path.parent not in written:
             written[path.parent] = results.written(path.parent, set(os.listdir(path.parent)))
-        reason = unwanted(path.name) or (RESULT if path.name in written[path.parent] else "")
+        reason = RESULT if path.name in written[path.parent] else unwanted(path.name)
         if reason or path.is_dir():
             found.left_out[reason or FOLDER] += 1
         else:
