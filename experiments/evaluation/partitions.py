@@ -29,7 +29,7 @@ class Partition(NamedTuple):
     pick: Literal["first", "spaced"] = "first"
 
 
-_CELEBA = "mmlab.ie.cuhk.edu.hk/projects/CelebA.html (no commercial use)"
+_CELEBA = "mmlab.ie.cuhk.edu.hk/projects/CelebA.html (non-commercial research)"
 _LSUN = "github.com/fyu/lsun"
 _UNSEEN = "photos that no prior saw, such as its validation part"
 _LAREN = "LAREN Table I, which does not say how many"
