@@ -11,7 +11,13 @@
 OUT holds <name>.png for each photo (<name>_s0.png, <name>_s1.png, ... with several solutions),
 grid.png, results.csv with a row for each, and config.json with every setting. Two photos of one
 name become <name> and <name>_2. Results are written as they are done; the same command again does
-only what is missing, whatever stopped it. A photo that cannot be used gets a row that says why.
+only what is missing, whatever stopped it, and photos that came since: what was restored keeps its
+name. A photo that cannot be used gets a row that says why. Folders are searched deeply; hidden
+files, what other systems keep beside photos (._x, @eaDir, Thumbs.db), and results of earlier runs
+are left out, which a line tells.
+
+The exit status is 0 when every photo has its result, 3 when some have none (results.csv says why),
+2 when nothing could start: a mistake in the flags, or no photo that can be used.
 
 A low-resolution photo must be a square with the prior's resolution over a whole number on a side.
 What is over that is cropped away around the centre (--fit=crop), or what is missing is filled up
@@ -25,9 +31,11 @@ search found; noise the standard deviation found in the photo. Seconds are a bat
 first includes compiling) over its photos.
 
 A published network that has no use for a prior (ports/convert.py writes it) enlarges photos of any
-size, whole, and is not moved to explain them:
+size, whole, and is not moved to explain them; GFPGAN and GPEN, which hold a generator of their own,
+restore centre squares at its size:
 
     python experiments/super_resolve.py --method=rrdb --model=esrgan --input=photos
+    python experiments/super_resolve.py --method=gfpgan --model=gfpgan --input=faces
 
 Many hosts share the photos with --part: each takes every COUNTth, writes into a folder of its own
 in OUT (part-03-of-64/), and never waits for another once it knows its number. So a lost host costs
@@ -44,7 +52,7 @@ result than a float's last bit. Nothing of this was measured on accelerators.
 
 import dataclasses
 
-from restoration import hosts, pictures, whole, work
+from restoration import hosts, levels, pictures, whole, work
 from restoration.options import Settings, out_folder
 from restoration.plan import Plan, find_sources, prepare
 from restoration.records import announce, start_run, summarise
@@ -65,14 +73,17 @@ def main(settings: Settings) -> int:
             print(f"{part.name}: nothing to do, there are fewer photos than parts")
             return 0
     if whole.serves(settings):
-        whole.execute(settings, sources)
+        lost = whole.execute(settings, sources)
     else:
-        execute(prepare(settings, sources))
-    return 0
+        with whole.explained(settings):
+            plan = prepare(settings, sources)
+        lost = execute(plan)
+    return flags.SOME_FAILED if lost else 0
 
 
-def execute(plan: Plan) -> None:
-    """Restores what the folder lacks; writes the table and the pictures of all."""
+def execute(plan: Plan) -> int:
+    """Restores what the folder lacks; writes the table and the pictures of all. Returns how many
+    have no result."""
     settings = plan.settings
     with only_here(out_folder(settings)):
         run = start_run(plan)
@@ -82,14 +93,15 @@ def execute(plan: Plan) -> None:
         announce(plan, len(plan.jobs) - len(missing))
         for factor, method in plan.methods.items():
             group = [job for job in missing if job.photo.factor == factor]
-            if group:
-                work.restore_jobs(run, group, method, settings)
+            for same, at in levels.at_levels(group, method, settings):
+                work.restore_jobs(run, same, at, settings)
         run.put_in_order()
         print(summarise(run, plan, refused))
         print(pictures.draw_grid(run, plan.jobs, plan.fitter, settings.num_solutions))
         if settings.trajectory and plan.jobs:
             first = plan.jobs[0]
-            method = plan.methods[first.photo.factor]
+            whole_method = plan.methods[first.photo.factor]
+            _, method = next(levels.at_levels([first], whole_method, settings))
             drawn = pictures.draw_trajectory(
                 run,
                 first,
@@ -100,6 +112,8 @@ def execute(plan: Plan) -> None:
                 progress=settings.progress,
             )
             print(drawn)
+        rows = [run.rows[job.output] for job in plan.jobs]
+        return len(refused) + sum(row["status"] == "error" for row in rows)
 
 
 if __name__ == "__main__":

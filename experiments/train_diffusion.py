@@ -9,6 +9,12 @@ OUT gets checkpoints/, model/ (half precision), samples.png and curve.csv, with 
 from photos in the bundled feature network. A killed run continues with the same command and ends
 with the same model. --symmetry=dihedral is for photos that have no up and no left.
 
+The model serves every prior of its size, whatever photos lack; with --domain as the prior's
+config.json has it, a bundled one is found without --model. For the bundled prior:
+
+    python experiments/train_diffusion.py --data=PHOTOS --resolution=64 --symmetry=dihedral \\
+        --domain="single white blood cells, stained, light microscope"
+
 The default is a small network that sees 2 x 2 pixels as one (--patch), for two CPU cores and an
 hour. DDPM's for 256 px: --resolution=256 --width=128 --widths=128,128,256,256,512,512 --blocks=2
 --attention=16 --groups=32 --patch=1.
@@ -51,12 +57,13 @@ def main() -> None:
     flags.cache_compilations()
     config, run, schedule = CONFIG(), RUN(), diffusion.Schedule()
     if SMOKE.value:
-        net = unet.Config(16, 8, (8, 8), blocks=1, attention=(4,), groups=4, patch=2)
+        # Of the side of train_gan.py's.
+        net = unet.Config(8, 8, (8, 8), blocks=1, attention=(4,), groups=4, patch=2)
         config = dataclasses.replace(config, batch=4)
         run = dataclasses.replace(
             run, total_images=16, tick_images=8, judged_samples=8, sample_steps=2
         )
-        photos = np.random.default_rng(0).integers(0, 256, (32, 16, 16, 3), np.uint8)
+        photos = np.random.default_rng(0).integers(0, 256, (32, 8, 8, 3), np.uint8)
     elif DATA.value is None:
         raise ValueError(
             "--data is missing: expected a folder of photos, a .tar of photos, or tfds:NAME"
@@ -73,7 +80,8 @@ def main() -> None:
     }
     model = diffusion.Model(net, schedule)
     folder = diffusion_loop.fit(model, config, run, photos, OUT.value, about=about)
-    print(f"model: {folder}")
+    side = net.resolution
+    print(f"model: {folder}, for priors of {side} px: --method=ddrm or ddnm, --model={folder}")
 
 
 if __name__ == "__main__":

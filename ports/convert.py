@@ -23,7 +23,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from jaxsr import flags, weights
+from jaxsr import flags, learned, weights
 from jaxsr.types import Params
 from ports import formats, niqe, priors, restorers, torch_files, vdsr
 
@@ -100,6 +100,18 @@ def _check_files(sources: tuple[str | Path, ...]) -> None:
         raise ValueError(f"expected different files, got one twice: {', '.join(map(str, sources))}")
 
 
+def _sizes(folder: str) -> list[str]:
+    """What of a converted network's sizes tells which photos or priors it is for."""
+    record = weights.read_config(folder)
+    if "factor" not in record:
+        side = record.get("net", {}).get("resolution")
+        return [f"{side} px"] if side else []
+    side = getattr(learned.read_net(folder), "side", 0)
+    if side:
+        return [f"restores at {side} px"]
+    return [f"enlarges {record['factor']}x" if record["factor"] else "enlarges by any --factor"]
+
+
 def main() -> None:
     """Writes the folder --out; nothing is left of it when something is wrong."""
     settings: Settings = SETTINGS()
@@ -118,7 +130,8 @@ def main() -> None:
     weights.save(
         settings.out, params, {"architecture": config.pop("architecture"), "name": name} | config
     )
-    print(f"{settings.out}: {config['source_format']}; licence: {config['licence']}")
+    told = [config["source_format"], *_sizes(settings.out), f"licence: {config['licence']}"]
+    print(f"{settings.out}: {'; '.join(told)}")
     for note in config.get("notes", []):
         print(f"{settings.out}: {note}")
 

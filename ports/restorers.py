@@ -20,9 +20,15 @@ Arrays = dict[str, np.ndarray]
 Shapes = dict[str, tuple[int, ...]]
 
 _WRAPPERS = ("params_ema", "params", "state_dict")
-# Network of the same kind that ours does not compute -> ends of names that its files have.
+# Network of the same kind that ours does not compute -> ends of names that its files have, in small
+# letters; the first one that fits is told.
 STRANGERS = {
     "ESRGAN+": ("rdb1.conv1x1.weight",),
+    "HAT": ("attn.relative_position_bias_table", "conv_block.cab.0.weight"),
+    "SwinIR": ("attn.relative_position_bias_table", "conv_first.weight"),
+    "RCAN": ("conv_du.0.weight", "tail.1.weight"),
+    "EDSR": ("body.0.body.0.weight", "tail.1.weight"),
+    "EDSR (of BasicSR)": ("body.0.conv1.weight", "conv_after_body.weight"),
     "RestoreFormer": ("quantize.embedding.weight", "encoder.conv_in.weight"),
     "CodeFormer": ("quantize.embedding.weight", "position_emb"),
 }

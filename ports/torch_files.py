@@ -96,7 +96,10 @@ def _entries(data: memoryview) -> dict[str, memoryview]:
         UnicodeDecodeError,
         OverflowError,
     ) as error:
-        raise Unreadable(f"expected a torch zip, got a damaged one: {str(error)[:100]}") from error
+        raise Unreadable(
+            "expected a whole file of torch.save, got a zip that is cut off or damaged: "
+            f"{str(error)[:100]}"
+        ) from error
     return {info.filename: _entry(data, info) for info in infos}
 
 

@@ -85,12 +85,10 @@ class Diffusion(NamedTuple):
     Attributes:
         config: of few steps; its `model` is the test's.
         noisy: the same of a photo with noise.
-        tolerance: how far the result may be from explaining a photo without noise, at most.
     """
 
     config: Any
     noisy: Any
-    tolerance: float
 
 
 W_PLUS = (PHOTOS, toy.LAYERS, toy.DIM)
@@ -205,8 +203,8 @@ CASES: dict[str, Search | Interpolation | Learned | Diffusion] = {
     "gpen": Learned(("gpen",), generated=("gpen",)),
     "srvgg": Learned(("srvgg",), generated=("srvgg",)),
     "vdsr": Learned(("vdsr",), generated=("vdsr",)),
-    "ddrm": Diffusion(DDRM(steps=4), DDRM(steps=4, noise=0.1), 0.2),  # its last guess is its own
-    "ddnm": Diffusion(DDNM(steps=4), DDNM(steps=4, noise=0.1), 1e-4),
+    "ddrm": Diffusion(DDRM(steps=4), DDRM(steps=4, noise=0.1)),
+    "ddnm": Diffusion(DDNM(steps=4), DDNM(steps=4, noise=0.1)),
 }
 
 

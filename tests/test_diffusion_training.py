@@ -3,6 +3,7 @@
 import dataclasses
 import json
 
+import commands
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 from diffusers import TINY, fresh
 
 import jaxsr
-from jaxsr import diffusion, weights
+from jaxsr import diffusion, loading, weights
 from jaxsr.nets import unet
 from jaxsr.training import checkpoints, diffusion_loop, loop
 from jaxsr.training import diffusion as training
@@ -105,6 +106,17 @@ def test_resumed_run_equals_an_uninterrupted_one(tmp_path):
 def fit(folder, say=lambda _: None, model=TINY):
     about = {"name": "tiny", "domain": "noise"}
     return diffusion_loop.fit(model, CONFIG, RUN, photos(10), folder, about=about, say=say)
+
+
+@pytest.mark.slow
+def test_a_smoke_run_makes_what_a_smoke_prior_takes(tmp_path):
+    """Who tries the commands one after the other is refused by the last: sizes differ."""
+    with pytest.warns(RuntimeWarning, match="8 rows for 128 features"):
+        ended = commands.call("train_diffusion.py", "--smoke", f"--out={tmp_path}")
+    assert ended.status == 0, ended.stderr
+    prior, _ = loading.load_prior(str(loading.toy_prior(tmp_path / "toy")))
+    assert diffusion.find(prior, str(tmp_path / "model")) == tmp_path / "model"
+    assert "for priors of 8 px: --method=ddrm" in ended.stdout.strip().splitlines()[-1]
 
 
 @pytest.mark.slow

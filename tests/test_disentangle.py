@@ -110,7 +110,7 @@ def test_run_goes_on_after_a_kill(run, capsys):
     assert "|correlation|" not in before and (out / "correlations.png").is_file()
     # The modules at the paper's sizes.
     assert all(count in (out / "sizes.md").read_text() for count in ("420,417", "10,723,328"))
-    with pytest.raises(ValueError, match=r"another seed \(0 there, 1 now\)"):
+    with pytest.raises(ValueError, match=r"other settings: seed \(0 there, 1 now\)"):
         disentangle.run(dataclasses.replace(settings, seed=1))
 
 

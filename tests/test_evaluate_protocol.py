@@ -12,7 +12,7 @@ from evaluation import partitions, photos, units
 from evaluation.partitions import PARTITIONS
 from evaluation.plan import plan
 
-from jaxsr import images, metrics, operators
+from jaxsr import flags, images, metrics, operators
 from jaxsr.metrics import networks
 from jaxsr.metrics.identity import TEMPLATE
 from jaxsr.records import report
@@ -32,9 +32,9 @@ def faces(tmp_path_factory):
     return folder
 
 
-def run(out, **settings):
-    """The rows of an evaluation that ends well, and its table."""
-    assert evaluate.run(Settings(out=str(out), **settings)) == 0
+def run(out, status=0, **settings):
+    """The rows of an evaluation that ends with this status, and its table."""
+    assert evaluate.run(Settings(out=str(out), **settings)) == status
     return report.read_csv(out / "results.csv"), (out / "table.md").read_text()
 
 
@@ -70,7 +70,8 @@ def test_results_are_judged_at_the_side_that_is_asked_for(judged, faces):
 
 def test_a_smaller_side_is_what_lets_small_photos_in(faces, tmp_path, judged):
     """Without it the photos that are smaller than the prior have no result."""
-    rows, _ = run(tmp_path / "out", methods=("bicubic",), factors=(4,), data=str(faces))
+    settings = {"methods": ("bicubic",), "factors": (4,), "data": str(faces)}
+    rows, _ = run(tmp_path / "out", flags.SOME_FAILED, **settings)
     assert [row["status"] for row in rows] == ["error", "error", "ok"]
 
 
@@ -104,8 +105,8 @@ SMALL = {"methods": ("bicubic",), "reference_free": True}
 @pytest.mark.parametrize(
     ("changed", "words"),
     [
-        ({"judge_at": 128}, "--judge_at=128: expected at most the prior's resolution of 64 px"),
-        ({"judge_at": 4}, "--judge_at must be from 8"),
+        ({"judge_at": 128}, "--judge_at=128: expected from 8 to 64 px, the prior's resolution"),
+        ({"judge_at": 4}, "--judge_at=4: expected from 8 to 64 px"),
         ({"judge_at": 36, "factors": (8,)}, "factor 8 does not divide the judged side of 36 px"),
         ({"judge_at": 40, "factors": (8,)}, "photos of 5 px at factor 8 do not divide"),
         (SMALL | {"methods": ("reference",)}, "needs photos of full resolution: leave --refer"),
@@ -150,6 +151,7 @@ def test_before_and_after_are_of_one_search(faces, tmp_path, monkeypatch):
         "bicubic_x4_at32_clean_none",
         "bicubic_x4_at32_clean_exact",
     ]
+    assert "its differences are from bicubic, as found" in table
     for way in ("none", "exact"):
         alone, _ = run(tmp_path / way, consistency=(way,), **settings)
         mine = [row for row in rows if row["cell"].endswith(way)] + rows[-2:]
@@ -185,6 +187,14 @@ def test_photos_without_references(tmp_path):
     page = (out / "index.html").read_text()
     assert page.count("<img loading") == 3 * len(sides) and "real photo" not in page
     assert "NIQE left out: needs images of at least 192 px a side, these have 64" in table
+    for told in ("made smaller (by area average)", "enlarged (bicubically)"):
+        assert f"1 of 3 photos were {told} to be restored" in table
+    fits = {row["photo"]: row["fit"] for row in rows}
+    assert fits == {
+        "0.png": "",
+        "1.png": "made smaller: 16 x 16 px became 8 x 8 px",
+        "2.png": "enlarged: 5 x 5 px became 8 x 8 px",
+    }
     assert images.read(out / "grid_x8_clean.png").shape[1] < 4 * 128
     # Repeated pixels made small by their mean are the photo: at no distance from it.
     lines = [line for line in table.splitlines() if line.startswith(("| method", "| nea", "| bic"))]

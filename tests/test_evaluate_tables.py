@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from evaluation import tables
 from evaluation.bench import Options
-from evaluation.cells import Cell
+from evaluation.cells import REFERENCE, Cell
 from evaluation.intervals import Interval
+from evaluation.scores import Scorer
 from evaluation.suites import Suite
 from evaluation.variants import Variant
 
@@ -53,6 +54,30 @@ def test_tables_say_what_they_say(bench):
     for told in ("| c | no model |", "| b | +1.5 [+1.5, +1.5] |", "NIQE left out: too small"):
         assert told in text
     assert tables.show(Interval(1.0, float("nan"), float("nan"), 1)) == "1"
+
+
+def test_the_real_photo_has_differences_beside_several_ways(bench):
+    """Where results are compared as found and as moved, the baseline has two rows, and the real
+    photo, which nothing moves, was compared with neither."""
+    real = Cell(Variant("real", REFERENCE), "downsample", 2, "clean")
+    ways = [CELLS[0]._replace(consistency=way) for way in ("none", "auto")]
+    rows = results(ways[0], [20.0] * 5) | results(ways[1], [21.0] * 5) | results(real, [30.0] * 5)
+    found = tables.lines(bench, SUITE, [*ways, real], rows, {})
+    assert found[2].paired["psnr"].mean == pytest.approx(10.0)
+    assert "its differences are from a, as found" in found[2].remark
+    assert not found[0].paired and not found[1].paired
+
+
+def test_kernel_distances_of_few_photos_are_left_out():
+    """Of two photos they are noise that reads like a figure."""
+    scorer = Scorer([8], "pbc64")
+    pictures = list(np.random.default_rng(0).random((16, 8, 8, 3), np.float32))
+    for count in (2, 15, 16):
+        columns, notes = scorer.sets(pictures[:count], pictures[:count])
+        assert ("kernel_features" in columns) == (count >= 16)
+        told = "kernel distance (not KID) left out: of 2 photos, needs 16"
+        assert any(told in note for note in notes) == (count == 2)
+        assert "frechet_features" in columns
 
 
 def test_solutions_of_a_photo_are_no_further_photos(bench):

@@ -88,7 +88,7 @@ def test_everything_promised_is_written(prior, tmp_path, monkeypatch):
     monkeypatch.setattr(explore.explore, "geometry", None)
     explore.main(quick(prior=prior, out=str(tmp_path)))
     np.testing.assert_array_equal([images.read(tmp_path / row["output"]) for row in done], before)
-    with pytest.raises(ValueError, match="holds results with another seed"):
+    with pytest.raises(ValueError, match="holds results of other settings: seed"):
         explore.main(quick(prior=prior, out=str(tmp_path), seed=1))
 
 

@@ -170,6 +170,7 @@ ALLOWED = {
         "experiments/evaluation/scores.py": "feature_distance",
         "experiments/judge_prior.py": "psnr",
         "experiments/restoration/pictures.py": "bicubic psnr",
+        "experiments/restoration/whole.py": "bicubic",
     },
     "a file of weights, or a kernel, of the same name": {
         "jaxsr/metrics/embedding.py": "lpips_alex",

@@ -245,7 +245,7 @@ def test_a_second_start_makes_only_what_is_missing(tmp_path, capsys, monkeypatch
     assert "toy: sets" in told and "toy: inversion" in told and "toy: spectrum" not in told
     assert (tmp_path / "out" / "table.md").read_text() == table
     assert len((tmp_path / "out" / "results.csv").read_text().splitlines()) == 2
-    with pytest.raises(ValueError, match=r"another seed \(0 there, 1 now\)"):
+    with pytest.raises(ValueError, match=r"other settings: seed \(0 there, 1 now\)"):
         judge_prior.run(dataclasses.replace(settings, seed=1))
 
 

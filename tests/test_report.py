@@ -110,7 +110,9 @@ def test_rows_keep_the_order_of_the_run_and_other_rows(tmp_path):
     assert {r["status"] for r in report.read_csv(tmp_path / "results.csv")} == {"ok"}
 
 
-@pytest.mark.parametrize("name", ["b.png", 'b "b", b.png', "b\nb.png"])
+@pytest.mark.parametrize(
+    "name", ["b.png", 'b "b", b.png', "b\nb.png", "\xe9\u4e2d.png", "b\n\nb.png"]
+)
 def test_a_table_cut_anywhere_keeps_its_whole_rows(tmp_path, name):
     """A kill in the middle of a row makes the folder unusable, loses rows that were whole, or
     spoils the row that comes next."""
@@ -162,7 +164,7 @@ def test_records_of_two_runs_are_merged_unless_their_values_differ(tmp_path):
     config = json.loads((tmp_path / "config.json").read_text())
     assert config["values"] == {"factor 4": {"steps": 5}, "factor 8": {"steps": 7}}
     assert config["photos"] == {"a.png": 1, "b.png": 2}
-    with pytest.raises(ValueError, match=r"another factor 4 steps \(5 there, 6 now\)"):
+    with pytest.raises(ValueError, match=r"other settings: factor 4 steps \(5 there, 6 now\)"):
         open_run(tmp_path, values={"factor 4": {"steps": 6}})
 
 

@@ -16,7 +16,7 @@ class Partition(NamedTuple):
 
     Attributes:
         what: which photos, and what they are called.
-        source: where they come from, and under which terms.
+        source: where they come from, and terms where they are known.
         papers: who measured on how many of them.
         count: how many the first of these took; None: all.
         pick: which ones.
@@ -32,15 +32,17 @@ class Partition(NamedTuple):
 _CELEBA = "mmlab.ie.cuhk.edu.hk/projects/CelebA.html (non-commercial research)"
 _LSUN = "github.com/fyu/lsun"
 _UNSEEN = "photos that no prior saw, such as its validation part"
-_LAREN = "LAREN Table I"
+_LAREN = "LAREN Table I, which does not say how many"
 
+# Who took what is from the papers' texts, counts of parts from the sets' own descriptions; what no
+# paper says is said to be so.
 PARTITIONS = {
     "celebahq_test": Partition(
         "the test set of CelebA-HQ at 1024 px, under its own file names",
-        "github.com/tkarras/progressive_growing_of_gans, divided as CelebA is, by "
-        "list_eval_partition.txt (non-commercial research)",
+        "github.com/tkarras/progressive_growing_of_gans; the papers do not say which photos it is, "
+        "usual are those that CelebA's list_eval_partition.txt calls test",
         "RLS takes the first 2,000, 1,000 in Table 4; LAREN Table I 3,000; RLSE Table 2 the first "
-        "500 of all CelebA-HQ",
+        "500 of CelebA-HQ, of no part of it that it names",
         2_000,
     ),
     "celeba_test": Partition(
@@ -50,16 +52,18 @@ PARTITIONS = {
         500,
     ),
     "tinyface": Partition(
-        "the faces of TinyFace, some 20 x 16 px, for --reference_free",
-        "qmul-tinyface.github.io (non-commercial research)",
-        "RLSE Table 1, the NIQE columns",
+        "the faces of TinyFace, of 20 x 16 px on average, for --reference_free",
+        "qmul-tinyface.github.io",
+        "RLSE Table 1, the NIQE columns, which does not say how many",
     ),
     "cat_test": Partition(
-        "the test photos of CAT, Zhang et al. 2008", "archive.org/details/CAT_DATASET", _LAREN
+        "the 3,000 test photos of CAT (Zhang et al., ECCV 2008)",
+        "academictorrents.com, Cat Annotation Dataset Merged",
+        _LAREN,
     ),
     "car_test": Partition(
-        "the test photos of CAR, Krause et al. 2013 (Stanford Cars)",
-        "its authors' page (non-commercial research)",
+        "the 8,041 test photos of CAR (Krause et al. 2013, Stanford Cars)",
+        "ai.stanford.edu/~jkrause/cars/car_dataset.html; tfds:cars196@test has them too",
         _LAREN,
     ),
     "lsun_church_test": Partition(f"LSUN's church_outdoor, {_UNSEEN}", _LSUN, _LAREN),

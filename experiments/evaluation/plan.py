@@ -6,7 +6,7 @@ from typing import Any
 
 from evaluation import suites
 from evaluation.cells import REFERENCE, Cell
-from evaluation.options import Settings, consistency_of
+from evaluation.options import LEAST_JUDGED, Settings, consistency_of
 from evaluation.scores import COLUMNS
 from evaluation.suites import Suite
 from evaluation.variants import Variant
@@ -170,11 +170,12 @@ def _overridden(suite: Suite, settings: Settings, resolution: int) -> Suite:
 def _sizes(suite: Suite, settings: Settings, resolution: int) -> dict[str, Any]:
     """Factors and the side that results are judged at. Raises ValueError for a side that results do
     not have."""
-    judged = settings.judge_at or min(suite.judge_at or resolution, resolution)
-    if judged > resolution:
+    asked = settings.judge_at
+    judged = min(suite.judge_at or resolution, resolution) if asked is None else asked
+    if judged > resolution or (asked is not None and asked < LEAST_JUDGED):
         raise ValueError(
-            f"--judge_at={judged}: expected at most the prior's resolution of {resolution} px, "
-            "since results show no more"
+            f"--judge_at={judged}: expected from {LEAST_JUDGED} to {resolution} px, the prior's "
+            "resolution, since results show no more"
         )
     scaled = suites.scaled(suite.factors, judged)
     factors = tuple(scaled) or (min(DEFAULT_FACTOR, judged // 2),)

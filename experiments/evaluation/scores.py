@@ -174,8 +174,14 @@ class Scorer:
         found: dict[str, float] = {}
         notes: list[str] = []
         for name, original in names.items():
-            if DISTANCES[original].network in pairs:
-                values, told = _measured(name, pairs[DISTANCES[original].network], len(images))
+            distance = DISTANCES[original]
+            if distance.network not in pairs:
+                continue
+            if len(images) < distance.least:
+                few = f"of {len(images)} photos, needs {distance.least}"
+                notes.append(f"{distance.title} left out: {few}")
+            else:
+                values, told = _measured(name, pairs[distance.network], len(images))
                 found |= values
                 notes += told
         return found, notes

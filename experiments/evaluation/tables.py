@@ -11,9 +11,11 @@ import numpy as np
 from evaluation.bench import Bench, degrading_of, moved_by
 from evaluation.cells import Cell
 from evaluation.intervals import Interval, difference_interval, mean_interval
+from evaluation.perfect import perfect_photos, told, without_perfect
 from evaluation.printed import Table
 from evaluation.scores import COLUMNS, SET_COLUMNS
 from evaluation.suites import Suite
+from evaluation.units import ENLARGED, SHRUNK
 from jaxsr import images
 from jaxsr.methods import METHODS
 from jaxsr.metrics import METRICS
@@ -44,6 +46,8 @@ ROW_COLUMNS = (
     "output",
     "reference",
     "measurement",
+    "fit",
+    "stamp",
 )
 
 
@@ -78,12 +82,21 @@ def lines(
     of_cells: dict[str, list[Mapping]] = {}
     for row in rows.values():
         of_cells.setdefault(row["cell"], []).append(row)
+    perfect = {cell.conditions: perfect_photos(cell.conditions, cells, of_cells) for cell in cells}
+
+    def shown(cell: Cell) -> Rows:
+        return without_perfect(cell, of_cells.get(cell.name, []), perfect[cell.conditions])
 
     def line(cell: Cell) -> Line:
         if cell.name in lacking:
             return _lacking(cell, lacking[cell.name])
-        base = of_cells.get(_baseline(suite, cell).name, [])
-        return _line(bench, cell, of_cells.get(cell.name, []), base)
+        base = _baseline(suite, cell, cells)
+        rows_here = shown(cell)
+        made = _line(bench, cell, rows_here, rows_here if base == cell else shown(base))
+        other = made.paired and base.consistency != cell.consistency
+        from_other = [f"its differences are from {base.title}"] if other else []
+        notes = filter(None, [made.remark, *from_other, *told(perfect[cell.conditions])])
+        return made._replace(remark="; ".join(notes))
 
     return [line(cell) for cell in cells]
 
@@ -96,7 +109,7 @@ def _line(bench: Bench, cell: Cell, rows: Rows, base: Rows) -> Line:
     good = {row["photo"] for row in done}
     values = {name: _summary(name, done) for name in _names(done)}
     paired = {} if base is rows else _pairs(done, _done(base))
-    notes = [*_about(bench, cell), *warnings, *_errors(rows)]
+    notes = [*_about(bench, cell), *_scaled(done), *warnings, *_errors(rows)]
     return Line(cell, values | sets, paired, len(good), len(photos - good), "; ".join(notes))
 
 
@@ -116,7 +129,18 @@ def _names(done: Rows) -> list[str]:
 def _pairs(done: Rows, base: Rows) -> dict[str, Interval]:
     """Column -> difference from the baseline, where the two have a photo in common."""
     found = {name: _paired(name, done, base) for name in _names(done) if name != "seconds"}
-    return {name: interval for name, interval in found.items() if interval.count}
+    return {name: i for name, i in found.items() if i.count and not math.isinf(i.mean)}
+
+
+def _scaled(done: Rows) -> list[str]:
+    """How many photos that were low-resolution already were brought to another size."""
+    fits = {row["photo"]: row.get("fit") or "" for row in done}
+    found = []
+    for way, how in ((SHRUNK, "by area average"), (ENLARGED, "bicubically")):
+        count = sum(fit.startswith(way) for fit in fits.values())
+        if count:
+            found.append(f"{count} of {len(fits)} photos were {way} ({how}) to be restored")
+    return found
 
 
 def _errors(rows: Rows) -> list[str]:
@@ -155,9 +179,12 @@ def _lacking(cell: Cell, why: str) -> Line:
     return Line(cell, values={}, paired={}, photos=0, failed=0, remark=why)
 
 
-def _baseline(suite: Suite, cell: Cell) -> Cell:
-    variant = next((v for v in suite.variants if v.label == suite.baseline), cell.variant)
-    return cell._replace(variant=variant)
+def _baseline(suite: Suite, cell: Cell, cells: Sequence[Cell]) -> Cell:
+    """The baseline's cell under the conditions of a cell, moved as its results are; beside the real
+    photo, which nothing moves, the first way."""
+    same = [c for c in cells if c.conditions == cell.conditions]
+    own = [c for c in same if c.variant.label == suite.baseline]
+    return next((c for c in own if c.consistency == cell.consistency), own[0] if own else cell)
 
 
 def _by_photo(name: str, rows: Rows) -> dict[str, float]:
@@ -312,8 +339,8 @@ def _count(line: Line) -> str:
 
 
 def partial(line: Line, name: str) -> str:
-    """ " (of 190)" where a column has a number for fewer photos than the line has, such as an
-    infinite PSNR."""
+    """ " (of 190)" where a column has a number for fewer photos than the line has, such as PSNR
+    where some method's is infinite."""
     count = line.values[name].count if name in line.values else line.photos
     return f" (of {count})" if 0 < count < line.photos else ""
 

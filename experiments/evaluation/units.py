@@ -18,9 +18,12 @@ from evaluation.methods import Method
 from jaxsr import data, degradations, images, operators, resample
 from jaxsr.degradations import Degradation
 from jaxsr.methods import Consistency, project, trusted
+from jaxsr.records import files
 from jaxsr.search import restore_batches
 from jaxsr.types import Result
 
+# How what a row says of a photo that was brought to another size begins.
+SHRUNK, ENLARGED = "made smaller", "enlarged"
 FEASIBLE = 2e-3  # PULSE's bound on the mean squared residual, for what has none of its own
 
 
@@ -36,6 +39,7 @@ def do_unit(
     """Restores photos, writes their images and returns their rows; a photo that fails has rows that
     say why. The cells are of one search."""
     rows, read = [], []
+    stamps = {bench.data.photos.names[i]: bench.data.stamp(i) for i in indices}
     for index, (name, image) in zip(indices, data.stream(bench.data.photos, indices), strict=True):
         try:
             if isinstance(image, Exception):
@@ -49,13 +53,14 @@ def do_unit(
             ]
     for cell, photo, made in _restored(bench, cells, method, read):
         rows += _rows(bench, cell, photo, made)
-    return rows
+    return [row | {"stamp": stamps[row["photo"]]} for row in rows]
 
 
 class Photo(NamedTuple):
     """A photo as it is restored: its name, that of its pictures, its centre square as it is
     degraded, None if it is low-resolution already, the measurement of that, the noise to reckon
-    with, and landmarks [5, 2] in px of the square at the side that is judged, if there are some."""
+    with, landmarks [5, 2] in px of the square at the side that is judged, if there are some, and
+    how a photo that is low-resolution already was brought to its size, "" if it was not."""
 
     name: str
     stem: str
@@ -63,14 +68,17 @@ class Photo(NamedTuple):
     y: np.ndarray
     noise: float
     landmarks: np.ndarray | None
+    fit: str = ""
 
 
 def _measure(bench: Bench, cell: Cell, index: int, name: str, image: np.ndarray) -> Photo:
     """The photo as its cell has it, and its measurement."""
-    stem = re.sub(r"[^A-Za-z0-9-]+", "_", f"{index:05d}_{Path(name).with_suffix('')}")[:120]
+    place = re.sub(r"[^A-Za-z0-9-]+", "_", str(Path(name).with_suffix("")))[-100:]
+    stem = f"{place}_{bench.data.stamp(index)}"  # what replaces a photo has pictures of its own
     side = cell.photo_side(bench.prior.info.resolution)
+    fit = ""
     if bench.options.reference_free:
-        original, y = None, _fitted(image, side // cell.factor)
+        original, (y, fit) = None, _fitted(image, side // cell.factor)
     else:
         original = _original(name, image, side)
         y = _measured(bench, cell, name, original)
@@ -79,7 +87,7 @@ def _measure(bench: Bench, cell: Cell, index: int, name: str, image: np.ndarray)
     points = bench.data.landmarks.get(name)
     if points is not None:
         points = _moved(points, image.shape, cell.side(bench.prior.info.resolution))
-    return Photo(name, stem, original, y, noise, points)
+    return Photo(name, stem, original, y, noise, points, fit)
 
 
 def _original(name: str, image: np.ndarray, side: int) -> np.ndarray:
@@ -96,13 +104,18 @@ def _shrunk(image: np.ndarray, side: int) -> np.ndarray:
     return image if len(image) == side else np.clip(images.resize_area(image, side), 0.0, 1.0)
 
 
-def _fitted(image: np.ndarray, side: int) -> np.ndarray:
+def _fitted(image: np.ndarray, side: int) -> tuple[np.ndarray, str]:
     """The centre square of a low-resolution photo at the side that the cell restores: by area
-    average where it is larger, bicubic where it is smaller."""
+    average where it is larger, bicubic where it is smaller; and what of that was done."""
     square = images.square(image, mode="crop")[0]
-    if len(square) >= side:
-        return _shrunk(square, side)
-    return np.clip(np.asarray(resample.upsample(square, (side, side))), 0.0, 1.0)
+    was = len(square)
+    if was == side:
+        return _shrunk(square, side), ""
+    scaled = f"{was} x {was} px became {side} x {side} px"
+    if was > side:
+        return _shrunk(square, side), f"{SHRUNK}: {scaled}"
+    large = resample.upsample(square, (side, side))
+    return np.clip(np.asarray(large), 0.0, 1.0), f"{ENLARGED}: {scaled}"
 
 
 def _moved(points: np.ndarray, shape: tuple[int, ...], side: int) -> np.ndarray:
@@ -116,7 +129,7 @@ def _moved(points: np.ndarray, shape: tuple[int, ...], side: int) -> np.ndarray:
 
 def _measured(bench: Bench, cell: Cell, name: str, original: np.ndarray) -> np.ndarray:
     """The noise depends on the photo's name and the seed alone."""
-    key = jax.random.fold_in(jax.random.key(bench.options.seed), zlib.crc32(name.encode()))
+    key = jax.random.fold_in(jax.random.key(bench.options.seed), zlib.crc32(files.encoded(name)))
     return _measurement(degrading_of(bench, cell), cell.degradation, key, original)
 
 
@@ -246,7 +259,7 @@ def _rows(bench: Bench, cell: Cell, photo: Photo, made: Made) -> list[dict]:
         except ValueError as error:
             row |= {"status": "error", "error": f"{photo.name}: {error}"}
         rows.append(row)
-    shared: dict[str, str | float] = {"measurement": str(paths.measurement)}
+    shared: dict[str, str | float] = {"measurement": str(paths.measurement), "fit": photo.fit}
     if reference is not None:
         shared["reference"] = str(paths.reference)
         pictures.write_once(bench.folder / paths.reference, reference)

@@ -39,7 +39,8 @@ class Settings:
             noise lets it be trusted, exact whatever the noise, none not at all. The table tells
             the residual before.
         noise: Standard deviation of the photos' noise, of [0, 1]. Default: rounding, what a JPEG's
-            tables tell of, and what the pixels show (above some 3.5/255).
+            tables tell of, and what the pixels show (above some 3.5/255). ddrm and ddnm sample with
+            it.
         operator: What the photos lack. With all but the first, photos are of the prior's size; one
             that measures no picture is for --reference. {operators}
         mask: For inpainting, a picture of the photos' proportions: white where pixels are missing,

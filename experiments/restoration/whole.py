@@ -1,77 +1,84 @@
 """Photos of any size through a published network that has no use for a prior: it enlarges them as
-they are, nothing is cropped, searched or moved."""
+they are, in windows that overlap; nothing is searched or moved. One that makes images of one size,
+with a generator of its own, takes their centre square."""
 
-import functools
+import contextlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
-from jaxsr import degradations, flags, images, learned, operators, resample, weights
+from jaxsr import degradations, flags, images, learned, operators, plots, resample, weights
+from jaxsr.images.large import read_part, write_pixels
 from jaxsr.learned import KINDS
 from jaxsr.methods import METHODS
 from jaxsr.records import report
 from jaxsr.records.files import only_here
-from restoration import photos, scores
+from restoration import photos, scores, tiles
 from restoration.jobs import Source
 from restoration.options import Settings, check, out_folder
+from restoration.pictures import GRID, GRID_ROWS
+from restoration.published import Network, load
 
 COLUMNS = ("file", "output", "method", "factor", "seconds", *scores.SCORES)
 COLUMNS += ("top_octave", "top_octave_reference", "fit", "status", "error", "digest")
 # Flags that only a prior's results have a use for, at what they are left out.
 UNREAD = {"operator": Settings.operator, "consistency": "auto", "noise": None, "mask": None}
 UNREAD |= {"num_solutions": 1, "trajectory": False, "fit": "crop"}
+# Pixels of the largest result that is scored: its spectrum takes more memory than the network.
+MOST_SCORED = 1 << 24
+SHOWN = 256  # px of a result in the grid, from its middle
 
 
 def serves(settings: Settings) -> bool:
     """Whether what is asked for needs no prior: none is given, and the model is a published one
-    that enlarges photos of any size."""
+    that enlarges photos of any size, or has a generator of its own."""
     row = METHODS.get(settings.method)
     if settings.prior is not None or not settings.model or not row or row.kind != "learned":
         return False
     record = weights.read_config(settings.model)
-    kind = KINDS[learned.kind_of(settings.method)]
-    published = "factor" in record and "prior" not in record
-    return published and kind.whole is not None
+    if "factor" not in record or "prior" in record:
+        return False
+    whole = KINDS[learned.kind_of(settings.method)].whole
+    return whole is not None or learned.is_free(learned.read_net(settings.model))
 
 
-class Network(NamedTuple):
-    """What restores: its name, its factor, its digest, and (photo [h, w, 3]) -> [H, W, 3]."""
-
-    method: str
-    factor: int
-    digest: str
-    restored: Callable[[np.ndarray], jax.Array]
-
-
-def load(settings: Settings) -> Network:
-    """The network of the flags. Raises ValueError where it does not fit them."""
-    folder, name = str(settings.model), learned.kind_of(settings.method)
-    net, (params, record) = learned.read_net(folder), weights.load(folder)
-    if learned.architecture_of(net) != name:
-        raise ValueError(
-            f"{folder}: expected a model with architecture {name!r}, got "
-            f"{learned.architecture_of(net)!r}"
-        )
-    factor = record["factor"] or settings.factor
-    if factor is None:
-        raise ValueError(f"--factor is missing: {settings.method} enlarges by any")
-    if settings.factor not in (None, factor):
-        raise ValueError(f"--factor={settings.factor}: the network of {folder} enlarges {factor}x")
-    enlarge: Any = KINDS[name].whole
-    # Compiled once for each size of photo.
-    clipped = jax.jit(lambda params, image: jnp.clip(enlarge(net, params, image, factor), 0, 1))
-    digest = weights.digest(params)
-    return Network(settings.method, factor, digest, functools.partial(clipped, params))
+@contextlib.contextmanager
+def explained(settings: Settings) -> Iterator[None]:
+    """Adds to a ValueError why a model of a method that enlarges whole photos needs a prior."""
+    try:
+        yield
+    except ValueError as error:
+        why = _bound(settings)
+        if not why:
+            raise
+        raise ValueError(f"{error}; {why}") from error
 
 
-def execute(settings: Settings, sources: Sequence[Source]) -> None:
-    """Restores what the folder lacks; writes the table."""
+def _bound(settings: Settings) -> str:
+    """What a model was trained for, where only a published one would go without; else ""."""
+    row = METHODS.get(settings.method)
+    if settings.prior is not None or not settings.model or not row or row.kind != "learned":
+        return ""
+    if not (Path(settings.model) / "config.json").is_file():
+        return ""
+    record = weights.read_config(settings.model)
+    if "prior" not in record or KINDS[learned.kind_of(settings.method)].whole is None:
+        return ""
+    return (
+        f"{settings.model} was trained here, for photos of prior {record['prior']!r} and "
+        f"{record.get('operator')}: give that --prior and such photos (a published network, from "
+        "ports/convert.py, enlarges any photo without a prior)"
+    )
+
+
+def execute(settings: Settings, sources: Sequence[Source]) -> int:
+    """Restores what the folder lacks; writes the table and the grid. Returns how many have no
+    result."""
     check(settings)
     for name, default in UNREAD.items():
         if getattr(settings, name) != default:
@@ -84,15 +91,18 @@ def execute(settings: Settings, sources: Sequence[Source]) -> None:
     network = load(settings)
     with only_here(out_folder(settings)):
         run = _start(settings, sources, network)
-        print(f"{network.method} enlarges {network.factor}x, without a prior")
+        print(f"{network.told}, without a prior")
         for source in tqdm(sources, unit="photo", leave=False, disable=not settings.progress):
             _restore(run, source, network, settings)
         run.put_in_order()
+        drawn = draw_grid(run, sources, network, settings.kernel)
     rows = [run.rows[source.outputs[0]] for source in sources]
     lost = [row for row in rows if row["status"] == "error"]
     print(f"{len(rows) - len(lost)} results in {run.folder}")
     if lost:
         print(f"{len(lost)} not restored; the first: {lost[0]['error']}")
+    print(drawn)
+    return len(lost)
 
 
 def _start(settings: Settings, sources: Sequence[Source], network: Network) -> report.Run:
@@ -106,7 +116,8 @@ def _start(settings: Settings, sources: Sequence[Source], network: Network) -> r
     fixed |= {"kernel": settings.kernel, "precision": settings.precision}
     order = [source.outputs[0] for source in sources]
     record = {"settings": fixed, "values": {}, "photos": {}}
-    return report.open_run(folder, record, COLUMNS, order, overwrite=settings.overwrite)
+    pictures, overwrite = [GRID], settings.overwrite
+    return report.open_run(folder, record, COLUMNS, order, pictures=pictures, overwrite=overwrite)
 
 
 def _restore(run: report.Run, source: Source, network: Network, settings: Settings) -> None:
@@ -116,31 +127,114 @@ def _restore(run: report.Run, source: Source, network: Network, settings: Settin
         "output": source.outputs[0],
         "method": network.method,
     }
-    row["factor"] = network.factor
+    if not network.side or source.file.is_reference:
+        row["factor"] = network.factor
     try:
-        y, reference, fit = read(source, network.factor, settings.kernel)
+        y, reference, fit = read(source, network, settings.kernel)
     except (ValueError, OSError) as error:
         run.add([row | {"status": "error", "error": str(error)}])
         return
     digest, begun = photos.digest(y, reference), time.perf_counter()
     if run.is_done(source.outputs[0], digest):
         return
-    made = np.asarray(network.restored(y))
+    pixels = restored(network, y)
     row |= {"seconds": time.perf_counter() - begun, "fit": fit, "digest": digest, "status": "ok"}
-    images.write(run.folder / source.outputs[0], made)
-    written = images.to_uint8(made) / np.float32(255)
-    run.add([row | scores.score(written, reference)])
+    write_pixels(run.folder / source.outputs[0], pixels)
+    if pixels.shape[0] * pixels.shape[1] <= MOST_SCORED:
+        row |= scores.score(pixels / np.float32(255), reference)
+    run.add([row])
 
 
-def read(source: Source, factor: int, kernel: str) -> tuple[np.ndarray, np.ndarray | None, str]:
-    """A photo [h, w, 3], or a sharp one made small and the sharp one; and what was cropped."""
+def restored(network: Network, y: np.ndarray) -> np.ndarray:
+    """The result as it is written, uint8 [H, W, 3], of a photo [h, w, 3] in [0, 1]."""
+    if network.side:
+        return images.to_uint8(np.asarray(network.restored(y)))
+    height, width = (side * network.factor for side in y.shape[:2])
+    pixels = np.empty((height, width, 3), np.uint8)
+    enlarged = tiles.parts(y, network.restored, network.factor, multiple=network.multiple)
+    for place, part in enlarged:
+        pixels[place] = images.to_uint8(part)
+    return pixels
+
+
+def read(
+    source: Source, network: Network, kernel: str
+) -> tuple[np.ndarray, np.ndarray | None, str]:
+    """What the network sees of a photo [h, w, 3]; the sharp one, where it was made small from that;
+    and what was cropped or scaled. Raises ValueError for a photo that it cannot take."""
     if source.file.problem:
         raise ValueError(source.file.problem)
+    if network.side:
+        return _read_square(source, network, network.side, kernel)
     image = images.read(source.file.name)
     if not source.file.is_reference:
         return image, None, ""
-    image, fit = images.fit(image, multiple=factor, mode="crop")
-    shrink = operators.downsample(
-        factor, image_shape=image.shape, kernel=cast(resample.Kernel, kernel)
-    )
-    return np.asarray(degradations.recorded(shrink(jnp.asarray(image)))), image, fit
+    image, fit = images.fit(image, multiple=network.factor, mode="crop")
+    return made_small(image, network.factor, kernel), image, fit
+
+
+def _read_square(
+    source: Source, network: Network, side: int, kernel: str
+) -> tuple[np.ndarray, np.ndarray | None, str]:
+    """The centre square of a photo at the network's side; of a reference, made small before."""
+    if source.file.is_reference:
+        reference, fit = photos.centre_square(source.file.name, side)
+        y = made_small(reference, network.factor, kernel)
+        return _enlarged(y, side), reference, fit
+    image, cropped = images.square(images.read(source.file.name), mode="crop")
+    was = len(image)
+    how = "bicubically" if was < side else "by area average"
+    scaled = f"scaled {how}: {was} x {was} px became {side} x {side} px" if was != side else ""
+    seen = _enlarged(image, side) if was < side else images.resize_area(image, side)
+    return seen, None, "; ".join(filter(None, (cropped, scaled)))
+
+
+def _enlarged(image: np.ndarray, side: int) -> np.ndarray:
+    return np.clip(np.asarray(resample.upsample(image, (side, side))), 0, 1)
+
+
+def made_small(image: np.ndarray, factor: int, kernel: str) -> np.ndarray:
+    name: Any = kernel
+    shrink = operators.downsample(factor, image_shape=image.shape, kernel=name)
+    return np.asarray(degradations.recorded(shrink(jnp.asarray(image))))
+
+
+def draw_grid(run: report.Run, sources: Sequence[Source], network: Network, kernel: str) -> str:
+    """Writes OUT/grid.png from the images in the folder, a row a photo: of large ones the middle,
+    pixel by pixel; returns what it shows."""
+    done = [source for source in sources if run.is_there(source.outputs[0])]
+    rows, captions, left_out = [], [], []
+    for source in done[:GRID_ROWS]:
+        try:
+            rows.append(_shown(run, source, network, kernel))
+            captions.append(Path(source.outputs[0]).stem)
+        except (ValueError, OSError) as error:
+            left_out.append(str(error))
+    if not rows:
+        return f"no grid: {left_out[0] if left_out else 'there is no result'}"
+    columns = ["input", *(["bicubic"] if len(rows[0]) > 3 else []), "result", "reference"]
+    if all(row[-1] is None for row in rows):
+        rows, columns = [row[:-1] for row in rows], columns[:-1]
+    picture = plots.grid(rows, columns=columns, captions=captions, cell=SHOWN)
+    images.write(run.folder / GRID, picture)
+    more = f" (the first {GRID_ROWS} of {len(done)} photos)" if len(done) > GRID_ROWS else ""
+    lost = f"; {len(left_out)} left out, the first: {left_out[0]}" if left_out else ""
+    return f"{run.folder / GRID}{more}{lost}"
+
+
+def _shown(
+    run: report.Run, source: Source, network: Network, kernel: str
+) -> list[np.ndarray | None]:
+    """A row of the grid: the input, bicubic where that is larger, the result, the reference or
+    None."""
+    (y, reference, _), file = read(source, network, kernel), run.folder / source.outputs[0]
+    if network.side:
+        return [y, read_part(file, 0, 0, network.side), reference]
+    factor = network.factor
+    side = min(*y.shape[:2], -(-SHOWN // factor))
+    top, left = ((whole - side) // 2 for whole in y.shape[:2])
+    seen = y[top : top + side, left : left + side]
+    made = read_part(file, top * factor, left * factor, side * factor)
+    larger = tuple(slice(at * factor, (at + side) * factor) for at in (top, left))
+    bicubic = [np.clip(np.asarray(resample.upsample(seen, factor)), 0, 1)] if factor > 1 else []
+    return [seen, *bicubic, made, None if reference is None else reference[larger]]

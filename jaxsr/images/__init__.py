@@ -1,8 +1,9 @@
 """Image files: the only place that reads or writes them. An image is float32 [h, w, 3] in [0,
 1]."""
 
+from jaxsr.images.archives import Archive, labels_of, open_archive
 from jaxsr.images.errors import ImageError
-from jaxsr.images.finding import SUFFIXES, find
+from jaxsr.images.finding import SUFFIXES, Found, find, left_out_line, walk
 from jaxsr.images.noise import (
     Compression,
     compression_noise,
@@ -18,7 +19,9 @@ from jaxsr.images.writing import to_uint8, write, write_animation
 __all__ = [
     "FORMATS",
     "SUFFIXES",
+    "Archive",
     "Compression",
+    "Found",
     "ImageError",
     "Mode",
     "compression_noise",
@@ -27,13 +30,17 @@ __all__ = [
     "find",
     "fit",
     "from_array",
+    "labels_of",
+    "left_out_line",
     "noise_of",
+    "open_archive",
     "patch_noise",
     "read",
     "recompression_noise",
     "resize_area",
     "square",
     "to_uint8",
+    "walk",
     "write",
     "write_animation",
 ]

@@ -23,7 +23,7 @@ def sized_gfpgan(
     return gfpgan.Config(half, prior.info.num_layers, prior.info.w_dim, dtype=dtype)
 
 
-def bind_gfpgan(net: gfpgan.Config, prior: Prior, operator: Operator) -> Model:
+def bind_gfpgan(net: gfpgan.Config, prior: Prior | None, operator: Operator) -> Model:
     """The network around the frozen generator, with the noise of its file, or with its own."""
     _check_side(net.side, operator)
 
@@ -31,6 +31,7 @@ def bind_gfpgan(net: gfpgan.Config, prior: Prior, operator: Operator) -> Model:
         statistics = prior_params["statistics"]
 
         def draw(codes: jax.Array, between: Between) -> jax.Array:
+            assert prior is not None
             w_plus = statistics["w_mean"] + statistics["w_std"] * codes
             noise, blocks = prior.noise("const", prior_params), len(net.widths)
             return prior.blocks(prior_params, w_plus, noise, (None, None), 0, blocks, between)[1]
@@ -65,12 +66,13 @@ def sized_gpen(
     return net
 
 
-def bind_gpen(net: gpen.Config, prior: Prior, operator: Operator) -> Model:
+def bind_gpen(net: gpen.Config, prior: Prior | None, operator: Operator) -> Model:
     """The network with a generator that begins as the prior's, or with its own."""
     _check_side(net.side, operator)
 
     def bank(generator: Params) -> gpen.Bank:
         def draw(z: jax.Array, maps: Noise) -> jax.Array:
+            assert prior is not None
             w_plus = tile(prior, prior.map(generator, z))
             return 2 * prior.synthesize(generator, w_plus, maps) - 1
 

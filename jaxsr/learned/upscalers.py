@@ -6,12 +6,11 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
-import jax
-
 from jaxsr.learned.networks import Model, Sizes, factor_of
 from jaxsr.nets import rrdb, srvgg, vdsr
 from jaxsr.operators import Operator, as_image, enlarged
 from jaxsr.priors import Prior
+from jaxsr.resample import upsample
 from jaxsr.types import Drawn, Image, Latent, Measurement, Params, PRNGKey
 
 # Networks that make an image larger by a factor of their own.
@@ -80,9 +79,7 @@ def bind_vdsr(net: vdsr.Config, prior: Prior | None, operator: Operator) -> Mode
 
 def whole_vdsr(net: vdsr.Config, params: Params, image: Image, factor: int) -> Drawn:
     """A photo of any size, at any factor."""
-    height, width, channels = image.shape
-    shape = (height * factor, width * factor, channels)
-    return vdsr.restored(net, params, jax.image.resize(image, shape, "bicubic"))
+    return vdsr.restored(net, params, upsample(image, factor))
 
 
 def _model(

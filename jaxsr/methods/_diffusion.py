@@ -15,9 +15,14 @@ from jaxsr.operators import Operator
 from jaxsr.priors import Prior, check_images
 from jaxsr.search import Phase, Solve, objectives
 from jaxsr.settings import iterates, resolve
+from jaxsr.types import Scalar
 
 # (denoise, chain, draw, y of an image in [-1, 1]) -> image in [-1, 1].
 Sampler = Callable[[diffusion.Denoise, diffusion.Chain, diffusion.Draw, jax.Array], jax.Array]
+# (standard deviation of the photo's noise, on [0, 1]) -> what samples.
+AtNoise = Callable[[Scalar | float], Sampler]
+# Where params may have that noise: in place of the setting, it compiles once for all noises.
+NOISE = "photo_noise"
 SHARES = ("eta", "eta_b")
 
 
@@ -46,10 +51,11 @@ class Sampling:
 
 
 def solve(
-    prior: Prior, operator: Operator, config: Any, kind: type, sampler: Callable[[Any], Sampler]
+    prior: Prior, operator: Operator, config: Any, kind: type, sampler: Callable[[Any], AtNoise]
 ) -> Solve:
     """A search of one step whose start is the sampler's result, of a config of that kind; see the
-    methods."""
+    methods. What is outside of [0, 1] is clipped as in the releases, so that the residual is that
+    of the picture that is seen."""
     check_images(prior, operator)
     settings, method = resolve(config, operator, kind), kind.__name__.lower()
     for name in SHARES:
@@ -57,17 +63,17 @@ def solve(
             raise ValueError(f"{name} must be at most 1, got {getattr(settings, name)}")
     model = diffusion.read(diffusion.find(prior, settings.model))
     chain = diffusion.chain(model.schedule, settings.steps)
-    sample, shape = sampler(settings), tuple(operator.image_shape)
+    at_noise, shape = sampler(settings), tuple(operator.image_shape)
 
     def start(key, params, y, previous):
         _common.check_inputs(method, settings, operator, params, y)
-        image = sample(
+        image = at_noise(params.get(NOISE, settings.noise))(
             diffusion.denoiser(model, params["diffusion"]),
             chain,
             lambda n: jax.random.normal(jax.random.fold_in(key, n), shape),
             2 * y - operator.apply(jnp.ones(shape)),
         )
-        return {}, 0.5 + 0.5 * image
+        return {}, jnp.clip(0.5 + 0.5 * image, 0.0, 1.0)
 
     def loss(params, y, context, variables):
         fit = objectives.l2(operator(context), y)

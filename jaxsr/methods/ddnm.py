@@ -21,13 +21,15 @@ from jaxsr.operators import Operator
 from jaxsr.priors import Prior
 from jaxsr.search import Solve
 from jaxsr.settings import Presets
+from jaxsr.types import Scalar
 
 PAPER = {"steps": 100, "noise": 0.0, "eta": 0.85, "eps": 2e-3}
 
 
 @dataclasses.dataclass(frozen=True)
 class DDNM(_diffusion.Sampling):
-    """Settings of DDNM; without noise the result explains the photo exactly."""
+    """Settings of DDNM; without noise the result explains the photo exactly, but for what is
+    clipped."""
 
     PRESETS: ClassVar[Presets] = {"paper": PAPER}
 
@@ -35,19 +37,24 @@ class DDNM(_diffusion.Sampling):
 def ddnm(prior: Prior, operator: Operator, config: DDNM = DDNM()) -> Solve:
     """Returns solve(key, params, y) -> Result with latent {}: a sample of what the photo may show.
 
-    The prior tells the size alone; params need "diffusion" (`jaxsr.diffusion.load`). Any operator
-    will do. The trace is the residual.
+    The prior tells the size alone; params need "diffusion" (`jaxsr.diffusion.load`), and may have
+    "photo_noise", a scalar above 0 that counts in place of the setting `noise`. Any operator will
+    do. The image is clipped to [0, 1]. The trace is the residual.
 
     Raises:
         ValueError: the prior's images are not the operator's, no model for them, a share above 1;
             at solve time if params has no "diffusion", or y has the wrong shape.
     """
 
-    def sampler(settings: Any) -> _diffusion.Sampler:
+    def sampler(settings: Any) -> _diffusion.AtNoise:
         given = {"operator": operator, "eta": settings.eta}
-        if not settings.noise:
-            return functools.partial(exact, **given)
-        return functools.partial(noisy, **given, noise=2 * settings.noise)
+
+        def at_noise(noise: Scalar | float) -> _diffusion.Sampler:
+            if isinstance(noise, float | int) and not noise:
+                return functools.partial(exact, **given)
+            return functools.partial(noisy, **given, noise=2 * noise)
+
+        return at_noise
 
     return _diffusion.solve(prior, operator, config, DDNM, sampler)
 
@@ -84,7 +91,7 @@ def noisy(
     *,
     operator: Operator,
     eta: float,
-    noise: float,
+    noise: Scalar | float,
 ) -> jax.Array:
     """As `exact`, of a y with normal noise of deviation `noise` > 0.
 

@@ -18,6 +18,7 @@ from jaxsr.operators import Operator, Spectrum, spectrum
 from jaxsr.priors import Prior
 from jaxsr.search import Solve
 from jaxsr.settings import Presets
+from jaxsr.types import Scalar
 
 PAPER = {"steps": 20, "noise": 0.0, "eta": 0.85, "eta_b": 1.0, "eps": 2e-3}
 
@@ -38,7 +39,7 @@ class DDRM(_diffusion.Sampling):
 class Rule(NamedTuple):
     """How much of the photo and of fresh noise a step takes, see `DDRM`; `noise` on [-1, 1]."""
 
-    noise: float = 0.0
+    noise: Scalar | float = 0.0
     eta: float = 0.85
     eta_b: float = 1.0
 
@@ -46,9 +47,10 @@ class Rule(NamedTuple):
 def ddrm(prior: Prior, operator: Operator, config: DDRM = DDRM()) -> Solve:
     """Returns solve(key, params, y) -> Result with latent {}: a sample of what the photo may show.
 
-    The prior tells the size alone; params need "diffusion" (`jaxsr.diffusion.load`). The operator
-    needs a singular value decomposition: its own, or that of its matrix (see
-    `jaxsr.operators.spectrum`). The trace is the residual.
+    The prior tells the size alone; params need "diffusion" (`jaxsr.diffusion.load`), and may have
+    "photo_noise", a scalar that counts in place of the setting `noise`. The operator needs a
+    singular value decomposition: its own, or that of its matrix (see `jaxsr.operators.spectrum`).
+    The image is clipped to [0, 1]. The trace is the residual.
 
     Raises:
         ValueError: the prior's images are not the operator's, no model for them, an operator
@@ -56,9 +58,14 @@ def ddrm(prior: Prior, operator: Operator, config: DDRM = DDRM()) -> Solve:
             y has the wrong shape.
     """
 
-    def sampler(settings: Any) -> _diffusion.Sampler:
-        rule = Rule(2 * settings.noise, settings.eta, settings.eta_b)
-        return functools.partial(sampled, whole=spectrum(operator), rule=rule)
+    def sampler(settings: Any) -> _diffusion.AtNoise:
+        whole = spectrum(operator)
+
+        def at_noise(noise: Scalar | float) -> _diffusion.Sampler:
+            rule = Rule(2 * noise, settings.eta, settings.eta_b)
+            return functools.partial(sampled, whole=whole, rule=rule)
+
+        return at_noise
 
     return _diffusion.solve(prior, operator, config, DDRM, sampler)
 
@@ -104,13 +111,13 @@ class _Told:
         self.seen = spectrum.values > 0
         # What is not seen is divided by 1, and not taken: 0 would make NaN of its gradient.
         values = np.where(self.seen, spectrum.values, 1.0)
-        self.deviation = np.float32(rule.noise / values)
+        self.deviation = jnp.asarray(rule.noise / values, jnp.float32)
         self.coefficients = spectrum.measured(y) / values
 
     def begun(self, draw: jax.Array, sigma: np.float32) -> jax.Array:
         """The noisiest image (Eq. 4), over sqrt(alpha-bar)."""
         known = self.seen & (self.deviation < sigma)
-        spread = np.sqrt(np.maximum(sigma**2 - self.deviation**2, 0))
+        spread = jnp.sqrt(jnp.maximum(sigma**2 - self.deviation**2, 0))
         value = self.coefficients + spread * self.spectrum.into(draw)
         return self._with(sigma * draw, known, value)
 
@@ -124,7 +131,7 @@ class _Told:
         into = self.spectrum.into
         guessed, drawn = into(guess), into(draw)
         unseen = guess + faded * noise + fresh * draw
-        ratio = (self.coefficients - guessed) / np.maximum(self.deviation, np.float32(1e-12))
+        ratio = (self.coefficients - guessed) / jnp.maximum(self.deviation, 1e-12)
         less_noisy = guessed + faded * ratio + fresh * drawn
         spread = jnp.sqrt(jnp.maximum(sigma**2 - (share * self.deviation) ** 2, 0))
         noisier = (1 - share) * guessed + share * self.coefficients + spread * drawn

@@ -3,7 +3,7 @@
 
 import dataclasses
 import math
-from typing import ClassVar, Protocol, runtime_checkable
+from typing import ClassVar, NamedTuple, Protocol, runtime_checkable
 
 import jax.numpy as jnp
 import optax
@@ -14,6 +14,7 @@ from jaxsr.operators import Operator
 from jaxsr.priors import Prior, check_prior, tile
 from jaxsr.search import Phase, Solve, objectives, transforms
 from jaxsr.settings import Presets, count, iterates, resolve, unbounded
+from jaxsr.types import Measurement, Params, PRNGKey
 
 PAPER = {
     **RLS.PRESETS["paper"],
@@ -120,9 +121,29 @@ class Refinement(Protocol):
 def refine_phase(prior: Prior, operator: Operator, config: Refinement) -> Phase:
     """The refinement: variables {"w_plus", "noise", "synthesis"}, context {"anchor", "radius",
     "noise" (the fixed rest)}."""
+    refine = _Refine(prior, operator, config)
+    several = config.refine_rounds > 1
+    return Phase(
+        config.refine_steps * config.refine_rounds,
+        refine.start,
+        refine.loss,
+        refine.optimiser(),
+        _project,
+        pace=refine.pace if config.fitted else None,
+        enough=(lambda terms: terms["l2"] <= config.eps) if several else None,
+        round=config.refine_steps,
+    )
 
-    def start(key, params, y, previous):
-        found, fixed = previous
+
+class _Refine(NamedTuple):
+    """The functions of the refinement, see `Phase`."""
+
+    prior: Prior
+    operator: Operator
+    config: Refinement
+
+    def start(self, key: PRNGKey, params: Params, y: Measurement, previous: tuple) -> tuple:
+        prior, config, (found, fixed) = self.prior, self.config, previous
         w_plus, noise = tile(prior, found["w_plus"]), fixed["noise"]
         variables = {
             "w_plus": w_plus,
@@ -133,50 +154,41 @@ def refine_phase(prior: Prior, operator: Operator, config: Refinement) -> Phase:
         radius = jnp.asarray(config.radius * math.sqrt(prior.info.w_dim) * factor)
         return variables, {"anchor": w_plus, "radius": radius, "noise": noise[config.num_noise :]}
 
-    def pace(params):
-        own = _sizes.sizes(prior, params, config.fitted)
+    def pace(self, params: Params) -> dict:
+        own = _sizes.sizes(self.prior, params, self.config.fitted)
         return {
             "w_plus": _sizes.step_of_w(own),
             "noise": 1.0,
             "synthesis": _sizes.steps_of_weights(own, params["synthesis"]),
         }
 
-    def loss(params, y, context, variables):
+    def loss(self, params: Params, y: Measurement, context: dict, variables: dict) -> tuple:
         params = {**params, "synthesis": variables["synthesis"]}
-        image = prior.synthesize(params, variables["w_plus"], variables["noise"] + context["noise"])
-        measured = operator(image)
+        noise = variables["noise"] + context["noise"]
+        measured = self.operator(self.prior.synthesize(params, variables["w_plus"], noise))
         fit = objectives.l1(measured, y)
-        return config.fit_weight * fit, {"l1": fit, "l2": objectives.l2(measured, y)}
+        return self.config.fit_weight * fit, {"l1": fit, "l2": objectives.l2(measured, y)}
 
-    def project(context, variables):
-        anchor = context["anchor"]
-        step = transforms.project_l1_ball(variables["w_plus"] - anchor, context["radius"])
-        return {
-            **variables,
-            "w_plus": anchor + step,
-            "noise": transforms.renormalise_noise(variables["noise"]),
-        }
+    def optimiser(self) -> optax.GradientTransformation:
+        """Adam: of the latent by a schedule that begins anew in each round, GROWTH times as fast,
+        of the weights at one pace."""
+        steps = self.config.refine_steps
+        cycle = transforms.linear1cycledrop(self.config.refine_learning_rate, steps)
 
-    cycle = transforms.linear1cycledrop(config.refine_learning_rate, config.refine_steps)
+        def schedule(count):
+            number, step = jnp.divmod(count, steps)
+            return cycle(step) * GROWTH**number
 
-    def schedule(count):
-        number, step = jnp.divmod(count, config.refine_steps)
-        return cycle(step) * GROWTH**number
+        weights = optax.adam(self.config.generator_learning_rate)
+        return optax.partition(
+            {"latent": optax.adam(schedule), "weights": weights},
+            {"w_plus": "latent", "noise": "latent", "synthesis": "weights"},
+        )
 
-    tx = optax.partition(
-        {
-            "latent": optax.adam(schedule),
-            "weights": optax.adam(config.generator_learning_rate),
-        },
-        {"w_plus": "latent", "noise": "latent", "synthesis": "weights"},
-    )
-    return Phase(
-        config.refine_steps * config.refine_rounds,
-        start,
-        loss,
-        tx,
-        project,
-        pace=pace if config.fitted else None,
-        enough=(lambda terms: terms["l2"] <= config.eps) if config.refine_rounds > 1 else None,
-        round=config.refine_steps,
-    )
+
+def _project(context: dict, variables: dict) -> dict:
+    """The latent within its ball around the anchor, the noise of mean 0 and deviation 1."""
+    anchor = context["anchor"]
+    step = transforms.project_l1_ball(variables["w_plus"] - anchor, context["radius"])
+    noise = transforms.renormalise_noise(variables["noise"])
+    return {**variables, "w_plus": anchor + step, "noise": noise}

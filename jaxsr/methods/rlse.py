@@ -3,7 +3,7 @@ et al., ICASSP 2024)."""
 
 import dataclasses
 import math
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -15,7 +15,7 @@ from jaxsr.operators import Operator
 from jaxsr.priors import Prior, check_prior
 from jaxsr.search import Phase, Solve, objectives
 from jaxsr.settings import Presets, iterates, resolve
-from jaxsr.types import Image, Measurement, Params
+from jaxsr.types import Image, Measurement, Params, PRNGKey
 
 
 def _entry(config: "RLSE", operator: Operator) -> str:
@@ -118,72 +118,80 @@ def rlse(prior: Prior, operator: Operator, config: RLSE = RLSE()) -> Solve:
             f'{operator.measurement_shape}: use entry="pinv"'
         )
 
-    def start(key, params, y, previous):
-        _common.check_inputs("rlse", settings, operator, params, y)
-        variables, context = _spheres.start(prior, settings, key, params)
-        context["features"] = _features(
-            prior, params, as_image(operator, y, settings.entry), settings.blocks
-        )
+    search = _Search(prior, operator, settings)
+    phase = Phase(
+        settings.steps,
+        search.start,
+        search.loss,
+        _optimiser(settings),
+        _spheres.project,
+        pace=search.pace if settings.fitted else None,
+    )
+    return Solve(
+        (phase,),
+        lambda params, y, variables, context: search.decode(params, variables, context),
+        operator,
+        settings.eps,
+        lambda variables: {"synthesis": variables["synthesis"]},
+    )
+
+
+class _Search(NamedTuple):
+    """The functions of the search, see `Phase`; of resolved settings."""
+
+    prior: Prior
+    operator: Operator
+    settings: Any
+
+    def start(self, key: PRNGKey, params: Params, y: Measurement, previous: None) -> tuple:
+        _common.check_inputs("rlse", self.settings, self.operator, params, y)
+        variables, context = _spheres.start(self.prior, self.settings, key, params)
+        context["features"] = self.features(params, y)
         return {**variables, "synthesis": params["synthesis"]}, context
 
-    def decode(params, variables, context):
-        return _spheres.decode(
-            prior, {**params, "synthesis": variables["synthesis"]}, variables, context
-        )
+    def features(self, params: Params, y: Measurement) -> list[jax.Array]:
+        """What the discriminator's blocks see of a measurement."""
+        image = as_image(self.operator, y, self.settings.entry)
+        return _features(self.prior, params, image, self.settings.blocks)
 
-    # A norm of n numbers grows with sqrt n, a mean does not.
-    norm = settings.fitted and settings.reduction == "norm"
-    pixels = math.sqrt(MEASURED / math.prod(operator.measurement_shape)) if norm else 1.0
+    def decode(self, params: Params, variables: dict, context: dict) -> tuple:
+        tuned = {**params, "synthesis": variables["synthesis"]}
+        return _spheres.decode(self.prior, tuned, variables, context)
 
-    def weights(params):
-        own = _sizes.sizes(prior, params, settings.fitted)
+    def loss(self, params: Params, y: Measurement, context: dict, variables: dict) -> tuple:
+        image, latent = self.decode(params, variables, context)
+        measured = self.operator(image)
+        features = self.features(params, measured)
+        terms = {
+            "pixel": _pixel(measured, y, self.settings.reduction),
+            "semantic": _semantic(features, context["features"], self.settings),
+            "geocross": objectives.geocross(latent["w_plus"]),
+        }
+        return objectives.weighted(terms, self.weights(params)), terms
+
+    def weights(self, params: Params) -> dict:
+        """Of the terms. A norm of n numbers grows with sqrt n, a mean does not."""
+        settings = self.settings
+        own = _sizes.sizes(self.prior, params, settings.fitted)
+        norm = settings.fitted and settings.reduction == "norm"
+        pixels = math.sqrt(MEASURED / math.prod(self.operator.measurement_shape)) if norm else 1.0
         return {
             "pixel": settings.pixel_weight * pixels,
             "semantic": settings.semantic_weight,
             "geocross": settings.geocross_weight * _sizes.geocross(own),
         }
 
-    def loss(params, y, context, variables):
-        image, latent = decode(params, variables, context)
-        measured = operator(image)
-        features = _features(
-            prior, params, as_image(operator, measured, settings.entry), settings.blocks
-        )
-        terms = {
-            "pixel": _pixel(measured, y, settings.reduction),
-            "semantic": _semantic(features, context["features"], settings),
-            "geocross": objectives.geocross(latent["w_plus"]),
-        }
-        return objectives.weighted(terms, weights(params)), terms
+    def pace(self, params: Params) -> dict:
+        own = _sizes.sizes(self.prior, params, self.settings.fitted)
+        steps = _sizes.steps_of_weights(own, params["synthesis"])
+        return {"v": 1.0, "noise": 1.0, "synthesis": steps}
 
-    def pace(params):
-        own = _sizes.sizes(prior, params, settings.fitted)
-        return {
-            "v": 1.0,
-            "noise": 1.0,
-            "synthesis": _sizes.steps_of_weights(own, params["synthesis"]),
-        }
 
-    def finish(params, y, variables, context):
-        return decode(params, variables, context)
-
-    labels = {"v": "latent", "noise": "latent", "synthesis": "weights"}
-    tx = optax.partition(
-        {
-            "latent": _spheres.adam(settings),
-            "weights": optax.adam(settings.generator_learning_rate),
-        },
-        labels,
-    )
-    phase = Phase(
-        settings.steps, start, loss, tx, _spheres.project, pace=pace if settings.fitted else None
-    )
-    return Solve(
-        (phase,),
-        finish,
-        operator,
-        settings.eps,
-        lambda variables: {"synthesis": variables["synthesis"]},
+def _optimiser(settings: Any) -> optax.GradientTransformation:
+    weights = optax.adam(settings.generator_learning_rate)
+    return optax.partition(
+        {"latent": _spheres.adam(settings), "weights": weights},
+        {"v": "latent", "noise": "latent", "synthesis": "weights"},
     )
 
 

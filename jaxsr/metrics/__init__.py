@@ -138,6 +138,7 @@ class Distance(NamedTuple):
         network: whose features it is of, a name in VECTORS.
         scale: of the number in tables.
         few: images, below which it is told to be noisy; 0 for a distance that warns by itself.
+        least: images, below which it tells nothing at all.
         spreads: measure gives a deviation too.
     """
 
@@ -146,6 +147,7 @@ class Distance(NamedTuple):
     network: str
     scale: float = 1.0
     few: int = 0
+    least: int = 2
     spreads: bool = False
 
 
@@ -221,29 +223,33 @@ VECTORS: dict[str, Callable[[str], Vectors]] = {
     "inception": _inception_vectors,
 }
 
+LEAST = 16  # images of a kernel distance: of fewer it is noise that reads like a figure
+
 DISTANCES: dict[str, Distance] = {
     "frechet_features": Distance(
         "feature Frechet distance (not FID)", frechet_distance, "features"
     ),
     "kernel_features": Distance(
-        "feature kernel distance (not KID)", kernel_distance, "features", few=100
+        "feature kernel distance (not KID)", kernel_distance, "features", few=100, least=LEAST
     ),
     "kernel_features_subsets": Distance(
         "feature kernel distance (not KID), mean over subsets",
         kernel_distance_printed,
         "features",
+        least=LEAST,
         spreads=True,
     ),
     "frechet_inception": Distance("FID", frechet_distance, "inception"),
     # Printed in thousandths.
     "kernel_inception": Distance(
-        "KID x 1000 (all rows)", kernel_distance, "inception", scale=1000.0, few=100
+        "KID x 1000 (all rows)", kernel_distance, "inception", scale=1000.0, few=100, least=LEAST
     ),
     "kernel_inception_subsets": Distance(
         "KID x 1000, mean over subsets",
         kernel_distance_printed,
         "inception",
         scale=1000.0,
+        least=LEAST,
         spreads=True,
     ),
 }
