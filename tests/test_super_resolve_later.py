@@ -150,6 +150,24 @@ def test_names_of_any_bytes(restore, prior, tmp_path):
     data.prepare("photos", 4, "cache", warn=print)
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(os.name != "posix", reason="names are bytes there alone")
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+def test_such_names_are_printed(encoding, prior, tmp_path):
+    """A terminal or a log that lacks a letter ends the run at the line that has it."""
+    for name in (b"caf\xe9.png", "\xe9\u4e2d.png".encode()):
+        Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + name)).write_bytes(b"no picture")
+    picture(str(tmp_path / "a.png"), 0)
+    ended = commands.run(
+        "super_resolve.py",
+        *(f"--prior={prior}", "--method=bicubic", f"--input={tmp_path}", "--out=out"),
+        cwd=tmp_path,
+        PYTHONIOENCODING=encoding,
+    )
+    assert ended.status == 3, ended.stderr
+    assert "cannot use" in ended.stdout and "caf\\xe9.png" in ended.stdout
+
+
 def test_the_exit_status_tells(restore):
     """A script that restores thousands must learn that some failed, and that none did."""
     picture("photos/a.png", 0)
