@@ -3,6 +3,7 @@
 
 from jaxsr.images.errors import ImageError
 from jaxsr.images.finding import SUFFIXES, find
+from jaxsr.images.levels import Reading
 from jaxsr.images.noise import (
     Compression,
     compression_noise,
@@ -11,22 +12,27 @@ from jaxsr.images.noise import (
     patch_noise,
     recompression_noise,
 )
-from jaxsr.images.reading import FORMATS, decode, from_array, read
+from jaxsr.images.picture import Picture
+from jaxsr.images.reading import FORMATS, from_array, load, load_bytes, read
 from jaxsr.images.shapes import Mode, fit, resize_area, square
-from jaxsr.images.writing import to_uint8, write, write_animation
+from jaxsr.images.writing import Depth, to_uint8, write, write_animation
 
 __all__ = [
     "FORMATS",
     "SUFFIXES",
     "Compression",
+    "Depth",
     "ImageError",
     "Mode",
+    "Picture",
+    "Reading",
     "compression_noise",
     "compression_of",
-    "decode",
     "find",
     "fit",
     "from_array",
+    "load",
+    "load_bytes",
     "noise_of",
     "patch_noise",
     "read",
