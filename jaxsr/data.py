@@ -7,18 +7,21 @@ import dataclasses
 import hashlib
 import os
 import tarfile
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
 from filelock import FileLock
 
 from jaxsr import images
-from jaxsr.images import ImageError
+from jaxsr.images import ImageError, Picture, Reading
 from jaxsr.records import files
+
+T = TypeVar("T")
+CACHED = 2  # of what photos become: of cache files of another number nothing is taken
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,19 +33,24 @@ class Photos:
         source: as it was given to `open_photos`.
         names: what reports call each photo: its path in the folder or tar, or NAME@SPLIT:i.
         stamps: the names with the size and time of each file, where there are files.
-        load: index -> image; `photos[i]` calls it and sees to the errors.
+        load: index -> picture; `photos.picture(i)` calls it and sees to the errors.
     """
 
     source: str
     names: Sequence[str]
     stamps: Sequence[str]
-    load: Callable[[int], np.ndarray]
+    load: Callable[[int], Picture]
 
     def __len__(self) -> int:
         return len(self.names)
 
     def __getitem__(self, index: int) -> np.ndarray:
-        """Photo `index` from 0, float32 [h, w, 3] in [0, 1], upright; see `images.read`.
+        """Photo `index` from 0, float32 [h, w, 3] in [0, 1], upright; see `images.read`. Raises as
+        `picture`."""
+        return self.picture(index).image()
+
+    def picture(self, index: int) -> Picture:
+        """Photo `index` from 0 as its file stores it, with what is to be told; see `images.load`.
 
         Raises:
             IndexError: there is no such photo.
@@ -68,7 +76,7 @@ class Photos:
             )
 
 
-def open_photos(source: str) -> Photos:
+def open_photos(source: str, reading: Reading = images.AS_FILES_ARE) -> Photos:
     """The photos of `source`; none is read yet.
 
     Args:
@@ -76,25 +84,26 @@ def open_photos(source: str) -> Photos:
             "tfds:NAME@SPLIT" (split "train" if none is given), NAME being a data set prepared in
             the file format array_record, such as lfw, or its folder. TensorFlow, which other
             formats need, is never imported.
+        reading: how photos are read.
 
     Raises:
         ValueError: there is no such source, it holds no photo, or its data set has no split of that
             name or not one feature of images.
     """
-    photos = _open(source)
+    photos = _open(source, reading)
     if not photos.names:
         raise ValueError(f"{source}: expected photos, got none")
     return photos
 
 
-def _open(source: str) -> Photos:
+def _open(source: str, reading: Reading) -> Photos:
     if source.startswith("tfds:"):
-        return _from_tfds(source)
+        return _from_tfds(source, reading)
     path = Path(source)
     if path.is_dir():
-        return _from_folder(source, path)
+        return _from_folder(source, path, reading)
     if path.is_file() and tarfile.is_tarfile(path):
-        return _from_tar(source, path)
+        return _from_tar(source, path, reading)
     got = "a file that is not one" if path.exists() else "nothing there"
     raise ValueError(
         f'{source}: expected a folder of photos, a .tar of photos, or "tfds:NAME", got {got}'
@@ -105,9 +114,10 @@ def stream(
     photos: Photos,
     indices: Sequence[int] | np.ndarray,
     *,
+    work: Callable[[Picture], T] = Picture.image,
     process: tuple[int, int] = (0, 1),
     threads: int | None = None,
-) -> Iterator[tuple[str, np.ndarray | ImageError]]:
+) -> Iterator[tuple[str, T | ImageError]]:
     """(name, image [h, w, 3]) of the photos `indices` in their order, decoded ahead in threads; at
     most two a thread are held.
 
@@ -116,6 +126,8 @@ def stream(
     Args:
         photos: see `open_photos`.
         indices: which of them; `range(len(photos))` for all.
+        work: what becomes of each picture, in its thread. What is smaller than the image bounds
+            the memory.
         process: (index, count), as jax.process_index() and jax.process_count(): this process gets
             indices[index::count], so that the processes together get each photo once.
         threads: how many decode; as many as there are cores if None. The result does not depend on
@@ -135,17 +147,16 @@ def stream(
     mine = [int(i) for i in indices[index::count]]
     for i in mine:
         photos.require(i)
-    return zip(
-        (photos.names[i] for i in mine), _ahead(photos.__getitem__, mine, threads), strict=True
-    )
+    names = (photos.names[i] for i in mine)
+    return zip(names, _ahead(lambda i: work(photos.picture(i)), mine, threads), strict=True)
 
 
 def _ahead(
-    work: Callable[[int], np.ndarray], indices: Sequence[int], threads: int
-) -> Iterator[np.ndarray | ImageError]:
+    work: Callable[[int], T], indices: Sequence[int], threads: int
+) -> Iterator[T | ImageError]:
     """work(i) for each index in order, done ahead in threads (Pillow releases the lock)."""
 
-    def one(index: int) -> np.ndarray | ImageError:
+    def one(index: int) -> T | ImageError:
         try:
             return work(index)
         except ImageError as error:
@@ -164,7 +175,12 @@ def _ahead(
 
 
 def prepare(
-    source: str, resolution: int, cache: str | Path, *, warn: Callable[[str], None] = print
+    source: str,
+    resolution: int,
+    cache: str | Path,
+    reading: Reading = images.AS_FILES_ARE,
+    *,
+    warn: Callable[[str], None] = print,
 ) -> np.ndarray:
     """All photos of `source` as a read-only memory map uint8 [n, resolution, resolution, 3].
 
@@ -180,13 +196,15 @@ def prepare(
         source: see `open_photos`.
         resolution: the side to bring them to.
         cache: folder for the cache file.
-        warn: is told of the photos left out.
+        reading: how photos are read.
+        warn: is told of the photos left out, and of how many something was done to when they were
+            read.
 
     Raises:
         ValueError: there is no such source, or it holds no readable photo.
     """
-    photos = open_photos(source)
-    listing = f"{source} {resolution} " + " ".join(photos.stamps)
+    photos = open_photos(source, reading)
+    listing = f"{source} {resolution} {CACHED} {reading.white} " + " ".join(photos.stamps)
     path = (
         Path(cache) / f"photos-{resolution}-{hashlib.sha256(listing.encode()).hexdigest()[:16]}.npy"
     )
@@ -201,7 +219,7 @@ def prepare(
 def _write(photos: Photos, resolution: int, path: Path, warn: Callable[[str], None]) -> None:
     """Photo after photo into a temporary file, which then takes the name; memory holds a few at a
     time."""
-    count, unread = 0, []
+    count, unread, remarks = 0, [], Counter[str]()
     with files.replacing(path) as temporary:
         with open(temporary, "wb") as file:
             _write_header(file, (0, resolution, resolution, 3))
@@ -211,8 +229,10 @@ def _write(photos: Photos, resolution: int, path: Path, warn: Callable[[str], No
                 if isinstance(photo, ImageError):
                     unread.append(str(photo))
                 else:
-                    file.write(photo.tobytes())
+                    pixels, told = photo
+                    file.write(pixels.tobytes())
                     count += 1
+                    remarks.update(remark.partition(" (")[0] for remark in told)
             file.seek(0)
             _write_header(file, (count, resolution, resolution, 3))
         if unread:
@@ -220,6 +240,8 @@ def _write(photos: Photos, resolution: int, path: Path, warn: Callable[[str], No
                 f"{photos.source}: {len(unread)} of {len(photos)} photos could not be read "
                 f"and are left out, the first: {unread[0]}"
             )
+        for remark, times in remarks.items():
+            warn(f"{photos.source}: {times} of {len(photos)} photos: {remark}")
         if not count:
             raise ValueError(
                 f"{photos.source}: expected photos, got {len(photos)} files of which none "
@@ -235,24 +257,26 @@ def _write_header(file: BinaryIO, shape: tuple[int, ...]) -> None:
     )
 
 
-def _square(photos: Photos, index: int, resolution: int) -> np.ndarray:
-    """The centre square of a photo at a resolution, uint8 [resolution, resolution, 3]."""
-    image = photos[index]
-    height, width = image.shape[:2]
+def _square(photos: Photos, index: int, resolution: int) -> tuple[np.ndarray, tuple[str, ...]]:
+    """The centre square of a photo at a resolution, uint8 [resolution, resolution, 3], and what is
+    to be told of the photo."""
+    picture = photos.picture(index)
+    height, width = picture.shape[:2]
     if min(height, width) < resolution:
         raise ImageError(
             f"{photos.names[index]}: expected sides of at least {resolution} px, got {width} "
             f"x {height}"
         )
-    return images.to_uint8(images.resize_area(images.square(image, mode="crop")[0], resolution))
+    square, _ = picture.square(mode="crop")
+    return images.to_uint8(square.resize_area(resolution)), picture.remarks
 
 
-def _from_folder(source: str, folder: Path) -> Photos:
+def _from_folder(source: str, folder: Path, reading: Reading) -> Photos:
     os.scandir(folder).close()  # says why where it cannot be read: rglob finds nothing then
     paths = sorted(p for p in folder.rglob("*") if p.suffix[1:].lower() in images.SUFFIXES)
     names = [str(path.relative_to(folder)) for path in paths]
     stamps = [f"{name}|{_stamp(path)}" for name, path in zip(names, paths, strict=True)]
-    return Photos(source, names, stamps, lambda i: images.read(paths[i]))
+    return Photos(source, names, stamps, lambda i: images.load(paths[i], reading))
 
 
 def _stamp(path: Path) -> str:
@@ -264,7 +288,7 @@ def _stamp(path: Path) -> str:
     return f"{stat.st_size}|{stat.st_mtime_ns}"
 
 
-def _from_tar(source: str, path: Path) -> Photos:
+def _from_tar(source: str, path: Path, reading: Reading) -> Photos:
     try:
         # Compressed ones are refused: a photo in the middle could only be read by unpacking all
         # before it.
@@ -280,18 +304,18 @@ def _from_tar(source: str, path: Path) -> Photos:
             f"compressed or cut: {error}"
         ) from error
 
-    def read(index: int) -> np.ndarray:
+    def read(index: int) -> Picture:
         member = members[index]
         with open(path, "rb") as file:
             file.seek(member.offset_data)
-            return images.decode(file.read(member.size), member.name)
+            return images.load_bytes(file.read(member.size), member.name, reading)
 
     return Photos(
         source, [m.name for m in members], [f"{m.name}|{m.size}|{m.mtime}" for m in members], read
     )
 
 
-def _from_tfds(source: str) -> Photos:
+def _from_tfds(source: str, reading: Reading) -> Photos:
     """The images' bytes come as the data set keeps them, so that they are decoded as those of files
     are."""
     import tensorflow_datasets as tfds
@@ -312,7 +336,9 @@ def _from_tfds(source: str) -> Photos:
             split=split, decoders={key: tfds.decode.SkipDecoding()}, file_format="array_record"
         )
     names = [f"{name}@{split}:{i}" for i in range(len(rows))]
-    return Photos(source, names, names, lambda i: images.decode(rows[i][key], names[i]))
+    return Photos(
+        source, names, names, lambda i: images.load_bytes(rows[i][key], names[i], reading)
+    )
 
 
 @contextlib.contextmanager

@@ -28,7 +28,7 @@ def describe(
 ) -> tuple[dict, dict]:
     """What all rows of a folder have in common, and what else config.json holds."""
     options, data = bench.options, bench.data
-    names = ("preset", "network", "noise", "kernel", "seed", "smoke", "solutions")
+    names = ("preset", "network", "noise", "kernel", "white", "seed", "smoke", "solutions")
     stamps = "\n".join(data.photos.stamps[i] for i in data.indices)
     fixed = {
         **{name: getattr(options, name) for name in names},

@@ -36,11 +36,13 @@ def do_unit(
     """Restores photos, writes their images and returns their rows; a photo that fails has rows that
     say why. The cells are of one search."""
     rows, read = [], []
-    for index, (name, image) in zip(indices, data.stream(bench.data.photos, indices), strict=True):
+    side = _read_side(bench, cells[0])
+    seen = data.stream(bench.data.photos, indices, work=lambda picture: _seen(picture, side))
+    for index, (name, photo) in zip(indices, seen, strict=True):
         try:
-            if isinstance(image, Exception):
-                raise image
-            read.append(_measure(bench, cells[0], index, name, image))
+            if isinstance(photo, Exception):
+                raise photo
+            read.append(_measure(bench, cells[0], index, name, photo))
         except (ValueError, OSError) as error:
             rows += [
                 _row(cell, name, s) | {"status": "error", "error": str(error)}
@@ -52,10 +54,33 @@ def do_unit(
     return rows
 
 
+class Seen(NamedTuple):
+    """A photo as it was read: its centre square, no larger than needed, [s, s, 3] in [0, 1]; the
+    shape of all of it; what was told of it."""
+
+    square: np.ndarray
+    shape: tuple[int, ...]
+    remark: str
+
+
+def _read_side(bench: Bench, cell: Cell) -> int:
+    """px, of the square that a cell needs of a photo."""
+    side = cell.photo_side(bench.prior.info.resolution)
+    return side // cell.factor if bench.options.reference_free else side
+
+
+def _seen(picture: images.Picture, side: int) -> Seen:
+    """The centre square, brought to a side by area average where it is larger."""
+    square, _ = picture.square(mode="crop")
+    pixels = square.image() if square.shape[0] <= side else square.resize_area(side)
+    return Seen(np.clip(pixels, 0.0, 1.0), picture.shape, picture.remark)
+
+
 class Photo(NamedTuple):
     """A photo as it is restored: its name, that of its pictures, its centre square as it is
     degraded, None if it is low-resolution already, the measurement of that, the noise to reckon
-    with, and landmarks [5, 2] in px of the square at the side that is judged, if there are some."""
+    with, landmarks [5, 2] in px of the square at the side that is judged, if there are some, and
+    what was told when it was read."""
 
     name: str
     stem: str
@@ -63,31 +88,32 @@ class Photo(NamedTuple):
     y: np.ndarray
     noise: float
     landmarks: np.ndarray | None
+    remark: str
 
 
-def _measure(bench: Bench, cell: Cell, index: int, name: str, image: np.ndarray) -> Photo:
+def _measure(bench: Bench, cell: Cell, index: int, name: str, seen: Seen) -> Photo:
     """The photo as its cell has it, and its measurement."""
     stem = re.sub(r"[^A-Za-z0-9-]+", "_", f"{index:05d}_{Path(name).with_suffix('')}")[:120]
-    side = cell.photo_side(bench.prior.info.resolution)
+    side = _read_side(bench, cell)
     if bench.options.reference_free:
-        original, y = None, _fitted(image, side // cell.factor)
+        original, y = None, _fitted(seen.square, side)
     else:
-        original = _original(name, image, side)
+        original = _original(name, seen, side)
         y = _measured(bench, cell, name, original)
     given = bench.options.noise
     noise = _noise(cell.degradation, y) if given is None else given
     points = bench.data.landmarks.get(name)
     if points is not None:
-        points = _moved(points, image.shape, cell.side(bench.prior.info.resolution))
-    return Photo(name, stem, original, y, noise, points)
+        points = _moved(points, seen.shape, cell.side(bench.prior.info.resolution))
+    return Photo(name, stem, original, y, noise, points, seen.remark)
 
 
-def _original(name: str, image: np.ndarray, side: int) -> np.ndarray:
-    """The photo's centre square brought to a side. Raises ValueError for a smaller photo."""
-    if min(image.shape[:2]) < side:
-        height, width = image.shape[:2]
+def _original(name: str, seen: Seen, side: int) -> np.ndarray:
+    """The photo's centre square at a side. Raises ValueError for a smaller photo."""
+    if len(seen.square) < side:
+        height, width = seen.shape[:2]
         raise ValueError(f"{name}: expected sides of at least {side} px, got {width} x {height}")
-    return _shrunk(images.square(image, mode="crop")[0], side)
+    return seen.square
 
 
 def _shrunk(image: np.ndarray, side: int) -> np.ndarray:
@@ -96,12 +122,11 @@ def _shrunk(image: np.ndarray, side: int) -> np.ndarray:
     return image if len(image) == side else np.clip(images.resize_area(image, side), 0.0, 1.0)
 
 
-def _fitted(image: np.ndarray, side: int) -> np.ndarray:
-    """The centre square of a low-resolution photo at the side that the cell restores: by area
-    average where it is larger, bicubic where it is smaller."""
-    square = images.square(image, mode="crop")[0]
-    if len(square) >= side:
-        return _shrunk(square, side)
+def _fitted(square: np.ndarray, side: int) -> np.ndarray:
+    """The centre square of a low-resolution photo at the side that the cell restores: bicubic where
+    it is smaller."""
+    if len(square) == side:
+        return square
     return np.clip(np.asarray(resample.upsample(square, (side, side))), 0.0, 1.0)
 
 
@@ -237,7 +262,8 @@ def _rows(bench: Bench, cell: Cell, photo: Photo, made: Made) -> list[dict]:
     rows, written = [], []
     for s, image in enumerate(made.images):
         columns = {name: values[s].item() for name, values in made.columns.items()}
-        row = _row(cell, photo.name, s) | {"seconds": made.seconds} | columns
+        row = _row(cell, photo.name, s) | {"seconds": made.seconds, "remark": photo.remark}
+        row |= columns
         try:
             pixels = pictures.write(bench.folder / paths.results[s], _shrunk(image, side))
             row |= _scores(bench, photo, pixels, reference)

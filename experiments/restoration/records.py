@@ -33,6 +33,8 @@ FIXED = (
     "kernel",
     "factor",
     "fit",
+    "white",
+    "depth",
     "seed",
     "precision",
     "num_solutions",
@@ -54,6 +56,7 @@ COLUMNS = (
     "steps_made",
     "top_octave_reference",
     "fit",
+    "remark",
     "status",
     "error",
     "digest",
@@ -153,6 +156,9 @@ def announce(plan: Plan, done: int) -> None:
     changed = {job.photo.file: job.photo.fit for job in plan.jobs if job.photo.fit}
     for file, change in changed.items():
         print(f"{file}: {change}")
+    for file, remark in {job.photo.file: job.photo.remark for job in plan.jobs}.items():
+        if remark:
+            print(f"{file}: {remark}")
     for row in plan.unusable:
         print(f"cannot use {row['error']}")
 

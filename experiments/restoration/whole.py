@@ -22,7 +22,7 @@ from restoration.jobs import Source
 from restoration.options import Settings, check, out_folder
 
 COLUMNS = ("file", "output", "method", "factor", "seconds", *scores.SCORES)
-COLUMNS += ("top_octave", "top_octave_reference", "fit", "status", "error", "digest")
+COLUMNS += ("top_octave", "top_octave_reference", "fit", "remark", "status", "error", "digest")
 # Flags that only a prior's results have a use for, at what they are left out.
 UNREAD = {"operator": Settings.operator, "consistency": "auto", "noise": None, "mask": None}
 UNREAD |= {"num_solutions": 1, "trajectory": False, "fit": "crop"}
@@ -103,7 +103,7 @@ def _start(settings: Settings, sources: Sequence[Source], network: Network) -> r
                 f"the run would replace the photo {source.file.name}: choose another --out"
             )
     fixed = {"method": network.method, "model_sha256": network.digest, "factor": network.factor}
-    fixed |= {"kernel": settings.kernel, "precision": settings.precision}
+    fixed |= {name: getattr(settings, name) for name in ("kernel", "precision", "white", "depth")}
     order = [source.outputs[0] for source in sources]
     record = {"settings": fixed, "values": {}, "photos": {}}
     return report.open_run(folder, record, COLUMNS, order, overwrite=settings.overwrite)
@@ -118,7 +118,7 @@ def _restore(run: report.Run, source: Source, network: Network, settings: Settin
     }
     row["factor"] = network.factor
     try:
-        y, reference, fit = read(source, network.factor, settings.kernel)
+        y, reference, fit, row["remark"] = read(source, network.factor, settings)
     except (ValueError, OSError) as error:
         run.add([row | {"status": "error", "error": str(error)}])
         return
@@ -127,20 +127,26 @@ def _restore(run: report.Run, source: Source, network: Network, settings: Settin
         return
     made = np.asarray(network.restored(y))
     row |= {"seconds": time.perf_counter() - begun, "fit": fit, "digest": digest, "status": "ok"}
-    images.write(run.folder / source.outputs[0], made)
+    depth = cast(images.Depth, settings.depth)
+    images.write(run.folder / source.outputs[0], made, depth=depth)
     written = images.to_uint8(made) / np.float32(255)
     run.add([row | scores.score(written, reference)])
 
 
-def read(source: Source, factor: int, kernel: str) -> tuple[np.ndarray, np.ndarray | None, str]:
-    """A photo [h, w, 3], or a sharp one made small and the sharp one; and what was cropped."""
+def read(
+    source: Source, factor: int, settings: Settings
+) -> tuple[np.ndarray, np.ndarray | None, str, str]:
+    """A photo [h, w, 3], or a sharp one made small and the sharp one; what was cropped, and what
+    was told when it was read."""
     if source.file.problem:
         raise ValueError(source.file.problem)
-    image = images.read(source.file.name)
+    picture = images.load(source.file.name, settings)
     if not source.file.is_reference:
-        return image, None, ""
-    image, fit = images.fit(image, multiple=factor, mode="crop")
+        return picture.image(), None, "", picture.remark
+    picture, fit = picture.fit(multiple=factor, mode="crop")
+    image, kernel = picture.image(), settings.kernel
     shrink = operators.downsample(
         factor, image_shape=image.shape, kernel=cast(resample.Kernel, kernel)
     )
-    return np.asarray(degradations.recorded(shrink(jnp.asarray(image)))), image, fit
+    y = np.asarray(degradations.recorded(shrink(jnp.asarray(image))))
+    return y, image, fit, picture.remark

@@ -13,11 +13,12 @@ from jaxsr.images.noise import (
     recompression_noise,
 )
 from jaxsr.images.picture import Picture
-from jaxsr.images.reading import FORMATS, from_array, load, load_bytes, read
+from jaxsr.images.reading import AS_FILES_ARE, FORMATS, from_array, load, load_bytes, read
 from jaxsr.images.shapes import Mode, fit, resize_area, square
 from jaxsr.images.writing import Depth, to_uint8, write, write_animation
 
 __all__ = [
+    "AS_FILES_ARE",
     "FORMATS",
     "SUFFIXES",
     "Compression",

@@ -7,6 +7,7 @@ Pillow's own interface to it takes 8 bits only; that of imagecodecs takes floats
 import dataclasses
 import functools
 import io
+from typing import Any
 
 import numpy as np
 from PIL import ImageCms
@@ -60,7 +61,7 @@ def transform_of(profile: bytes | None, channels: int) -> tuple[Transform | None
         return None, ""
     space = {1: "GRAY", 3: "RGB", 4: "CMYK"}[channels]
     try:
-        opened = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        opened: Any = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         name = " ".join(ImageCms.getProfileDescription(opened).split())[:LONGEST]
         found = str(opened.profile.xcolor_space).strip()
         if found != space:

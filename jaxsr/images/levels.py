@@ -27,7 +27,7 @@ class Reading:
     white: str | None = None
     max_megapixels: int = 179
 
-    def check(self) -> None:
+    def __post_init__(self) -> None:
         """Raises ValueError for a white that is none and a limit below 1."""
         if self.white not in (None, "auto"):
             _number(self.white)

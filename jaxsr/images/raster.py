@@ -79,13 +79,14 @@ def _frames(image: ImageFile) -> list[str]:
     if image.format in ("TIFF", "MPO", "HEIF") or not getattr(image, "is_animated", False):
         return []
     # Those of a GIF are only counted by reading it all.
-    count = "" if image.format == "GIF" else f" ({image.n_frames} frames)"
+    count = "" if image.format == "GIF" else f" ({getattr(image, 'n_frames', 1)} frames)"
     return [f"the first frame of an animation{count}"]
 
 
 def _rawmodes(image: ImageFile) -> set[str]:
     """How the file stores its pixels, by Pillow's names."""
-    return {str(tile[3][0] if isinstance(tile[3], tuple) else tile[3]) for tile in image.tile}
+    stored = [tile[3] for tile in image.tile]
+    return {str(args[0] if isinstance(args, tuple) and args else args) for args in stored}
 
 
 def _is_deep(image: ImageFile) -> bool:
