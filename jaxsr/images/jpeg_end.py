@@ -18,9 +18,9 @@ def completed(data: bytes) -> tuple[bytes, bytes] | None:
     Both decode to the same pixels if nothing else is missing: the second holds more data before the
     marker, which a decoder reads only where it lacks some.
     """
-    data = data.rstrip(b"\x00")
-    if data.endswith(END) or not _has_all_scans(data):
+    if data.rstrip(b"\x00").endswith(END) or not _has_all_scans(data):
         return None
+    data = data[:-1] if data.endswith(b"\xff") else data  # half of the marker
     restarts = b"".join(b"\xff" + bytes([0xD0 + i]) + FILLING for i in range(8))
     return data + END, data + FILLING + restarts + END
 

@@ -43,7 +43,8 @@ class Layout(NamedTuple):
         alpha: index of the opacity, None where there is none.
         premultiplied: whether the colours are multiplied by it.
         inverted: whether 0 is white.
-        to_srgb: RGB, grey or CMYK [n, w, c] in [0, 1] -> sRGB [n, w, 3] in [0, 1]; None: they are.
+        to_srgb: RGB, grey or CMYK [n, w, c], in [0, 1] or uint8 -> sRGB [n, w, 3] in [0, 1]; None:
+            they are.
         white: the number that means white.
         opaque: the alpha that means opaque.
     """
@@ -58,16 +59,25 @@ class Layout(NamedTuple):
 
     def to_rgb(self, rows: np.ndarray) -> np.ndarray:
         """float32 [n, w, 3] in [0, 1] of stored rows [n, w, c]; transparent parts on white."""
-        x = rows[..., : self.colours].astype(np.float32) / np.float32(self.white)
-        x = 1 - x if self.inverted else x
         alpha = None
         if self.alpha is not None:
             alpha = rows[..., self.alpha, None].astype(np.float32) / np.float32(self.opaque)
-        if alpha is not None and self.premultiplied:
-            x = np.clip(np.divide(x, alpha, out=np.ones_like(x), where=alpha > 0), 0, 1)
+        x = rows[..., : self.colours]
+        # Bytes as they are become sRGB much faster.
+        plain = x.dtype == np.uint8 and not (self.inverted or self.premultiplied)
+        if self.to_srgb is None or not plain:
+            x = self._scaled(x, alpha)
         x = x if self.to_srgb is None else self.to_srgb(x)
         x = np.repeat(x, 3, axis=2) if x.shape[2] == 1 else x
         return x if alpha is None else x * alpha + (1 - alpha)
+
+    def _scaled(self, colours: np.ndarray, alpha: np.ndarray | None) -> np.ndarray:
+        """Stored colours [n, w, c] in [0, 1], not multiplied by alpha."""
+        x = colours.astype(np.float32) / np.float32(self.white)
+        x = 1 - x if self.inverted else x
+        if alpha is not None and self.premultiplied:
+            x = np.clip(np.divide(x, alpha, out=np.ones_like(x), where=alpha > 0), 0, 1)
+        return x
 
 
 @dataclasses.dataclass(frozen=True)
