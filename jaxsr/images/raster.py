@@ -61,7 +61,12 @@ def _opened(file: Path | bytes, formats: list[str], reading: Reading) -> ImageFi
     # Pillow has a limit of its own, for the whole process: it never is below ours.
     if Image.MAX_IMAGE_PIXELS is not None:
         Image.MAX_IMAGE_PIXELS = max(Image.MAX_IMAGE_PIXELS, reading.max_megapixels * 500_000 + 1)
-    image = Image.open(io.BytesIO(file) if isinstance(file, bytes) else file, formats=formats)
+    source = io.BytesIO(file) if isinstance(file, bytes) else file
+    try:
+        image = Image.open(source, formats=formats)
+    except Image.DecompressionBombError as error:
+        expected = f"expected at most {reading.max_megapixels} megapixels (--max_megapixels)"
+        raise ImageError(f"{expected}, got an error: {error}") from error
     with contextlib.ExitStack() as stack:
         stack.callback(image.close)
         reading.require_size(image.height, image.width)

@@ -24,7 +24,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import UnidentifiedImageError
 
 from jaxsr.images import foreign, raster, tiff
 from jaxsr.images.errors import ImageError
@@ -118,8 +118,6 @@ def _guarded(name: str, decode: Callable[[], Picture]) -> Picture:
             f"{name}: expected an image ({', '.join(FORMATS)}), got a file that is none or is "
             "damaged"
         ) from None
-    except Image.DecompressionBombError as error:
-        raise ImageError(f"{name}: {error} (--max_megapixels)") from error
     except Exception as error:  # Decoders raise nearly anything when a file is damaged.
         reason = (
             " ".join(str(getattr(error, "strerror", None) or error).split()) or type(error).__name__
