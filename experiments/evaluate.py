@@ -16,8 +16,10 @@ OUT gets rows.jsonl (a row a result, added as it is done), images/, and at the e
 table.md (means with 95 % bootstrap intervals, differences from the baseline over the same photos,
 the paper's numbers "as printed, other data"), grid_*.png, index.html (sortable, with the pictures)
 and plots (with matplotlib). The same command again does only what is missing, whatever stopped it;
-several processes may share one OUT. A photo that fails keeps its row, with the reason. --help names
-the suites; a learned restorer that is not trained for the prior says so in its row.
+several processes may share one OUT, and photos may come or change between. A photo that fails keeps
+its row, with the reason. --help names the suites; a learned restorer that is not trained for the
+prior says so in its row. The exit status is 0 when every photo has its result, 3 when some have
+none, 2 when nothing could start.
 
 Photos are centre squares brought to the prior's resolution (or --judge_at) by area average,
 degraded, and compared in 8-bit RGB, all of it. Distances of features are those of the bundled
@@ -55,8 +57,7 @@ def main() -> int:
 
 
 def run(settings: Settings) -> int:
-    """The whole evaluation; the exit status is 1 when no photo has a result. Raises ValueError
-    before any long work."""
+    """The whole evaluation; the exit status. Raises ValueError before any long work."""
     check(settings)
     prior, params = loading.load_prior(
         settings.prior or loading.default_source(), dtype=flags.compute_in(settings.precision)
@@ -96,7 +97,9 @@ def evaluate(settings: Settings, prior: Prior, params: Params) -> int:
     with ledger.exclusive():
         print(publish(bench, suite, cells, reasons, rows))
     print(f"{folder}/index.html shows all of it")
-    return 1 if all(row["status"] == "error" for row in rows.values()) else 0
+    names, done = {cell.name for cell in built}, set(bench.data.names)
+    mine = [row for row in rows.values() if row["cell"] in names and row["photo"] in done]
+    return flags.SOME_FAILED if any(row["status"] == "error" for row in mine) else 0
 
 
 if __name__ == "__main__":

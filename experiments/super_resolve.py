@@ -11,7 +11,13 @@
 OUT holds <name>.png for each photo (<name>_s0.png, <name>_s1.png, ... with several solutions),
 grid.png, results.csv with a row for each, and config.json with every setting. Two photos of one
 name become <name> and <name>_2. Results are written as they are done; the same command again does
-only what is missing, whatever stopped it. A photo that cannot be used gets a row that says why.
+only what is missing, whatever stopped it, and photos that came since: what was restored keeps its
+name. A photo that cannot be used gets a row that says why. Folders are searched deeply; hidden
+files, what other systems keep beside photos (._x, @eaDir, Thumbs.db), and results of earlier runs
+are left out, which a line tells.
+
+The exit status is 0 when every photo has its result, 3 when some have none (results.csv says why),
+2 when nothing could start: a mistake in the flags, or no photo that can be used.
 
 A low-resolution photo must be a square with the prior's resolution over a whole number on a side.
 What is over that is cropped away around the centre (--fit=crop), or what is missing is filled up
@@ -65,14 +71,15 @@ def main(settings: Settings) -> int:
             print(f"{part.name}: nothing to do, there are fewer photos than parts")
             return 0
     if whole.serves(settings):
-        whole.execute(settings, sources)
+        lost = whole.execute(settings, sources)
     else:
-        execute(prepare(settings, sources))
-    return 0
+        lost = execute(prepare(settings, sources))
+    return flags.SOME_FAILED if lost else 0
 
 
-def execute(plan: Plan) -> None:
-    """Restores what the folder lacks; writes the table and the pictures of all."""
+def execute(plan: Plan) -> int:
+    """Restores what the folder lacks; writes the table and the pictures of all. Returns how many
+    have no result."""
     settings = plan.settings
     with only_here(out_folder(settings)):
         run = start_run(plan)
@@ -100,6 +107,8 @@ def execute(plan: Plan) -> None:
                 progress=settings.progress,
             )
             print(drawn)
+        rows = [run.rows[job.output] for job in plan.jobs]
+        return len(refused) + sum(row["status"] == "error" for row in rows)
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ from tqdm import tqdm
 
 from jaxsr import data, flags, images, weights
 from jaxsr.nets import features as nets
-from jaxsr.records import files, report
+from jaxsr.records import files
 from jaxsr.training import features
 from jaxsr.types import Params
 
@@ -116,7 +116,8 @@ def _read_sets() -> list[tuple[np.ndarray, list[dict[str, str]]]]:
         )
     if Path(given[1]).is_file():
         # Before minutes of reading photos.
-        features.heads_of(report.read_csv(given[1]), _columns(report.read_csv(given[1])))
+        labels = data.read_labels(given[1])
+        features.heads_of(labels, _columns(labels))
     return [read_labelled(*given[:2]), read_labelled(*given[2:])]
 
 
@@ -134,7 +135,7 @@ def read_labelled(source: str, table: str) -> tuple[np.ndarray, list[dict[str, s
     """
     if not Path(table).is_file():
         raise ValueError(f"{table}: expected a table of labels, got no such file")
-    rows = {row.get("file", ""): row for row in report.read_csv(table)}
+    rows = {row.get("file", ""): row for row in data.read_labels(table)}
     photos = data.open_photos(source, READING())
     known = [i for i, name in enumerate(photos.names) if name in rows]
     if not known:

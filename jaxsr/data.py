@@ -1,12 +1,12 @@
-"""Photos of a folder, a tar or a TFDS data set: read one by one (`open_photos`), as a stream
+"""Photos of a folder, an archive or a TFDS data set: read one by one (`open_photos`), as a stream
 decoded ahead in threads (`stream`), or brought once to uint8 [n, r, r, 3] in a cache file and read
 from there by mmap (`prepare`)."""
 
 import contextlib
 import dataclasses
 import hashlib
+import json
 import os
-import tarfile
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -18,7 +18,9 @@ from filelock import FileLock
 
 from jaxsr import images
 from jaxsr.images import ImageError, Picture, Reading
-from jaxsr.records import files
+from jaxsr.records import files, report
+
+LISTING = ".json"  # beside a cache file: the stamps of its photos
 
 T = TypeVar("T")
 CACHED = 2  # of what photos become: of cache files of another number nothing is taken
@@ -31,7 +33,7 @@ class Photos:
 
     Attributes:
         source: as it was given to `open_photos`.
-        names: what reports call each photo: its path in the folder or tar, or NAME@SPLIT:i.
+        names: what reports call each photo: its path in the folder or archive, or NAME@SPLIT:i.
         stamps: the names with the size and time of each file, where there are files.
         load: index -> picture; `photos.picture(i)` calls it and sees to the errors.
     """
@@ -76,38 +78,57 @@ class Photos:
             )
 
 
-def open_photos(source: str, reading: Reading = images.AS_FILES_ARE) -> Photos:
+def open_photos(
+    source: str,
+    reading: Reading = images.AS_FILES_ARE,
+    *,
+    warn: Callable[[str], None] = print,
+) -> Photos:
     """The photos of `source`; none is read yet.
 
     Args:
-        source: a folder (searched deeply), an uncompressed .tar file, or "tfds:NAME" or
-            "tfds:NAME@SPLIT" (split "train" if none is given), NAME being a data set prepared in
-            the file format array_record, such as lfw, or its folder. TensorFlow, which other
-            formats need, is never imported.
+        source: a folder (searched deeply, see `images.walk`), an uncompressed .tar or a .zip, such
+            as StyleGAN's dataset_tool.py makes, or "tfds:NAME" or "tfds:NAME@SPLIT" (split "train"
+            if none is given), NAME being a data set prepared in the file format array_record, such
+            as lfw, or its folder. TensorFlow, which other formats need, is never imported.
         reading: how photos are read.
+        warn: is told in one line what of a folder or archive was left out, and why.
 
     Raises:
         ValueError: there is no such source, it holds no photo, or its data set has no split of that
             name or not one feature of images.
     """
-    photos = _open(source, reading)
+    photos, left_out = _open(source, reading)
+    line = images.left_out_line(source, left_out) if left_out else ""
     if not photos.names:
-        raise ValueError(f"{source}: expected photos, got none")
+        others = f" ({line.removeprefix(f'{source}: ')})" if line else ""
+        raise ValueError(f"{source}: expected photos, got none{others}")
+    if line:
+        warn(line)
     return photos
 
 
-def _open(source: str, reading: Reading) -> Photos:
+def _open(source: str, reading: Reading) -> tuple[Photos, Counter[str]]:
     if source.startswith("tfds:"):
-        return _from_tfds(source, reading)
+        return _from_tfds(source, reading), Counter()
     path = Path(source)
     if path.is_dir():
         return _from_folder(source, path, reading)
-    if path.is_file() and tarfile.is_tarfile(path):
-        return _from_tar(source, path, reading)
+    archive = images.open_archive(path) if path.is_file() else None
+    if archive is not None:
+        return _from_archive(source, archive, reading)
     got = "a file that is not one" if path.exists() else "nothing there"
     raise ValueError(
-        f'{source}: expected a folder of photos, a .tar of photos, or "tfds:NAME", got {got}'
+        f'{source}: expected a folder of photos, a .tar or .zip of photos, or "tfds:NAME", got '
+        f"{got}"
     )
+
+
+def read_labels(path: str | Path) -> list[dict[str, str]]:
+    """Rows of labels, with the photo's name as "file": of a CSV, of dataset_tool.py's dataset.json,
+    or of the zip that holds one (see `images.labels_of`). Raises ValueError for another file."""
+    labelled = images.labels_of(Path(path))
+    return report.read_csv(path) if labelled is None else labelled
 
 
 def stream(
@@ -186,7 +207,8 @@ def prepare(
 
     Each is turned upright, cut to its centre square and area-averaged. The cache file is written
     once, atomically, in folder `cache`; its name is a digest of the source's listing. Photos that
-    cannot be read are left out and said through `warn`.
+    cannot be read are left out and said through `warn`; so are those that came to the source since
+    the cache was made, so that a run goes on with the photos that it began with.
 
     Of several processes that share the folder one writes and the others wait; a process with a disk
     of its own writes its own copy. Each maps all photos: which of them it trains on is a matter of
@@ -203,23 +225,45 @@ def prepare(
     Raises:
         ValueError: there is no such source, or it holds no readable photo.
     """
-    photos = open_photos(source, reading)
-    listing = f"{source} {resolution} {CACHED} {reading.white} " + " ".join(photos.stamps)
-    path = (
-        Path(cache) / f"photos-{resolution}-{hashlib.sha256(listing.encode()).hexdigest()[:16]}.npy"
-    )
+    photos = open_photos(source, reading, warn=warn)
+    read_as = f"{source} {CACHED} {reading.white}"
+    listing = files.encoded(f"{read_as} {resolution} " + " ".join(photos.stamps))
+    digest = hashlib.sha256(listing).hexdigest()[:16]
+    path = Path(cache) / f"photos-{resolution}-{digest}.npy"
     path.parent.mkdir(parents=True, exist_ok=True)
     # Another process that wants the same photos waits for them.
     with FileLock(path.with_name(f".{path.name}.lock")):
         if not path.exists():
+            begun = _begun_with(read_as, photos, resolution, path.parent)
+            if begun is not None:
+                warn(
+                    f"{source}: the run goes on with the photos that it began with: some of the "
+                    f"{len(photos)} came later; for all of them take another --out"
+                )
+                return np.load(begun, mmap_mode="r")
             _write(photos, resolution, path, warn)
+        if not path.with_suffix(LISTING).exists():
+            record = {"source": read_as, "stamps": list(photos.stamps)}
+            files.write_text(path.with_suffix(LISTING), json.dumps(record))
     return np.load(path, mmap_mode="r")
+
+
+def _begun_with(read_as: str, photos: Photos, resolution: int, cache: Path) -> Path | None:
+    """The largest cache file of the same source, read alike, whose photos are all there still,
+    unchanged."""
+    found, now = [], set(photos.stamps)
+    for listing in sorted(cache.glob(f"photos-{resolution}-*{LISTING}")):
+        record = json.loads(listing.read_text(encoding="utf-8"))
+        path = listing.with_suffix(".npy")
+        if record["source"] == read_as and now.issuperset(record["stamps"]) and path.exists():
+            found.append((len(record["stamps"]), path))
+    return max(found)[1] if found else None
 
 
 def _write(photos: Photos, resolution: int, path: Path, warn: Callable[[str], None]) -> None:
     """Photo after photo into a temporary file, which then takes the name; memory holds a few at a
     time."""
-    count, unread, remarks = 0, [], Counter[str]()
+    count, unread, remarks = 0, [], {}
     with files.replacing(path) as temporary:
         with open(temporary, "wb") as file:
             _write_header(file, (0, resolution, resolution, 3))
@@ -229,10 +273,10 @@ def _write(photos: Photos, resolution: int, path: Path, warn: Callable[[str], No
                 if isinstance(photo, ImageError):
                     unread.append(str(photo))
                 else:
-                    pixels, told = photo
+                    name, pixels, told = photo
+                    remarks[name] = told
                     file.write(pixels.tobytes())
                     count += 1
-                    remarks.update(remark.partition(" (")[0] for remark in told)
             file.seek(0)
             _write_header(file, (count, resolution, resolution, 3))
         if unread:
@@ -240,8 +284,8 @@ def _write(photos: Photos, resolution: int, path: Path, warn: Callable[[str], No
                 f"{photos.source}: {len(unread)} of {len(photos)} photos could not be read "
                 f"and are left out, the first: {unread[0]}"
             )
-        for remark, times in remarks.items():
-            warn(f"{photos.source}: {times} of {len(photos)} photos: {remark}")
+        for line in images.summary(remarks):
+            warn(f"{photos.source}: {line}")
         if not count:
             raise ValueError(
                 f"{photos.source}: expected photos, got {len(photos)} files of which none "
@@ -257,9 +301,9 @@ def _write_header(file: BinaryIO, shape: tuple[int, ...]) -> None:
     )
 
 
-def _square(photos: Photos, index: int, resolution: int) -> tuple[np.ndarray, tuple[str, ...]]:
-    """The centre square of a photo at a resolution, uint8 [resolution, resolution, 3], and what is
-    to be told of the photo."""
+def _square(photos: Photos, index: int, resolution: int) -> tuple[str, np.ndarray, tuple[str, ...]]:
+    """A photo's name, its centre square at a resolution, uint8 [resolution, resolution, 3], and
+    what is to be told of it."""
     picture = photos.picture(index)
     height, width = picture.shape[:2]
     if min(height, width) < resolution:
@@ -268,15 +312,16 @@ def _square(photos: Photos, index: int, resolution: int) -> tuple[np.ndarray, tu
             f"x {height}"
         )
     square, _ = picture.square(mode="crop")
-    return images.to_uint8(square.resize_area(resolution)), picture.remarks
+    pixels = images.to_uint8(square.resize_area(resolution))
+    return photos.names[index], pixels, picture.remarks
 
 
-def _from_folder(source: str, folder: Path, reading: Reading) -> Photos:
-    os.scandir(folder).close()  # says why where it cannot be read: rglob finds nothing then
-    paths = sorted(p for p in folder.rglob("*") if p.suffix[1:].lower() in images.SUFFIXES)
+def _from_folder(source: str, folder: Path, reading: Reading) -> tuple[Photos, Counter[str]]:
+    found = images.walk(folder)
+    paths = sorted(found.paths)
     names = [str(path.relative_to(folder)) for path in paths]
     stamps = [f"{name}|{_stamp(path)}" for name, path in zip(names, paths, strict=True)]
-    return Photos(source, names, stamps, lambda i: images.load(paths[i], reading))
+    return Photos(source, names, stamps, lambda i: images.load(paths[i], reading)), found.left_out
 
 
 def _stamp(path: Path) -> str:
@@ -288,31 +333,17 @@ def _stamp(path: Path) -> str:
     return f"{stat.st_size}|{stat.st_mtime_ns}"
 
 
-def _from_tar(source: str, path: Path, reading: Reading) -> Photos:
-    try:
-        # Compressed ones are refused: a photo in the middle could only be read by unpacking all
-        # before it.
-        with tarfile.open(path, "r:") as archive:
-            members = [
-                m
-                for m in archive
-                if m.isfile() and Path(m.name).suffix[1:].lower() in images.SUFFIXES
-            ]
-    except tarfile.TarError as error:
-        raise ValueError(
-            f"{source}: expected a whole, uncompressed .tar of photos, got one that is "
-            f"compressed or cut: {error}"
-        ) from error
-
-    def read(index: int) -> Picture:
-        member = members[index]
-        with open(path, "rb") as file:
-            file.seek(member.offset_data)
-            return images.load_bytes(file.read(member.size), member.name, reading)
-
-    return Photos(
-        source, [m.name for m in members], [f"{m.name}|{m.size}|{m.mtime}" for m in members], read
+def _from_archive(
+    source: str, archive: images.Archive, reading: Reading
+) -> tuple[Photos, Counter[str]]:
+    names = archive.names
+    photos = Photos(
+        source,
+        names,
+        archive.stamps,
+        lambda i: images.load_bytes(archive.read(i), names[i], reading),
     )
+    return photos, archive.left_out
 
 
 def _from_tfds(source: str, reading: Reading) -> Photos:

@@ -21,11 +21,14 @@ from typing import Any, Literal, NoReturn
 from absl import app, logging
 from absl import flags as absl_flags
 
+from jaxsr.records import files
+
 FLAGS = absl_flags.FLAGS
 Precision = Literal["float32", "tf32", "bfloat16"]
 PRECISIONS: tuple[Precision, ...] = typing.get_args(Precision)
 MOST_DEVICES = 8  # on a CPU; threads too, where there are no more cores
 WAIT = "xla_cpu_collective_call_terminate_timeout_seconds"
+SOME_FAILED = 3  # exit status of a run in which some photos have no result
 HELP = {"--help", "-help", "-h", "--h", "-?"}
 
 # The flags defined here belong to the experiment, so that its --help lists them.
@@ -182,7 +185,8 @@ def run(main: Callable[[], int | None]) -> None:
     """Parses the flags and runs `main()`.
 
     A mistake in the flags, ValueError, OSError and lack of device memory end as one line with
-    status 2 (with --debug as a traceback), Ctrl-C as one line with status 130.
+    status 2 (with --debug as a traceback), Ctrl-C as one line with status 130. What `main` returns
+    is the status: 0 or None when all is done, SOME_FAILED.
     """
     debug = absl_flags.DEFINE_bool("debug", False, "Show the full traceback of an error.")
 
@@ -196,7 +200,7 @@ def run(main: Callable[[], int | None]) -> None:
         keep_freed_memory()
         if isinstance(sys.stdout, io.TextIOWrapper):
             # A log that is followed shows each line when it is written.
-            sys.stdout.reconfigure(line_buffering=True)
+            sys.stdout.reconfigure(line_buffering=True, errors=files.ESCAPE)
         try:
             return main()
         except KeyboardInterrupt:

@@ -76,7 +76,7 @@ def test_no_checkpoint_yet(tmp_path):
     assert checkpoints.latest(tmp_path / "missing") is None
     assert checkpoints.latest(tmp_path) is None
     assert not (tmp_path / "missing").exists()
-    with pytest.raises(ValueError, match="missing or empty"):
+    with pytest.raises(ValueError, match="missing or has none"):
         checkpoints.restore(tmp_path, make_state(0))
 
 
@@ -108,7 +108,7 @@ def good(folder):
 WRONG = {
     "another program's": (other_program, make_state, "expected a checkpoint of format"),
     "a file": (file_instead, make_state, "got a file"),
-    "photos": (photos_instead, make_state, "'cat.png'"),
+    "photos": (photos_instead, make_state, "a folder that is missing or has none"),
     "damaged": (damaged, make_state, "expected a readable checkpoint"),
     "leaf missing": (good, lambda s: (make_state(s), jnp.ones(2)), "no such leaf"),
     "leaf left over": (good, lambda s: make_state(s)._replace(params={}), "no such leaf, got"),
@@ -123,6 +123,31 @@ WRONG = {
         r"step to be float32\[\], got int32\[\]",
     ),
 }
+
+
+FOREIGN = (".DS_Store", "Thumbs.db", ".nfs000001", "@eaDir/x", "notes.txt", "9", "4/mine", "99/x")
+
+
+@pytest.mark.parametrize("name", FOREIGN)
+def test_what_others_leave_there_is_left_alone(name, tmp_path):
+    """A file manager, a network drive or the user stops a training at its next checkpoint; or a
+    folder with a number for a name passes for a checkpoint, or is deleted as an old one."""
+    checkpoints.save(tmp_path, 3, make_state(3), {})
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text("mine")
+    assert checkpoints.latest(tmp_path) == 3
+    for step in (5, 6, 7):
+        checkpoints.save(tmp_path, step, make_state(step), {})
+    assert_same(checkpoints.restore(tmp_path, make_state(0))[0], make_state(7))
+    steps = {path.name for path in tmp_path.iterdir()} - {name.partition("/")[0]}
+    assert steps == {"6", "7"}
+    assert (tmp_path / name).read_text() == "mine"
+
+
+def test_a_step_whose_name_is_taken_is_one_line(tmp_path):
+    (tmp_path / "5").mkdir()
+    with pytest.raises(ValueError, match="5: expected no such file, got one: move it elsewhere"):
+        checkpoints.save(tmp_path, 5, make_state(5), {})
 
 
 @pytest.mark.parametrize("case", WRONG)

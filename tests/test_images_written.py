@@ -3,11 +3,10 @@ were asked for."""
 
 import os
 import resource
-from pathlib import Path
 
 import numpy as np
 import pytest
-from image_files import GREY, RGB, is_one_line
+from image_files import GREY, RGB
 
 from jaxsr import images
 from jaxsr.images import ImageError
@@ -65,56 +64,6 @@ def test_bad_writes_are_one_clear_line(tmp_path, name, image, error, message):
         images.write(tmp_path / name, image)
     assert "\n" not in str(raised.value)
     assert os.listdir(tmp_path) == ["folder.png"]
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    for name in [
-        "photo10.png",
-        "photo2.PNG",
-        "photo1.jpg",
-        "notes.txt",
-        ".hidden.png",
-        "sub/deep.png",
-        "odd[1].png",
-        "2.png",
-        "data.bin",
-    ]:
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).touch()
-    return tmp_path
-
-
-@pytest.mark.parametrize(
-    ("patterns", "expected"),
-    [
-        (["."], ["2.png", "odd[1].png", "photo1.jpg", "photo2.PNG", "photo10.png"]),
-        (["photo*"], ["photo1.jpg", "photo2.PNG", "photo10.png"]),
-        (["*"], ["2.png", "odd[1].png", "photo1.jpg", "photo2.PNG", "photo10.png"]),
-        (["**/*.png"], ["2.png", "odd[1].png", "photo10.png", "sub/deep.png"]),
-        (["odd[1].png", "data.bin"], ["odd[1].png", "data.bin"]),
-        (["photo10.png", "photo*", "photo10.png"], ["photo10.png", "photo1.jpg", "photo2.PNG"]),
-    ],
-)
-def test_find(folder, monkeypatch, patterns, expected):
-    """Files, folders and globs, in natural order, each once."""
-    monkeypatch.chdir(folder)
-    assert [path.as_posix() for path in images.find(patterns)] == expected
-    assert images.find(folder / "2.png") == [folder / "2.png"]
-
-
-@pytest.mark.parametrize(
-    ("pattern", "message"),
-    [("none*.png", "no such file"), ("empty", "without images"), ("x.png", "no such file")],
-)
-def test_find_says_what_it_did_not_find(tmp_path, pattern, message):
-    """A misspelt folder must not mean an empty run."""
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(ImageError, match=message) as error:
-        images.find([tmp_path, tmp_path / pattern] if pattern == "none" else [tmp_path / pattern])
-    is_one_line(error, tmp_path / pattern)
-    with pytest.raises(ImageError, match="at least one"):
-        images.find([])
 
 
 FITS = [

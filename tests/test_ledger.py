@@ -23,12 +23,15 @@ def row(cell, photo, **more):
 def test_rows_come_back_by_their_key_and_the_later_counts(tmp_path):
     book = ledger(tmp_path)
     book.add([row("a", "1", psnr=20.5), row("a", "2", psnr=float("inf"))])
-    book.add([row("a", "1", psnr=21.0)])
+    book.add([row("a", "1", psnr=21.0, tags=["x"], ssim=float("nan"))])
     again = ledger(tmp_path).rows()
     assert {key: found["psnr"] for key, found in again.items()} == {
         ("a", "1"): 21.0,
-        ("a", "2"): None,
+        ("a", "2"): float("inf"),
     }
+    assert again["a", "1"]["ssim"] is None and again["a", "1"]["tags"] == ["x"]
+    lines = (tmp_path / "rows.jsonl").read_text().splitlines()
+    assert all(json.loads(line, parse_constant=pytest.fail) for line in lines)  # strict JSON
 
 
 @pytest.mark.parametrize("cut", range(1, 40, 6))

@@ -110,7 +110,9 @@ def test_rows_keep_the_order_of_the_run_and_other_rows(tmp_path):
     assert {r["status"] for r in report.read_csv(tmp_path / "results.csv")} == {"ok"}
 
 
-@pytest.mark.parametrize("name", ["b.png", 'b "b", b.png', "b\nb.png"])
+@pytest.mark.parametrize(
+    "name", ["b.png", 'b "b", b.png', "b\nb.png", "\xe9\u4e2d.png", "b\n\nb.png"]
+)
 def test_a_table_cut_anywhere_keeps_its_whole_rows(tmp_path, name):
     """A kill in the middle of a row makes the folder unusable, loses rows that were whole, or
     spoils the row that comes next."""

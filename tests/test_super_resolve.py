@@ -125,7 +125,7 @@ def test_one_bad_photo_does_not_stop_the_others(prior, tmp_path):
         super_resolve.main(
             quick(prior=prior, input=(str(tmp_path / "photos"),), out=str(tmp_path / "out"))
         )
-        == 0
+        == 3
     )
     status = {Path(row["file"]).name: row["status"] for row in rows(tmp_path / "out")}
     assert status == {"good.png": "ok", "bad.png": "error"}

@@ -163,7 +163,7 @@ def test_a_photo_that_goes_or_changes_while_others_are_restored_stops_none(
     same gets a row, and no wrong result."""
     source = photos_folder(tmp_path, "a.png", "b.png")
     with when_announced(lambda: happens(tmp_path / "photos" / "a.png")):
-        assert super_resolve.main(quick(prior=prior, input=source, out=str(tmp_path / "out"))) == 0
+        assert super_resolve.main(quick(prior=prior, input=source, out=str(tmp_path / "out"))) == 3
     assert {row["output"]: row["status"] for row in rows(tmp_path / "out")} == {
         "a.png": "error",
         "b.png": "ok",

@@ -62,7 +62,7 @@ def test_what_is_done_is_kept_and_what_cannot_be_read_is_told(asked, tmp_path, m
     super_resolve.main(asked)
     (tmp_path / "photos" / "bad.png").write_bytes(b"no picture")
     monkeypatch.setattr(rrdb, "restored", None)  # nothing is left to be restored
-    assert super_resolve.main(asked) == 0
+    assert super_resolve.main(asked) == 3
     told = {row["output"]: row for row in rows(tmp_path / "out")}
     assert [told[f"{i}.png"]["status"] for i in range(2)] == ["ok", "ok"]
     assert told["bad.png"]["status"] == "error" and "bad.png" in told["bad.png"]["error"]

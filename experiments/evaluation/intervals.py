@@ -20,13 +20,15 @@ def mean_interval(values: np.ndarray, *, seed: int = 0) -> Interval:
     """Mean of values [n] and its 95 % percentile bootstrap interval from 2,000 resamples (Efron and
     Tibshirani 1993); NaN are left out.
 
-    The interval of a single value is that value; without any, all are NaN. The same values give the
-    same interval.
+    The interval of a single value is that value; without any, all are NaN; where one is infinite,
+    there is none. The same values give the same interval.
     """
     values = np.asarray(values, np.float64)
     values = values[~np.isnan(values)]
     if len(values) == 0:
         return Interval(np.nan, np.nan, np.nan, 0)
+    if np.isinf(values).any():
+        return Interval(float(values.mean()), np.nan, np.nan, len(values))
     rng = np.random.default_rng(seed)
     means = np.array(
         [values[rng.integers(0, len(values), len(values))].mean() for _ in range(RESAMPLES)]

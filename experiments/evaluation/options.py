@@ -26,8 +26,8 @@ class Settings(images.Reading):
             factors.
         degradations: What else happened to the photos: {degradations}. Default: the suite's;
             clean.
-        data: Photos: a folder, a .tar, tfds:NAME@SPLIT, or a test set of the papers, where a line
-            tells what to put where: {partitions}
+        data: Photos: a folder, a .tar, a .zip, tfds:NAME@SPLIT, or a test set of the papers, where
+            a line tells what to put where: {partitions}
         num_photos: How many photos of --data. Default: 200; the paper's number of a test set.
         pick: Which of them: the first, or evenly spaced. Default: spaced; of a test set as the
             paper has it.
@@ -36,8 +36,8 @@ class Settings(images.Reading):
         judge_at: Side in px that photos and results are brought to (area average) before they are
             compared. Photos are made small from this side, so they may be smaller than the prior's.
             Default: the suite's; the prior's resolution.
-        labels: A CSV with "file" and the feature network's type, to see whether results read as
-            their label.
+        labels: A CSV with "file" and the feature network's type, or dataset_tool.py's zip or
+            dataset.json, to see whether results read as their label.
         prior: A bundled prior's name, or a folder written by training or ports/convert.py. Default:
             the best bundled one.
         features: The network of feature distances and types: a bundled one, or a folder that

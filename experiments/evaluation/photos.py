@@ -1,5 +1,6 @@
 """What an evaluation restores: which photos of a source, their labels and landmarks."""
 
+import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,7 +12,7 @@ from evaluation.options import NUM_PHOTOS, Settings
 from evaluation.partitions import PARTITIONS, located
 from evaluation.scores import Scorer
 from jaxsr import data
-from jaxsr.records import report
+from jaxsr.records import files, report
 
 SMOKE_PHOTOS = 4
 # As CelebA names them; the eye and the corner of the mouth on the left of the picture first.
@@ -40,14 +41,21 @@ class Data(NamedTuple):
         """Of the photos that are restored."""
         return [self.photos.names[i] for i in self.indices]
 
+    def stamp(self, index: int) -> str:
+        """Of a photo, as far as its name, size, time, label and landmarks tell it from another."""
+        name = self.photos.names[index]
+        points = self.landmarks[name].tolist() if name in self.landmarks else None
+        told = f"{self.photos.stamps[index]}|{self.labels.get(name)}|{points}"
+        return hashlib.sha256(files.encoded(told)).hexdigest()[:12]
+
 
 def open_data(settings: Settings, source: str | None, scorer: Scorer) -> Data:
     """Photos of the source of which at least one can be read. Raises ValueError where there is
     none, and for labels or landmarks of other photos."""
     if not source:
         raise ValueError(
-            "--data is missing: expected a folder of photos, a .tar of photos, tfds:NAME@SPLIT, or "
-            f"one of {', '.join(PARTITIONS)}"
+            "--data is missing: expected a folder of photos, a .tar or .zip of photos, "
+            f"tfds:NAME@SPLIT, or one of {', '.join(PARTITIONS)}"
         )
     part = None if Path(source).exists() else PARTITIONS.get(source)
     photos = data.open_photos(located(source) if part else source, settings)
@@ -92,7 +100,7 @@ def labels_of(settings: Settings, scorer: Scorer) -> dict[str, str]:
     if not Path(settings.labels).is_file():
         raise ValueError(f"{settings.labels}: expected a table of labels, got no such file")
     name, values = scorer.net.config.heads[0]
-    found = {row.get("file", ""): row.get(name, "") for row in report.read_csv(settings.labels)}
+    found = {row.get("file", ""): row.get(name, "") for row in data.read_labels(settings.labels)}
     if not any(value in values for value in found.values()):
         raise ValueError(
             f'{settings.labels}: expected columns "file" and "{name}" with values such as '

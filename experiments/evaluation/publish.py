@@ -1,6 +1,5 @@
 """What an evaluation leaves: config.json, results.csv, table.md, the page and the pictures."""
 
-import hashlib
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
@@ -11,7 +10,6 @@ import jax
 from evaluation import curves, grids, methods, page, tables
 from evaluation.bench import Bench
 from evaluation.cells import Cell
-from evaluation.photos import Data
 from evaluation.suites import Suite
 from jaxsr import weights
 from jaxsr.records import files, report
@@ -29,7 +27,6 @@ def describe(
     """What all rows of a folder have in common, and what else config.json holds."""
     options, data = bench.options, bench.data
     names = ("preset", "network", "noise", "kernel", "white", "seed", "smoke", "solutions")
-    stamps = "\n".join(data.photos.stamps[i] for i in data.indices)
     fixed = {
         **{name: getattr(options, name) for name in names},
         "consistency": list(options.consistency),
@@ -37,10 +34,6 @@ def describe(
         "precision": precision,
         "prior": bench.prior.info.name,
         "prior_sha256": weights.digest(bench.params),
-        "photos": _digest(stamps),
-        "num_photos": len(data.indices),
-        "labels": _digest(repr(sorted(data.labels.items()))) if data.labels else None,
-        "landmarks": _landmarks(data) if data.landmarks else None,
         "features_sha256": weights.digest(bench.scorer.params),
         "metrics": bench.scorer.names,
         **{f"cell {cell.name}": methods.settings_of(bench, cell) for cell in cells},
@@ -55,14 +48,6 @@ def describe(
     return fixed, about
 
 
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def _landmarks(data: Data) -> str:
-    return _digest(repr([data.landmarks[name].tolist() for name in data.names]))
-
-
 def publish(
     bench: Bench,
     suite: Suite,
@@ -72,6 +57,7 @@ def publish(
 ) -> str:
     """Writes results.csv, table.md, index.html and the plots; returns the tables as text."""
     folder, names = bench.folder, bench.data.names
+    rows = {key: row for key, row in rows.items() if row["photo"] in {*names}}
     tables.write_rows(folder / "results.csv", rows, cells, names)
     lines, head = tables.lines(bench, suite, cells, rows, lacking), _head(bench, suite)
     text = tables.markdown(suite, lines, bench.scorer.missing, head)

@@ -11,6 +11,7 @@ import numpy as np
 from evaluation.bench import Bench, degrading_of, moved_by
 from evaluation.cells import Cell
 from evaluation.intervals import Interval, difference_interval, mean_interval
+from evaluation.perfect import perfect_photos, told, without_perfect
 from evaluation.printed import Table
 from evaluation.scores import COLUMNS, SET_COLUMNS
 from evaluation.suites import Suite
@@ -45,6 +46,7 @@ ROW_COLUMNS = (
     "output",
     "reference",
     "measurement",
+    "stamp",
 )
 
 
@@ -79,12 +81,17 @@ def lines(
     of_cells: dict[str, list[Mapping]] = {}
     for row in rows.values():
         of_cells.setdefault(row["cell"], []).append(row)
+    perfect = {cell.conditions: perfect_photos(cell.conditions, cells, of_cells) for cell in cells}
+
+    def shown(cell: Cell) -> Rows:
+        return without_perfect(cell, of_cells.get(cell.name, []), perfect[cell.conditions])
 
     def line(cell: Cell) -> Line:
         if cell.name in lacking:
             return _lacking(cell, lacking[cell.name])
-        base = of_cells.get(_baseline(suite, cell).name, [])
-        return _line(bench, cell, of_cells.get(cell.name, []), base)
+        made = _line(bench, cell, shown(cell), shown(_baseline(suite, cell)))
+        notes = filter(None, [made.remark, *told(perfect[cell.conditions])])
+        return made._replace(remark="; ".join(notes))
 
     return [line(cell) for cell in cells]
 
@@ -117,7 +124,7 @@ def _names(done: Rows) -> list[str]:
 def _pairs(done: Rows, base: Rows) -> dict[str, Interval]:
     """Column -> difference from the baseline, where the two have a photo in common."""
     found = {name: _paired(name, done, base) for name in _names(done) if name != "seconds"}
-    return {name: interval for name, interval in found.items() if interval.count}
+    return {name: i for name, i in found.items() if i.count and not math.isinf(i.mean)}
 
 
 def _errors(rows: Rows) -> list[str]:
@@ -313,8 +320,8 @@ def _count(line: Line) -> str:
 
 
 def partial(line: Line, name: str) -> str:
-    """ " (of 190)" where a column has a number for fewer photos than the line has, such as an
-    infinite PSNR."""
+    """ " (of 190)" where a column has a number for fewer photos than the line has, such as PSNR
+    where some method's is infinite."""
     count = line.values[name].count if name in line.values else line.photos
     return f" (of {count})" if 0 < count < line.photos else ""
 

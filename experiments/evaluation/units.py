@@ -18,6 +18,7 @@ from evaluation.methods import Method
 from jaxsr import data, degradations, images, operators, resample
 from jaxsr.degradations import Degradation
 from jaxsr.methods import Consistency, project, trusted
+from jaxsr.records import files
 from jaxsr.search import restore_batches
 from jaxsr.types import Result
 
@@ -37,6 +38,7 @@ def do_unit(
     say why. The cells are of one search."""
     rows, read = [], []
     side = _read_side(bench, cells[0])
+    stamps = {bench.data.photos.names[i]: bench.data.stamp(i) for i in indices}
     seen = data.stream(bench.data.photos, indices, work=lambda picture: _seen(picture, side))
     for index, (name, photo) in zip(indices, seen, strict=True):
         try:
@@ -51,7 +53,7 @@ def do_unit(
             ]
     for cell, photo, made in _restored(bench, cells, method, read):
         rows += _rows(bench, cell, photo, made)
-    return rows
+    return [row | {"stamp": stamps[row["photo"]]} for row in rows]
 
 
 class Seen(NamedTuple):
@@ -93,7 +95,8 @@ class Photo(NamedTuple):
 
 def _measure(bench: Bench, cell: Cell, index: int, name: str, seen: Seen) -> Photo:
     """The photo as its cell has it, and its measurement."""
-    stem = re.sub(r"[^A-Za-z0-9-]+", "_", f"{index:05d}_{Path(name).with_suffix('')}")[:120]
+    place = re.sub(r"[^A-Za-z0-9-]+", "_", str(Path(name).with_suffix("")))[-100:]
+    stem = f"{place}_{bench.data.stamp(index)}"  # what replaces a photo has pictures of its own
     side = _read_side(bench, cell)
     if bench.options.reference_free:
         original, y = None, _fitted(seen.square, side)
@@ -141,7 +144,7 @@ def _moved(points: np.ndarray, shape: tuple[int, ...], side: int) -> np.ndarray:
 
 def _measured(bench: Bench, cell: Cell, name: str, original: np.ndarray) -> np.ndarray:
     """The noise depends on the photo's name and the seed alone."""
-    key = jax.random.fold_in(jax.random.key(bench.options.seed), zlib.crc32(name.encode()))
+    key = jax.random.fold_in(jax.random.key(bench.options.seed), zlib.crc32(files.encoded(name)))
     return _measurement(degrading_of(bench, cell), cell.degradation, key, original)
 
 

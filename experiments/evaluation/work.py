@@ -56,6 +56,10 @@ def claimed(
     failed = {
         (row["cell"], row["photo"]) for row in ledger.rows().values() if row["status"] == "error"
     }
+
+    def claim(name: str, index: int) -> str:
+        return f"{name}-{bench.data.stamp(index)}-{index}"
+
     while waiting:
         rows, idle = ledger.rows(), True
         waiting = [
@@ -64,7 +68,7 @@ def claimed(
         for cells, unit in waiting:
             name = cells[0].search.name
             with contextlib.ExitStack() as stack:
-                mine = [i for i in unit if stack.enter_context(ledger.claim(f"{name}-{i}"))]
+                mine = [i for i in unit if stack.enter_context(ledger.claim(claim(name, i)))]
                 todo = missing(bench, ledger.rows(), cells, mine, failed)
                 yield cells, todo
             idle = idle and not todo
@@ -80,18 +84,17 @@ def missing(
     indices: Sequence[int],
     failed: Collection[tuple[str, str]],
 ) -> list[int]:
-    """The photos of `indices` that lack a row or a picture in one of the cells, or are to be tried
-    again."""
+    """The photos of `indices` that lack a row or a picture in one of the cells, have changed since,
+    or are to be tried again."""
 
-    def is_done(cell: Cell, name: str, solution: int) -> bool:
+    def is_done(cell: Cell, index: int, solution: int) -> bool:
+        name = names[index]
         row = rows.get((cell.name, name, str(solution)))
         if row is None or (cell.name, name) in failed:
+            return False
+        if row.get("stamp") != bench.data.stamp(index):
             return False
         return row.get("status") == "error" or (bench.folder / str(row.get("output"))).is_file()
 
     solutions, names = range(bench.options.solutions), bench.data.photos.names
-    return [
-        i
-        for i in indices
-        if not all(is_done(cell, names[i], s) for cell in cells for s in solutions)
-    ]
+    return [i for i in indices if not all(is_done(cell, i, s) for cell in cells for s in solutions)]

@@ -1,6 +1,8 @@
 """Which results are made of which photos: files found, results named, photos read."""
 
-from collections.abc import Sequence
+import os
+import re
+from collections.abc import Collection, Mapping, Sequence
 from itertools import chain, count
 from pathlib import Path
 from typing import NamedTuple
@@ -8,11 +10,14 @@ from typing import NamedTuple
 from tqdm import tqdm
 
 from jaxsr import images, loading, weights
+from jaxsr.records.files import shown
 from restoration import photos
 from restoration.fitting import Fitter
 from restoration.photos import Photo
 
 LONGEST_STEM = 200  # bytes; file systems allow names of 255
+ANY_SURROGATE = re.compile("[\ud800-\udfff]")  # a byte of a name that is no UTF-8 (PEP 383)
+Row = Mapping[str, str]
 
 
 class File(NamedTuple):
@@ -54,28 +59,83 @@ def find_files(inputs: Sequence[str], references: Sequence[str]) -> list[File]:
     for patterns, is_reference in ((inputs, False), (references, True)):
         for pattern in patterns:
             try:
-                files = [File(str(path), is_reference) for path in images.find(pattern)]
+                paths = images.find(pattern, warn=print)
+                files = [File(str(path), is_reference) for path in paths]
             except images.ImageError as error:
                 files = [File(pattern, is_reference, str(error))]
             found |= {file[:2]: file for file in files if file[:2] not in found}
     return list(found.values())
 
 
-def named(files: Sequence[File], num_solutions: int) -> list[Source]:
+def named(
+    files: Sequence[File], num_solutions: int, *, folder: Path, rows: Sequence[Row] = ()
+) -> list[Source]:
     """Each file with the names of its results: <stem>.png, or <stem>_s0.png and so on.
 
-    A stem that is taken (upper and lower case being the same) or that is "grid" gets _2, _3, ...;
-    one that leaves no room for such an ending is cut.
+    A file that has results in `rows`, of an earlier run, keeps their names, and no other file gets
+    them. A stem that is taken (upper and lower case being the same), that is "grid", or that would
+    replace one of the files in the results' folder gets _2, _3, ...; one that leaves no room for
+    such an ending is cut. Bytes that are no UTF-8 become _.
     """
-    taken, sources = {"grid"}, []
+    kept: dict[str, dict[str, None]] = {}
+    for row in rows:
+        if row.get("status") == "ok":
+            stem = _stem_of(row, num_solutions)
+            kept.setdefault(_known(row.get("file", "")), {})[stem] = None
+    taken = {"grid"} | {stem.casefold() for stems in kept.values() for stem in stems}
+    place = os.path.realpath(folder)
+    taken |= {
+        Path(file.name).stem.casefold()
+        for file in files
+        if os.path.realpath(os.path.dirname(file.name)) == place
+        and file.name.lower().endswith(".png")
+    }
+    waiting, sources = {name: [*stems] for name, stems in kept.items()}, []
     for file in files:
-        whole = Path(file.name).stem.encode()[:LONGEST_STEM].decode(errors="ignore")
-        candidates = chain([whole], (f"{whole}_{i}" for i in count(2)))
-        stem = next(name for name in candidates if name.casefold() not in taken)
+        mine = waiting.get(_known(file.name))
+        stem = mine.pop(0) if mine else _new_stem(file, taken)
         taken.add(stem.casefold())
-        endings = [""] if num_solutions == 1 else [f"_s{i}" for i in range(num_solutions)]
-        sources.append(Source(file, [f"{stem}{ending}.png" for ending in endings]))
+        sources.append(Source(file, _outputs(stem, num_solutions)))
     return sources
+
+
+def _known(name: str) -> str:
+    """A file's path as rows of runs can be compared by it."""
+    return shown(os.path.abspath(name))
+
+
+def _new_stem(file: File, taken: Collection[str]) -> str:
+    stem = ANY_SURROGATE.sub("_", Path(file.name).stem)
+    whole = stem.encode()[:LONGEST_STEM].decode(errors="ignore")
+    candidates = chain([whole], (f"{whole}_{i}" for i in count(2)))
+    return next(name for name in candidates if name.casefold() not in taken)
+
+
+def _stem_of(row: Row, num_solutions: int) -> str:
+    ending = "" if num_solutions == 1 else f"_s{row.get('solution', 0)}"
+    return row["output"].removesuffix(".png").removesuffix(ending)
+
+
+def _outputs(stem: str, num_solutions: int) -> list[str]:
+    endings = [""] if num_solutions == 1 else [f"_s{i}" for i in range(num_solutions)]
+    return [f"{stem}{ending}.png" for ending in endings]
+
+
+def recognised(sources: Sequence[Source], jobs: Sequence[Job], rows: Sequence[Row]) -> list[Job]:
+    """The jobs, where a photo was moved since an earlier run under the names that its results, of
+    the same pixels, have in that run's rows."""
+    mine = {_known(source.file.name) for source in sources}
+    free: dict[tuple[str, str], list[str]] = {}
+    for row in rows:
+        if row.get("status") == "ok" and _known(row.get("file", "")) not in mine:
+            key = row.get("digest", ""), row.get("solution", "")
+            free.setdefault(key, []).append(row["output"])
+    known, found = {row["output"] for row in rows if row.get("status") == "ok"}, []
+    for job in jobs:
+        names = free.get((job.photo.digest, str(job.solution)), [])
+        moved = names and job.output not in known
+        found.append(job._replace(output=names.pop(0)) if moved else job)
+    return found
 
 
 def load_jobs(

@@ -23,7 +23,7 @@ class Photo(NamedTuple):
         fit: what was cropped, padded or scaled.
         digest: of the pixels of the measurement and the reference.
         noise: standard deviation of the measurement's, of [0, 1].
-        remark: what was done to the pixels, or left out, when the file was read.
+        remarks: what was done to the pixels, or left out, when the file was read.
         load: () -> (y [h, w, 3], reference [R, R, 3] or None where there is none).
     """
 
@@ -33,8 +33,13 @@ class Photo(NamedTuple):
     fit: str
     digest: str
     noise: float
-    remark: str
+    remarks: tuple[str, ...]
     load: Callable[[], tuple[np.ndarray, np.ndarray | None]]
+
+    @property
+    def remark(self) -> str:
+        """All remarks in one line."""
+        return "; ".join(self.remarks)
 
     def read(self) -> tuple[np.ndarray, np.ndarray | None]:
         """`load`, of the same pixels as at first. Raises ValueError or OSError when the file is
@@ -70,7 +75,7 @@ def load_input(file: str, fitter: Fitter) -> Photo:
         fit,
         digest(y, None),
         noise,
-        picture.remark,
+        picture.remarks,
         lambda: (fitted(images.load(file, fitter.reading))[0], None),
     )
 
@@ -102,15 +107,17 @@ def _load_whole(file: str, fitter: Fitter) -> Photo:
         y = np.asarray(operator.apply(jnp.asarray(image))) if fitter.kind.idempotent else image
         return y, found
 
-    y, (_, fit, remark) = measured()
+    y, (_, fit, remarks) = measured()
     noise = images.noise_of(y, images.compression_noise(file, fitter.resolution))
-    return Photo(file, False, 1, fit, digest(y, None), noise, remark, lambda: (measured()[0], None))
+    return Photo(
+        file, False, 1, fit, digest(y, None), noise, remarks, lambda: (measured()[0], None)
+    )
 
 
 def load_reference(file: str, fitter: Fitter) -> Photo:
     """Reads a high-resolution photo, to be degraded. Raises ValueError when it cannot be used."""
     factor = (fitter.factor or REFERENCE_FACTOR) if fitter.kind.takes_factor else 1
-    image, fit, remark = centre_square(
+    image, fit, remarks = centre_square(
         file, fitter.resolution, mask=fitter.mask, reading=fitter.reading
     )
 
@@ -126,7 +133,7 @@ def load_reference(file: str, fitter: Fitter) -> Photo:
         fit,
         digest(y, image),
         images.noise_of(y) if operators.is_image(y.shape) else 0.0,
-        remark,
+        remarks,
         lambda: degraded(centre_square(file, fitter.resolution, reading=fitter.reading).image),
     )
 
@@ -137,7 +144,7 @@ class Square(NamedTuple):
 
     image: np.ndarray
     fit: str
-    remark: str
+    remarks: tuple[str, ...]
 
 
 def centre_square(
@@ -179,7 +186,7 @@ def centre_square(
         else ""
     )
     fit = "; ".join(filter(None, (cropped, scaling)))
-    return Square(square.resize_area(resolution), fit, picture.remark)
+    return Square(square.resize_area(resolution), fit, picture.remarks)
 
 
 def digest(y: np.ndarray, reference: np.ndarray | None) -> str:

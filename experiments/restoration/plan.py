@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 from jaxsr import flags, loading, operators
@@ -9,12 +10,13 @@ from jaxsr.methods import setups
 from jaxsr.methods.auto import AUTO, Choice, choose
 from jaxsr.methods.setups import Setup
 from jaxsr.priors import Prior
+from jaxsr.records import report
 from jaxsr.search import Solve
 from jaxsr.types import Params
 from restoration import fitting, jobs, whole
 from restoration.fitting import Fitter
 from restoration.jobs import Job, Source
-from restoration.options import Settings, check, operator_choice
+from restoration.options import Settings, check, operator_choice, out_folder
 
 SMOKE_PHOTOS = 2
 
@@ -65,7 +67,17 @@ def find_sources(settings: Settings) -> list[Source]:
             raise ValueError("--input is missing: without a prior there are no examples")
         patterns = (jobs.example_folder(prior_source(settings)),)
     files = jobs.find_files(patterns, settings.reference)
-    return jobs.named(files[: SMOKE_PHOTOS if settings.smoke else None], settings.num_solutions)
+    files = files[: SMOKE_PHOTOS if settings.smoke else None]
+    folder = out_folder(settings)
+    rows = earlier_rows(settings, [folder, *sorted(folder.glob("part-*-of-*"))])
+    return jobs.named(files, settings.num_solutions, folder=folder, rows=rows)
+
+
+def earlier_rows(settings: Settings, folders: Sequence[Path]) -> list[jobs.Row]:
+    """The rows of an earlier run that this one goes on with."""
+    if settings.overwrite:
+        return []
+    return [row for folder in folders for row in report.results(folder).values()]
 
 
 def prior_source(settings: Settings) -> str:
@@ -91,6 +103,7 @@ def prepare(settings: Settings, sources: Sequence[Source]) -> Plan:
         reading=settings,
     )
     found, unusable = jobs.load_jobs(sources, fitter, progress=settings.progress)
+    found = jobs.recognised(sources, found, earlier_rows(settings, [out_folder(settings)]))
     methods, problems = make_methods(prior, params, fitter, found, settings)
     unusable = [row | {"method": settings.method} for row in unusable]
     unusable += [

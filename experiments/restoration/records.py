@@ -11,11 +11,10 @@ from typing import get_args
 
 import jax
 
-from jaxsr import resample, weights
+from jaxsr import images, resample, weights
 from jaxsr.operators import OPERATORS
 from jaxsr.records import report
 from restoration import fitting, pictures, scores
-from restoration.jobs import Job
 from restoration.options import Settings, out_folder
 from restoration.plan import Plan
 
@@ -68,7 +67,7 @@ def start_run(plan: Plan) -> report.Run:
     """The folder's table and record, those of an earlier run with the same settings gone on with.
 
     Raises:
-        ValueError: the run would write over a photo, or over results that are not its own.
+        ValueError: the run would write over a photo, or over what no run made.
     """
     settings = plan.settings
     check_targets(plan)
@@ -86,10 +85,9 @@ def start_run(plan: Plan) -> report.Run:
 
 def check_targets(plan: Plan) -> None:
     """Raises ValueError when a file that is written, or that --overwrite removes, is a photo that
-    is read or, by the folder's table, the result of another photo."""
+    is read."""
     folder, overwrite = out_folder(plan.settings), plan.settings.overwrite
-    rows = report.results(folder)
-    removed = [name for name in rows if name] if overwrite else []
+    removed = [name for name in report.results(folder) if name] if overwrite else []
     written = [job.output for job in plan.jobs]
     targets = {(folder / name).resolve() for name in (*written, *removed, *FILES)}
     for job in plan.jobs:
@@ -97,16 +95,6 @@ def check_targets(plan: Plan) -> None:
             raise ValueError(
                 f"the run would replace or remove the photo {job.photo.file}: choose another --out"
             )
-        row = {} if overwrite else rows.get(job.output, {})
-        if row.get("status") == "ok" and not _is_of(row, job):
-            raise ValueError(
-                f"{folder / job.output} is the result of {row.get('file')}, not of "
-                f"{job.photo.file}: choose another --out or --overwrite"
-            )
-
-
-def _is_of(row: Mapping[str, str], job: Job) -> bool:
-    return row.get("digest") == job.photo.digest or row.get("file") == job.photo.file
 
 
 def describe(plan: Plan) -> dict:
@@ -156,9 +144,8 @@ def announce(plan: Plan, done: int) -> None:
     changed = {job.photo.file: job.photo.fit for job in plan.jobs if job.photo.fit}
     for file, change in changed.items():
         print(f"{file}: {change}")
-    for file, remark in {job.photo.file: job.photo.remark for job in plan.jobs}.items():
-        if remark:
-            print(f"{file}: {remark}")
+    told = {job.photo.file: job.photo.remarks for job in plan.jobs}
+    print("".join(f"{line}\n" for line in images.summary(told)), end="")
     for row in plan.unusable:
         print(f"cannot use {row['error']}")
 
@@ -183,8 +170,9 @@ def summarise(run: report.Run, plan: Plan, refused: Sequence[Mapping]) -> str:
 def _means(rows: Sequence[report.Row]) -> str:
     if not rows:
         return "no result"
-    found = {title: report.mean(rows, name) for name, title in MEANS.items()}
-    means = [f"{title} {mean:.4g}" for title, mean in found.items() if not math.isnan(mean)]
+    means = [
+        f"{title} {told}" for name, title in MEANS.items() if (told := _finite_mean(rows, name))
+    ]
     scored = [row for row in rows if report.cell(row.get("top_octave_reference"))]
     of_references = report.mean(scored, "top_octave_reference")
     if of_references > 0:
@@ -192,6 +180,17 @@ def _means(rows: Sequence[report.Row]) -> str:
         means.append(f"top-octave power {share:.2g} of the references'")
     feasible = f"{report.share(rows, 'feasible'):.0%} feasible"
     return f"{len(rows)} results, {feasible}; mean {', '.join(means)}"
+
+
+def _finite_mean(rows: Sequence[report.Row], column: str) -> str:
+    """A column's mean without the infinite PSNR of results that equal their reference, which are
+    told; "" where no row has a number."""
+    finite = [row for row in rows if report.cell(row.get(column)) != "inf"]
+    mean = report.mean(finite, column)
+    told = "" if math.isnan(mean) else f"{mean:.4g}"
+    if len(finite) == len(rows):
+        return told
+    return f"{told or 'inf'} ({len(rows) - len(finite)} equal their reference: infinite, left out)"
 
 
 WHY = {

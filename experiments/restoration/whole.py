@@ -70,8 +70,8 @@ def load(settings: Settings) -> Network:
     return Network(settings.method, factor, digest, functools.partial(clipped, params))
 
 
-def execute(settings: Settings, sources: Sequence[Source]) -> None:
-    """Restores what the folder lacks; writes the table."""
+def execute(settings: Settings, sources: Sequence[Source]) -> int:
+    """Restores what the folder lacks; writes the table. Returns how many have no result."""
     check(settings)
     for name, default in UNREAD.items():
         if getattr(settings, name) != default:
@@ -93,6 +93,7 @@ def execute(settings: Settings, sources: Sequence[Source]) -> None:
     print(f"{len(rows) - len(lost)} results in {run.folder}")
     if lost:
         print(f"{len(lost)} not restored; the first: {lost[0]['error']}")
+    return len(lost)
 
 
 def _start(settings: Settings, sources: Sequence[Source], network: Network) -> report.Run:

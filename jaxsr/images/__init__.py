@@ -1,8 +1,9 @@
 """Image files: the only place that reads or writes them. An image is float32 [h, w, 3] in [0,
 1]."""
 
+from jaxsr.images.archives import Archive, labels_of, open_archive
 from jaxsr.images.errors import ImageError
-from jaxsr.images.finding import SUFFIXES, find
+from jaxsr.images.finding import SUFFIXES, Found, find, left_out_line, walk
 from jaxsr.images.levels import Reading
 from jaxsr.images.noise import (
     Compression,
@@ -12,7 +13,7 @@ from jaxsr.images.noise import (
     patch_noise,
     recompression_noise,
 )
-from jaxsr.images.picture import Picture
+from jaxsr.images.picture import Picture, summary
 from jaxsr.images.reading import AS_FILES_ARE, FORMATS, from_array, load, load_bytes, read
 from jaxsr.images.shapes import Mode, fit, resize_area, square
 from jaxsr.images.writing import Depth, to_uint8, write, write_animation
@@ -21,8 +22,10 @@ __all__ = [
     "AS_FILES_ARE",
     "FORMATS",
     "SUFFIXES",
+    "Archive",
     "Compression",
     "Depth",
+    "Found",
     "ImageError",
     "Mode",
     "Picture",
@@ -32,15 +35,20 @@ __all__ = [
     "find",
     "fit",
     "from_array",
+    "labels_of",
+    "left_out_line",
     "load",
     "load_bytes",
     "noise_of",
+    "open_archive",
     "patch_noise",
     "read",
     "recompression_noise",
     "resize_area",
     "square",
+    "summary",
     "to_uint8",
+    "walk",
     "write",
     "write_animation",
 ]

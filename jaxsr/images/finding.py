@@ -1,12 +1,17 @@
-"""Which files a user means by a file, a folder or a pattern."""
+"""Which files a user means by a file, a folder or a pattern: the one way to walk folders, for
+restoring, evaluating and training."""
 
+import fnmatch
 import glob
 import os
 import re
-from collections.abc import Sequence
-from pathlib import Path
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 from jaxsr.images.errors import ImageError
+from jaxsr.records import results
 
 SUFFIXES = frozenset(
     [
@@ -35,12 +40,52 @@ SUFFIXES = frozenset(
 )
 
 
-def find(patterns: str | os.PathLike | Sequence[str | os.PathLike]) -> list[Path]:
+# What macOS, Windows, Synology, QNAP and file servers leave beside photos; names in lower case.
+SIDECARS = (
+    "._*",
+    ".ds_store",
+    ".fuse_hidden*",
+    ".nfs*",
+    ".appledouble",
+    "@eadir",
+    "*@synoeastream",
+    "*@synoresource",
+    "@__thumb",
+    "__macosx",
+    "#recycle",
+    "$recycle.bin",
+    "system volume information",
+    "desktop.ini",
+    "ehthumbs*.db",
+    "thumbs.db",
+)
+SIDECAR, HIDDEN, RESULT = "sidecars of other systems", "hidden", "of an earlier run"
+LINKED, LOCKED, FOLDER = "links to listed folders", "unreadable folders", "folders"
+SHOWN_TYPES = 4
+
+
+class Found(NamedTuple):
+    """Images, and why how many other files and folders were left out; a folder counts once. Reasons
+    that begin with a dot are the endings of other types of files."""
+
+    paths: list[Path]
+    left_out: Counter[str]
+
+
+def find(
+    patterns: str | os.PathLike | Sequence[str | os.PathLike],
+    *,
+    warn: Callable[[str], None] = lambda line: None,
+) -> list[Path]:
     """Image files named by files, folders and globs, in the order of the patterns, each once.
 
-    A file is taken whatever its name. A folder gives the visible images in it by their suffix, not
-    those in its subfolders; a glob likewise, and "**" goes into subfolders. Within a pattern the
-    order is natural: photo2 before photo10.
+    A file is taken whatever its name. A folder gives the images in it and its subfolders; see
+    `walk`. A glob gives what it matches, and "**" goes into subfolders; of hidden files, sidecars
+    and results of earlier runs none. Within a pattern the order is natural: photo2 before photo10.
+
+    Args:
+        patterns: one or several.
+        warn: is told, for each pattern, in one line what was left out, and why.
 
     Raises:
         ImageError: a pattern that names nothing.
@@ -48,29 +93,151 @@ def find(patterns: str | os.PathLike | Sequence[str | os.PathLike]) -> list[Path
     patterns = [patterns] if isinstance(patterns, (str, os.PathLike)) else patterns
     if not patterns:
         raise ImageError("expected at least one file, folder or glob, got none")
-    return list(
-        dict.fromkeys(path for pattern in patterns for path in _matches(Path(pattern).expanduser()))
-    )
+    found: dict[Path, None] = {}
+    for pattern in patterns:
+        paths, left_out = _matches(Path(pattern).expanduser())
+        found |= dict.fromkeys(paths)
+        if left_out:
+            warn(left_out_line(pattern, left_out))
+    return list(found)
 
 
-def _matches(pattern: Path) -> list[Path]:
-    if pattern.is_dir():
-        found = list(pattern.iterdir())
-    elif pattern.exists():
-        return [pattern]
+def left_out_line(source: str | os.PathLike, left_out: Counter[str]) -> str:
+    """ "photos: left out 4 sidecars of other systems, 2 hidden, 3 of other types (.csv, .txt)" """
+    types = [reason for reason, _ in left_out.most_common() if reason.startswith(".")]
+    told = [f"{count} {reason}" for reason, count in left_out.items() if reason not in types]
+    if types:
+        shown = [
+            *(each.removeprefix(". ") for each in types[:SHOWN_TYPES]),
+            *(["..."] if len(types) > SHOWN_TYPES else []),
+        ]
+        told.append(f"{sum(left_out[each] for each in types)} of other types ({', '.join(shown)})")
+    return f"{source}: left out {', '.join(told)}"
+
+
+def unwanted(name: str) -> str:
+    """Why a file or folder of this name is nobody's photo, "" where it may be one."""
+    if any(fnmatch.fnmatchcase(name.casefold(), pattern) for pattern in SIDECARS):
+        return SIDECAR
+    return HIDDEN if name.startswith(".") else ""
+
+
+def type_of(name: str) -> str:
+    """The ending of a name that is no image's, "" for an image's."""
+    ending = PurePosixPath(name).suffix.lower()
+    return "" if ending[1:] in SUFFIXES else ending or ". without an ending"
+
+
+def walk(folder: Path) -> Found:
+    """The images in a folder and its subfolders, by their suffix, in natural order.
+
+    Links are followed. A folder that several paths lead to counts once, under its own path where it
+    lies in `folder`, so that loops end. Hidden files and folders, what other systems keep beside
+    photos, and results of earlier runs are left out. A link to nowhere is listed: its error comes
+    when it is read.
+
+    Raises:
+        OSError: the folder cannot be read; one within it is left out.
+    """
+    os.scandir(folder).close()
+    found = Found([], Counter())
+    waiting, links, seen = [folder], list[Path](), set[str]()
+    while waiting or links:
+        here = waiting.pop() if waiting else links.pop(0)
+        real = os.path.realpath(here)
+        if real in seen or os.path.realpath(folder).startswith(os.path.join(real, "")):
+            found.left_out[LINKED] += 1
+            continue
+        seen.add(real)
+        folders = _list(here, found)
+        waiting += [path for path in folders if not path.is_symlink()]
+        links += [path for path in folders if path.is_symlink()]
+    return Found(sorted(found.paths, key=_natural), found.left_out)
+
+
+def _list(folder: Path, found: Found) -> list[Path]:
+    """Adds what lies in a folder to `found`; returns the folders in it that may hold images."""
+    try:
+        names = sorted(os.listdir(folder))
+    except OSError:
+        found.left_out[LOCKED] += 1
+        return []
+    written, folders = results.written(folder, set(names)), []
+    for name in names:
+        reason = RESULT if name in written else unwanted(name)
+        if reason:
+            found.left_out[reason] += 1
+        elif os.path.isdir(folder / name):
+            folders.append(folder / name)
+        else:
+            _sort_in(folder / name, found)
+    return folders
+
+
+def _sort_in(path: Path, found: Found) -> None:
+    """A file among the images, or its type among what is left out."""
+    other = type_of(path.name)
+    if other:
+        found.left_out[other] += 1
     else:
-        found = [Path(name) for name in glob.glob(str(pattern), recursive=True)]
-    images = [
-        path
-        for path in found
-        if (path.is_file() or path.is_symlink())
-        and path.suffix[1:].lower() in SUFFIXES
-        and not path.name.startswith(".")
-    ]
-    if not images:
-        what = "got a folder without images" if pattern.is_dir() else "got no such file"
-        raise ImageError(f"{pattern}: expected image files, {what}")
-    return sorted(images, key=_natural)
+        found.paths.append(path)
+
+
+def _matches(pattern: Path) -> Found:
+    if pattern.is_dir():
+        found = walk(pattern)
+    elif os.path.lexists(pattern):
+        return Found([pattern], Counter())
+    else:
+        found = _globbed(pattern)
+    if not found.paths:
+        without = "none" if found.left_out else "no such file"
+        what = f"got {'a folder without images' if pattern.is_dir() else without}"
+        others = f" ({left_out_line('', found.left_out)[2:]})" if found.left_out else ""
+        raise ImageError(f"{pattern}: expected image files, {what}{others}")
+    return found
+
+
+def _globbed(pattern: Path) -> Found:
+    """As `walk`, what matches a glob."""
+    parts = pattern.parts
+    if "**" not in parts:
+        return _chosen(Path(name) for name in glob.glob(str(pattern)))
+    # Python's own "**" goes round a loop of links until the path is too long.
+    at = parts.index("**")
+    found = Found([], Counter())
+    for name in glob.glob(str(Path(*parts[:at]))) if at else ["."]:
+        if os.path.isdir(name):
+            paths, left_out = walk(Path(name))
+            found.paths.extend(p for p in paths if _fits(p.relative_to(name).parts, parts[at:]))
+            # Files of other types are not what the pattern asks for.
+            found.left_out.update({k: n for k, n in left_out.items() if not k.startswith(".")})
+    return Found(sorted(found.paths, key=_natural), found.left_out)
+
+
+def _fits(parts: Sequence[str], rule: Sequence[str]) -> bool:
+    """Whether a path's parts match a glob's, of which "**" stands for any number of folders."""
+    if not rule:
+        return not parts
+    if rule[0] == "**":
+        return any(_fits(parts[i:], rule[1:]) for i in range(len(parts) + 1))
+    if not parts or not fnmatch.fnmatch(parts[0], rule[0]):
+        return False
+    return _fits(parts[1:], rule[1:])
+
+
+def _chosen(paths: Iterable[Path]) -> Found:
+    """Of the files and folders that a glob matches the images; folders are counted."""
+    found, written = Found([], Counter()), dict[Path, set[str]]()
+    for path in paths:
+        if path.parent not in written:
+            written[path.parent] = results.written(path.parent, set(os.listdir(path.parent)))
+        reason = RESULT if path.name in written[path.parent] else unwanted(path.name)
+        if reason or path.is_dir():
+            found.left_out[reason or FOLDER] += 1
+        else:
+            _sort_in(path, found)
+    return Found(sorted(found.paths, key=_natural), found.left_out)
 
 
 def _natural(path: Path) -> tuple:

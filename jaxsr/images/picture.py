@@ -3,7 +3,7 @@
 import contextlib
 import dataclasses
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -130,6 +130,21 @@ class Picture:
         return shapes.resize_area_of(
             self.shape, lambda top, end: self.layout.to_rgb(self.stored[top:end]), size
         )
+
+
+def summary(told: Mapping[str, Sequence[str]]) -> list[str]:
+    """Remarks of many photos (name -> remarks) in a line for each kind: how many photos it is of,
+    and the first."""
+    kinds: dict[str, list[tuple[str, str]]] = {}
+    for name, remarks in told.items():
+        for remark in remarks:
+            kinds.setdefault(remark.partition(" (")[0], []).append((name, remark))
+    return [
+        f"{found[0][0]}: {found[0][1]}"
+        if len(found) == 1
+        else f"{len(found)} of {len(told)} photos: {found[0][1]}, the first: {found[0][0]}"
+        for found in kinds.values()
+    ]
 
 
 def make(

@@ -1,6 +1,7 @@
 """Files of results and of the user: the cache folder, whole writes, and one process at a time in a
 folder."""
 
+import codecs
 import hashlib
 import os
 import sys
@@ -11,6 +12,35 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 ASSETS = Path(__file__).parents[1] / "assets"  # what comes with the package
+ESCAPE = "jaxsr.escape"  # an error handler of `str.encode`
+
+
+def _escape(error: UnicodeError) -> tuple[str, int]:
+    """Letters that an encoding lacks; of a name that is no UTF-8, Python holds byte b as the letter
+    0xDC00 + b (PEP 383)."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    letters = map(ord, error.object[error.start : error.end])
+    told = [
+        f"\\x{code - 0xDC00:02x}"
+        if 0xDC80 <= code <= 0xDCFF
+        else chr(code).encode("ascii", "backslashreplace").decode()
+        for code in letters
+    ]
+    return "".join(told), error.end
+
+
+codecs.register_error(ESCAPE, _escape)
+
+
+def encoded(text: str) -> bytes:
+    """Any text in UTF-8; of a file's name that is none, the bytes as "\\xe9"."""
+    return text.encode(errors=ESCAPE)
+
+
+def shown(text: str) -> str:
+    """Any text as files and tables hold it; see `encoded`."""
+    return encoded(text).decode()
 
 
 def cache_folder() -> Path:
@@ -29,8 +59,8 @@ def cache_folder() -> Path:
 
 
 def write_text(path: str | os.PathLike, text: str) -> None:
-    """`write_bytes` of a text in UTF-8."""
-    write_bytes(path, text.encode())
+    """`write_bytes` of a text, `encoded`."""
+    write_bytes(path, encoded(text))
 
 
 def write_bytes(path: str | os.PathLike, content: bytes) -> None:
@@ -52,7 +82,7 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
         OSError: it cannot be written.
     """
     path = Path(path)
-    temporary = path.with_name(f".{hashlib.sha256(path.name.encode()).hexdigest()[:16]}.tmp")
+    temporary = path.with_name(f".{hashlib.sha256(encoded(path.name)).hexdigest()[:16]}.tmp")
     try:
         yield temporary
         os.replace(temporary, path)

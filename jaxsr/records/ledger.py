@@ -19,6 +19,7 @@ from filelock import FileLock, Timeout
 from jaxsr.records import report
 
 Key = tuple[str, ...]
+INFINITIES = {str(value): value for value in (math.inf, -math.inf)}
 
 
 class Ledger:
@@ -59,8 +60,8 @@ class Ledger:
             report.begin_record(self.folder, {"settings": settings, **about})
 
     def rows(self) -> dict[Key, dict[str, Any]]:
-        """key -> row, as JSON gives it back; a line that is no row with a "status" is left out, so
-        that its work is done again."""
+        """key -> row, as it was added but for NaN, which is None; a line that is no row with a
+        "status" is left out, so that its work is done again."""
         try:
             lines = self._path.read_text(encoding="utf-8", errors="replace").split("\n")
         except FileNotFoundError:
@@ -68,19 +69,19 @@ class Ledger:
         found = {}
         for line in lines:
             try:
-                row = json.loads(line)
+                row = {k: _read(v) for k, v in json.loads(line).items()}
                 row["status"]
                 found[tuple(str(row[name]) for name in self.key)] = row
             # The line that a kill cut off, or the empty one after the last.
-            except (ValueError, KeyError, TypeError):
+            except (ValueError, KeyError, TypeError, AttributeError):
                 continue
         return found
 
     def add(self, rows: Iterable[Mapping[str, Any]]) -> None:
-        """Appends rows; when it returns they are on the disk. Infinite and NaN numbers become none.
-        Raises OSError."""
+        """Appends rows; when it returns they are on the disk. JSON has no infinite numbers: they
+        are the texts "inf" and "-inf" there. Raises OSError."""
         lines = "".join(
-            json.dumps({k: _finite(v) for k, v in row.items()}, allow_nan=False) + "\n"
+            json.dumps({k: _plain(v) for k, v in row.items()}, allow_nan=False) + "\n"
             for row in rows
         )
         with self._lock, open(self._path, "ab+") as file:
@@ -110,5 +111,11 @@ class Ledger:
             lock.release()
 
 
-def _finite(value: Any) -> Any:
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+def _plain(value: Any) -> Any:
+    if not isinstance(value, float) or math.isfinite(value):
+        return value
+    return None if math.isnan(value) else str(value)
+
+
+def _read(value: Any) -> Any:
+    return INFINITIES.get(value, value) if isinstance(value, str) else value

@@ -13,7 +13,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from jaxsr.records.files import write_text
+from jaxsr.records import csv_text
+from jaxsr.records.files import shown, write_text
 
 SHOWN_DIFFERENCES, LONGEST_VALUE = 4, 80  # of settings, in an error; letters of one
 
@@ -46,32 +47,27 @@ def _lines(rows: Iterable[Row], columns: Sequence[str]) -> str:
 
 
 def read_csv(path: str | os.PathLike) -> list[dict[str, str]]:
-    """The rows of a CSV file as text; no rows where there is no file. Raises ValueError for a file
-    that is no CSV table."""
-    if not Path(path).exists():
-        return []
-    return _parsed(Path(path).read_bytes(), path)
+    """The rows of a CSV file as text, also of one that a spreadsheet saved; no rows where there is
+    no file. Raises ValueError for a file that is no CSV table."""
+    path = Path(path)
+    return csv_text.rows_of(_text(path), path) if path.exists() else []
 
 
-def _parsed(content: bytes, path: str | os.PathLike) -> list[dict[str, str]]:
+def _text(path: Path) -> str:
     try:
-        lines = io.StringIO(content.decode("utf-8"), newline="")
-        return [
-            {k: v or "" for k, v in row.items() if k is not None}
-            for row in csv.DictReader(lines, strict=True)
-        ]
-    except (csv.Error, UnicodeDecodeError) as error:
+        return csv_text.text_of(path.read_bytes())
+    except UnicodeDecodeError as error:
         raise ValueError(f"{path} is not a table of results: {error}") from error
 
 
 def cell(value: object) -> str:
     """A value as the tables print it: six significant digits, yes or no, nothing for None and
-    NaN."""
+    NaN, a text as `shown`."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return ""
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
+    return f"{value:.6g}" if isinstance(value, float) else shown(str(value))
 
 
 def markdown(rows: Sequence[Row], columns: Sequence[str]) -> str:
@@ -159,11 +155,14 @@ def results(folder: str | os.PathLike) -> dict[str, dict[str, str]]:
     path = Path(folder) / "results.csv"
     if not path.exists():
         return {}
-    content = path.read_bytes()
-    content = content[: content.rfind(b"\n") + 1]
-    if content.count(b'"') % 2:  # the newline is inside of a name
-        content = content[: content.rfind(b"\n", 0, -1) + 1]
-    return {row.get("output", ""): row for row in _parsed(content, path)}
+    text = _to_line_end(_text(path))
+    while text.count('"') % 2:  # the newline is inside of a name
+        text = _to_line_end(text[:-1])
+    return {row.get("output", ""): row for row in csv_text.rows_of(text, path)}
+
+
+def _to_line_end(text: str) -> str:
+    return text[: max(text.rfind("\n"), text.rfind("\r")) + 1]
 
 
 def check_writable(folder: str | os.PathLike) -> None:
@@ -201,6 +200,8 @@ def open_run(
     Raises:
         ValueError: the folder cannot be written, holds a run with other settings (each is named),
             or one of the outputs from elsewhere.
+
+    Columns that a user added to the table stay, behind ours.
     """
     check_writable(folder)
     folder = Path(folder)
@@ -219,8 +220,10 @@ def open_run(
                 "another folder, or overwrite"
             )
     write_text(folder / "config.json", json.dumps(record, indent=1) + "\n")
+    columns = list(dict.fromkeys([*columns, *(name for row in rows.values() for name in row)]))
     run = Run(folder, columns, order, rows)
-    if rows:
+    # A table that a spreadsheet saved is of another encoding than the rows to come.
+    if (folder / "results.csv").exists():
         run.put_in_order()
     return run
 

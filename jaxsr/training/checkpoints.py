@@ -1,9 +1,9 @@
 """Resumable training state: any pytree of arrays and a small readable `meta`, written atomically
 with Orbax.
 
-A folder holds one sub-folder for each saved step and nothing else. Leaves are stored under their
-path in the pytree ("params.mapping.w"), so the file format knows nothing of Python classes: nothing
-is pickled, and nothing in a checkpoint is executed when it is read.
+A folder holds one sub-folder for each saved step; what else lies there is left alone. Leaves are
+stored under their path in the pytree ("params.mapping.w"), so the file format knows nothing of
+Python classes: nothing is pickled, and nothing in a checkpoint is executed when it is read.
 """
 
 import hashlib
@@ -30,18 +30,20 @@ def save(folder: str | Path, step: int, state: Any, meta: dict, *, keep: int = 2
     everything is on the disk.
 
     Args:
-        folder: where the steps lie; must hold nothing else.
+        folder: where the steps lie.
         step: a number above that of every step already saved.
         state: pytree of arrays; float, integer, bfloat16, bool and typed PRNG key leaves.
         meta: what JSON can hold, e.g. the settings of the run.
         keep: number of steps to keep.
 
     Raises:
-        ValueError: the folder holds something else, or `step` is not above the latest.
+        ValueError: the folder is a file, or `step` is not above the latest, or its name is taken.
     """
     last = latest(folder)
     if last is not None and step <= last:
         raise ValueError(f"{folder}: expected a step above {last}, the latest saved, got {step}")
+    if (Path(folder) / str(step)).exists():
+        raise ValueError(f"{folder}/{step}: expected no such file, got one: move it elsewhere")
     leaves = {name: _to_host(leaf) for name, leaf in _named(state)}
     # Orbax refuses arrays of zero size; their shape in the table is all there is to know of them.
     args = ocp.args.Composite(
@@ -54,31 +56,33 @@ def save(folder: str | Path, step: int, state: Any, meta: dict, *, keep: int = 2
             }
         ),
     )
-    with _manager(folder, max_to_keep=keep) as manager:
+    with _manager(folder) as manager:
         manager.save(step, args=args, force=True)
+        # Orbax would delete any folder with a number for a name.
+        for old in _steps(manager, Path(folder))[:-keep]:
+            manager.delete(old)
 
 
 def latest(folder: str | Path) -> int | None:
-    """The last complete step in `folder`, None when it is missing or empty.
+    """The last complete step in `folder`, None when there is none.
 
     Raises:
-        ValueError: `folder` is a file, or holds anything but steps.
+        ValueError: `folder` is a file.
     """
     folder = Path(folder)
     if not folder.exists():
         return None
     if not folder.is_dir():
         raise ValueError(f"{folder}: expected a folder of checkpoints, got a file")
-    alien = sorted(
-        p.name for p in folder.iterdir() if not p.name.split(".orbax-checkpoint-tmp")[0].isdecimal()
-    )
-    if alien:
-        raise ValueError(
-            f"{folder}: expected a folder with nothing but checkpoints, got one with "
-            f"{alien[0]!r} in it"
-        )
     with _manager(folder, read_only=True) as manager:
-        return manager.latest_step()
+        return max(_steps(manager, folder), default=None)
+
+
+def _steps(manager: ocp.CheckpointManager, folder: Path) -> list[int]:
+    """The complete steps in a folder, in order; a folder of something else is none, though its name
+    be a number."""
+    found = sorted(manager.all_steps())
+    return [step for step in found if (folder / str(step) / "_CHECKPOINT_METADATA").is_file()]
 
 
 def read_meta(folder: str | Path) -> dict:
@@ -157,7 +161,9 @@ def digest(photos: np.ndarray) -> str:
 def _expect_latest(folder: str | Path) -> int:
     step = latest(folder)
     if step is None:
-        raise ValueError(f"{folder}: expected a checkpoint, got a folder that is missing or empty")
+        raise ValueError(
+            f"{folder}: expected a checkpoint, got a folder that is missing or has none"
+        )
     return step
 
 
@@ -238,16 +244,13 @@ def _to_device(value: np.ndarray | None, leaf: Any) -> jax.Array:
 
 
 @contextmanager
-def _manager(
-    folder: str | Path, *, max_to_keep: int | None = None, read_only: bool = False
-) -> Iterator[ocp.CheckpointManager]:
+def _manager(folder: str | Path, *, read_only: bool = False) -> Iterator[ocp.CheckpointManager]:
     """Orbax's manager of `folder`, saving synchronously, its log silenced below errors while it is
     in use."""
     logger = logging.getLogger("absl")
     level = logger.level
     logger.setLevel(logging.ERROR)
     options = ocp.CheckpointManagerOptions(
-        max_to_keep=max_to_keep,
         read_only=read_only,
         cleanup_tmp_directories=not read_only,  # what a kill in the middle of an earlier save left
         enable_async_checkpointing=False,
