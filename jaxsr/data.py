@@ -2,7 +2,6 @@
 decoded ahead in threads (`stream`), or brought once to uint8 [n, r, r, 3] in a cache file and read
 from there by mmap (`prepare`)."""
 
-import contextlib
 import dataclasses
 import hashlib
 import json
@@ -11,7 +10,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar
+from typing import BinaryIO, TypeVar
 
 import numpy as np
 from filelock import FileLock
@@ -19,6 +18,7 @@ from filelock import FileLock
 from jaxsr import images
 from jaxsr.images import ImageError, Picture, Reading
 from jaxsr.records import files, report
+from jaxsr.tfds_source import open_tfds
 
 LISTING = ".json"  # beside a cache file: the stamps of its photos
 
@@ -347,66 +347,8 @@ def _from_archive(
 
 
 def _from_tfds(source: str, reading: Reading) -> Photos:
-    """The images' bytes come as the data set keeps them, so that they are decoded as those of files
-    are."""
-    import tensorflow_datasets as tfds
-
-    name, _, split = source.removeprefix("tfds:").partition("@")
-    split = split or "train"
-    with _one_line(source, name, split):
-        builder: Any = (
-            tfds.builder_from_directory(name) if Path(name).is_dir() else tfds.builder(name)
-        )
-    key = _image_feature(source, builder.info.features or {})
-    with _one_line(source, name, split):
-        if not builder.info.splits:
-            raise ValueError(f"nothing in {builder.data_dir}")
-        # Of parquet, the other format that needs no TensorFlow, TFDS ignores slices of a split and
-        # loses records.
-        rows: Any = builder.as_data_source(
-            split=split, decoders={key: tfds.decode.SkipDecoding()}, file_format="array_record"
-        )
-    names = [f"{name}@{split}:{i}" for i in range(len(rows))]
-    return Photos(
-        source, names, names, lambda i: images.load_bytes(rows[i][key], names[i], reading)
-    )
-
-
-@contextlib.contextmanager
-def _one_line(source: str, name: str, split: str) -> Iterator[None]:
-    """TFDS raises many types of error, most with pages of text: a ValueError of one line in their
-    place, which says what to do."""
-    try:
-        yield
-    except Exception as error:
-        got = str(error).partition("\n")[0].partition(" Possible root causes")[0]
-        raise ValueError(
-            f"{source}: expected a data set prepared as array_record with split {split!r}, "
-            f"got: {got} "
-            f"(to prepare one: tfds build {name} --file_format=array_record)"
-        ) from error
-
-
-def _image_feature(source: str, features: Any) -> str:
-    """The key of the images: the only feature of 8 or 16-bit images, or of several the one called
-    "image"."""
-    import tensorflow_datasets as tfds
-
-    kinds = {key: type(feature).__name__ for key, feature in features.items()}
-    found = [
-        key
-        for key, feature in features.items()
-        if isinstance(feature, tfds.features.Image)
-        and kinds[key] != "LabeledImage"
-        and feature.np_dtype in (np.uint8, np.uint16)
-    ]
-    if len(found) == 1:
-        return found[0]
-    if "image" in found:
-        return "image"
-    raise ValueError(
-        f'{source}: expected one feature of 8 or 16-bit images, or one called "image", got {kinds}'
-    )
+    names, content = open_tfds(source)
+    return Photos(source, names, names, lambda i: images.load_bytes(content(i), names[i], reading))
 
 
 class Order:

@@ -119,7 +119,8 @@ def _read(tif: Any, page: Any, pages: int, reading: Reading) -> Picture:
     planes = [page]
     if pages <= MOST_PAGES and page.samplesperpixel == 1:
         planes = _three_channels(tif) or planes
-    stored = np.concatenate([_pixels(tif, plane, page) for plane in planes], axis=2)
+    each = [_pixels(tif, plane, page) for plane in planes]
+    stored = np.concatenate(each, axis=2) if len(each) > 1 else each[0]  # without a copy
     if len(planes) == 3:
         layout, told = Layout(3), ["three channels are read as red, green and blue"]
     else:
