@@ -59,7 +59,7 @@ COLUMNS += ("distance", "nearest", "perceptual", "seconds")
 
 
 @dataclasses.dataclass(frozen=True)
-class Settings:
+class Settings(images.Reading):
     """What to explore and how.
 
     Attributes:
@@ -138,8 +138,8 @@ class Settings:
 
 
 class Photo(NamedTuple):
-    """What is explored: the file, what was cropped of it, the operator, the measurement, and the
-    reference [R, R, 3] if there is one."""
+    """What is explored: the file, what was told and cropped of it, the operator, the measurement,
+    and the reference [R, R, 3] if there is one."""
 
     file: str
     fit: str
@@ -182,10 +182,15 @@ def load(settings: Settings, source: str, resolution: int) -> Photo:
     if Path(file).resolve().parent == out_folder(settings).resolve():
         raise ValueError(f"the photo {file} lies in the output folder: choose another --out")
     fitter = fitting.make_fitter(
-        resolution, _operator_choice(settings), "crop", references=settings.reference is not None
+        resolution,
+        _operator_choice(settings),
+        "crop",
+        references=settings.reference is not None,
+        reading=settings,
     )
     photo = (photos.load_reference if settings.reference else photos.load_input)(file, fitter)
-    return Photo(file, photo.fit, fitter.operator(photo.factor), *photo.load())
+    fit = "; ".join(filter(None, (photo.remark, photo.fit)))
+    return Photo(file, fit, fitter.operator(photo.factor), *photo.load())
 
 
 def _operator_choice(settings: Settings) -> OperatorChoice:
@@ -226,7 +231,7 @@ def describe(
     fixed = {
         name: value
         for name, value in dataclasses.asdict(settings).items()
-        if name not in ("start", "out", "progress", "force", "chunk")
+        if name not in ("start", "out", "progress", "force", "chunk", "max_megapixels")
     }
     fixed["mask"] = fitting.mask_digest(settings.mask)
     digest = photos.digest(photo.y, photo.reference)

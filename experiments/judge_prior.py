@@ -43,7 +43,7 @@ import jax
 import numpy as np
 from evaluation import judged, spectra
 
-from jaxsr import data, flags, loading, metrics, priors, weights
+from jaxsr import data, flags, images, loading, metrics, priors, weights
 from jaxsr.loading import toy_prior
 from jaxsr.metrics import features
 from jaxsr.priors import Prior
@@ -72,7 +72,7 @@ PARTS = {"sets": "{}_samples.png", "spectrum": None, "inversion": "{}_inverted.p
 
 
 @dataclasses.dataclass(frozen=True)
-class Settings:
+class Settings(images.Reading):
     """What to judge.
 
     Attributes:
@@ -208,7 +208,7 @@ def photos(settings: Settings, prior: Prior, cache: Path) -> np.ndarray:
     random = np.random.default_rng(settings.seed)
     if settings.data is None:  # --smoke
         return random.integers(0, 256, (needed, side, side, 3), np.uint8)
-    found = data.prepare(settings.data, side, cache)
+    found = data.prepare(settings.data, side, cache, settings)
     if len(found) < needed:
         raise ValueError(
             f"{settings.data}: expected at least {needed:,} photos for --num and --invert, "

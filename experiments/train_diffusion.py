@@ -25,7 +25,7 @@ import dataclasses
 import numpy as np
 from absl import flags as absl_flags
 
-from jaxsr import data, diffusion, flags
+from jaxsr import data, diffusion, flags, images
 from jaxsr.nets import unet
 from jaxsr.training import diffusion as training
 from jaxsr.training import diffusion_loop
@@ -48,6 +48,7 @@ SMOKE = absl_flags.DEFINE_bool(
     "smoke", False, "A few steps on generated pictures, to see that everything runs."
 )
 SMALL = unet.Config(64, 32, (32, 64, 64), blocks=1, attention=(8,), groups=8, patch=2)
+READING = flags.define(images.Reading())
 NET = flags.define(SMALL, without=("outputs",))
 CONFIG = flags.define(training.Config())
 RUN = flags.define(diffusion_loop.Run())
@@ -70,7 +71,7 @@ def main() -> None:
         )
     else:
         net = NET()
-        photos = data.prepare(DATA.value, net.resolution, f"{OUT.value}/cache")
+        photos = data.prepare(DATA.value, net.resolution, f"{OUT.value}/cache", READING())
     print(f"{len(photos):,} photos at {net.resolution} px")
     about = {
         "name": NAME.value,

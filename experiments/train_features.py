@@ -54,6 +54,7 @@ SMOKE = absl_flags.DEFINE_bool(
     "smoke", False, "Generated pictures and a few steps, to see that everything runs."
 )
 CONFIG = flags.define(features.Config())
+READING = flags.define(images.Reading())
 
 
 def main() -> None:
@@ -120,6 +121,12 @@ def _read_sets() -> list[tuple[np.ndarray, list[dict[str, str]]]]:
     return [read_labelled(*given[:2]), read_labelled(*given[2:])]
 
 
+def _square(picture: images.Picture) -> np.ndarray:
+    """The centre square, uint8 [r, r, 3]. Raises ImageError for a smaller photo."""
+    square, _ = picture.square(mode="crop")
+    return images.to_uint8(square.resize_area(RESOLUTION.value))
+
+
 def read_labelled(source: str, table: str) -> tuple[np.ndarray, list[dict[str, str]]]:
     """The photos uint8 [n, r, r, 3] that the table names and that can be read, and their rows.
 
@@ -129,7 +136,7 @@ def read_labelled(source: str, table: str) -> tuple[np.ndarray, list[dict[str, s
     if not Path(table).is_file():
         raise ValueError(f"{table}: expected a table of labels, got no such file")
     rows = {row.get("file", ""): row for row in data.read_labels(table)}
-    photos = data.open_photos(source)
+    photos = data.open_photos(source, READING())
     known = [i for i, name in enumerate(photos.names) if name in rows]
     if not known:
         raise ValueError(
@@ -137,25 +144,12 @@ def read_labelled(source: str, table: str) -> tuple[np.ndarray, list[dict[str, s
             f"{next(iter(rows), 'no row')!r}"
         )
     found = []
-    for name, image in tqdm(
-        data.stream(photos, known), total=len(known), desc=f"reading {source}", unit="photo"
-    ):
+    seen = data.stream(photos, known, work=_square)
+    for name, image in tqdm(seen, total=len(known), desc=f"reading {source}", unit="photo"):
         if isinstance(image, Exception):
-            tqdm.write(f"left out: {image}")
+            tqdm.write(f"left out: {name}: {str(image).removeprefix(f'{name}: ')}")
         else:
-            try:
-                found.append(
-                    (
-                        images.to_uint8(
-                            images.resize_area(
-                                images.square(image, mode="crop")[0], RESOLUTION.value
-                            )
-                        ),
-                        rows[name],
-                    )
-                )
-            except ValueError as error:
-                tqdm.write(f"left out: {name}: {error}")
+            found.append((image, rows[name]))
     if not found:
         raise ValueError(
             f"{source}: expected readable photos of at least {RESOLUTION.value} px a side, "

@@ -25,7 +25,7 @@ from typing import cast
 import numpy as np
 from absl import flags as absl_flags
 
-from jaxsr import data, flags, loading, weights
+from jaxsr import data, flags, images, loading, weights
 from jaxsr.nets import stylegan2
 from jaxsr.training import gan, gan_loop
 from jaxsr.types import Params
@@ -60,6 +60,7 @@ SMOKE = absl_flags.DEFINE_bool(
 SMALL = stylegan2.Config(
     resolution=64, z_dim=128, w_dim=128, mapping_layers=4, channel_base=4096, channel_max=256
 )
+READING = flags.define(images.Reading())
 NET = flags.define(SMALL, without=("dtype",))
 CONFIG = flags.define(gan.Config())
 RUN = flags.define(gan_loop.Run())
@@ -81,7 +82,7 @@ def main() -> None:
             "--data is missing: expected a folder of photos, a .tar of photos, or tfds:NAME"
         )
     else:
-        photos = data.prepare(DATA.value, net.resolution, f"{OUT.value}/cache")
+        photos = data.prepare(DATA.value, net.resolution, f"{OUT.value}/cache", READING())
     warm, seen = _warm(WARM.value, net) if WARM.value else (None, 0)
     print(f"{len(photos):,} photos at {net.resolution} px")
     about = {

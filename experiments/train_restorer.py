@@ -31,7 +31,7 @@ from typing import Any, Literal
 import numpy as np
 from restoration.fitting import OperatorChoice
 
-from jaxsr import data, flags, learned, loading, operators, priors, resample, weights
+from jaxsr import data, flags, images, learned, loading, operators, priors, resample, weights
 from jaxsr.learned import RESTORERS, TOY_SIZES
 from jaxsr.loading import toy_prior
 from jaxsr.metrics import perceptual
@@ -46,7 +46,7 @@ FACTOR = 8  # where none is asked for
 
 
 @dataclasses.dataclass(frozen=True)
-class Settings:
+class Settings(images.Reading):
     """What to train and for what.
 
     Attributes:
@@ -228,9 +228,9 @@ def photos(settings: Settings, side: int, out: Path) -> tuple[np.ndarray, np.nda
     if settings.smoke and settings.data is None:
         made = np.random.default_rng(0).integers(0, 256, (36, side, side, 3), np.uint8)
         return made[4:], made[:4]
-    everything = data.prepare(str(settings.data), side, out / "cache")
+    everything = data.prepare(str(settings.data), side, out / "cache", settings)
     if settings.val_data is not None:
-        held = data.prepare(settings.val_data, side, out / "val_cache")
+        held = data.prepare(settings.val_data, side, out / "val_cache", settings)
         return everything, held[_spaced(len(held), settings.val_photos)]
     if len(everything) < settings.val_photos + 2:
         raise ValueError(

@@ -2,7 +2,6 @@
 decoded ahead in threads (`stream`), or brought once to uint8 [n, r, r, 3] in a cache file and read
 from there by mmap (`prepare`)."""
 
-import contextlib
 import dataclasses
 import hashlib
 import json
@@ -11,16 +10,20 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO, TypeVar
 
 import numpy as np
 from filelock import FileLock
 
 from jaxsr import images
-from jaxsr.images import ImageError
+from jaxsr.images import ImageError, Picture, Reading
 from jaxsr.records import files, report
+from jaxsr.tfds_source import open_tfds
 
 LISTING = ".json"  # beside a cache file: the stamps of its photos
+
+T = TypeVar("T")
+CACHED = 2  # of what photos become: of cache files of another number nothing is taken
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,19 +35,24 @@ class Photos:
         source: as it was given to `open_photos`.
         names: what reports call each photo: its path in the folder or archive, or NAME@SPLIT:i.
         stamps: the names with the size and time of each file, where there are files.
-        load: index -> image; `photos[i]` calls it and sees to the errors.
+        load: index -> picture; `photos.picture(i)` calls it and sees to the errors.
     """
 
     source: str
     names: Sequence[str]
     stamps: Sequence[str]
-    load: Callable[[int], np.ndarray]
+    load: Callable[[int], Picture]
 
     def __len__(self) -> int:
         return len(self.names)
 
     def __getitem__(self, index: int) -> np.ndarray:
-        """Photo `index` from 0, float32 [h, w, 3] in [0, 1], upright; see `images.read`.
+        """Photo `index` from 0, float32 [h, w, 3] in [0, 1], upright; see `images.read`. Raises as
+        `picture`."""
+        return self.picture(index).image()
+
+    def picture(self, index: int) -> Picture:
+        """Photo `index` from 0 as its file stores it, with what is to be told; see `images.load`.
 
         Raises:
             IndexError: there is no such photo.
@@ -70,7 +78,12 @@ class Photos:
             )
 
 
-def open_photos(source: str, *, warn: Callable[[str], None] = print) -> Photos:
+def open_photos(
+    source: str,
+    reading: Reading = images.AS_FILES_ARE,
+    *,
+    warn: Callable[[str], None] = print,
+) -> Photos:
     """The photos of `source`; none is read yet.
 
     Args:
@@ -78,13 +91,14 @@ def open_photos(source: str, *, warn: Callable[[str], None] = print) -> Photos:
             as StyleGAN's dataset_tool.py makes, or "tfds:NAME" or "tfds:NAME@SPLIT" (split "train"
             if none is given), NAME being a data set prepared in the file format array_record, such
             as lfw, or its folder. TensorFlow, which other formats need, is never imported.
+        reading: how photos are read.
         warn: is told in one line what of a folder or archive was left out, and why.
 
     Raises:
         ValueError: there is no such source, it holds no photo, or its data set has no split of that
             name or not one feature of images.
     """
-    photos, left_out = _open(source)
+    photos, left_out = _open(source, reading)
     line = images.left_out_line(source, left_out) if left_out else ""
     if not photos.names:
         others = f" ({line.removeprefix(f'{source}: ')})" if line else ""
@@ -94,15 +108,15 @@ def open_photos(source: str, *, warn: Callable[[str], None] = print) -> Photos:
     return photos
 
 
-def _open(source: str) -> tuple[Photos, Counter[str]]:
+def _open(source: str, reading: Reading) -> tuple[Photos, Counter[str]]:
     if source.startswith("tfds:"):
-        return _from_tfds(source), Counter()
+        return _from_tfds(source, reading), Counter()
     path = Path(source)
     if path.is_dir():
-        return _from_folder(source, path)
+        return _from_folder(source, path, reading)
     archive = images.open_archive(path) if path.is_file() else None
     if archive is not None:
-        return _from_archive(source, archive)
+        return _from_archive(source, archive, reading)
     got = "a file that is not one" if path.exists() else "nothing there"
     raise ValueError(
         f'{source}: expected a folder of photos, a .tar or .zip of photos, or "tfds:NAME", got '
@@ -121,9 +135,10 @@ def stream(
     photos: Photos,
     indices: Sequence[int] | np.ndarray,
     *,
+    work: Callable[[Picture], T] = Picture.image,
     process: tuple[int, int] = (0, 1),
     threads: int | None = None,
-) -> Iterator[tuple[str, np.ndarray | ImageError]]:
+) -> Iterator[tuple[str, T | ImageError]]:
     """(name, image [h, w, 3]) of the photos `indices` in their order, decoded ahead in threads; at
     most two a thread are held.
 
@@ -132,6 +147,8 @@ def stream(
     Args:
         photos: see `open_photos`.
         indices: which of them; `range(len(photos))` for all.
+        work: what becomes of each picture, in its thread. What is smaller than the image bounds
+            the memory.
         process: (index, count), as jax.process_index() and jax.process_count(): this process gets
             indices[index::count], so that the processes together get each photo once.
         threads: how many decode; as many as there are cores if None. The result does not depend on
@@ -151,17 +168,16 @@ def stream(
     mine = [int(i) for i in indices[index::count]]
     for i in mine:
         photos.require(i)
-    return zip(
-        (photos.names[i] for i in mine), _ahead(photos.__getitem__, mine, threads), strict=True
-    )
+    names = (photos.names[i] for i in mine)
+    return zip(names, _ahead(lambda i: work(photos.picture(i)), mine, threads), strict=True)
 
 
 def _ahead(
-    work: Callable[[int], np.ndarray], indices: Sequence[int], threads: int
-) -> Iterator[np.ndarray | ImageError]:
+    work: Callable[[int], T], indices: Sequence[int], threads: int
+) -> Iterator[T | ImageError]:
     """work(i) for each index in order, done ahead in threads (Pillow releases the lock)."""
 
-    def one(index: int) -> np.ndarray | ImageError:
+    def one(index: int) -> T | ImageError:
         try:
             return work(index)
         except ImageError as error:
@@ -180,7 +196,12 @@ def _ahead(
 
 
 def prepare(
-    source: str, resolution: int, cache: str | Path, *, warn: Callable[[str], None] = print
+    source: str,
+    resolution: int,
+    cache: str | Path,
+    reading: Reading = images.AS_FILES_ARE,
+    *,
+    warn: Callable[[str], None] = print,
 ) -> np.ndarray:
     """All photos of `source` as a read-only memory map uint8 [n, resolution, resolution, 3].
 
@@ -197,20 +218,23 @@ def prepare(
         source: see `open_photos`.
         resolution: the side to bring them to.
         cache: folder for the cache file.
-        warn: is told of the photos left out.
+        reading: how photos are read.
+        warn: is told of the photos left out, and of how many something was done to when they were
+            read.
 
     Raises:
         ValueError: there is no such source, or it holds no readable photo.
     """
-    photos = open_photos(source, warn=warn)
-    listing = files.encoded(f"{source} {resolution} " + " ".join(photos.stamps))
+    photos = open_photos(source, reading, warn=warn)
+    read_as = f"{source} {CACHED} {reading.white}"
+    listing = files.encoded(f"{read_as} {resolution} " + " ".join(photos.stamps))
     digest = hashlib.sha256(listing).hexdigest()[:16]
     path = Path(cache) / f"photos-{resolution}-{digest}.npy"
     path.parent.mkdir(parents=True, exist_ok=True)
     # Another process that wants the same photos waits for them.
     with FileLock(path.with_name(f".{path.name}.lock")):
         if not path.exists():
-            begun = _begun_with(photos, resolution, path.parent)
+            begun = _begun_with(read_as, photos, resolution, path.parent)
             if begun is not None:
                 warn(
                     f"{source}: the run goes on with the photos that it began with: some of the "
@@ -219,18 +243,19 @@ def prepare(
                 return np.load(begun, mmap_mode="r")
             _write(photos, resolution, path, warn)
         if not path.with_suffix(LISTING).exists():
-            record = {"source": source, "stamps": list(photos.stamps)}
+            record = {"source": read_as, "stamps": list(photos.stamps)}
             files.write_text(path.with_suffix(LISTING), json.dumps(record))
     return np.load(path, mmap_mode="r")
 
 
-def _begun_with(photos: Photos, resolution: int, cache: Path) -> Path | None:
-    """The largest cache file of the same source whose photos are all there still, unchanged."""
+def _begun_with(read_as: str, photos: Photos, resolution: int, cache: Path) -> Path | None:
+    """The largest cache file of the same source, read alike, whose photos are all there still,
+    unchanged."""
     found, now = [], set(photos.stamps)
     for listing in sorted(cache.glob(f"photos-{resolution}-*{LISTING}")):
         record = json.loads(listing.read_text(encoding="utf-8"))
         path = listing.with_suffix(".npy")
-        if record["source"] == photos.source and now.issuperset(record["stamps"]) and path.exists():
+        if record["source"] == read_as and now.issuperset(record["stamps"]) and path.exists():
             found.append((len(record["stamps"]), path))
     return max(found)[1] if found else None
 
@@ -238,7 +263,7 @@ def _begun_with(photos: Photos, resolution: int, cache: Path) -> Path | None:
 def _write(photos: Photos, resolution: int, path: Path, warn: Callable[[str], None]) -> None:
     """Photo after photo into a temporary file, which then takes the name; memory holds a few at a
     time."""
-    count, unread = 0, []
+    count, unread, remarks = 0, [], {}
     with files.replacing(path) as temporary:
         with open(temporary, "wb") as file:
             _write_header(file, (0, resolution, resolution, 3))
@@ -248,7 +273,9 @@ def _write(photos: Photos, resolution: int, path: Path, warn: Callable[[str], No
                 if isinstance(photo, ImageError):
                     unread.append(str(photo))
                 else:
-                    file.write(photo.tobytes())
+                    name, pixels, told = photo
+                    remarks[name] = told
+                    file.write(pixels.tobytes())
                     count += 1
             file.seek(0)
             _write_header(file, (count, resolution, resolution, 3))
@@ -257,6 +284,8 @@ def _write(photos: Photos, resolution: int, path: Path, warn: Callable[[str], No
                 f"{photos.source}: {len(unread)} of {len(photos)} photos could not be read "
                 f"and are left out, the first: {unread[0]}"
             )
+        for line in images.summary(remarks):
+            warn(f"{photos.source}: {line}")
         if not count:
             raise ValueError(
                 f"{photos.source}: expected photos, got {len(photos)} files of which none "
@@ -272,24 +301,27 @@ def _write_header(file: BinaryIO, shape: tuple[int, ...]) -> None:
     )
 
 
-def _square(photos: Photos, index: int, resolution: int) -> np.ndarray:
-    """The centre square of a photo at a resolution, uint8 [resolution, resolution, 3]."""
-    image = photos[index]
-    height, width = image.shape[:2]
+def _square(photos: Photos, index: int, resolution: int) -> tuple[str, np.ndarray, tuple[str, ...]]:
+    """A photo's name, its centre square at a resolution, uint8 [resolution, resolution, 3], and
+    what is to be told of it."""
+    picture = photos.picture(index)
+    height, width = picture.shape[:2]
     if min(height, width) < resolution:
         raise ImageError(
             f"{photos.names[index]}: expected sides of at least {resolution} px, got {width} "
             f"x {height}"
         )
-    return images.to_uint8(images.resize_area(images.square(image, mode="crop")[0], resolution))
+    square, _ = picture.square(mode="crop")
+    pixels = images.to_uint8(square.resize_area(resolution))
+    return photos.names[index], pixels, picture.remarks
 
 
-def _from_folder(source: str, folder: Path) -> tuple[Photos, Counter[str]]:
+def _from_folder(source: str, folder: Path, reading: Reading) -> tuple[Photos, Counter[str]]:
     found = images.walk(folder)
     paths = sorted(found.paths)
     names = [str(path.relative_to(folder)) for path in paths]
     stamps = [f"{name}|{_stamp(path)}" for name, path in zip(names, paths, strict=True)]
-    return Photos(source, names, stamps, lambda i: images.read(paths[i])), found.left_out
+    return Photos(source, names, stamps, lambda i: images.load(paths[i], reading)), found.left_out
 
 
 def _stamp(path: Path) -> str:
@@ -301,73 +333,22 @@ def _stamp(path: Path) -> str:
     return f"{stat.st_size}|{stat.st_mtime_ns}"
 
 
-def _from_archive(source: str, archive: images.Archive) -> tuple[Photos, Counter[str]]:
+def _from_archive(
+    source: str, archive: images.Archive, reading: Reading
+) -> tuple[Photos, Counter[str]]:
     names = archive.names
     photos = Photos(
-        source, names, archive.stamps, lambda i: images.decode(archive.read(i), names[i])
+        source,
+        names,
+        archive.stamps,
+        lambda i: images.load_bytes(archive.read(i), names[i], reading),
     )
     return photos, archive.left_out
 
 
-def _from_tfds(source: str) -> Photos:
-    """The images' bytes come as the data set keeps them, so that they are decoded as those of files
-    are."""
-    import tensorflow_datasets as tfds
-
-    name, _, split = source.removeprefix("tfds:").partition("@")
-    split = split or "train"
-    with _one_line(source, name, split):
-        builder: Any = (
-            tfds.builder_from_directory(name) if Path(name).is_dir() else tfds.builder(name)
-        )
-    key = _image_feature(source, builder.info.features or {})
-    with _one_line(source, name, split):
-        if not builder.info.splits:
-            raise ValueError(f"nothing in {builder.data_dir}")
-        # Of parquet, the other format that needs no TensorFlow, TFDS ignores slices of a split and
-        # loses records.
-        rows: Any = builder.as_data_source(
-            split=split, decoders={key: tfds.decode.SkipDecoding()}, file_format="array_record"
-        )
-    names = [f"{name}@{split}:{i}" for i in range(len(rows))]
-    return Photos(source, names, names, lambda i: images.decode(rows[i][key], names[i]))
-
-
-@contextlib.contextmanager
-def _one_line(source: str, name: str, split: str) -> Iterator[None]:
-    """TFDS raises many types of error, most with pages of text: a ValueError of one line in their
-    place, which says what to do."""
-    try:
-        yield
-    except Exception as error:
-        got = str(error).partition("\n")[0].partition(" Possible root causes")[0]
-        raise ValueError(
-            f"{source}: expected a data set prepared as array_record with split {split!r}, "
-            f"got: {got} "
-            f"(to prepare one: tfds build {name} --file_format=array_record)"
-        ) from error
-
-
-def _image_feature(source: str, features: Any) -> str:
-    """The key of the images: the only feature of 8 or 16-bit images, or of several the one called
-    "image"."""
-    import tensorflow_datasets as tfds
-
-    kinds = {key: type(feature).__name__ for key, feature in features.items()}
-    found = [
-        key
-        for key, feature in features.items()
-        if isinstance(feature, tfds.features.Image)
-        and kinds[key] != "LabeledImage"
-        and feature.np_dtype in (np.uint8, np.uint16)
-    ]
-    if len(found) == 1:
-        return found[0]
-    if "image" in found:
-        return "image"
-    raise ValueError(
-        f'{source}: expected one feature of 8 or 16-bit images, or one called "image", got {kinds}'
-    )
+def _from_tfds(source: str, reading: Reading) -> Photos:
+    names, content = open_tfds(source)
+    return Photos(source, names, names, lambda i: images.load_bytes(content(i), names[i], reading))
 
 
 class Order:

@@ -23,9 +23,9 @@ def chunk(kind: bytes, data: bytes) -> bytes:
 
 
 def write_deep_png(path: Path, pixels: np.ndarray) -> None:
-    """A 16-bit RGB or RGBA PNG, which Pillow cannot write."""
+    """A 16-bit PNG of grey with alpha, RGB or RGBA, which Pillow cannot write."""
     height, width, channels = pixels.shape
-    header = struct.pack(">IIBBBBB", width, height, 16, {3: 2, 4: 6}[channels], 0, 0, 0)
+    header = struct.pack(">IIBBBBB", width, height, 16, {2: 4, 3: 2, 4: 6}[channels], 0, 0, 0)
     rows = b"".join(b"\x00" + row.astype(">u2").tobytes() for row in pixels)
     path.write_bytes(
         b"\x89PNG\r\n\x1a\n"
@@ -36,51 +36,86 @@ def write_deep_png(path: Path, pixels: np.ndarray) -> None:
 
 
 def write_tiff(
-    path: Path, pixels: np.ndarray, *, order: str = "<", deflate: bool = False, bits: int = 16
+    path: Path,
+    pixels: np.ndarray,
+    *,
+    order: str = "<",
+    deflate: bool = False,
+    bits: int | None = None,
+    planar: bool = False,
+    photometric: int | None = None,
+    more: tuple[tuple[int, int, bytes], ...] = (),
 ) -> None:
-    """A one-strip TIFF of 16-bit RGB pixels, or of grey ones with `bits`, packed as they come."""
-    height, width = pixels.shape[:2]
-    data = pixels.astype(order + "u2").tobytes() if bits == 16 else pixels.tobytes()
-    width = width if bits == 16 else width * 8 // bits
-    data = zlib.compress(data) if deflate else data
-    channels = 3 if pixels.ndim == 3 else 1
-    shorts = b"".join(struct.pack(order + "H", bits) for _ in range(channels))
-    compression, photometric, depth = (
-        (8 if deflate else 1),
-        (2 if channels == 3 else 1),
-        (8 if channels == 3 else bits),
-    )
+    """A TIFF of one page by the letter of the specification, which shares no code with a reader.
+
+    Args:
+        path: where it goes.
+        pixels: [h, w] or [h, w, c] as they are stored; packed bytes [h, n] of one channel where
+            `bits` is given.
+        order: "<" or ">".
+        deflate: compressed, a strip a plane.
+        bits: of each packed number.
+        planar: each channel in a plane of its own.
+        photometric: 0 white is zero, 1 black is zero, 2 RGB.
+        more: further tags: number, type, content.
+    """
+    channels = 1 if pixels.ndim == 2 else pixels.shape[2]
+    width = pixels.shape[1] if bits is None else pixels.shape[1] * 8 // bits
+    size, format = bits or 8 * pixels.itemsize, {"u": 1, "i": 2, "f": 3, "c": 6}[pixels.dtype.kind]
+    stored = pixels.astype(pixels.dtype.newbyteorder(order))
+    planes = [stored[..., i] for i in range(channels)] if planar else [stored]
+    strips = [plane.tobytes() for plane in planes]
+    strips = [zlib.compress(strip) for strip in strips] if deflate else strips
+    offsets = [8 + sum(map(len, strips[:i])) for i in range(len(strips))]
+    if photometric is None:
+        photometric = 2 if channels == 3 else 1
+
+    def shorts(*values: int) -> bytes:
+        return struct.pack(f"{order}{len(values)}H", *values)
+
+    def longs(*values: int) -> bytes:
+        return struct.pack(f"{order}{len(values)}I", *values)
+
     tags = [
-        (256, 3, 1, width),
-        (257, 3, 1, height),
-        (258, 3, channels, depth),
-        (259, 3, 1, compression),
-        (262, 3, 1, photometric),
-        # Fmt: skip.
-        (273, 4, 1, 14),
-        (277, 3, 1, channels),
-        (278, 3, 1, height),
-        (279, 4, 1, len(data)),
+        (256, 4, longs(width)),
+        (257, 4, longs(len(pixels))),
+        (258, 3, shorts(*[size] * channels)),
+        (259, 3, shorts(8 if deflate else 1)),
+        (262, 3, shorts(photometric)),
+        (273, 4, longs(*offsets)),
+        (277, 3, shorts(channels)),
+        (278, 4, longs(len(pixels))),
+        (279, 4, longs(*map(len, strips))),
+        (284, 3, shorts(2 if planar else 1)),
+        (339, 3, shorts(*[format] * channels)),
+        *more,
     ]
-    entries = b"".join(
-        struct.pack(order + "HHI", tag, kind, count)
-        + (
-            struct.pack(order + "I", value)
-            if kind == 4 or count > 1
-            else struct.pack(order + "HH", value, 0)
-        )
-        for tag, kind, count, value in tags
-    )
-    body = shorts.ljust(6, b"\x00") + data + b"\x00" * (len(data) % 2)
-    magic = b"II" if order == "<" else b"MM"
+    body = b"".join(strips)
     path.write_bytes(
-        magic
-        + struct.pack(order + "HI", 42, 8 + len(body))
+        {"<": b"II", ">": b"MM"}[order]
+        + struct.pack(f"{order}HI", 42, 8 + len(body))
         + body
-        + struct.pack(order + "H", len(tags))
-        + entries
-        + bytes(4)
+        + _directory(tags, 8 + len(body), order)
     )
+
+
+def extra(*kinds: int) -> tuple[tuple[int, int, bytes], ...]:
+    """The tag of what the channels beyond the colours are."""
+    return ((338, 3, struct.pack(f"<{len(kinds)}H", *kinds)),)
+
+
+def _directory(tags, at: int, order: str) -> bytes:
+    sizes = {2: 1, 3: 2, 4: 4, 7: 1}
+    after = at + 2 + 12 * len(tags) + 4
+    entries = far = b""
+    for number, kind, content in sorted(tags):
+        entries += struct.pack(f"{order}HHI", number, kind, len(content) // sizes[kind])
+        if len(content) <= 4:
+            entries += content.ljust(4, b"\0")
+        else:
+            entries += struct.pack(f"{order}I", after + len(far))
+            far += content
+    return struct.pack(f"{order}H", len(tags)) + entries + bytes(4) + far
 
 
 def is_one_line(error, path: Path) -> None:

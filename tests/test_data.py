@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from jaxsr import data, images
+from jaxsr.images.picture import Layout, Picture
 
 
 @pytest.fixture
@@ -166,7 +167,7 @@ def test_processes_share_the_photos(many, count):
 def counting(count, seen):
     def load(index):
         seen.append(index)
-        return np.zeros((1, 1, 3), np.float32)
+        return Picture(np.zeros((1, 1, 3), np.uint8), Layout(3))
 
     names = [str(i) for i in range(count)]
     return data.Photos("photos", names, names, load)

@@ -12,6 +12,7 @@ from PIL import Image
 from tensorflow_datasets.core import dataset_metadata
 
 from jaxsr import data, images
+from jaxsr.tfds_source import image_feature
 
 
 class Tiny(tfds.core.GeneratorBasedBuilder):
@@ -145,13 +146,12 @@ def test_image_feature_is_found_or_named():
     )
     depth = tfds.features.Image(shape=(None, None, 1), dtype=np.float32)
     assert (
-        data._image_feature("x", {"id": text, "photo": image, "mask": label, "depth": depth})
-        == "photo"
+        image_feature("x", {"id": text, "photo": image, "mask": label, "depth": depth}) == "photo"
     )
-    assert data._image_feature("x", {"left": image, "image": image}) == "image"
+    assert image_feature("x", {"left": image, "image": image}) == "image"
     for features in ({"left": image, "right": image}, {"id": text}, {"depth": depth}, {}):
         with pytest.raises(
             ValueError, match="x: expected one feature of 8 or 16-bit images"
         ) as error:
-            data._image_feature("x", features)
+            image_feature("x", features)
         assert all(f"'{key}'" in str(error.value) for key in features)

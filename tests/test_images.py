@@ -221,7 +221,7 @@ BAD = {
     "other program": (
         "x.eps",
         lambda path: Image.fromarray(RGB).save(path),
-        "got a file that is none",
+        "got PostScript",
     ),
     "bomb": ("x.png", _bomb, "exceeds limit"),
     "NaN": ("x.tif", lambda path: _float_tiff(path, np.nan), "NaN or infinity"),

@@ -120,10 +120,10 @@ def test_only_jpegs_degradation_has_a_header():
 
 
 def test_a_file_without_tables(tmp_path):
-    """A PNG is taken for a JPEG, or what is no image ends in a traceback."""
+    """A PNG is taken for a JPEG, or a damaged JPEG ends in a traceback."""
     images.write(tmp_path / "a.png", np.zeros((8, 8, 3), np.float32))
     assert images.compression_noise(tmp_path / "a.png") == 0.0
-    (tmp_path / "b.png").write_bytes(b"no image")
+    (tmp_path / "b.png").write_bytes(b"\xff\xd8 no image")
     for name in ("b.png", "none.png"):
         with pytest.raises(images.ImageError, match=f"{name}: expected an image") as error:
             images.compression_noise(tmp_path / name)

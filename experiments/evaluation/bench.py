@@ -29,6 +29,7 @@ class Options:
     consistency: tuple[Consistency, ...] = ("auto",)
     noise: float | None = None
     kernel: str = "bicubic"
+    white: str | None = None
     models: str | None = None
     seed: int = 0
     solutions: int = 1
@@ -74,6 +75,7 @@ def open_bench(
         consistency=consistency_of(settings),
         noise=settings.noise,
         kernel=settings.kernel,
+        white=settings.white,
         models=settings.models,
         seed=settings.seed,
         solutions=suite.solutions,

@@ -4,7 +4,7 @@ import dataclasses
 from typing import Literal, cast, get_args
 
 from evaluation import suites
-from jaxsr import flags, resample
+from jaxsr import flags, images, resample
 from jaxsr.methods import METHODS, Consistency
 
 NUM_PHOTOS = 200
@@ -13,7 +13,7 @@ Pick = Literal["first", "spaced"]
 
 
 @dataclasses.dataclass(frozen=True)
-class Settings:
+class Settings(images.Reading):
     """What to evaluate and how.
 
     Attributes:

@@ -58,7 +58,7 @@ def open_data(settings: Settings, source: str | None, scorer: Scorer) -> Data:
             f"tfds:NAME@SPLIT, or one of {', '.join(PARTITIONS)}"
         )
     part = None if Path(source).exists() else PARTITIONS.get(source)
-    photos = data.open_photos(located(source) if part else source)
+    photos = data.open_photos(located(source) if part else source, settings)
     pick = settings.pick or (part.pick if part else "spaced")
     count = settings.num_photos or (part.count or len(photos) if part else NUM_PHOTOS)
     count = min(count, len(photos), SMOKE_PHOTOS if settings.smoke else len(photos))
@@ -139,10 +139,10 @@ def _check_readable(photos: data.Photos, indices: Sequence[int]) -> None:
     """Raises ValueError, with the first one's reason, if no photo can be read; else reads no
     further than the first that can."""
     first = None
-    for name, image in data.stream(photos, indices):
-        if not isinstance(image, Exception):
+    for name, shape in data.stream(photos, indices, work=lambda picture: picture.shape):
+        if not isinstance(shape, Exception):
             return
-        first = first or f"{name}: {image}"
+        first = first or f"{name}: {shape}"
     raise ValueError(
         f"{photos.source}: expected photos, got {len(indices)} of which none can be read, the "
         f"first: {first}"

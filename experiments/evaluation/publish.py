@@ -26,7 +26,7 @@ def describe(
 ) -> tuple[dict, dict]:
     """What all rows of a folder have in common, and what else config.json holds."""
     options, data = bench.options, bench.data
-    names = ("preset", "network", "noise", "kernel", "seed", "smoke", "solutions")
+    names = ("preset", "network", "noise", "kernel", "white", "seed", "smoke", "solutions")
     fixed = {
         **{name: getattr(options, name) for name in names},
         "consistency": list(options.consistency),

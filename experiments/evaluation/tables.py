@@ -34,6 +34,7 @@ ROW_COLUMNS = (
     "solution",
     "status",
     "error",
+    "remark",
     "seconds",
     "residual",
     "residual_before",

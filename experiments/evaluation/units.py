@@ -39,12 +39,14 @@ def do_unit(
     """Restores photos, writes their images and returns their rows; a photo that fails has rows that
     say why. The cells are of one search."""
     rows, read = [], []
+    side = _read_side(bench, cells[0])
     stamps = {bench.data.photos.names[i]: bench.data.stamp(i) for i in indices}
-    for index, (name, image) in zip(indices, data.stream(bench.data.photos, indices), strict=True):
+    seen = data.stream(bench.data.photos, indices, work=lambda picture: _seen(picture, side))
+    for index, (name, photo) in zip(indices, seen, strict=True):
         try:
-            if isinstance(image, Exception):
-                raise image
-            read.append(_measure(bench, cells[0], index, name, image))
+            if isinstance(photo, Exception):
+                raise photo
+            read.append(_measure(bench, cells[0], index, name, photo))
         except (ValueError, OSError) as error:
             rows += [
                 _row(cell, name, s) | {"status": "error", "error": str(error)}
@@ -56,11 +58,34 @@ def do_unit(
     return [row | {"stamp": stamps[row["photo"]]} for row in rows]
 
 
+class Seen(NamedTuple):
+    """A photo as it was read: its centre square, no larger than needed, [s, s, 3] in [0, 1]; the
+    shape of all of it; what was told of it."""
+
+    square: np.ndarray
+    shape: tuple[int, ...]
+    remark: str
+
+
+def _read_side(bench: Bench, cell: Cell) -> int:
+    """px, of the square that a cell needs of a photo."""
+    side = cell.photo_side(bench.prior.info.resolution)
+    return side // cell.factor if bench.options.reference_free else side
+
+
+def _seen(picture: images.Picture, side: int) -> Seen:
+    """The centre square, brought to a side by area average where it is larger."""
+    square, _ = picture.square(mode="crop")
+    pixels = square.image() if square.shape[0] <= side else square.resize_area(side)
+    return Seen(np.clip(pixels, 0.0, 1.0), picture.shape, picture.remark)
+
+
 class Photo(NamedTuple):
     """A photo as it is restored: its name, that of its pictures, its centre square as it is
     degraded, None if it is low-resolution already, the measurement of that, the noise to reckon
     with, landmarks [5, 2] in px of the square at the side that is judged, if there are some, and
-    how a photo that is low-resolution already was brought to its size, "" if it was not."""
+    how a photo that is low-resolution already was brought to its size, "" if it was not, and what
+    was told when it was read."""
 
     name: str
     stem: str
@@ -68,34 +93,34 @@ class Photo(NamedTuple):
     y: np.ndarray
     noise: float
     landmarks: np.ndarray | None
-    fit: str = ""
+    fit: str
+    remark: str
 
 
-def _measure(bench: Bench, cell: Cell, index: int, name: str, image: np.ndarray) -> Photo:
+def _measure(bench: Bench, cell: Cell, index: int, name: str, seen: Seen) -> Photo:
     """The photo as its cell has it, and its measurement."""
     place = re.sub(r"[^A-Za-z0-9-]+", "_", str(Path(name).with_suffix("")))[-100:]
     stem = f"{place}_{bench.data.stamp(index)}"  # what replaces a photo has pictures of its own
-    side = cell.photo_side(bench.prior.info.resolution)
-    fit = ""
+    side, fit = _read_side(bench, cell), ""
     if bench.options.reference_free:
-        original, (y, fit) = None, _fitted(image, side // cell.factor)
+        original, (y, fit) = None, _fitted(seen, side)
     else:
-        original = _original(name, image, side)
+        original = _original(name, seen, side)
         y = _measured(bench, cell, name, original)
     given = bench.options.noise
     noise = _noise(cell.degradation, y) if given is None else given
     points = bench.data.landmarks.get(name)
     if points is not None:
-        points = _moved(points, image.shape, cell.side(bench.prior.info.resolution))
-    return Photo(name, stem, original, y, noise, points, fit)
+        points = _moved(points, seen.shape, cell.side(bench.prior.info.resolution))
+    return Photo(name, stem, original, y, noise, points, fit, seen.remark)
 
 
-def _original(name: str, image: np.ndarray, side: int) -> np.ndarray:
-    """The photo's centre square brought to a side. Raises ValueError for a smaller photo."""
-    if min(image.shape[:2]) < side:
-        height, width = image.shape[:2]
+def _original(name: str, seen: Seen, side: int) -> np.ndarray:
+    """The photo's centre square at a side. Raises ValueError for a smaller photo."""
+    if len(seen.square) < side:
+        height, width = seen.shape[:2]
         raise ValueError(f"{name}: expected sides of at least {side} px, got {width} x {height}")
-    return _shrunk(images.square(image, mode="crop")[0], side)
+    return seen.square
 
 
 def _shrunk(image: np.ndarray, side: int) -> np.ndarray:
@@ -104,17 +129,14 @@ def _shrunk(image: np.ndarray, side: int) -> np.ndarray:
     return image if len(image) == side else np.clip(images.resize_area(image, side), 0.0, 1.0)
 
 
-def _fitted(image: np.ndarray, side: int) -> tuple[np.ndarray, str]:
-    """The centre square of a low-resolution photo at the side that the cell restores: by area
-    average where it is larger, bicubic where it is smaller; and what of that was done."""
-    square = images.square(image, mode="crop")[0]
-    was = len(square)
-    if was == side:
-        return _shrunk(square, side), ""
+def _fitted(seen: Seen, side: int) -> tuple[np.ndarray, str]:
+    """The centre square of a low-resolution photo at the side that the cell restores, where it is
+    larger as it was read, bicubically enlarged where it is smaller; and what of that was done."""
+    was = min(seen.shape[:2])
     scaled = f"{was} x {was} px became {side} x {side} px"
-    if was > side:
-        return _shrunk(square, side), f"{SHRUNK}: {scaled}"
-    large = resample.upsample(square, (side, side))
+    if was >= side:
+        return seen.square, f"{SHRUNK}: {scaled}" if was > side else ""
+    large = resample.upsample(seen.square, (side, side))
     return np.clip(np.asarray(large), 0.0, 1.0), f"{ENLARGED}: {scaled}"
 
 
@@ -250,7 +272,8 @@ def _rows(bench: Bench, cell: Cell, photo: Photo, made: Made) -> list[dict]:
     rows, written = [], []
     for s, image in enumerate(made.images):
         columns = {name: values[s].item() for name, values in made.columns.items()}
-        row = _row(cell, photo.name, s) | {"seconds": made.seconds} | columns
+        row = _row(cell, photo.name, s) | {"seconds": made.seconds, "remark": photo.remark}
+        row |= columns
         try:
             pixels = pictures.write(bench.folder / paths.results[s], _shrunk(image, side))
             row |= _scores(bench, photo, pixels, reference)

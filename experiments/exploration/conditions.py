@@ -103,16 +103,19 @@ def references(
     photos, side = data.open_photos(settings.data), prior.info.resolution
     count = min(settings.num_photos, len(photos))
     chosen = [int(i) for i in np.linspace(0, len(photos) - 1, count).round()]
-    for name, image in data.stream(photos, chosen):
+    for name, image in data.stream(photos, chosen, work=lambda picture: _square(picture, side)):
         if isinstance(image, Exception):
             print(f"{name}: left out: {image}")
-        elif min(image.shape[:2]) < side:
-            print(
-                f"{name}: left out: expected sides of at least {side} px, got "
-                f"{image.shape[1]} x {image.shape[0]}"
-            )
         else:
-            yield name, images.resize_area(images.square(image, mode="crop")[0], side)
+            yield name, image
+
+
+def _square(picture: images.Picture, side: int) -> np.ndarray:
+    """The centre square at a side. Raises ImageError for a smaller photo."""
+    height, width = picture.shape[:2]
+    if min(height, width) < side:
+        raise images.ImageError(f"expected sides of at least {side} px, got {width} x {height}")
+    return picture.square(mode="crop")[0].resize_area(side)
 
 
 class Around(NamedTuple):

@@ -70,6 +70,7 @@ class Fitter(NamedTuple):
         operator: (factor) -> the operator; of a kind that takes no factor, whatever the factor.
         mask: height and width of the picture of what is missing, if there is one, which photos must
             have the proportions of.
+        reading: how photos are read.
     """
 
     resolution: int
@@ -78,10 +79,16 @@ class Fitter(NamedTuple):
     kind: Kind
     operator: Callable[[int], operators.Operator]
     mask: tuple[int, ...] | None = None
+    reading: images.Reading = images.AS_FILES_ARE
 
 
 def make_fitter(
-    resolution: int, choice: OperatorChoice, fit: Literal["crop", "pad"], *, references: bool
+    resolution: int,
+    choice: OperatorChoice,
+    fit: Literal["crop", "pad"],
+    *,
+    references: bool,
+    reading: images.Reading = images.AS_FILES_ARE,
 ) -> Fitter:
     """Raises ValueError when the factor, or that of the references, does not divide the prior's
     resolution, and for an unusable mask."""
@@ -99,7 +106,7 @@ def make_fitter(
     operator = functools.cache(
         lambda f: operators.make(choice.operator, resolution, factor=f, kernel=kernel, seen=seen)
     )
-    return Fitter(resolution, choice.factor, fit, kind, operator, mask and mask.shape)
+    return Fitter(resolution, choice.factor, fit, kind, operator, mask and mask.shape, reading)
 
 
 def factor_of(height: int, width: int, fitter: Fitter) -> int:

@@ -2,9 +2,9 @@
 
 import dataclasses
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
-from jaxsr import flags
+from jaxsr import flags, images
 from jaxsr.methods import METHODS, Consistency
 from jaxsr.methods.auto import AUTO
 from jaxsr.records import report
@@ -12,7 +12,7 @@ from restoration.fitting import OperatorChoice, check_has_photos
 
 
 @dataclasses.dataclass(frozen=True)
-class Settings:
+class Settings(images.Reading):
     """What to restore and how.
 
     Attributes:
@@ -59,6 +59,7 @@ class Settings:
         precision: What convolutions compute in on an accelerator: float32, tf32 or bfloat16, the
             faster the coarser.
         num_solutions: Results for each photo; number i is the one that --seed=SEED+i gives.
+        depth: Bits of the results' colours, 8 or 16; they are judged at 8.
         fit: What to do with sides that no factor fits; references are always cropped.
         trajectory: Also draw how the search of the first photo went: OUT/trajectory.webp. Searches
             it once more.
@@ -86,6 +87,7 @@ class Settings:
     batch_size: int = 8
     precision: flags.Precision = "float32"
     num_solutions: int = 1
+    depth: int = 8
     fit: Literal["crop", "pad"] = "crop"
     trajectory: bool = False
     overwrite: bool = False
@@ -96,6 +98,8 @@ class Settings:
 def check(settings: Settings) -> None:
     """Raises ValueError for a name or a number that makes no sense, or an output folder that cannot
     be written."""
+    if settings.depth not in get_args(images.Depth):
+        raise ValueError(f"--depth must be 8 or 16, got {settings.depth}")
     _check_method(settings)
     operator_choice(settings).check()
     check_has_photos(settings.operator, given=bool(settings.input or settings.reference))

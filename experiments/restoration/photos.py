@@ -23,6 +23,7 @@ class Photo(NamedTuple):
         fit: what was cropped, padded or scaled.
         digest: of the pixels of the measurement and the reference.
         noise: standard deviation of the measurement's, of [0, 1].
+        remarks: what was done to the pixels, or left out, when the file was read.
         load: () -> (y [h, w, 3], reference [R, R, 3] or None where there is none).
     """
 
@@ -32,7 +33,13 @@ class Photo(NamedTuple):
     fit: str
     digest: str
     noise: float
+    remarks: tuple[str, ...]
     load: Callable[[], tuple[np.ndarray, np.ndarray | None]]
+
+    @property
+    def remark(self) -> str:
+        """All remarks in one line."""
+        return "; ".join(self.remarks)
 
     def read(self) -> tuple[np.ndarray, np.ndarray | None]:
         """`load`, of the same pixels as at first. Raises ValueError or OSError when the file is
@@ -50,15 +57,16 @@ def load_input(file: str, fitter: Fitter) -> Photo:
     """Reads a photo that lacks what the operator takes. Raises ValueError for an unusable one."""
     if not fitter.kind.takes_factor:
         return _load_whole(file, fitter)
-    image = images.read(file)
-    height, width = image.shape[:2]
+    picture = images.load(file, fitter.reading)
+    height, width = picture.shape[:2]
     factor = factor_of(height, width, fitter)
     size = fitter.operator(factor).measurement_shape[0]
 
-    def fitted(image: np.ndarray) -> tuple[np.ndarray, str]:
-        return images.fit(image, size=size, mode=fitter.fit)
+    def fitted(picture: images.Picture) -> tuple[np.ndarray, str]:
+        part, fit = picture.fit(size=size, mode=fitter.fit)
+        return part.image(), fit
 
-    y, fit = fitted(image)
+    y, fit = fitted(picture)
     noise = images.noise_of(y, images.compression_noise(file))
     return Photo(
         file,
@@ -67,7 +75,8 @@ def load_input(file: str, fitter: Fitter) -> Photo:
         fit,
         digest(y, None),
         noise,
-        lambda: (fitted(images.read(file))[0], None),
+        picture.remarks,
+        lambda: (fitted(images.load(file, fitter.reading))[0], None),
     )
 
 
@@ -86,22 +95,31 @@ def _load_whole(file: str, fitter: Fitter) -> Photo:
             "photo as --reference"
         )
 
-    def measured() -> tuple[np.ndarray, str]:
-        image, fit = centre_square(
-            file, fitter.resolution, scaled=fitter.kind.idempotent, mask=fitter.mask
+    def measured() -> tuple[np.ndarray, Square]:
+        found = centre_square(
+            file,
+            fitter.resolution,
+            scaled=fitter.kind.idempotent,
+            mask=fitter.mask,
+            reading=fitter.reading,
         )
+        image = found.image
         y = np.asarray(operator.apply(jnp.asarray(image))) if fitter.kind.idempotent else image
-        return y, fit
+        return y, found
 
-    y, fit = measured()
+    y, (_, fit, remarks) = measured()
     noise = images.noise_of(y, images.compression_noise(file, fitter.resolution))
-    return Photo(file, False, 1, fit, digest(y, None), noise, lambda: (measured()[0], None))
+    return Photo(
+        file, False, 1, fit, digest(y, None), noise, remarks, lambda: (measured()[0], None)
+    )
 
 
 def load_reference(file: str, fitter: Fitter) -> Photo:
     """Reads a high-resolution photo, to be degraded. Raises ValueError when it cannot be used."""
     factor = (fitter.factor or REFERENCE_FACTOR) if fitter.kind.takes_factor else 1
-    image, fit = centre_square(file, fitter.resolution, mask=fitter.mask)
+    image, fit, remarks = centre_square(
+        file, fitter.resolution, mask=fitter.mask, reading=fitter.reading
+    )
 
     def degraded(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         y = degradations.recorded(fitter.operator(factor).apply(jnp.asarray(image)))
@@ -115,22 +133,36 @@ def load_reference(file: str, fitter: Fitter) -> Photo:
         fit,
         digest(y, image),
         images.noise_of(y) if operators.is_image(y.shape) else 0.0,
-        lambda: degraded(centre_square(file, fitter.resolution)[0]),
+        remarks,
+        lambda: degraded(centre_square(file, fitter.resolution, reading=fitter.reading).image),
     )
 
 
+class Square(NamedTuple):
+    """The centre of a photo [r, r, 3] at the prior's resolution; what was cropped and scaled; what
+    was told when it was read."""
+
+    image: np.ndarray
+    fit: str
+    remarks: tuple[str, ...]
+
+
 def centre_square(
-    file: str, resolution: int, *, scaled: bool = True, mask: tuple[int, ...] | None = None
-) -> tuple[np.ndarray, str]:
-    """The centre square of a photo at the prior's resolution, by area average, and what was cropped
-    and scaled.
+    file: str,
+    resolution: int,
+    *,
+    scaled: bool = True,
+    mask: tuple[int, ...] | None = None,
+    reading: images.Reading = images.AS_FILES_ARE,
+) -> Square:
+    """The centre square of a photo at the prior's resolution, by area average.
 
     Raises:
         ValueError: a photo that is smaller; unless `scaled`, one whose shorter side is another; one
             of other proportions than `mask`.
     """
-    image = images.read(file)
-    height, width = image.shape[:2]
+    picture = images.load(file, reading)
+    height, width = picture.shape[:2]
     if min(height, width) < resolution:
         raise ValueError(
             f"{file}: {width}x{height} px is smaller than the prior's "
@@ -146,14 +178,15 @@ def centre_square(
             f"{file}: {width}x{height} px, but --mask is of {mask[1]}x{mask[0]} px: expected "
             "the same proportions"
         )
-    image, cropped = images.square(image, mode="crop")
-    side = len(image)
+    square, cropped = picture.square(mode="crop")
+    side = square.shape[0]
     scaling = (
         f"scaled by area average: {side} x {side} px became {resolution} x {resolution} px"
         if side != resolution
         else ""
     )
-    return images.resize_area(image, resolution), "; ".join(filter(None, (cropped, scaling)))
+    fit = "; ".join(filter(None, (cropped, scaling)))
+    return Square(square.resize_area(resolution), fit, picture.remarks)
 
 
 def digest(y: np.ndarray, reference: np.ndarray | None) -> str:

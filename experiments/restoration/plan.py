@@ -100,6 +100,7 @@ def prepare(settings: Settings, sources: Sequence[Source]) -> Plan:
         operator_choice(settings),
         settings.fit,
         references=any(source.file.is_reference for source in sources),
+        reading=settings,
     )
     found, unusable = jobs.load_jobs(sources, fitter, progress=settings.progress)
     found = jobs.recognised(sources, found, earlier_rows(settings, [out_folder(settings)]))

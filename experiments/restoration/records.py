@@ -11,7 +11,7 @@ from typing import get_args
 
 import jax
 
-from jaxsr import resample, weights
+from jaxsr import images, resample, weights
 from jaxsr.operators import OPERATORS
 from jaxsr.records import report
 from restoration import fitting, pictures, scores
@@ -32,6 +32,8 @@ FIXED = (
     "kernel",
     "factor",
     "fit",
+    "white",
+    "depth",
     "seed",
     "precision",
     "num_solutions",
@@ -53,6 +55,7 @@ COLUMNS = (
     "steps_made",
     "top_octave_reference",
     "fit",
+    "remark",
     "status",
     "error",
     "digest",
@@ -141,6 +144,8 @@ def announce(plan: Plan, done: int) -> None:
     changed = {job.photo.file: job.photo.fit for job in plan.jobs if job.photo.fit}
     for file, change in changed.items():
         print(f"{file}: {change}")
+    told = {job.photo.file: job.photo.remarks for job in plan.jobs}
+    print("".join(f"{line}\n" for line in images.summary(told)), end="")
     for row in plan.unusable:
         print(f"cannot use {row['error']}")
 

@@ -6,7 +6,7 @@ import contextlib
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import jax.numpy as jnp
 import numpy as np
@@ -25,7 +25,7 @@ from restoration.pictures import GRID, GRID_ROWS
 from restoration.published import Network, load
 
 COLUMNS = ("file", "output", "method", "factor", "seconds", *scores.SCORES)
-COLUMNS += ("top_octave", "top_octave_reference", "fit", "status", "error", "digest")
+COLUMNS += ("top_octave", "top_octave_reference", "fit", "remark", "status", "error", "digest")
 # Flags that only a prior's results have a use for, at what they are left out.
 UNREAD = {"operator": Settings.operator, "consistency": "auto", "noise": None, "mask": None}
 UNREAD |= {"num_solutions": 1, "trajectory": False, "fit": "crop"}
@@ -95,7 +95,7 @@ def execute(settings: Settings, sources: Sequence[Source]) -> int:
         for source in tqdm(sources, unit="photo", leave=False, disable=not settings.progress):
             _restore(run, source, network, settings)
         run.put_in_order()
-        drawn = draw_grid(run, sources, network, settings.kernel)
+        drawn = draw_grid(run, sources, network, settings)
     rows = [run.rows[source.outputs[0]] for source in sources]
     lost = [row for row in rows if row["status"] == "error"]
     print(f"{len(rows) - len(lost)} results in {run.folder}")
@@ -113,7 +113,7 @@ def _start(settings: Settings, sources: Sequence[Source], network: Network) -> r
                 f"the run would replace the photo {source.file.name}: choose another --out"
             )
     fixed = {"method": network.method, "model_sha256": network.digest, "factor": network.factor}
-    fixed |= {"kernel": settings.kernel, "precision": settings.precision}
+    fixed |= {name: getattr(settings, name) for name in ("kernel", "precision", "white", "depth")}
     order = [source.outputs[0] for source in sources]
     record = {"settings": fixed, "values": {}, "photos": {}}
     pictures, overwrite = [GRID], settings.overwrite
@@ -130,63 +130,72 @@ def _restore(run: report.Run, source: Source, network: Network, settings: Settin
     if not network.side or source.file.is_reference:
         row["factor"] = network.factor
     try:
-        y, reference, fit = read(source, network, settings.kernel)
+        y, reference, fit, row["remark"] = read(source, network, settings)
     except (ValueError, OSError) as error:
         run.add([row | {"status": "error", "error": str(error)}])
         return
     digest, begun = photos.digest(y, reference), time.perf_counter()
     if run.is_done(source.outputs[0], digest):
         return
-    pixels = restored(network, y)
+    pixels = restored(network, y, cast(images.Depth, settings.depth))
     row |= {"seconds": time.perf_counter() - begun, "fit": fit, "digest": digest, "status": "ok"}
     write_pixels(run.folder / source.outputs[0], pixels)
     if pixels.shape[0] * pixels.shape[1] <= MOST_SCORED:
-        row |= scores.score(pixels / np.float32(255), reference)
+        row |= scores.score(_seen(pixels), reference)
     run.add([row])
 
 
-def restored(network: Network, y: np.ndarray) -> np.ndarray:
-    """The result as it is written, uint8 [H, W, 3], of a photo [h, w, 3] in [0, 1]."""
+def restored(network: Network, y: np.ndarray, depth: images.Depth = 8) -> np.ndarray:
+    """The result as it is written, uint8 or uint16 [H, W, 3], of a photo [h, w, 3] in [0, 1]."""
     if network.side:
-        return images.to_uint8(np.asarray(network.restored(y)))
+        return images.quantised(np.asarray(network.restored(y)), depth)
     height, width = (side * network.factor for side in y.shape[:2])
-    pixels = np.empty((height, width, 3), np.uint8)
+    pixels = np.empty((height, width, 3), np.uint8 if depth == 8 else np.uint16)
     enlarged = tiles.parts(y, network.restored, network.factor, multiple=network.multiple)
     for place, part in enlarged:
-        pixels[place] = images.to_uint8(part)
+        pixels[place] = images.quantised(part, depth)
     return pixels
 
 
+def _seen(pixels: np.ndarray) -> np.ndarray:
+    """What is scored: the pixels in 8 bits, as of all results; float32 in [0, 1]."""
+    if pixels.dtype == np.uint16:
+        pixels = images.to_uint8(pixels / np.float32(65535))
+    return pixels / np.float32(255)
+
+
 def read(
-    source: Source, network: Network, kernel: str
-) -> tuple[np.ndarray, np.ndarray | None, str]:
+    source: Source, network: Network, settings: Settings
+) -> tuple[np.ndarray, np.ndarray | None, str, str]:
     """What the network sees of a photo [h, w, 3]; the sharp one, where it was made small from that;
-    and what was cropped or scaled. Raises ValueError for a photo that it cannot take."""
+    what was cropped or scaled; and what was told when it was read. Raises ValueError for a photo
+    that it cannot take."""
     if source.file.problem:
         raise ValueError(source.file.problem)
     if network.side:
-        return _read_square(source, network, network.side, kernel)
-    image = images.read(source.file.name)
+        return _read_square(source, network, network.side, settings)
+    picture = images.load(source.file.name, settings)
     if not source.file.is_reference:
-        return image, None, ""
-    image, fit = images.fit(image, multiple=network.factor, mode="crop")
-    return made_small(image, network.factor, kernel), image, fit
+        return picture.image(), None, "", picture.remark
+    picture, fit = picture.fit(multiple=network.factor, mode="crop")
+    image = picture.image()
+    return made_small(image, network.factor, settings.kernel), image, fit, picture.remark
 
 
 def _read_square(
-    source: Source, network: Network, side: int, kernel: str
-) -> tuple[np.ndarray, np.ndarray | None, str]:
+    source: Source, network: Network, side: int, settings: Settings
+) -> tuple[np.ndarray, np.ndarray | None, str, str]:
     """The centre square of a photo at the network's side; of a reference, made small before."""
     if source.file.is_reference:
-        reference, fit = photos.centre_square(source.file.name, side)
-        y = made_small(reference, network.factor, kernel)
-        return _enlarged(y, side), reference, fit
-    image, cropped = images.square(images.read(source.file.name), mode="crop")
-    was = len(image)
+        sharp = photos.centre_square(source.file.name, side, reading=settings)
+        y = made_small(sharp.image, network.factor, settings.kernel)
+        return _enlarged(y, side), sharp.image, sharp.fit, "; ".join(sharp.remarks)
+    picture, cropped = images.load(source.file.name, settings).square(mode="crop")
+    was = picture.shape[0]
     how = "bicubically" if was < side else "by area average"
     scaled = f"scaled {how}: {was} x {was} px became {side} x {side} px" if was != side else ""
-    seen = _enlarged(image, side) if was < side else images.resize_area(image, side)
-    return seen, None, "; ".join(filter(None, (cropped, scaled)))
+    seen = _enlarged(picture.image(), side) if was < side else picture.resize_area(side)
+    return seen, None, "; ".join(filter(None, (cropped, scaled))), picture.remark
 
 
 def _enlarged(image: np.ndarray, side: int) -> np.ndarray:
@@ -199,14 +208,16 @@ def made_small(image: np.ndarray, factor: int, kernel: str) -> np.ndarray:
     return np.asarray(degradations.recorded(shrink(jnp.asarray(image))))
 
 
-def draw_grid(run: report.Run, sources: Sequence[Source], network: Network, kernel: str) -> str:
+def draw_grid(
+    run: report.Run, sources: Sequence[Source], network: Network, settings: Settings
+) -> str:
     """Writes OUT/grid.png from the images in the folder, a row a photo: of large ones the middle,
     pixel by pixel; returns what it shows."""
     done = [source for source in sources if run.is_there(source.outputs[0])]
     rows, captions, left_out = [], [], []
     for source in done[:GRID_ROWS]:
         try:
-            rows.append(_shown(run, source, network, kernel))
+            rows.append(_shown(run, source, network, settings))
             captions.append(Path(source.outputs[0]).stem)
         except (ValueError, OSError) as error:
             left_out.append(str(error))
@@ -223,11 +234,11 @@ def draw_grid(run: report.Run, sources: Sequence[Source], network: Network, kern
 
 
 def _shown(
-    run: report.Run, source: Source, network: Network, kernel: str
+    run: report.Run, source: Source, network: Network, settings: Settings
 ) -> list[np.ndarray | None]:
     """A row of the grid: the input, bicubic where that is larger, the result, the reference or
     None."""
-    (y, reference, _), file = read(source, network, kernel), run.folder / source.outputs[0]
+    (y, reference, *_), file = read(source, network, settings), run.folder / source.outputs[0]
     if network.side:
         return [y, read_part(file, 0, 0, network.side), reference]
     factor = network.factor

@@ -4,6 +4,7 @@ into the table as soon as its batch is done."""
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import cast
 
 import jax
 import numpy as np
@@ -111,20 +112,21 @@ def _saved(
             "factor": job.photo.factor,
             "seconds": seconds,
             "fit": job.photo.fit,
+            "remark": job.photo.remark,
             "digest": job.photo.digest,
             "noise": noise_of(job, settings),
-            **save(folder, job, result),
+            **save(folder, job, result, cast(images.Depth, settings.depth)),
         }
         for job, result in zip(jobs, each, strict=True)
     ]
 
 
-def save(folder: Path, job: Job, result: Result) -> dict:
+def save(folder: Path, job: Job, result: Result, depth: images.Depth) -> dict:
     """Writes one result; returns what its row says of it, without scores when the reference can no
     longer be read."""
     if not np.isfinite(result.image).all():
         return {"status": "error", "error": f"{job.photo.file}: the search went to infinity"}
-    images.write(folder / job.output, result.image)
+    images.write(folder / job.output, result.image, depth=depth)
     reference, problem = _reference(job)
     found = {"residual": float(result.residual), "feasible": bool(result.feasible), "status": "ok"}
     if "residual_before" in result.latent:

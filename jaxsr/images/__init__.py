@@ -4,6 +4,7 @@
 from jaxsr.images.archives import Archive, labels_of, open_archive
 from jaxsr.images.errors import ImageError
 from jaxsr.images.finding import SUFFIXES, Found, find, left_out_line, walk
+from jaxsr.images.levels import Reading
 from jaxsr.images.noise import (
     Compression,
     compression_noise,
@@ -12,33 +13,41 @@ from jaxsr.images.noise import (
     patch_noise,
     recompression_noise,
 )
-from jaxsr.images.reading import FORMATS, decode, from_array, read
+from jaxsr.images.picture import Picture, summary
+from jaxsr.images.reading import AS_FILES_ARE, FORMATS, from_array, load, load_bytes, read
 from jaxsr.images.shapes import Mode, fit, resize_area, square
-from jaxsr.images.writing import to_uint8, write, write_animation
+from jaxsr.images.writing import Depth, quantised, to_uint8, write, write_animation
 
 __all__ = [
+    "AS_FILES_ARE",
     "FORMATS",
     "SUFFIXES",
     "Archive",
     "Compression",
+    "Depth",
     "Found",
     "ImageError",
     "Mode",
+    "Picture",
+    "Reading",
     "compression_noise",
     "compression_of",
-    "decode",
     "find",
     "fit",
     "from_array",
     "labels_of",
     "left_out_line",
+    "load",
+    "load_bytes",
     "noise_of",
     "open_archive",
     "patch_noise",
+    "quantised",
     "read",
     "recompression_noise",
     "resize_area",
     "square",
+    "summary",
     "to_uint8",
     "walk",
     "write",

@@ -1,7 +1,6 @@
-"""Pictures of a hundred megapixels, whose pixels as floats would take gigabytes: 8-bit pixels
-written as they are, and a part read back."""
+"""Pictures of a hundred megapixels, whose pixels as floats would take gigabytes: pixels written as
+they are, and a part read back."""
 
-import io
 import os
 import warnings
 
@@ -9,20 +8,19 @@ import numpy as np
 from PIL import Image
 
 from jaxsr.images.errors import ImageError
+from jaxsr.images.writing import png
 from jaxsr.records import files
 
 
 def write_pixels(path: str | os.PathLike, pixels: np.ndarray) -> None:
-    """Saves uint8 [h, w, 3] as a PNG, whole or not at all, as `write` does.
+    """Saves uint8 or uint16 [h, w, 3] as a PNG, whole or not at all, as `write` does.
 
     Raises:
         ImageError: other pixels. OSError: as `write`.
     """
-    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
-        raise ImageError(f"expected uint8 [h, w, 3], got {pixels.dtype} {pixels.shape}")
-    data = io.BytesIO()
-    Image.fromarray(pixels).save(data, "PNG")
-    files.write_bytes(path, data.getvalue())
+    if pixels.dtype not in (np.uint8, np.uint16) or pixels.ndim != 3 or pixels.shape[2] != 3:
+        raise ImageError(f"expected uint8 or uint16 [h, w, 3], got {pixels.dtype} {pixels.shape}")
+    files.write_bytes(path, png(pixels))
 
 
 def read_part(path: str | os.PathLike, top: int, left: int, side: int) -> np.ndarray:

@@ -3,13 +3,14 @@ that its pixels show. Standard deviations, of [0, 1]."""
 
 import io
 import os
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from PIL import Image, JpegImagePlugin
 
+from jaxsr.images import raster
 from jaxsr.images.errors import ImageError
-from jaxsr.images.reading import FORMATS
 from jaxsr.images.shapes import resize_area
 from jaxsr.types import AnyImage
 
@@ -61,16 +62,19 @@ def compression_noise(file: str | os.PathLike | io.BytesIO, side: int | None = N
             pixels smaller.
 
     Raises:
-        ImageError: a file that is no image.
+        ImageError: a JPEG that cannot be read.
     """
+    content = file.getvalue() if isinstance(file, io.BytesIO) else Path(file)
     try:
-        with Image.open(file, formats=FORMATS) as image:
-            compression = compression_of(image)
-            if not compression:
+        with raster.opened_jpeg(content) as image:
+            compression = image and compression_of(image)
+            if image is None or not compression:
                 return 0.0
-            shorter, pixels = min(image.size), np.asarray(image.convert("RGB"), np.float32) / 255
+            shorter = min(image.size)
+            middle = raster.loaded(image, content)[0].crop(_middle_box(image.size)).convert("RGB")
     except (OSError, ValueError, Image.DecompressionBombError) as error:
         raise ImageError(f"{file}: expected an image, got an error: {error}") from error
+    pixels = np.asarray(middle, np.float32) / 255
     return recompression_noise(pixels, compression, (side or shorter) / shorter)
 
 
@@ -114,8 +118,14 @@ def recompression_noise(pixels: AnyImage, compression: Compression, scale: float
 
 def _middle(pixels: np.ndarray) -> np.ndarray:
     """At most `MOST_PIXELS` on a side."""
-    top, left = (max(0, (side - MOST_PIXELS) // 2) for side in pixels.shape[:2])
-    return pixels[top : top + MOST_PIXELS, left : left + MOST_PIXELS]
+    left, top, right, bottom = _middle_box(pixels.shape[1::-1])
+    return pixels[top:bottom, left:right]
+
+
+def _middle_box(size: tuple[int, ...]) -> tuple[int, int, int, int]:
+    """Left, top, right and bottom of the middle of a photo of a width and a height."""
+    left, top = (max(0, (side - MOST_PIXELS) // 2) for side in size)
+    return left, top, min(left + MOST_PIXELS, size[0]), min(top + MOST_PIXELS, size[1])
 
 
 def patch_noise(image: AnyImage) -> float:

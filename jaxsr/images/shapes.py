@@ -1,5 +1,6 @@
 """Images of another shape: cropped, padded, or made smaller."""
 
+from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
@@ -8,6 +9,7 @@ from jaxsr.images.errors import ImageError
 from jaxsr.types import AnyImage
 
 Mode = Literal["crop", "pad"]
+BLOCK = 4_000_000  # numbers that are averaged at once
 
 
 def square(image: AnyImage, *, mode: Mode) -> tuple[np.ndarray, str]:
@@ -71,20 +73,38 @@ def resize_area(image: AnyImage, size: int) -> np.ndarray:
     Raises:
         ImageError: an image that is not square (see `square`) or smaller than `size`.
     """
-    height, width = image.shape[:2]
+    image = np.asarray(image)
+    return resize_area_of(image.shape, lambda top, end: image[top:end], size)
+
+
+def resize_area_of(
+    shape: tuple[int, ...], rows: Callable[[int, int], np.ndarray], size: int
+) -> np.ndarray:
+    """`resize_area` of an image of a shape that is never held as a whole: `rows(top, end)` gives
+    those of its rows. A block of them at a time is averaged."""
+    height, width = shape[:2]
     if height != width or not 1 <= size <= height:
         raise ImageError(
             f"expected a square image of at least {size} x {size} px, got {width} x {height} px"
         )
-    columns = _means(_means(np.asarray(image, np.float64), size).swapaxes(0, 1), size)
-    return columns.swapaxes(0, 1).astype(np.float32)
-
-
-def _means(x: np.ndarray, size: int) -> np.ndarray:
-    """Means over `size` equal parts of axis 0, a part's border inside a pixel or not: differences
-    of the integral at the borders."""
-    height = len(x)
     edges = np.arange(size + 1) * (height / size)
-    pixel = np.minimum(edges.astype(int), height - 1)
+    step = max(1, int(BLOCK / (height / size * width * shape[2])))
+    done = [_block(rows, edges[first : first + step + 1], edges) for first in range(0, size, step)]
+    return np.concatenate(done).astype(np.float32)
+
+
+def _block(
+    rows: Callable[[int, int], np.ndarray], edges: np.ndarray, columns: np.ndarray
+) -> np.ndarray:
+    """Means over the areas between edges of rows and of columns, in px."""
+    top = int(edges[0])
+    pixels = np.asarray(rows(top, int(np.ceil(edges[-1]))), np.float64)
+    return _means(_means(pixels, edges - top).swapaxes(0, 1), columns).swapaxes(0, 1)
+
+
+def _means(x: np.ndarray, edges: np.ndarray) -> np.ndarray:
+    """Means of axis 0 between equally spaced edges, which may lie inside of a pixel: differences of
+    the integral at the edges."""
+    pixel = np.minimum(edges.astype(int), len(x) - 1)
     before = np.concatenate([np.zeros_like(x[:1]), np.cumsum(x, axis=0)])[pixel]
-    return np.diff(before + (edges - pixel)[:, None, None] * x[pixel], axis=0) * (size / height)
+    return np.diff(before + (edges - pixel)[:, None, None] * x[pixel], axis=0) / np.diff(edges)[0]
