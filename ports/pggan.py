@@ -22,7 +22,7 @@ _LAYERS = 2 * len(_SIDES)
 _WIDEST = 1 << 16  # channels
 _SQRT2 = float(np.sqrt(2))
 _FIXED = {
-    "num_channels": (3,),
+    "num_channels": (1, 3),
     "label_size": (0,),
     "normalize_latents": (True,),
     "use_wscale": (True,),

@@ -12,10 +12,13 @@ import struct
 from collections.abc import Callable
 from typing import Any
 
+from ports import foreign
+
 MAX_STEPS = 1_000_000  # opcodes of one file; the largest official checkpoints take some 100,000
 MAX_TEXT = 1 << 26  # bytes of one text: a decoded text can take four times its bytes
 MAX_INT = 16  # bytes of one integer
 MAX_LINE = 256  # bytes of a module or class name
+_DAMAGED = (LookupError, TypeError, AttributeError, ValueError, OverflowError, struct.error)
 _SCALARS = (str, int, bytes, type(None))
 
 
@@ -106,15 +109,7 @@ class Machine:
             return self.stack.pop()
         except Unreadable:
             raise
-        except (
-            IndexError,
-            KeyError,
-            TypeError,
-            AttributeError,
-            ValueError,
-            OverflowError,
-            struct.error,
-        ) as error:
+        except _DAMAGED as error:
             what = f"{type(error).__name__} at byte {self.position - start}"
             raise Unreadable(
                 f"expected an undamaged pickle, got one that ends in {what}"
@@ -181,15 +176,15 @@ class Machine:
         return value
 
     def find(self, module: Any, name: Any) -> None:
-        """Pushes the constructor of module.name."""
-        found = (
-            self.table.get((module, name))
-            if isinstance(module, str) and isinstance(name, str)
-            else None
-        )
+        """Pushes the constructor of module.name; that of a `Record` for a class of others."""
+        if not (isinstance(module, str) and isinstance(name, str)):
+            raise Unreadable("refused: the pickle names something by no text")
+        found = self.table.get((module, name))
+        if found is None and foreign.harmless(module, name):
+            found = Constructor(name, lambda machine, args: Record(name))
         if found is None:
             raise Unreadable(
-                f"refused: the pickle names {str(module)[:80]}.{str(name)[:80]}, which no "
+                f"refused: the pickle names {module[:80]}.{name[:80]}, which no "
                 "format of ours needs; nothing was executed"
             )
         self.push(found)
@@ -203,32 +198,43 @@ class Machine:
 
 
 def key(value: Any) -> Any:
-    """`value` if it may be a key of a dict: hashing nested tuples can take for ever, and large
-    integers can be made to collide.
+    """`value` if it may be a key of a dict, a class by its name: hashing nested tuples can take for
+    ever, and large integers can be made to collide.
 
     Raises:
         Unreadable: another type.
     """
+    if isinstance(value, Constructor):
+        return value.name
     if not isinstance(value, _SCALARS) or (isinstance(value, int) and not -(2**40) < value < 2**40):
         raise Unreadable(f"expected keys of type str or int, got {type(value).__name__}")
     return value
 
 
+def _entries(machine: Machine) -> dict:
+    """The dict on top, or the entries of an object there whose class is one."""
+    target = machine.top((dict, Record))
+    if isinstance(target, dict):
+        return target
+    target.state = target.state if isinstance(target.state, dict) else {}
+    return target.state
+
+
 def _set_items(machine: Machine) -> None:
     items = machine.items()
-    target = machine.top(dict)
+    target = _entries(machine)
     for name, value in zip(items[::2], items[1::2], strict=True):
         target[key(name)] = value
 
 
 def _set_item(machine: Machine) -> None:
     value, name = machine.pop(), machine.pop()
-    machine.top(dict)[key(name)] = value
+    _entries(machine)[key(name)] = value
 
 
 def _dict(machine: Machine) -> None:
     items = machine.items()
-    machine.push({key(name): value for name, value in zip(items[::2], items[1::2], strict=True)})
+    machine.push({key(name): x for name, x in zip(items[::2], items[1::2], strict=True)})
 
 
 def _append(machine: Machine) -> None:
@@ -318,12 +324,16 @@ def _stack_global(machine: Machine) -> None:
 
 
 def _build(machine: Machine) -> None:
-    """State of a Record, or of what knows `set_state`; that of a dict (a state dict's `_metadata`)
-    is no data of ours."""
+    """State of a Record, which joins its entries, or of what knows `set_state`; that of a dict (a
+    state dict's `_metadata`) is no data of ours."""
     state = machine.pop()
     target = machine.stack[-1]
     if isinstance(target, Record):
-        target.state = state
+        if isinstance(state, dict) and isinstance(target.state, dict):
+            machine.budget.take_steps(len(state))
+            target.state.update(state)
+        else:
+            target.state = state
     elif not isinstance(target, dict):
         target.set_state(machine, state)
 

@@ -101,8 +101,7 @@ def find(contents: list[Any]) -> Found | None:
         if "weight.0" in content and "bias.0" in content:
             return _found("VDSR MatConvNet", content, _matconvnet(len(content) // 2))
         if isinstance(content.get("model"), Record) and content["model"].name == "vdsr.Net":
-            sources = modules.arrays(content["model"], "model")
-            return _torch({name.removeprefix("model."): x for name, x in sources.items()})
+            return _torch(modules.arrays(content["model"]))
         if isinstance(content.get("model"), dict):
             contents = [content["model"]]
     return _torch(state_dict(contents) or {})

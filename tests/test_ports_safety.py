@@ -25,7 +25,7 @@ from ports_malicious import (
 )
 
 from jaxsr.nets import stylegan2
-from ports import constructors, formats, priors, tables, torch_files
+from ports import constructors, convert, formats, priors, tables, torch_files
 
 FUZZED = 300  # 5,000 with seed 1, once by hand: none did harm, see the commit
 FORBIDDEN = (
@@ -56,7 +56,7 @@ def digest(path):
     global EVENTS
     EVENTS, message = [], None
     try:
-        look_at(torch_files.read(path)[0])
+        look_at(convert.read(path)[0])
     except ValueError as error:
         message = str(error)
     finally:
@@ -70,7 +70,7 @@ def digest(path):
 
 def look_at(content):
     try:
-        _, found = formats.find([content])
+        found = formats.find([content]).found
         tables.convert(
             found.rows if isinstance(found, priors.Found) else found.network.rows, found.sources
         )

@@ -1,0 +1,33 @@
+"""Names of other people's classes in a pickle: which may stand for an object, and which are
+refused.
+
+A file of weights often holds what lay beside them: arguments with paths and dates, settings of
+Lightning or OmegaConf, a network as a whole object. Nothing of it is needed, and nothing is called
+or imported: every such object is its name and its state. What no honest file names, functions and
+Python's own modules, is refused all the same, and named, since whoever loads the file with
+something else would run it.
+"""
+
+import sys
+
+# Of Python 2, which `sys.stdlib_module_names` does not list.
+_OF_PYTHON = (sys.stdlib_module_names - {"__main__"}) | {
+    "__builtin__",
+    "cPickle",
+    "commands",
+    "copy_reg",
+    "os2",
+    "popen2",
+    "StringIO",
+    "exceptions",
+}
+_TORCH = ("torch.nn.", "torch.optim.", "torch.torch_version")
+
+
+def harmless(module: str, name: str) -> bool:
+    """Whether module.name may be the class of an inert object: a class, by its capitals, of a
+    project or of torch's layers and optimisers."""
+    top = module.partition(".")[0]
+    if "." in name or name == name.lower() or top in _OF_PYTHON or top == "numpy":
+        return False
+    return top != "torch" or module.startswith(_TORCH)
