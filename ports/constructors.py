@@ -287,7 +287,7 @@ def _table() -> Table:
 _VALUES = {
     "pathlib pathlib._local": "Path PosixPath WindowsPath PurePath PurePosixPath PureWindowsPath",
     "datetime": "datetime date time timedelta timezone",
-    "builtins __builtin__": "slice range complex bytearray",
+    "builtins __builtin__": "slice range xrange complex bytearray",
     "decimal": "Decimal",
     "uuid": "UUID",
     "types": "SimpleNamespace",
@@ -321,12 +321,6 @@ _NAMES: dict[tuple[str, str], Any] = {
     ("dnnlib", "EasyDict"): Constructor("EasyDict", _dict),
     ("dnnlib.tflib.network", "Network"): _record("Network"),
     ("tfutil", "Network"): _record("Network"),
-    ("models.utils.config", "BaseConfig"): _record("BaseConfig"),
-    ("vdsr", "Net"): _record("vdsr.Net"),
-    ("vdsr", "Conv_ReLU_Block"): _record("vdsr.Conv_ReLU_Block"),
-    ("torch.nn.modules.container", "Sequential"): _record("Sequential"),
-    ("torch.nn.modules.conv", "Conv2d"): _record("Conv2d"),
-    ("torch.nn.modules.activation", "ReLU"): _record("ReLU"),
     ("torch.nn.backends.thnn", "_get_thnn_function_backend"): Constructor(
         "backend", lambda machine, args: None
     ),

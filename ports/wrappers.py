@@ -43,6 +43,7 @@ _DEEPEST = 8  # wrappers and prefixes
 _FEWEST = 5  # arrays of a network under a prefix
 _MOST = 4_000  # places that are looked into
 _MOST_NAMES = 400_000  # in all of them
+_COST_OF_MODULE = 10_000  # names, as many as may be looked at to find its arrays
 _MOST_LISTED = 16  # networks in a list
 _MOST_TRIED = 40  # candidates of one file
 
@@ -74,46 +75,50 @@ def networks(content: Any) -> list[Network]:
     """Every network in what was read of a file: averaged ones first, then those under known
     prefixes, then the outermost."""
     found: list[Network] = []
-    waiting = collections.deque([(content, Network({}))])
+    waiting: collections.deque = collections.deque([(content, Network({}))])
     places = names = 0
     while waiting and places < _MOST and names < _MOST_NAMES:
         value, at = waiting.popleft()
-        places += 1
         own, inner = _opened(value, at)
-        names += len(own.arrays) + len(inner)
+        places += 1
+        names += (
+            len(own.arrays)
+            + len(inner)
+            + (_COST_OF_MODULE if value is own.module is not None else 0)
+        )
         if own.arrays:
             found.append(own)
-            names += len(own.arrays)
-            inner += [] if own.module else [(None, part) for part in _under_prefixes(own)]
+            inner = inner + [(None, part) for part in _under_prefixes(own)]
         if len(at.path) < _DEEPEST:
             waiting.extend(inner)
     return sorted(found, key=lambda one: (not one.averaged, not one.known, len(one.path)))
 
 
 def _opened(value: Any, at: Network) -> tuple[Network, list[tuple[Any, Network]]]:
-    """The arrays that lie open in a value, and what is to be looked into; without a value those
-    that are `at` the place."""
+    """The arrays that lie open in a value, and what is to be looked into, each with its place;
+    without a value those that are `at` the place."""
     if value is None:
         return at, []
     if modules.is_module(value):
-        try:
-            arrays = modules.arrays(value)
-        except ValueError:
-            arrays = {}
-        parts = value.state["_modules"]
-        return at._replace(arrays=arrays, module=value), _inner(parts.items(), at)
+        return at._replace(arrays=_of_module(value), module=value), []
     if isinstance(value, Record):
         value = value.state
-    if isinstance(value, list | tuple) and type(value) in (list, tuple):
+    if type(value) in (list, tuple):
         listed = value if len(value) <= _MOST_LISTED else ()
         return at, _inner(enumerate(listed), at)
     if not isinstance(value, dict):
         return at, []
     arrays = {str(name): part for name, part in value.items() if _is_array(part, name)}
     averaged = ("n_averaged",) if "n_averaged" in value else ()
-    at = at._replace(path=at.path + averaged)
-    others = ((name, part) for name, part in value.items() if str(name) not in arrays)
-    return at._replace(arrays=arrays), _inner(others, at)
+    at = at._replace(arrays=arrays, path=at.path + averaged)
+    return at, _inner(((n, part) for n, part in value.items() if str(n) not in arrays), at)
+
+
+def _of_module(module: Record) -> dict[str, Any]:
+    try:
+        return modules.arrays(module)
+    except ValueError:  # damaged, or made to be read for ever
+        return {}
 
 
 def _inner(parts: Iterable[tuple[Any, Any]], at: Network) -> list[tuple[Any, Network]]:
@@ -146,7 +151,12 @@ def _under_prefixes(network: Network) -> Iterator[Network]:
         if len(arrays) >= _FEWEST and not word.isdigit():
             beside = (*network.beside, *(other for other in parts if other != word))
             known = network.known and (len(parts) == 1 or word in PREFIXES)
-            yield Network(arrays, (*network.path, word), known, None, beside)
+            yield Network(arrays, (*network.path, word), known, _part(network, word), beside)
+
+
+def _part(network: Network, word: str) -> Record | None:
+    """The module inside a network's module."""
+    return network.module.state["_modules"].get(word) if network.module else None
 
 
 class Candidate(NamedTuple):
