@@ -45,6 +45,7 @@ class Found(NamedTuple):
         settle: (arrays by our paths, the choice) -> the arrays as they are needed, and the
             network's Config, from the shapes.
         notes: what of the official network ours does not compute, or what the file lacks.
+        judged: whether the discriminator is a file that the user gave for it, so that it must fit.
     """
 
     architecture: str
@@ -54,6 +55,7 @@ class Found(NamedTuple):
     rows: list[Row]
     settle: Callable[[Converted, Choice], tuple[Converted, Any]]
     notes: tuple[str, ...] = ()
+    judged: bool = False
 
 
 def prior(found: Found, choice: Choice) -> tuple[Params, dict[str, Any]]:
@@ -88,7 +90,7 @@ def prior(found: Found, choice: Choice) -> tuple[Params, dict[str, Any]]:
     statistics = shapes.pop("statistics", None)
     expected = _shapes(shapes)
     what = f"a {found.format} network of {config.resolution} px"
-    arrays, left_out = _fitting(what, converted, expected)
+    arrays, left_out = _fitting(what, converted, expected, found.judged)
     params = nest(arrays)
     if statistics is not None:
         params |= {
@@ -108,10 +110,10 @@ def _shapes(tree: Any) -> dict[str, tuple[int, ...]]:
 
 
 def _fitting(
-    what: str, converted: Converted, expected: dict[str, tuple[int, ...]]
+    what: str, converted: Converted, expected: dict[str, tuple[int, ...]], judged: bool
 ) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
-    """The arrays of the generator, which must fit, and of a discriminator that does; and what is
-    told where it does not."""
+    """The arrays of the generator, which must fit, and of a discriminator that does, as it must
+    where it is `judged`; and what is told where it does not."""
     generator, discriminator = _parts(converted)
     check(what, generator, {path: x for path, x in expected.items() if not _judges(path)})
     if not any(discriminator):
@@ -120,6 +122,8 @@ def _fitting(
         judge = {path: x for path, x in expected.items() if _judges(path)}
         check("its discriminator", discriminator, judge)
     except ValueError as error:
+        if judged:
+            raise
         return generator.arrays, (f"the discriminator was left out: {error}",)
     return generator.arrays | discriminator.arrays, ()
 

@@ -31,7 +31,7 @@ from ports.tables import few
 # Words that a name may begin with, and that say nothing of the network.
 PREFIXES = {
     *("module", "_orig_mod", "model", "net", "network", "networks", "state_dict", "backbone"),
-    *("generator", "gen", "g", "G", "netG", "net_g", "net_G", "decoder", "stylegan", "stylegan2"),
+    *("generator", "gen", "g", "G", "netG", "net_g", "net_G", "decoder", "stylegan"),
     *("ema", "g_ema", "G_ema", "netG_ema", "generator_ema", "model_ema", "ema_model"),
     *("avg_model", "averaged_model", "student", "teacher", "unet", "denoiser", "diffusion_model"),
 }

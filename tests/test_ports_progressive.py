@@ -78,10 +78,6 @@ REFUSED = {
         lambda: styled(lambda g, d: g.pop("synthesis/noise5")),
         "missing: noise/5",
     ),
-    "discriminator's missing": (
-        lambda: styled(lambda g, d: d.pop("8x8/Conv0/bias")),
-        "missing: discriminator/b8/conv0/bias",
-    ),
     "StyleGAN1 shape": (
         lambda: styled(nine("synthesis/8x8/Conv1/bias")),
         r"value: synthesis/b8/epilogue1/bias \[9\] instead of \[8\]",
@@ -138,3 +134,12 @@ def test_a_choice_of_a_class_is_refused(contents, choice, tmp_path):
         ValueError, match=r"expected no --(label|truncation) for a network without classes"
     ):
         convert(*files.write(tmp_path, contents()), choice=choice)
+
+
+@pytest.mark.parametrize("contents", [styled, grown])
+def test_a_discriminator_that_does_not_fit_is_left_out_and_told(contents, tmp_path):
+    """A generator that restores without one is refused for it, or nobody hears that it is gone."""
+    files_of = contents(lambda g, d: d.pop("8x8/Conv0/bias"))
+    params, config = convert(*files.write(tmp_path, files_of))
+    assert "discriminator" not in params and config["discriminator"] is False
+    assert "missing: discriminator/b8/conv0/bias" in config["notes"][0]
