@@ -7,8 +7,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ports.pickles import Constructor, Machine, Record, Table, Unreadable, key
+from ports.budget import Unreadable
+from ports.pickles import Constructor, Machine, Record, Table, key
 
+_TYPES = ("object", "dict", "int", "float", "str", "bool", "bytes")  # handed to constructors
 _NUMPY_TYPES = ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "b1")
 _STORAGES = {
     "FloatStorage": "f4",
@@ -268,7 +270,7 @@ def _table() -> Table:
             (module, name): Constructor(name, _list)
             for name in ("set", "frozenset", "list", "tuple")
         }
-        table |= {(module, name): _constant(name, None) for name in ("object", "dict")}
+        table |= {(module, name): _constant(name, None) for name in _TYPES}
     table |= {("torch", name): StorageType(code) for name, code in _STORAGES.items()}
     for module in ("copyreg", "copy_reg"):
         table[module, "_reconstructor"] = Constructor(

@@ -39,13 +39,11 @@ class Port(NamedTuple):
             content of another kind. Raises ValueError for one of its formats that is damaged, or
             that ours cannot compute.
         convert: (found, the user's choice) -> parameters and config.json.
-        whole: whether `find` wants the whole of a file, of which it needs more than one network.
     """
 
     reads: str
     find: Callable[[list[Any]], Any]
     convert: Callable[[Any, priors.Choice], tuple[Params, Config]]
-    whole: bool = False
 
 
 class Taken(NamedTuple):
@@ -68,14 +66,12 @@ PORTS: dict[str, Port] = {
         "pSp, e4e and ReStyle)",
         stylegan2.find,
         priors.prior,
-        whole=True,
     ),
     "stylegan1": Port("StyleGAN1 (TensorFlow, PULSE's PyTorch)", stylegan1.find, priors.prior),
     "pggan": Port(
         "PGGAN (TensorFlow, genforce, ptrblck, pytorch_GAN_zoo)",
         pggan.find,
         priors.prior,
-        whole=True,
     ),
     "biggan": Port("BigGAN (BigGAN-PyTorch, pytorch-pretrained-BigGAN)", biggan.find, priors.prior),
     "rrdb": Port(
@@ -108,9 +104,9 @@ def find(contents: list[Any]) -> Taken:
         ValueError: there is none, or it is a network of theirs that ours does not compute.
     """
     restorers.refuse_strangers(contents)
-    whole = [port for port in PORTS.values() if port.whole]
-    for port in whole:
-        if (found := port.find(contents)) is not None:
+    # Priors may need more of a file than one network: settings, a discriminator, a mean of w.
+    for port in PORTS.values():
+        if port.convert is priors.prior and (found := port.find(contents)) is not None:
             return Taken(port, found)
     for candidate in wrappers.candidates(contents):
         for port in PORTS.values():

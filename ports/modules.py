@@ -19,28 +19,29 @@ def _parts(state: dict) -> tuple[Any, Any, Any]:
     return state.get("_parameters"), state.get("_buffers"), state.get("_modules")
 
 
-def arrays(module: Any) -> dict[str, Any]:
-    """Arrays of a pickled torch module and of the modules in it, by their dotted names.
+def arrays(module: Any, prefix: str = "") -> dict[str, Any]:
+    """Arrays of a pickled torch module and of the modules in it, by their dotted names, behind a
+    prefix.
 
     Raises:
         ValueError: another object, modules too deep in each other, or too many arrays or modules.
     """
     found: dict[str, Any] = {}
-    waiting, seen = [("", module, 0)], 0
+    waiting, seen = [(prefix and f"{prefix}.", module, 0)], 0
     while waiting:
-        prefix, one, depth = waiting.pop()
+        place, one, depth = waiting.pop()
         seen += 1
         if not is_module(one) or depth > _DEEPEST:
-            what = prefix.removesuffix(".")[:80] or "a network"
+            what = place.removesuffix(".")[:80] or "a network"
             raise ValueError(f"expected a torch module as {what}, got another object")
         parameters, buffers, inner = _parts(one.state)
         found |= {
-            f"{prefix}{name}": value
+            f"{place}{name}": value
             for name, value in (parameters | buffers).items()
             if value is not None
         }
         waiting += [
-            (f"{prefix}{name}.", child, depth + 1)
+            (f"{place}{name}.", child, depth + 1)
             for name, child in reversed(inner.items())
             if child is not None
         ]

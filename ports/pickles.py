@@ -13,45 +13,13 @@ from collections.abc import Callable
 from typing import Any
 
 from ports import foreign
+from ports.budget import Budget, Unreadable
 
-MAX_STEPS = 1_000_000  # opcodes of one file; the largest official checkpoints take some 100,000
 MAX_TEXT = 1 << 26  # bytes of one text: a decoded text can take four times its bytes
 MAX_INT = 16  # bytes of one integer
 MAX_LINE = 256  # bytes of a module or class name
 _DAMAGED = (LookupError, TypeError, AttributeError, ValueError, OverflowError, struct.error)
-_SCALARS = (str, int, bytes, type(None))
-
-
-class Unreadable(ValueError):
-    """A file that is refused or damaged; the message says what was expected and what came."""
-
-
-class Budget:
-    """What reading one file may cost, shared by the pickles nested in it.
-
-    Attributes:
-        steps: opcodes left.
-        array_bytes: bytes left for arrays: names that share one array cannot make more of it than a
-            small multiple of the file.
-    """
-
-    def __init__(self, file_bytes: int):
-        self.steps = MAX_STEPS
-        self.array_bytes = 2 * file_bytes + (1 << 20)
-
-    def take_steps(self, count: int = 1) -> None:
-        """Pays for `count` opcodes, or for as many items that one opcode copies."""
-        self.steps -= count
-        if self.steps < 0:
-            raise Unreadable(f"expected a pickle of at most {MAX_STEPS} steps, got a longer one")
-
-    def take_array(self, size: int) -> None:
-        """Pays for an array of `size` bytes."""
-        self.array_bytes -= size
-        if self.array_bytes < 0:
-            raise Unreadable(
-                "expected arrays that share little, got more than twice the file's size in arrays"
-            )
+_SCALARS = (str, int, float, bytes, type(None))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -176,18 +144,16 @@ class Machine:
         return value
 
     def find(self, module: Any, name: Any) -> None:
-        """Pushes the constructor of module.name; that of a `Record` for a class of others."""
+        """Pushes the constructor of module.name; for a name of others one of a `Record`, or one
+        that cannot be called."""
         if not (isinstance(module, str) and isinstance(name, str)):
             raise Unreadable("refused: the pickle names something by no text")
         found = self.table.get((module, name))
-        if found is None and foreign.harmless(module, name):
+        if found is None and foreign.is_class(module, name):
             found = Constructor(name, lambda machine, args: Record(name))
-        if found is None:
-            raise Unreadable(
-                f"refused: the pickle names {module[:80]}.{name[:80]}, which no "
-                "format of ours needs; nothing was executed"
-            )
-        self.push(found)
+        elif found is None and foreign.is_function(module, name):
+            found = Constructor(name, lambda machine, args: _refuse("calls", module, name))
+        self.push(found or _refuse("names", module, name))
 
     def call(self, what: Any, args: Any) -> None:
         if not isinstance(what, Constructor) or not isinstance(args, tuple):
@@ -197,17 +163,27 @@ class Machine:
         self.push(what.build(self, args))
 
 
+def _refuse(what: str, module: str, name: str) -> Any:
+    raise Unreadable(
+        f"refused: the pickle {what} {module[:80]}.{name[:80]}, which no format of ours needs; "
+        "nothing was executed"
+    )
+
+
 def key(value: Any) -> Any:
-    """`value` if it may be a key of a dict, a class by its name: hashing nested tuples can take for
-    ever, and large integers can be made to collide.
+    """`value` if it may be a key of a dict, an object by its name: hashing nested tuples can take
+    for ever, and large integers can be made to collide.
 
     Raises:
         Unreadable: another type.
     """
-    if isinstance(value, Constructor):
-        return value.name
-    if not isinstance(value, _SCALARS) or (isinstance(value, int) and not -(2**40) < value < 2**40):
-        raise Unreadable(f"expected keys of type str or int, got {type(value).__name__}")
+    if isinstance(value, Constructor | Record) or hasattr(value, "set_state"):
+        return getattr(value, "name", "an object")
+    for part in value if type(value) is tuple and len(value) <= 8 else (value,):
+        if not isinstance(part, _SCALARS) or (
+            isinstance(part, int) and not -(2**40) < part < 2**40
+        ):
+            raise Unreadable(f"expected keys of type str or int, got {type(value).__name__}")
     return value
 
 

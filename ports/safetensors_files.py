@@ -12,8 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
+from ports.budget import Unreadable
 from ports.constructors import NDArray
-from ports.pickles import Unreadable
 
 _MAX_HEADER = 1 << 23  # bytes, of some 80,000 arrays
 _BFLOAT16 = np.dtype(jnp.bfloat16)  # which NumPy knows by JAX alone

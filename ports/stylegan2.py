@@ -12,7 +12,7 @@ from ports import labels, tensorflow, wrappers
 from ports.pickles import Record
 from ports.priors import Choice, Found, mapping_sizes, widths
 from ports.stylegan2_tables import ADA_TORCH, TENSORFLOW, rosinality_rows
-from ports.tables import Converted
+from ports.tables import Converted, few
 from ports.wrappers import Network
 
 _NVIDIA = (
@@ -69,14 +69,24 @@ def find(contents: list[Any]) -> Found | None:
     if any(name in one.arrays for one in found for name in _OF_OTHERS):
         return None
     for layout in LAYOUTS:
-        generator, discriminator = (_first(found, names) for names in layout[:2])
-        if generator is not None:
-            return _with_average(layout.found(generator, discriminator), found)
+        generators, discriminators = (_having(found, names) for names in layout[:2])
+        if generators:
+            port = layout.found(generators[0], discriminators[0] if discriminators else None)
+            return _with_average(_with_others(port, generators), found)
     return None
 
 
-def _first(found: list[Network], names: tuple[str, ...]) -> Network | None:
-    return next((one for one in found if all(name in one.arrays for name in names)), None)
+def _having(found: list[Network], names: tuple[str, ...]) -> list[Network]:
+    return [one for one in found if all(name in one.arrays for name in names)]
+
+
+def _with_others(port: Found, generators: list[Network]) -> Found:
+    """Tells of generators that might as well have been taken."""
+    first, *rest = generators
+    rank = first.averaged, len(first.path)
+    others = [".".join(one.path) for one in rest if (one.averaged, len(one.path)) == rank]
+    told = (f"other generators in the file were left out: {few(others)}",) if others else ()
+    return port._replace(notes=port.notes + told)
 
 
 def _with_average(port: Found, found: list[Network]) -> Found:
@@ -101,7 +111,7 @@ def _sources(
     if discriminator is not None:
         sources |= {f"{prefixes[1]}.{name}": x for name, x in discriminator.arrays.items()}
         used = discriminator.path
-    return sources, wrappers.told(generator, (*used, *_AVERAGES))
+    return sources, wrappers.told(generator, used)
 
 
 def _ada_torch(generator: Network, discriminator: Network | None) -> Found:

@@ -11,9 +11,9 @@ import numpy as np
 from scipy.io import loadmat, whosmat
 
 from jaxsr.nets import vdsr
+from ports.budget import Unreadable
 from ports.constructors import NDArray
 from ports.layouts import flat, hwio
-from ports.pickles import Unreadable
 from ports.restorers import Arrays, Found, state_dict
 from ports.tables import Row
 

@@ -35,6 +35,7 @@ PREFIXES = {
     *("ema", "g_ema", "G_ema", "netG_ema", "generator_ema", "model_ema", "ema_model"),
     *("avg_model", "averaged_model", "student", "teacher", "unet", "denoiser", "diffusion_model"),
 }
+_NEUTRAL = {"module", "_orig_mod"}  # what torch itself puts around a network that it runs
 _AVERAGED = re.compile(r"(?i:(.*[_.-])?(ema|avg|averaged?|running|shadow)([_.-].*)?)|Gs|avgG|.*EMA")
 _NO_NETWORK = re.compile(
     r"(?i:.*(optim|sched|hyper_?param|callback|loops|scaler|history|metrics).*|opts?|args)"
@@ -149,7 +150,10 @@ def _under_prefixes(network: Network) -> Iterator[Network]:
             inner[rest] = value
     for word, arrays in parts.items():
         if len(arrays) >= _FEWEST and not word.isdigit():
-            beside = (*network.beside, *(other for other in parts if other != word))
+            beside = (
+                *network.beside,
+                *(other for other in parts if parts[other] and other != word),
+            )
             known = network.known and (len(parts) == 1 or word in PREFIXES)
             yield Network(arrays, (*network.path, word), known, _part(network, word), beside)
 
@@ -192,7 +196,7 @@ def told(network: Network, used: Iterable[str] = ()) -> tuple[str, ...]:
     """What a user should know of where a network was found; `used` lies beside it, and was read
     too."""
     notes = []
-    if network.path and not network.averaged:
+    if not network.averaged and not _NEUTRAL.issuperset(network.path):
         where = " ".join(".".join(network.path).split())[:80]
         notes.append(
             f"the file names no moving average (EMA) of the weights: those in {where} were taken"

@@ -342,6 +342,7 @@ MALICIOUS = {
         START + name("torch.nn.modules", "load") + CALL,
         "refused: .* torch.nn.modules.load",
     ),
+    "function of a package that is kept": (START + name("model", "lrelu") + b".", None),
     # Inert: a class that is called is a name, whatever it would do elsewhere.
     "class of a package": (START + name("webbed", "Popen") + CALL, None),
     "name of no text": (b"\x80\x04" + text("os") + TWICE + b"\x93.", "refused"),

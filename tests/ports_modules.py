@@ -82,4 +82,5 @@ BESIDE = {
     "settings": _settings,
     "callbacks": lambda: {files.CLASSES["Mode"]: {"best": 0.1}},
     "set": lambda: {1, 2},
+    "optimiser": lambda: {wrapped.tensor(2): {"step": 1}, 0.5: 1, ("a", 1): 2},
 }

@@ -199,7 +199,7 @@ def test_whole_modules_are_read(tmp_path):
             assert generator_is(params, wrapped.SMALL)
     state = ports_modules.rosinality(wrapped.SMALL, parallel=True)
     params, config = converted(tmp_path, state)
-    assert generator_is(params, wrapped.SMALL) and "module" in config["notes"][0]
+    assert generator_is(params, wrapped.SMALL) and "notes" not in config
 
 
 @pytest.mark.parametrize("beside", ports_modules.BESIDE)
@@ -209,6 +209,13 @@ def test_what_lies_beside_the_weights_is_passed_over(beside, tmp_path):
     for how in (files.zipped, files.pickled):
         params, _ = converted(tmp_path, content, how)
         assert generator_is(params, wrapped.SMALL)
+
+
+def test_other_generators_are_told(tmp_path):
+    """Of two generators one is taken by chance, and nobody hears of the other."""
+    params, config = converted(tmp_path, {"netG_A": STATE, "netG_B": OTHER})
+    assert generator_is(params, wrapped.SMALL)
+    assert "other generators in the file were left out: netG_B" in config["notes"]
 
 
 def test_pictures_that_are_not_square_are_one_line(tmp_path):
