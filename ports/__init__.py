@@ -3,9 +3,9 @@ TensorFlow or executing anything in a file. Metric networks: see `jaxsr.metrics`
 
 A reader of its own makes inert data of what a file holds, and refuses what calls a function or
 names one of Python's own (`ports.foreign`); safetensors are read by their authors' package. What
-people wrap around a network goes first: `ports.wrappers` has the table. Largest
-differences of what a converted network computes, images in [-1, 1], from the original code or
-float64 NumPy written from the paper:
+people wrap around a network goes first: `ports.wrappers` has the table. Largest differences of what
+a converted network computes, images in [-1, 1], from the original code or float64 NumPy written
+from the paper:
 
 | format | compared with | largest difference (images in [-1, 1]) |
 |---|---|---|
@@ -28,8 +28,8 @@ float64 NumPy written from the paper:
 | NIQE `.npz` (BasicSR), `.mat` (MATLAB release) | BasicSR's own | exact |
 
 Every comparison is of small networks with random weights, no parameter at its default, in every way
-of writing a file (torch zip, torch legacy, pickle protocols 2 to 5, safetensors); no genuine checkpoint was at
-hand but those of VDSR. A StyleGAN2 of 1024 px (381 MB with G, D and G_ema) takes 8 to 14 seconds
-and 2.3 times the file in memory. `config.json` records source, SHA-256, format, date and licence,
-and under "notes" what a file lacks.
+of writing a file (torch zip, torch legacy, pickle protocols 2 to 5, safetensors); no genuine
+checkpoint was at hand but those of VDSR. A StyleGAN2 of 1024 px (381 MB with G, D and G_ema) takes
+8 to 14 seconds and 2.3 times the file in memory. `config.json` records source, SHA-256, format,
+date and licence, and under "notes" what a file lacks and what was left out.
 """
