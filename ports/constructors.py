@@ -83,6 +83,10 @@ class NDArray:
 
     value: np.ndarray | None = None
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return () if self.value is None else self.value.shape
+
     def set_state(self, machine: Machine, state: Any) -> None:
         shape, dtype, fortran, data = state[-4:]
         self.value = _array(machine, data, dtype, shape, "F" if fortran else "C")

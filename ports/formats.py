@@ -111,7 +111,9 @@ def find(contents: list[Any]) -> Taken:
     for candidate in wrappers.candidates(contents):
         for port in PORTS.values():
             if (found := port.find(candidate.contents)) is not None:
-                return Taken(port, found, candidate.notes)
+                # Nobody averages a network that measures.
+                measures = port.convert is metric_networks.convert
+                return Taken(port, found, () if measures else candidate.notes)
     raise ValueError(
         f"expected a checkpoint of {', '.join(PORTS)}; got {'; '.join(map(_what, contents))}"
     )
