@@ -9,6 +9,7 @@ to what was read, before any table.
 that begins with one; a state dict with `n_averaged` | preferred: averaged weights |
 | names that all begin with one word, or some with one of `PREFIXES`, stacked in any order | the \
 words go: `module._orig_mod.generator.conv1.bias` is `conv1.bias` |
+| `_orig_mod.` and other words of torch, anywhere in a name | go |
 | a module as one object (`torch.save(model)`), also in a `DataParallel` | its arrays by name |
 | optimisers, schedules, settings, arguments, epochs | passed over |
 | the words around a StyleGAN2, whatever they are | go, by the names that its generator has |
@@ -30,12 +31,14 @@ from ports.tables import few
 
 # Words that a name may begin with, and that say nothing of the network.
 PREFIXES = {
-    *("module", "_orig_mod", "model", "net", "network", "networks", "state_dict", "backbone"),
+    *("module", "model", "net", "network", "networks", "state_dict", "backbone"),
     *("generator", "gen", "g", "G", "netG", "net_g", "net_G", "decoder", "stylegan"),
     *("ema", "g_ema", "G_ema", "netG_ema", "generator_ema", "model_ema", "ema_model"),
     *("avg_model", "averaged_model", "student", "teacher", "unet", "denoiser", "diffusion_model"),
 }
-_NEUTRAL = {"module", "_orig_mod"}  # what torch itself puts around a network that it runs
+_NEUTRAL = {"module"}  # what torch itself puts around a network that it runs on many devices
+# What torch writes into names, of inner modules too, that it compiles, shards or recomputes.
+_OF_TORCH = re.compile(r"(?<![^.])(_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.")
 _AVERAGED = re.compile(r"(?i:(.*[_.-])?(ema|avg|averaged?|running|shadow)([_.-].*)?)|Gs|avgG|.*EMA")
 _NO_NETWORK = re.compile(
     r"(?i:.*(optim|sched|hyper_?param|callback|loops|scaler|history|metrics).*|opts?|args)"
@@ -109,10 +112,12 @@ def _opened(value: Any, at: Network) -> tuple[Network, list[tuple[Any, Network]]
         return at, _inner(enumerate(listed), at)
     if not isinstance(value, dict):
         return at, []
-    arrays = {str(name): part for name, part in value.items() if _is_array(part, name)}
+    arrays = {
+        _OF_TORCH.sub("", str(name)): part for name, part in value.items() if _is_array(part, name)
+    }
     averaged = ("n_averaged",) if "n_averaged" in value else ()
     at = at._replace(arrays=arrays, path=at.path + averaged)
-    return at, _inner(((n, part) for n, part in value.items() if str(n) not in arrays), at)
+    return at, _inner(value.items(), at)
 
 
 def _of_module(module: Record) -> dict[str, Any]:

@@ -78,6 +78,7 @@ WRAPPERS = {
 PREFIXES = (
     *("", "module.", "_orig_mod.", "generator.", "decoder.", "G.", "netG.", "net.", "model."),
     *("module._orig_mod.", "_orig_mod.module.model.", "net.generator.", "my_gan."),
+    "generator._fsdp_wrapped_module.",
 )
 
 

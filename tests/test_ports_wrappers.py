@@ -5,6 +5,7 @@ import re
 
 import jax
 import numpy as np
+import ports_biggan
 import ports_files as files
 import ports_modules
 import ports_stylegan2 as writers
@@ -62,6 +63,29 @@ def _arrays(content):
     result = tables.convert(found.rows, found.sources)
     assert not result.left_over and not result.refused
     return result.arrays
+
+
+def test_words_of_torch_inside_of_names_change_nothing(tmp_path):
+    """A generator of which torch compiled a part is an unknown checkpoint."""
+    state = wrapped.of_ada(wrapped.SMALL)
+    plain = _arrays(convert.read(written(tmp_path, state))[0])
+    for word in ("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"):
+        inner = {name.replace("synthesis.", f"synthesis.{word}."): x for name, x in state.items()}
+        assert inner.keys() != state.keys()
+        arrays = _arrays(convert.read(written(tmp_path, {"model": inner}))[0])
+        jax.tree.map(np.testing.assert_array_equal, arrays, plain)
+
+
+def test_files_of_two_networks_are_unwrapped_too(tmp_path):
+    """A generator and a discriminator saved from a DataParallel are two unknown checkpoints."""
+    plain = [ports_biggan.tensors(x) for x in ports_biggan.states("32 px, cross replica")]
+    around = [{"state_dict": wrapped.prefixed(state, "module.")} for state in plain]
+    first, second = (
+        formats.find([convert.read(path)[0] for path in files.write(tmp_path, packed)])
+        for packed in ([files.zipped(x) for x in plain], [files.zipped(x) for x in around])
+    )
+    assert second.port == first.port
+    assert second.found.sources.keys() == first.found.sources.keys()
 
 
 STATE, OTHER = wrapped.of_rosinality(wrapped.SMALL), wrapped.of_rosinality(wrapped.OTHER)
@@ -209,6 +233,15 @@ def test_what_lies_beside_the_weights_is_passed_over(beside, tmp_path):
     for how in (files.zipped, files.pickled):
         params, _ = converted(tmp_path, content, how)
         assert generator_is(params, wrapped.SMALL)
+
+
+def test_a_pickle_without_its_average_gives_the_generator_as_trained(tmp_path):
+    """NVIDIA's pickles whose G_ema was removed to make them small are unknown checkpoints."""
+    generator = writers.ada_generator(wrapped.SMALL)
+    for content in ({"G": generator, "D": None, "G_ema": None}, {"G": generator}):
+        params, config = converted(tmp_path, content, files.pickled)
+        assert generator_is(params, wrapped.SMALL)
+        assert "no moving average (EMA) of the weights: those in G were taken" in config["notes"][0]
 
 
 def test_other_generators_are_told(tmp_path):
