@@ -85,7 +85,7 @@ def find(contents: list[Any]) -> Found | None:
 
 def _tensorflow(networks: tensorflow.Networks) -> Found:
     tensorflow.require("StyleGAN1", networks.generator, _FIXED)
-    tensorflow.require("StyleGAN1", networks.discriminator, _FIXED)
+    networks = tensorflow.judged("StyleGAN1", networks, _FIXED)
     fused = networks.generator.get("fused_scale", "auto")
     if fused not in (True, False, "auto"):
         raise ValueError(
@@ -97,7 +97,13 @@ def _tensorflow(networks: tensorflow.Networks) -> Found:
     }
     rows = _tensorflow_rows({True: 0, False: 1 << 30, "auto": _FUSED_FROM}[fused])
     return Found(
-        "stylegan1", "StyleGAN1 TensorFlow", _LICENCE, networks.sources, rows, _settle(settings)
+        "stylegan1",
+        "StyleGAN1 TensorFlow",
+        _LICENCE,
+        networks.sources,
+        rows,
+        _settle(settings),
+        networks.notes,
     )
 
 

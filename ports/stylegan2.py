@@ -181,20 +181,23 @@ LAYOUTS = (
 
 
 def _tensorflow(networks: tensorflow.Networks) -> Found:
-    sources, notes = networks.sources, ()
     tensorflow.require("StyleGAN2", networks.generator, _GENERATOR)
-    try:
-        tensorflow.require("StyleGAN2", networks.discriminator, _DISCRIMINATOR)
-    except ValueError as error:
-        sources = {name: x for name, x in sources.items() if not name.startswith("D/")}
-        notes = (f"the discriminator was left out: {error}",)
+    networks = tensorflow.judged("StyleGAN2", networks, _DISCRIMINATOR)
     lr, clamp = networks.generator.get("mapping_lrmul", 0.01), networks.generator.get("conv_clamp")
     group = networks.discriminator.get("mbstd_group_size", 4)
     settings = {"mapping_lr": lr, "mbstd_group": group} | (
         {} if clamp is None else {"clamp": clamp}
     )
     what = "StyleGAN2(-ADA) TensorFlow"
-    return Found("stylegan2", what, _NVIDIA, sources, TENSORFLOW, _settle(settings), notes)
+    return Found(
+        "stylegan2",
+        what,
+        _NVIDIA,
+        networks.sources,
+        TENSORFLOW,
+        _settle(settings),
+        networks.notes,
+    )
 
 
 def _settle(

@@ -201,16 +201,15 @@ def _tf_network(name, variables, components=None, settings=None):
     return network
 
 
-def tensorflow(params, settings=None, protocol=4):
+def tensorflow_networks(params, settings=None):
     """(G, D, Gs); settings go to Gs, whose defaults are left out as in genuine files."""
-    return pickled(
-        (
-            _tf_network("G", {}),
-            _tf_discriminator(params["discriminator"]),
-            _tf_generator(params, settings),
-        ),
-        protocol,
-    )
+    generator = _tf_generator(params, settings)
+    return _tf_network("G", {}), _tf_discriminator(params["discriminator"]), generator
+
+
+def tensorflow(params, settings=None, protocol=4):
+    """The pickle of `tensorflow_networks`."""
+    return pickled(tensorflow_networks(params, settings), protocol)
 
 
 def _tf_generator(params, settings):

@@ -39,7 +39,7 @@ REFUSED = {
         "expected a StyleGAN1 with label_size 0",
     ),
     "PGGAN conditional": (
-        lambda: grown(d_settings={"label_size": 10}),
+        lambda: grown(settings={"label_size": 10}),
         "expected a PGGAN with label_size 0",
     ),
     "pixel norm": (
@@ -143,3 +143,5 @@ def test_a_discriminator_that_does_not_fit_is_left_out_and_told(contents, tmp_pa
     params, config = convert(*files.write(tmp_path, files_of))
     assert "discriminator" not in params and config["discriminator"] is False
     assert "missing: discriminator/b8/conv0/bias" in config["notes"][0]
+    params, config = convert(*files.write(tmp_path, contents(d_settings={"label_size": 10})))
+    assert "discriminator" not in params and "label_size" in config["notes"][0]

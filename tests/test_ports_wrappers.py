@@ -244,6 +244,19 @@ def test_a_pickle_without_its_average_gives_the_generator_as_trained(tmp_path):
         assert "no moving average (EMA) of the weights: those in G were taken" in config["notes"][0]
 
 
+def test_tensorflows_networks_need_only_a_generator(tmp_path):
+    """A pickle that somebody made small is unknown, or G passes for the average of it."""
+    g, d, averaged = writers.tensorflow_networks(wrapped.SMALL)
+    averaged.__dict__["name"] = "G"
+    for content in ((averaged,), (averaged, d), averaged):
+        params, config = converted(tmp_path, content, files.pickled)
+        assert generator_is(params, wrapped.SMALL)
+        assert "no averaged generator (Gs)" in config["notes"][0]
+    averaged.__dict__["name"] = "Gs"
+    params, config = converted(tmp_path, (g, averaged), files.pickled)
+    assert generator_is(params, wrapped.SMALL) and "notes" not in config
+
+
 def test_other_generators_are_told(tmp_path):
     """Of two generators one is taken by chance, and nobody hears of the other."""
     params, config = converted(tmp_path, {"netG_A": STATE, "netG_B": OTHER})
