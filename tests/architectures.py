@@ -39,7 +39,10 @@ class Row(NamedTuple):
 
 SMALL = {"resolution": 8, "z_dim": 8, "channels": (8, 6)}
 ROWS = {
-    "stylegan2": Row(stylegan2.Config(**SMALL, w_dim=8, mapping_layers=2), ports_stylegan2.FORMATS),
+    "stylegan2": Row(
+        stylegan2.Config(**SMALL, w_dim=8, mapping_layers=2),
+        ports_stylegan2.FORMATS | ports_stylegan2.VARIANTS,
+    ),
     "stylegan1": Row(
         stylegan1.Config(**SMALL, w_dim=8, mapping_layers=2, hidden=9), ports_stylegan1.FORMATS
     ),
