@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from jaxsr.nets import stylegan2
-from ports import labels, modules, tensorflow
+from ports import labels, modules, stylegan3, tensorflow
 from ports.pickles import Record
 from ports.priors import Choice, Found, mapping_sizes, widths
 from ports.stylegan2_tables import ADA_TORCH, TENSORFLOW, rosinality_rows
@@ -44,7 +44,7 @@ def find(contents: list[Any]) -> Found | None:
         return None
     if isinstance(content, dict):
         if isinstance(content.get("G_ema"), Record):
-            return _ada_torch(content)
+            return None if stylegan3.is_generator(content["G_ema"]) else _ada_torch(content)
         averaged = content.get("g_ema")
         # GPEN's training keeps its generator under one more name.
         plain = isinstance(averaged, dict) and "generator.input.input" not in averaged
