@@ -285,7 +285,7 @@ def _deviations(config: Config) -> Params:
     def affine(outputs: int, kernel: float, bias: list[float]) -> Params:
         return {
             "kernel": jnp.full((config.w_dim, outputs), kernel),
-            "bias": jnp.broadcast_to(jnp.array(bias), (outputs,)),
+            "bias": jnp.broadcast_to(jnp.array(bias, jnp.float32), (outputs,)),
         }
 
     width = signals(config)[0].width
