@@ -92,10 +92,11 @@ def generator(config, params, **changed):
     layers = {
         name: _layer(
             "SynthesisInput" if name == "input" else "SynthesisLayer",
-            *own,
+            parameters,
+            buffers,
             {} if name == "input" else {"conv_clamp": config.clamp},
         )
-        for name, own in named(config, params).items()
+        for name, (parameters, buffers) in named(config, params).items()
     }
     arguments = {"first_cutoff": config.first_cutoff, "first_stopband": config.first_stopband}
     arguments |= {"last_stopband_rel": config.last_stopband, "conv_kernel": config.side}

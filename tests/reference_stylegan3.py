@@ -35,14 +35,14 @@ def signals(config):
 
 
 def lowpass(size, to, rate, radial):
-    """The filter [size, size] of appendix C.3 for a signal, by SciPy's own designs."""
+    """The filter [size] or [size, size] of appendix C.3 for a signal, by SciPy's own designs."""
     width = 2 * to.half_width
     if not radial:
-        return signal.firwin(size, to.cutoff, width=width, fs=rate)
+        return np.asarray(signal.firwin(size, to.cutoff, width=width, fs=rate))
     at = (np.arange(size) - (size - 1) / 2) / rate
     radius = np.sqrt(at[:, None] ** 2 + at[None] ** 2)
     beta = signal.kaiser_beta(signal.kaiser_atten(size, width / (rate / 2)))
-    window = signal.get_window(("kaiser", beta), size, fftbins=False)
+    window = np.asarray(signal.get_window(("kaiser", beta), size, fftbins=False))
     jinc = special.j1(2 * np.pi * to.cutoff * radius) / (np.pi * radius)
     both = jinc * window[:, None] * window[None]
     return both / both.sum()

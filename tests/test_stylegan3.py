@@ -38,11 +38,12 @@ def test_filtered_lrelu_equals_zeros_filters_and_strides(config, number):
     """Breaks when a phase is another, a map lies half a sample aside, or a clamp comes after the
     filter; up 2 and 4, both filters, maps that are cut."""
     how = stylegan3.layers(config)[number].how
+    assert how is not None
     given = reference.signals(config)[max(number - 1, 0)].side + config.side - 1
     x = normal(0, given, given, 3)
     up, down = reference.filters(config, number)
     expected = reference.activated(
-        np.moveaxis(np.float64(x), -1, 0), up, down, how.side, config.clamp
+        np.moveaxis(x.astype(float), -1, 0), up, down, how.side, config.clamp
     )
     got = jax.jit(filtered, static_argnums=(1, 2))(x, how, config.clamp)
     np.testing.assert_allclose(np.moveaxis(got, -1, 0), expected, atol=1e-5)
@@ -52,6 +53,7 @@ def test_filtered_lrelu_equals_zeros_filters_and_strides(config, number):
 def test_few_channels_at_a_time_compute_the_same(monkeypatch):
     """A map of 1,024 px is another than its channels, or its gradient is."""
     how, x, weight = stylegan3.layers(T)[0].how, normal(0, 18, 18, 5), normal(1, 16, 16, 5)
+    assert how is not None
 
     def both(x):
         return jax.value_and_grad(lambda x: jnp.vdot(weight, filtered(x, how, 256.0)))(x)
@@ -90,7 +92,8 @@ def test_shifted_sums_are_their_own_transposes():
 def pictures(config, *transforms):
     """Images of one random w+, with the Fourier features turned and shifted, and how much they
     vary from pixel to pixel."""
-    params, w_plus = random_params(config)["synthesis"], normal(3, config.num_layers, config.w_dim)
+    params = random_params(config)["synthesis"]
+    w_plus = jnp.asarray(normal(3, config.num_layers, config.w_dim))
 
     @jax.jit
     def draw(transform):

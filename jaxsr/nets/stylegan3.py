@@ -214,7 +214,8 @@ def _convolved(
     if layer.side == 1:
         y = x @ kernel[0, 0].astype(x.dtype)
     else:
-        y = conv(x[None], kernel, ((layer.side - 1,) * 2,) * 2)[0]
+        around = layer.side - 1, layer.side - 1
+        y = conv(x[None], kernel, (around, around))[0]
     return y.astype(jnp.float32) * scales
 
 

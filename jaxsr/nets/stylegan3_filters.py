@@ -156,7 +156,7 @@ def _along(axis: int, phase: int, offset: int, weight: float) -> Term:
 def _down(z: jax.Array, how: Resampling) -> jax.Array:
     """Phases [down, down, h, w, c] of the finer map -> the result; columns first."""
     d, _, h, w, c = z.shape
-    if len(how.down_filter) > 1:
+    if len(how.down_filter) != 1:
         whole = z.reshape(1, d * d, h, w, c)
         return shifted_sums(whole, _down_both(how), (how.side, how.side))
     for axis in (1, 0):
@@ -186,7 +186,7 @@ def shifted_sums(x: jax.Array, table: Table, sides: tuple[int, int]) -> jax.Arra
 def _plain(x: jax.Array, *, table: Table, sides: tuple[int, int]) -> jax.Array:
     corner, pads = [], [(0, 0, 0), (0, 0, 0)]
     for axis, side in zip((1, 2), sides, strict=True):
-        offsets = [term[axis] for row in table for term in row]
+        offsets = [int(term[axis]) for row in table for term in row]
         corner.append(min(offsets))
         pads.append((-min(offsets), max(offsets) + side - x.shape[axis + 1], 0))
     padded = lax.pad(x, jnp.zeros((), x.dtype), [*pads, (0, 0, 0)])
