@@ -8,6 +8,7 @@ float64 NumPy written from the paper:
 | format | compared with | largest difference (images in [-1, 1]) |
 |---|---|---|
 | StyleGAN2-ADA-PyTorch, StyleGAN3's | official network | w 3e-6, images 1.3e-5, logits 4e-7 |
+| StyleGAN3 PyTorch, T and R, 32 to 256 px | official network | w 6e-7, images 1.2e-6, logits 9e-7 |
 | StyleGAN2(-ADA) TensorFlow; rosinality | official network, same weights | the same |
 | StyleGAN1 TensorFlow | float64 NumPy | w 2e-6, images 2e-5, logits 9e-7 |
 | StyleGAN1 PyTorch `.pt`, as PULSE's | PULSE's code; float64 NumPy | w 8e-6, images 2e-5; 5e-5 |
