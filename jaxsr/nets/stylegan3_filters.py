@@ -18,6 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jax.core import ShapedArray
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 from scipy.special import j1
@@ -221,9 +222,7 @@ def _batched(args: tuple, axes: tuple, *, table: Table, sides: tuple[int, int]) 
 _sums_p = Primitive("jaxsr_shifted_sums")
 _sums_p.def_impl(jax.jit(_plain, static_argnames=("table", "sides")))
 _sums_p.def_abstract_eval(
-    lambda x, *, table, sides: jax.core.ShapedArray(
-        (x.shape[0], len(table), *sides, x.shape[4]), x.dtype
-    )
+    lambda x, *, table, sides: ShapedArray((x.shape[0], len(table), *sides, x.shape[4]), x.dtype)
 )
 mlir.register_lowering(_sums_p, mlir.lower_fun(_plain, multiple_results=False))
 batching.primitive_batchers[_sums_p] = _batched
