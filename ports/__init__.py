@@ -10,6 +10,7 @@ from the paper:
 | format | compared with | largest difference (images in [-1, 1]) |
 |---|---|---|
 | StyleGAN2-ADA-PyTorch, StyleGAN3's | official network | w 3e-6, images 1.3e-5, logits 4e-7 |
+| StyleGAN3 PyTorch, T and R, 32 to 256 px | official network | w 6e-7, images 1.2e-6, logits 9e-7 |
 | StyleGAN2(-ADA) TensorFlow; rosinality | official network, same weights | the same |
 | of them: --cfg=cifar's discriminator; grey and RGBA pictures | float64 NumPy | below 1e-4 |
 | StyleGAN1 TensorFlow | float64 NumPy | w 2e-6, images 2e-5, logits 9e-7 |

@@ -24,6 +24,7 @@ from ports import (
     srvgg,
     stylegan1,
     stylegan2,
+    stylegan3,
     vdsr,
     wrappers,
 )
@@ -68,6 +69,7 @@ PORTS: dict[str, Port] = {
         stylegan2.find,
         priors.prior,
     ),
+    "stylegan3": Port("StyleGAN3 (T and R, NVIDIA's PyTorch)", stylegan3.find, priors.prior),
     "stylegan1": Port("StyleGAN1 (TensorFlow, PULSE's PyTorch)", stylegan1.find, priors.prior),
     "pggan": Port(
         "PGGAN (TensorFlow, genforce, ptrblck, pytorch_GAN_zoo)",

@@ -15,10 +15,11 @@ import ports_files
 import ports_pggan
 import ports_stylegan1
 import ports_stylegan2
+import ports_stylegan3
 import pytest
 
 from jaxsr import load_prior, priors, weights
-from jaxsr.nets import ARCHITECTURES, pggan, stylegan1, stylegan2
+from jaxsr.nets import ARCHITECTURES, pggan, stylegan1, stylegan2, stylegan3
 from ports.convert import convert
 
 
@@ -42,6 +43,21 @@ ROWS = {
     "stylegan2": Row(
         stylegan2.Config(**SMALL, w_dim=8, mapping_layers=2),
         ports_stylegan2.FORMATS | ports_stylegan2.VARIANTS,
+    ),
+    "stylegan3": Row(
+        stylegan3.Config(
+            **SMALL,
+            w_dim=8,
+            mapping_layers=1,
+            layers=2,
+            critical=1,
+            first_cutoff=1.0,
+            first_stopband=2.0,
+            margin=2,
+            scale=1.0,
+            maps=(5, 4),
+        ),
+        ports_stylegan3.FORMATS,
     ),
     "stylegan1": Row(
         stylegan1.Config(**SMALL, w_dim=8, mapping_layers=2, hidden=9), ports_stylegan1.FORMATS

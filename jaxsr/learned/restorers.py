@@ -289,7 +289,12 @@ def is_free(net: Any) -> bool:
 
 def check_prior(name: str, row: Restorer, prior: Prior, operator: Operator) -> None:
     """Raises ValueError, which names `name`, unless the prior makes the images that the operator
-    takes, and has the w space that a row needs."""
+    takes, and has the w space and the blocks that a row needs."""
     check_images(prior, operator)
     if not row.is_free:
         require_w(f"method {name}", prior)
+        if prior.blocks is None:
+            raise ValueError(
+                f"method {name} needs a prior with noise maps and blocks of 4, 8, 16, ... px, as "
+                f"StyleGAN2 has: {prior.info.name!r} has none"
+            )

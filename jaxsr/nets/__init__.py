@@ -8,7 +8,7 @@ in tests/architectures.py.
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from jaxsr.nets import biggan, pggan, stylegan1, stylegan2
+from jaxsr.nets import biggan, pggan, stylegan1, stylegan2, stylegan3
 from jaxsr.priors import Prior
 from jaxsr.types import Params, PRNGKey
 
@@ -33,6 +33,9 @@ class Architecture(NamedTuple):
 ARCHITECTURES: dict[str, Architecture] = {
     "stylegan2": Architecture(
         stylegan2.Config, stylegan2.stylegan2, stylegan2.init, options=("dtype",)
+    ),
+    "stylegan3": Architecture(
+        stylegan3.Config, stylegan3.stylegan3, stylegan3.init, options=("dtype",)
     ),
     "stylegan1": Architecture(
         stylegan1.Config, stylegan1.stylegan1, stylegan1.init, options=("dtype",)

@@ -105,6 +105,15 @@ def mapping(config: Config, params: Params, z: jax.Array) -> jax.Array:
     return apply(Mapping(config), params, z)
 
 
+def mapped(
+    config: Config, params: Params, z: jax.Array, truncation: float | jax.Array = 1.0
+) -> jax.Array:
+    """`Prior.map`: as `mapping`, of all parameters, on the line from the mean of w."""
+    w = mapping(config, params["mapping"], z)
+    center = params["statistics"]["w_mean"]
+    return center + truncation * (w - center)
+
+
 def init(key: PRNGKey, config: Config, synthesis: nn.Module, discriminator: nn.Module) -> Params:
     """Fresh parameters {"mapping", "synthesis", "noise", "discriminator", "statistics"} of a
     generator and its discriminator."""
@@ -240,9 +249,7 @@ def prior(
         return jax.random.normal(key, (config.z_dim,))
 
     def map_(params: Params, z: jax.Array, truncation: float | jax.Array = 1.0) -> jax.Array:
-        w = mapping(config, params["mapping"], z)
-        center = params["statistics"]["w_mean"]
-        return center + truncation * (w - center)
+        return mapped(config, params, z, truncation)
 
     def synthesize(params: Params, w_plus: jax.Array, noise: Noise) -> jax.Array:
         return 0.5 + 0.5 * synthesis(config, params["synthesis"], w_plus, noise)[1]
