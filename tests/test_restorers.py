@@ -53,7 +53,8 @@ def test_sizes_come_back_from_json(name):
 def test_steps_lower_the_loss(name):
     """The gradient of a network's own objective does not reach its params."""
     this, (_, given) = bound(name), prior_of()
-    changed = {"batch": 4, "warmup_images": 0, "adversarial_weight": 0.0, "perceptual_weight": 0.0}
+    off = ("perceptual_weight", "style_weight", "adversarial_weight", "matching_weight")
+    changed = {"batch": 4, "warmup_images": 0, **dict.fromkeys(off, 0.0)}
     config = Config(**{**RESTORERS[name].training, **changed, "learning_rate": 1e-3})
     state = restorer.begin(jax.random.key(0), this, given | {"learned": fresh(name)}, config)
     step, losses = jax.jit(restorer.make_step(this, config, 400)), []
