@@ -50,6 +50,7 @@ def test_a_table_is_read_as_it_was_typed(program, tmp_path):
         ('"a,b";c\n1;2\n', [{"a,b": "1", "c": "2"}]),
         ("file\nx;y.png\n", [{"file": "x;y.png"}]),
         ("a,b\n1\n1,2,3\n", [{"a": "1", "b": ""}, {"a": "1", "b": "2"}]),
+        ("\ufeff\ufeff\r\n\na;b\n1;2\n", [{"a": "1", "b": "2"}]),
         ("", []),
     ],
 )

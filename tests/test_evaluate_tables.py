@@ -72,3 +72,14 @@ def test_a_number_that_some_photos_lack_is_marked(bench):
     (line,) = tables.lines(bench, SUITE, CELLS[:1], rows, {})
     assert tables.partial(line, "psnr") == " (of 19)"
     assert "(of 19)" in tables.markdown(SUITE, [line], {}, [])
+
+
+def test_what_is_infinite_for_one_method_counts_for_none(bench):
+    """The method that restores a photo without error has the lower mean; or the baseline is
+    compared with itself."""
+    rows = results(CELLS[0], [np.inf, 30.0, 20.0]) | results(CELLS[1], [40.0, 31.0, 21.0])
+    found = tables.lines(bench, SUITE, CELLS[:2], rows, {})
+    assert [line.values["psnr"].mean for line in found] == pytest.approx([25.0, 26.0])
+    assert [tables.partial(line, "psnr") for line in found] == [" (of 2)"] * 2
+    assert not found[0].paired and found[1].paired["psnr"].mean == pytest.approx(1.0)
+    assert all("(1: 0)" in line.remark for line in found)

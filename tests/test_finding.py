@@ -72,18 +72,18 @@ def picture(path: Path, seed: int = 0) -> None:
 
 # A name that lies beside the photos, or in a folder of its own -> what is said of it.
 BESIDE = {
-    "._a.png": "1 sidecars of other systems",
-    "__MACOSX/a.png": "1 sidecars of other systems",
-    "__MACOSX/deep/._a.png": "1 sidecars of other systems",
-    "@eaDir/a.png/SYNOPHOTO_THUMB_M.jpg": "1 sidecars of other systems",
-    "Thumbs.db": "1 sidecars of other systems",
-    "desktop.ini": "1 sidecars of other systems",
-    ".DS_Store": "1 sidecars of other systems",
+    "._a.png": "1 sidecar of another system",
+    "__MACOSX/a.png": "1 sidecar of another system",
+    "__MACOSX/deep/._a.png": "1 sidecar of another system",
+    "@eaDir/a.png/SYNOPHOTO_THUMB_M.jpg": "1 sidecar of another system",
+    "Thumbs.db": "1 sidecar of another system",
+    "desktop.ini": "1 sidecar of another system",
+    ".DS_Store": "1 sidecar of another system",
     ".hidden.png": "1 hidden",
     ".cache/a.png": "1 hidden",
-    "notes.txt": "1 of other types (.txt)",
-    "raw/a.NEF": "1 of other types (.nef)",
-    "LICENSE": "1 of other types (without an ending)",
+    "notes.txt": "1 of another type (.txt)",
+    "raw/a.NEF": "1 of another type (.nef)",
+    "LICENSE": "1 of another type (without an ending)",
 }
 
 
@@ -144,7 +144,7 @@ def test_a_folder_that_cannot_be_read_is_told(tmp_path):
     (tmp_path / "locked").mkdir(mode=0)
     told = []
     assert images.find(tmp_path, warn=told.append) == [tmp_path / "a.png"]
-    assert "1 unreadable folders" in told[0]
+    assert "1 unreadable folder" in told[0]
 
 
 def test_a_folder_of_nothing_but_results_says_so(tmp_path):
@@ -169,6 +169,20 @@ def test_a_table_of_somebody_else_hides_nothing(tmp_path):
     assert len(images.find(tmp_path)) == 3
     (tmp_path / "results.csv").write_text("photo,score\na.png,3\n")
     assert len(images.find(tmp_path)) == 3
+
+
+@pytest.mark.parametrize("pattern", ["*.png", "**/*.png", "?.png", "[ab].png"])
+def test_names_with_the_letters_of_patterns(pattern, tmp_path):
+    """Photos of "trip [2024]" are not found by any pattern in it."""
+    for name in ("trip [2024]/a.png", "trip [2024]/[x].png", "trip 2/a.png"):
+        picture(tmp_path / name)
+    folder = tmp_path / "trip [2024]"
+    assert folder / "a.png" in images.find(folder / pattern)
+    assert images.find(folder / "[x].png") == [folder / "[x].png"]  # a file of that name
+    assert images.find(tmp_path / "trip*" / "a.png") == [
+        tmp_path / "trip 2" / "a.png",
+        folder / "a.png",
+    ]
 
 
 # Archives
@@ -216,7 +230,7 @@ def test_labels_of_dataset_tool(labels, rows, tmp_path):
 @pytest.mark.parametrize("text", ['{"labels": null}', "[]", "{", '{"labels": [["a.png"]]}'])
 def test_a_data_set_without_labels_is_one_line(text, tmp_path):
     zipped(tmp_path / "data.zip", ["a.png"], dataset=text)
-    with pytest.raises(ValueError, match=r"expected dataset\.json with") as error:
+    with pytest.raises(ValueError, match=r"expected a CSV of labels, or dataset\.json") as error:
         data.read_labels(tmp_path / "data.zip")
     is_one_line(error, tmp_path / "data.zip")
 

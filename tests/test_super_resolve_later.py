@@ -150,6 +150,24 @@ def test_names_of_any_bytes(restore, prior, tmp_path):
     data.prepare("photos", 4, "cache", warn=print)
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(os.name != "posix", reason="names are bytes there alone")
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+def test_such_names_are_printed(encoding, prior, tmp_path):
+    """A terminal or a log that lacks a letter ends the run at the line that has it."""
+    for name in (b"caf\xe9.png", "\xe9\u4e2d.png".encode()):
+        Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + name)).write_bytes(b"no picture")
+    picture(str(tmp_path / "a.png"), 0)
+    ended = commands.run(
+        "super_resolve.py",
+        *(f"--prior={prior}", "--method=bicubic", f"--input={tmp_path}", "--out=out"),
+        cwd=tmp_path,
+        PYTHONIOENCODING=encoding,
+    )
+    assert ended.status == 3, ended.stderr
+    assert "cannot use" in ended.stdout and "caf\\xe9.png" in ended.stdout
+
+
 def test_the_exit_status_tells(restore):
     """A script that restores thousands must learn that some failed, and that none did."""
     picture("photos/a.png", 0)
@@ -172,3 +190,11 @@ def test_an_infinite_psnr_is_told_and_spoils_no_mean(restore, capsys):
     assert blank["psnr"] == "inf"
     said = capsys.readouterr().out
     assert f"PSNR {float(sharp['psnr']):.4g} (1 equal their reference: infinite, left out)" in said
+
+
+@pytest.mark.parametrize("name", ["photos.zip", "photos.tar.gz"])
+def test_an_archive_is_told_what_to_do_with(name, restore):
+    """ "No image, or damaged" of the zip that evaluate.py reads."""
+    Path(name).write_bytes(b"PK")
+    with pytest.raises(ValueError, match="got an archive: unpack it, and give the folder"):
+        restore(input=(name,))

@@ -89,7 +89,9 @@ def lines(
     def line(cell: Cell) -> Line:
         if cell.name in lacking:
             return _lacking(cell, lacking[cell.name])
-        made = _line(bench, cell, shown(cell), shown(_baseline(suite, cell)))
+        mine, baseline = shown(cell), _baseline(suite, cell)
+        base = mine if baseline.name == cell.name else shown(baseline)
+        made = _line(bench, cell, mine, base)
         notes = filter(None, [made.remark, *told(perfect[cell.conditions])])
         return made._replace(remark="; ".join(notes))
 

@@ -15,6 +15,7 @@ from jaxsr.images.errors import ImageError
 from jaxsr.images.finding import type_of, unwanted
 
 LARGEST = 2**31  # bytes of a photo: a zip of some kB may say that it holds more
+ENCRYPTED = 1  # a bit of a member's flags
 ZIP_MARK = b"PK\x03\x04"
 LABELS = "dataset.json"  # of dataset_tool.py
 
@@ -57,7 +58,9 @@ def _photos(members: Iterable[Any], name_of: Callable[[Any], str]) -> tuple[list
     """The members that are photos, and what the others are."""
     photos, left_out = [], Counter[str]()
     for member in members:
-        parts = [part for part in re.split(r"[/\\]", name_of(member)) if part not in ("", ".")]
+        parts = [
+            part for part in re.split(r"[/\\]", name_of(member)) if part not in ("", ".", "..")
+        ]
         reasons = [*filter(None, map(unwanted, parts)), type_of(parts[-1] if parts else "")]
         if reasons[0]:
             left_out[reasons[0]] += 1
@@ -96,6 +99,8 @@ def _of_zip(path: Path) -> Archive:
 
     def read(index: int) -> bytes:
         member = photos[index]
+        if member.flag_bits & ENCRYPTED:
+            raise ImageError(f"{member.filename}: expected a photo, got one behind a password")
         if member.file_size > LARGEST:
             raise ImageError(
                 f"{member.filename}: expected at most {LARGEST:,} bytes, got {member.file_size:,}"
@@ -124,7 +129,8 @@ def labels_of(path: Path) -> list[dict[str, str]] | None:
         rows = [_labelled(*pair) for pair in json.loads(text)["labels"]]
     except (ValueError, TypeError, KeyError) as error:
         raise ValueError(
-            f'{path}: expected {LABELS} with "labels": [["NAME", CLASS], ...], got none'
+            f"{path}: expected a CSV of labels, or {LABELS} or a zip with one whose "
+            '"labels" are [["NAME", CLASS], ...], got none'
         ) from error
     return rows
 

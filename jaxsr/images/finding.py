@@ -59,8 +59,14 @@ SIDECARS = (
     "ehthumbs*.db",
     "thumbs.db",
 )
-SIDECAR, HIDDEN, RESULT = "sidecars of other systems", "hidden", "of an earlier run"
-LINKED, LOCKED, FOLDER = "links to listed folders", "unreadable folders", "folders"
+SIDECAR, HIDDEN, RESULT = "sidecar of another system", "hidden", "of an earlier run"
+LINKED, LOCKED, FOLDER = "link to a listed folder", "unreadable folder", "folder"
+PLURAL = {
+    SIDECAR: "sidecars of other systems",
+    LINKED: "links to listed folders",
+    LOCKED: "unreadable folders",
+    FOLDER: "folders",
+}
 SHOWN_TYPES = 4
 
 
@@ -105,13 +111,19 @@ def find(
 def left_out_line(source: str | os.PathLike, left_out: Counter[str]) -> str:
     """ "photos: left out 4 sidecars of other systems, 2 hidden, 3 of other types (.csv, .txt)" """
     types = [reason for reason, _ in left_out.most_common() if reason.startswith(".")]
-    told = [f"{count} {reason}" for reason, count in left_out.items() if reason not in types]
+    told = [
+        f"{count} {PLURAL.get(reason, reason) if count > 1 else reason}"
+        for reason, count in left_out.items()
+        if reason not in types
+    ]
     if types:
         shown = [
             *(each.removeprefix(". ") for each in types[:SHOWN_TYPES]),
             *(["..."] if len(types) > SHOWN_TYPES else []),
         ]
-        told.append(f"{sum(left_out[each] for each in types)} of other types ({', '.join(shown)})")
+        count = sum(left_out[each] for each in types)
+        kind = "other types" if count > 1 else "another type"
+        told.append(f"{count} of {kind} ({', '.join(shown)})")
     return f"{source}: left out {', '.join(told)}"
 
 
@@ -141,11 +153,11 @@ def walk(folder: Path) -> Found:
     """
     os.scandir(folder).close()
     found = Found([], Counter())
-    waiting, links, seen = [folder], list[Path](), set[str]()
+    waiting, links, seen, top = [folder], list[Path](), set[str](), os.path.realpath(folder)
     while waiting or links:
         here = waiting.pop() if waiting else links.pop(0)
         real = os.path.realpath(here)
-        if real in seen or os.path.realpath(folder).startswith(os.path.join(real, "")):
+        if real in seen or top.startswith(os.path.join(real, "")):
             found.left_out[LINKED] += 1
             continue
         seen.add(real)
@@ -158,20 +170,28 @@ def walk(folder: Path) -> Found:
 def _list(folder: Path, found: Found) -> list[Path]:
     """Adds what lies in a folder to `found`; returns the folders in it that may hold images."""
     try:
-        names = sorted(os.listdir(folder))
+        with os.scandir(folder) as listed:
+            entries = sorted(listed, key=lambda entry: entry.name)
     except OSError:
         found.left_out[LOCKED] += 1
         return []
-    written, folders = results.written(folder, set(names)), []
-    for name in names:
-        reason = RESULT if name in written else unwanted(name)
+    written, folders = results.written(folder, {entry.name for entry in entries}), []
+    for entry in entries:
+        reason = RESULT if entry.name in written else unwanted(entry.name)
         if reason:
             found.left_out[reason] += 1
-        elif os.path.isdir(folder / name):
-            folders.append(folder / name)
+        elif _is_folder(entry):
+            folders.append(folder / entry.name)
         else:
-            _sort_in(folder / name, found)
+            _sort_in(folder / entry.name, found)
     return folders
+
+
+def _is_folder(entry: os.DirEntry) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
 
 
 def _sort_in(path: Path, found: Found) -> None:
@@ -200,9 +220,9 @@ def _matches(pattern: Path) -> Found:
 
 def _globbed(pattern: Path) -> Found:
     """As `walk`, what matches a glob."""
-    parts = pattern.parts
+    parts = _escaped(pattern.parts)
     if "**" not in parts:
-        return _chosen(Path(name) for name in glob.glob(str(pattern)))
+        return _chosen(Path(name) for name in glob.glob(str(Path(*parts))))
     # Python's own "**" goes round a loop of links until the path is too long.
     at = parts.index("**")
     found = Found([], Counter())
@@ -213,6 +233,15 @@ def _globbed(pattern: Path) -> Found:
             # Files of other types are not what the pattern asks for.
             found.left_out.update({k: n for k, n in left_out.items() if not k.startswith(".")})
     return Found(sorted(found.paths, key=_natural), found.left_out)
+
+
+def _escaped(parts: Sequence[str]) -> list[str]:
+    """A glob's parts, those that begin it escaped as far as they are the names of folders: of
+    "photos [2024]", say."""
+    for i in range(len(parts)):
+        if not os.path.lexists(Path(*parts[: i + 1])):
+            return [*map(glob.escape, parts[:i]), *parts[i:]]
+    return [*map(glob.escape, parts)]
 
 
 def _fits(parts: Sequence[str], rule: Sequence[str]) -> bool:

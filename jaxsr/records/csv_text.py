@@ -55,6 +55,7 @@ def rows_of(text: str, path: str | os.PathLike) -> list[dict[str, str]]:
 
 def _delimiter(text: str) -> tuple[str, str]:
     """What separates columns, and the text from the line with their names on."""
+    text = text.lstrip("\ufeff\r\n")  # empty lines; a mark that was written twice
     told = re.match(r'"?sep=(.)"?\r?\n', text)
     if told:
         return told[1], text[told.end() :]
