@@ -230,7 +230,7 @@ BAD = {
     "integers": (
         "x.tif",
         lambda path: Image.fromarray(np.full((4, 4), 70_000, np.int32)).save(path),
-        "32-bit or signed",
+        "signed 32-bit",
     ),
     "name": ("x" * 300 + ".png", lambda path: None, "expected"),
 }

@@ -8,6 +8,7 @@ import random
 import resource
 import time
 
+import imagecodecs
 import numpy as np
 import pytest
 import tifffile
@@ -239,6 +240,17 @@ def test_grey_with_alpha_of_16_bits(tmp_path):
     value, alpha = DEEP[..., :1] / 65535.0, DEEP[..., 3:] / 65535.0
     expected = np.broadcast_to(value * alpha + 1 - alpha, (24, 20, 3))
     np.testing.assert_allclose(images.read(tmp_path / "x.png"), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("bits", [8, 12, 16])
+def test_jpeg_2000_of_more_than_8_bits(tmp_path, bits):
+    """Pillow keeps 8 bits, and makes white black where it rounds up."""
+    pixels = (DEEP[..., :3] >> (16 - bits)).astype(np.uint8 if bits == 8 else np.uint16)
+    pixels[:4] = 2**bits - 1
+    data = imagecodecs.jpeg2k_encode(pixels, reversible=True, bitspersample=bits)
+    (tmp_path / "x.jp2").write_bytes(data)
+    expected = pixels / (2.0**bits - 1)
+    np.testing.assert_allclose(images.read(tmp_path / "x.jp2"), expected, atol=1e-6)
 
 
 def test_a_limit_on_pixels(tmp_path):

@@ -86,9 +86,10 @@ def level_of(colours: np.ndarray, bits: int, white: str | None) -> Level:
     if kind == "f":
         return _of_floats(low, high)
     if kind == "i" or bits > 16:
+        signed = "signed " if kind == "i" else ""
         raise ImageError(
-            f"expected 8-bit, 16-bit or float pixels, got {bits}-bit or signed integers up to "
-            f"{high}: --white=NUMBER or --white=auto tells which of them is white"
+            f"expected unsigned pixels of 8 or 16 bits, or floats, got {signed}{bits}-bit integers "
+            f"up to {high}: --white=NUMBER or --white=auto tells which of them is white"
         )
     return _of_integers(high, 2**bits - 1)
 
@@ -128,6 +129,6 @@ def _of_integers(high: int, full: int) -> Level:
 def _small(high: float, full: float, white: str) -> str:
     share = f"{high / full:.2g}" if high / full < 0.01 else f"{high / full:.0%}"
     return (
-        f"dark: a small part of the range is used (the largest number is {high:g} of {full:g}, "
+        f"a small part of the range is used (the largest number is {high:g} of {full:g}, "
         f"{share}: --white={white} or --white=auto scales it)"
     )

@@ -164,8 +164,24 @@ def _stored(image: ImageFile, file: Path | bytes) -> tuple[np.ndarray, int, list
         import imagecodecs
 
         return imagecodecs.png_decode(_content(file)), 16, []
+    if image.format == "JPEG2000":
+        bits = _bits_of_jpeg2000(_content(file))
+        if bits > 8 and image.mode in ("LA", "RGB", "RGBA"):
+            import imagecodecs
+
+            return imagecodecs.jpeg2k_decode(_content(file)), bits, []
     whole, told = loaded(image, file)
     return *_pixels(whole), told
+
+
+def _bits_of_jpeg2000(data: bytes) -> int:
+    """Of its first channel; 8 where they are not unsigned RGB or grey. Of more, Pillow keeps 8, and
+    rounds white up to black."""
+    at = data.find(b"\xff\x4f\xff\x51")  # SOC, SIZ
+    if at < 0 or len(data) < at + 43 or b"colr\x01\0\0\0\0\0\x12" in data[:at]:  # sYCC
+        return 8
+    size = data[at + 42]
+    return size + 1 if size < 128 else 8
 
 
 def _pixels(image: Image.Image) -> tuple[np.ndarray, int]:

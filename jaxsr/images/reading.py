@@ -4,7 +4,8 @@
 |---|---|---|
 | PNG, also of 16 bits | grey, RGB, palette, alpha, at full depth | alpha, animation, gamma |
 | JPEG | grey, RGB, CMYK | a missing end marker; CMYK without a profile |
-| WebP, AVIF, GIF, BMP, JPEG 2000 | as 8 bits (grey JPEG 2000 of 16: as 16) | alpha, animation |
+| JPEG 2000 | grey, RGB, alpha, at full depth | alpha |
+| WebP, AVIF, GIF, BMP | as 8 bits | alpha, animation |
 | PNM | grey of 8 and 16 bits, RGB as 8 bits | |
 | HEIC | with the extra [heic], as 8 bits | without it, what to install |
 | TIFF: grey, RGB; integers and floats of any size, strips, tiles, planes, predictors, \
