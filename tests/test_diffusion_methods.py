@@ -132,7 +132,7 @@ def test_noise_that_photos_show_is_that_of_the_setting(name, folder):
 def test_photos_of_one_noise_go_together():
     """A sampler is told another photo's noise, or one that is not to be reckoned with."""
     noises = [0.0, 0.27 / 255, 0.29 / 255, 10 / 255, 11 / 255, 20 / 255]
-    photos = [Photo(f"{n}", False, 4, "", "", n, lambda: None) for n in noises]
+    photos = [Photo(f"{n}", False, 4, "", "", n, (), lambda: None) for n in noises]
     found = [Job(photo, photo.file, 0) for photo in photos]
     method = Method("ddrm", "", None, {"diffusion": 1}, {})
 
