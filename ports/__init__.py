@@ -1,15 +1,18 @@
 """Official checkpoints of other projects -> weights folders of jaxsr, read without torch,
 TensorFlow or executing anything in a file. Metric networks: see `jaxsr.metrics`.
 
-A reader of its own knows the few names that these formats need and refuses every other. Largest
-differences of what a converted network computes, images in [-1, 1], from the original code or
-float64 NumPy written from the paper:
+A reader of its own makes inert data of what a file holds, and refuses what calls a function or
+names one of Python's own (`ports.foreign`); safetensors are read by their authors' package. What
+people wrap around a network goes first: `ports.wrappers` has the table. Largest differences of what
+a converted network computes, images in [-1, 1], from the original code or float64 NumPy written
+from the paper:
 
 | format | compared with | largest difference (images in [-1, 1]) |
 |---|---|---|
 | StyleGAN2-ADA-PyTorch, StyleGAN3's | official network | w 3e-6, images 1.3e-5, logits 4e-7 |
 | StyleGAN3 PyTorch, T and R, 32 to 256 px | official network | w 6e-7, images 1.2e-6, logits 9e-7 |
 | StyleGAN2(-ADA) TensorFlow; rosinality | official network, same weights | the same |
+| of them: --cfg=cifar's discriminator; grey and RGBA pictures | float64 NumPy | below 1e-4 |
 | StyleGAN1 TensorFlow | float64 NumPy | w 2e-6, images 2e-5, logits 9e-7 |
 | StyleGAN1 PyTorch `.pt`, as PULSE's | PULSE's code; float64 NumPy | w 8e-6, images 2e-5; 5e-5 |
 | PGGAN TensorFlow | float64 NumPy | images 1e-6, logits 2e-7 |
@@ -26,8 +29,8 @@ float64 NumPy written from the paper:
 | NIQE `.npz` (BasicSR), `.mat` (MATLAB release) | BasicSR's own | exact |
 
 Every comparison is of small networks with random weights, no parameter at its default, in every way
-of writing a file (torch zip, torch legacy, pickle protocols 2 to 5); no genuine checkpoint was at
-hand but those of VDSR. A StyleGAN2 of 1024 px (381 MB with G, D and G_ema) takes 8 to 14 seconds
-and 2.3 times the file in memory. `config.json` records source, SHA-256, format, date and licence,
-and under "notes" what a file lacks.
+of writing a file (torch zip, torch legacy, pickle protocols 2 to 5, safetensors); no genuine
+checkpoint was at hand but those of VDSR. A StyleGAN2 of 1024 px (381 MB with G, D and G_ema) takes
+8 to 14 seconds and 2.3 times the file in memory. `config.json` records source, SHA-256, format,
+date and licence, and under "notes" what a file lacks and what was left out.
 """

@@ -74,7 +74,13 @@ def _shallow(generator: dict, discriminators: list[dict]) -> Found:
         "discriminator_attention": 1 + _after(sources, r"D\.blocks\.(\d+)\.1\.gamma"),
     }
     return Found(
-        "biggan", "BigGAN-PyTorch", _LICENCE, sources, _shallow_rows(), _settle_shallow(eps, places)
+        "biggan",
+        "BigGAN-PyTorch",
+        _LICENCE,
+        sources,
+        _shallow_rows(),
+        _settle_shallow(eps, places),
+        judged=bool(discriminators),
     )
 
 

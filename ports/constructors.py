@@ -7,8 +7,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ports.pickles import Constructor, Machine, Record, Table, Unreadable, key
+from ports.budget import Unreadable
+from ports.pickles import Constructor, Machine, Record, Table, key
 
+_TYPES = ("object", "dict", "int", "float", "str", "bool", "bytes")  # handed to constructors
 _NUMPY_TYPES = ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "b1")
 _STORAGES = {
     "FloatStorage": "f4",
@@ -80,6 +82,10 @@ class NDArray:
     later."""
 
     value: np.ndarray | None = None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return () if self.value is None else self.value.shape
 
     def set_state(self, machine: Machine, state: Any) -> None:
         shape, dtype, fortran, data = state[-4:]
@@ -234,6 +240,14 @@ def _persistent_object(machine: Machine, args: tuple) -> Record:
     return Record(meta["class_name"], meta.get("state"))
 
 
+def _rebuilt(machine: Machine, args: tuple) -> Any:
+    """A tensor of a class of its own, (constructor, class, its arguments, state): a tensor."""
+    build, _, inner, _ = args
+    if not isinstance(build, Constructor) or not isinstance(inner, tuple):
+        raise Unreadable("expected a tensor of a class, got another object")
+    return build.build(machine, inner)
+
+
 def _record(name: str) -> Constructor:
     return Constructor(name, lambda machine, args: Record(name))
 
@@ -260,9 +274,34 @@ def _table() -> Table:
             (module, name): Constructor(name, _list)
             for name in ("set", "frozenset", "list", "tuple")
         }
-        table |= {(module, name): _constant(name, None) for name in ("object", "dict")}
+        table |= {(module, name): _constant(name, None) for name in _TYPES}
     table |= {("torch", name): StorageType(code) for name, code in _STORAGES.items()}
+    for module in ("copyreg", "copy_reg"):
+        table[module, "_reconstructor"] = Constructor(
+            "_reconstructor", lambda machine, args: Record(args[0].name)
+        )
+    table |= {
+        (module, name): _record(name)
+        for modules, names in _VALUES.items()
+        for module in modules.split()
+        for name in names.split()
+    }
     return table | _NAMES
+
+
+# Kinds of values that lie beside weights: modules -> names. Their contents are passed over.
+_VALUES = {
+    "pathlib pathlib._local": "Path PosixPath WindowsPath PurePath PurePosixPath PureWindowsPath",
+    "datetime": "datetime date time timedelta timezone",
+    "builtins __builtin__": "slice range xrange complex bytearray",
+    "decimal": "Decimal",
+    "uuid": "UUID",
+    "types": "SimpleNamespace",
+    "functools": "partial",
+    "torch": "float16 bfloat16 float32 float64 int8 int16 int32 int64 uint8 bool Tensor "
+    "strided contiguous_format preserve_format channels_last",
+    "torch.serialization": "_get_layout",
+}
 
 
 _NAMES: dict[tuple[str, str], Any] = {
@@ -271,12 +310,15 @@ _NAMES: dict[tuple[str, str], Any] = {
     ("_codecs", "encode"): Constructor("encode", _encode),
     ("collections", "OrderedDict"): Constructor("OrderedDict", _dict),
     ("collections", "defaultdict"): Constructor("defaultdict", _dict),
+    ("collections", "Counter"): Constructor("Counter", _dict),
+    ("collections", "deque"): Constructor("deque", lambda machine, args: []),
     ("argparse", "Namespace"): _record("Namespace"),
     ("torch", "Size"): Constructor("Size", _size),
     ("torch", "device"): Constructor("device", lambda machine, args: None),
     ("torch._utils", "_rebuild_tensor"): Constructor("tensor", _tensor),
     ("torch._utils", "_rebuild_tensor_v2"): Constructor("tensor", _tensor),
     ("torch._utils", "_rebuild_parameter"): Constructor("parameter", _parameter),
+    ("torch._tensor", "_rebuild_from_type_v2"): Constructor("tensor", _rebuilt),
     ("torch.nn.parameter", "Parameter"): Constructor("parameter", _parameter),
     ("torch_utils.persistence", "_reconstruct_persistent_obj"): Constructor(
         "persistent object", _persistent_object
@@ -285,12 +327,6 @@ _NAMES: dict[tuple[str, str], Any] = {
     ("dnnlib", "EasyDict"): Constructor("EasyDict", _dict),
     ("dnnlib.tflib.network", "Network"): _record("Network"),
     ("tfutil", "Network"): _record("Network"),
-    ("models.utils.config", "BaseConfig"): _record("BaseConfig"),
-    ("vdsr", "Net"): _record("vdsr.Net"),
-    ("vdsr", "Conv_ReLU_Block"): _record("vdsr.Conv_ReLU_Block"),
-    ("torch.nn.modules.container", "Sequential"): _record("Sequential"),
-    ("torch.nn.modules.conv", "Conv2d"): _record("Conv2d"),
-    ("torch.nn.modules.activation", "ReLU"): _record("ReLU"),
     ("torch.nn.backends.thnn", "_get_thnn_function_backend"): Constructor(
         "backend", lambda machine, args: None
     ),

@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from jaxsr import flags, weights
 from jaxsr.types import Params
-from ports import formats, niqe, priors, torch_files, vdsr
+from ports import formats, niqe, priors, safetensors_files, torch_files, vdsr
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,13 +64,11 @@ def convert(*sources: str | Path, choice: priors.Choice = ANY) -> tuple[Params, 
         OSError: it cannot be read.
     """
     _check_files(sources)
-    read = [
-        vdsr.read(source) or niqe.read(source) or torch_files.read(source) for source in sources
-    ]
+    contents = [read(source) for source in sources]
     named = ", ".join(map(str, sources))
     try:
-        port, found = formats.find([content for content, _ in read])
-        params, about = port.convert(found, choice)
+        taken = formats.find([content for content, _ in contents])
+        params, about = taken.port.convert(taken.found, choice)
     except ValueError as error:
         raise ValueError(f"{named}: {error}") from error
     date = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
@@ -78,11 +76,26 @@ def convert(*sources: str | Path, choice: priors.Choice = ANY) -> tuple[Params, 
         "source": ", ".join(Path(source).name for source in sources),
         "source_sha256": ", ".join(sha256(source) for source in sources),
         "source_format": ", ".join(
-            dict.fromkeys([about.pop("format"), *(form for _, form in read)])
+            dict.fromkeys([about.pop("format"), *(form for _, form in contents)])
         ),
         "converted": date,
     }
-    return params, about | origin
+    notes = [*taken.notes, *about.pop("notes", [])]
+    return params, about | origin | ({"notes": notes} if notes else {})
+
+
+def read(source: str | Path) -> tuple[Any, str]:
+    """What a file holds, as inert data, and how it is written.
+
+    Raises:
+        ValueError: no checkpoint, or a damaged or malicious one.
+        OSError: it cannot be read.
+    """
+    for reader in (vdsr, niqe, safetensors_files):
+        content = reader.read(source)
+        if content is not None:
+            return content
+    return torch_files.read(source)
 
 
 def _check_files(sources: tuple[str | Path, ...]) -> None:

@@ -14,7 +14,6 @@ from ports.layouts import hwio, same
 from ports.priors import Choice
 from ports.tables import Converted, Row, check, convert, nest
 
-WRAPPERS = ("params_ema", "params", "state_dict")
 Arrays = dict[str, np.ndarray]
 
 
@@ -49,12 +48,7 @@ def find(contents: list[Any]) -> Found | None:
     """
     if len(contents) > 1 or not isinstance(contents[0], dict):
         return None
-    content = contents[0]
-    for wrapper in WRAPPERS:
-        if isinstance(content.get(wrapper), dict):
-            content = content[wrapper]
-            break
-    sources = {str(name).removeprefix("module."): value for name, value in content.items()}
+    sources = {str(name): value for name, value in contents[0].items()}
     for told, layout in LAYOUTS.items():
         if all(name in sources for name in told):
             _refuse(sources)

@@ -25,6 +25,7 @@ from ports import (
     stylegan2,
     stylegan3,
     vdsr,
+    wrappers,
 )
 
 Config = dict[str, Any]
@@ -46,16 +47,33 @@ class Port(NamedTuple):
     convert: Callable[[Any, priors.Choice], tuple[Params, Config]]
 
 
+class Taken(NamedTuple):
+    """What was made of a file or files.
+
+    Attributes:
+        port: that reads it.
+        found: what its `convert` takes.
+        notes: what is told of the way there.
+    """
+
+    port: Port
+    found: Any
+    notes: tuple[str, ...] = ()
+
+
 PORTS: dict[str, Port] = {
     "stylegan2": Port(
-        "StyleGAN2 (TensorFlow, ADA, ADA-PyTorch, in StyleGAN3's files, rosinality)",
+        "StyleGAN2 (TensorFlow, ADA, ADA-PyTorch, in StyleGAN3's files, rosinality, decoders of "
+        "pSp, e4e and ReStyle)",
         stylegan2.find,
         priors.prior,
     ),
     "stylegan3": Port("StyleGAN3 (T and R, NVIDIA's PyTorch)", stylegan3.find, priors.prior),
     "stylegan1": Port("StyleGAN1 (TensorFlow, PULSE's PyTorch)", stylegan1.find, priors.prior),
     "pggan": Port(
-        "PGGAN (TensorFlow, genforce, ptrblck, pytorch_GAN_zoo)", pggan.find, priors.prior
+        "PGGAN (TensorFlow, genforce, ptrblck, pytorch_GAN_zoo)",
+        pggan.find,
+        priors.prior,
     ),
     "biggan": Port("BigGAN (BigGAN-PyTorch, pytorch-pretrained-BigGAN)", biggan.find, priors.prior),
     "rrdb": Port(
@@ -80,18 +98,24 @@ PORTS: dict[str, Port] = {
 }
 
 
-def find(contents: list[Any]) -> tuple[Port, Any]:
-    """The port that reads what `torch_files.read` returned of a file or files, and what it found
-    there.
+def find(contents: list[Any]) -> Taken:
+    """The port that reads what `torch_files.read` returned of a file or files, or what is left of
+    it without wrappers and prefixes.
 
     Raises:
         ValueError: there is none, or it is a network of theirs that ours does not compute.
     """
     restorers.refuse_strangers(contents)
+    # Priors may need more of a file than one network: settings, a discriminator, a mean of w.
     for port in PORTS.values():
-        found = port.find(contents)
-        if found is not None:
-            return port, found
+        if port.convert is priors.prior and (found := port.find(contents)) is not None:
+            return Taken(port, found)
+    for candidate in wrappers.candidates(contents):
+        for port in PORTS.values():
+            if (found := port.find(candidate.contents)) is not None:
+                # Nobody averages a network that measures.
+                measures = port.convert is metric_networks.convert
+                return Taken(port, found, () if measures else candidate.notes)
     raise ValueError(
         f"expected a checkpoint of {', '.join(PORTS)}; got {'; '.join(map(_what, contents))}"
     )

@@ -5,6 +5,8 @@ up, and the discriminator's projection is a fixed sum of its outputs: the folded
 what the conditional one does for that label, exactly.
 """
 
+import contextlib
+
 import numpy as np
 
 from ports.tables import few
@@ -53,12 +55,18 @@ def _folded(arrays: dict[str, np.ndarray], label: int, lr: float) -> dict[str, n
         z_dim:
     ] / np.float32(np.sqrt(inputs))
     if "label/discriminator/embed/kernel" in arrays:
-        projection = _projection(arrays, label, lr)
-        for name in ("kernel", "bias"):
-            folded[f"discriminator/out/{name}"] = (
-                arrays[f"discriminator/out/{name}"] @ projection
-            )[..., None]
+        # One that does not fit stays as it is: the discriminator, not the generator, is left out.
+        with contextlib.suppress(KeyError, ValueError):
+            folded |= _projected(arrays, _projection(arrays, label, lr))
     return folded
+
+
+def _projected(arrays: dict[str, np.ndarray], projection: np.ndarray) -> dict[str, np.ndarray]:
+    """The discriminator's last layer for one class."""
+    return {
+        path: (arrays[path] @ projection)[..., None]
+        for path in (f"discriminator/out/{name}" for name in ("kernel", "bias"))
+    }
 
 
 def _embedded(arrays: dict[str, np.ndarray], path: str, label: int) -> np.ndarray:

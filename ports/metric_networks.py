@@ -249,7 +249,6 @@ def find(contents: list[Any]) -> Found | None:
     content = contents[0]
     if len(contents) > 1 or not isinstance(content, dict):
         return None
-    content = content["state_dict"] if isinstance(content.get("state_dict"), dict) else content
     for name, network in NETWORKS.items():
         if getattr(content.get(network.key), "shape", None) == network.shape:
             return Found(name, network, {str(key): value for key, value in content.items()})

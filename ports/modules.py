@@ -5,32 +5,46 @@ from typing import Any
 from ports.pickles import Record
 
 _DEEPEST = 12  # levels of modules inside modules
-_MOST = 10_000  # arrays
+_MOST = 10_000  # arrays, or modules
 
 
-def arrays(module: Any, prefix: str, depth: int = 0) -> dict[str, Any]:
-    """Arrays of a pickled torch module and of the modules in it, by their dotted names.
+def is_module(value: Any) -> bool:
+    """Whether it is a pickled torch module."""
+    state = value.state if isinstance(value, Record) else None
+    return isinstance(state, dict) and all(isinstance(part, dict) for part in _parts(state))
+
+
+def _parts(state: dict) -> tuple[Any, Any, Any]:
+    """Parameters, buffers and inner modules of a module's state."""
+    return state.get("_parameters"), state.get("_buffers"), state.get("_modules")
+
+
+def arrays(module: Any, prefix: str = "") -> dict[str, Any]:
+    """Arrays of a pickled torch module and of the modules in it, by their dotted names, behind a
+    prefix.
 
     Raises:
-        ValueError: another object, modules too deep in each other, or too many arrays.
+        ValueError: another object, modules too deep in each other, or too many arrays or modules.
     """
-    state = module.state if isinstance(module, Record) and isinstance(module.state, dict) else {}
-    parameters, buffers, inner = (
-        state.get(name) for name in ("_parameters", "_buffers", "_modules")
-    )
-    if (
-        not (isinstance(parameters, dict) and isinstance(buffers, dict) and isinstance(inner, dict))
-        or depth > _DEEPEST
-    ):
-        raise ValueError(f"expected a torch module as {prefix[:80]}, got another object")
-    found = {
-        f"{prefix}.{name}": value
-        for name, value in (parameters | buffers).items()
-        if value is not None
-    }
-    for name, child in inner.items():
-        if child is not None:
-            found |= arrays(child, f"{prefix}.{name}", depth + 1)
-        if len(found) > _MOST:  # one module named again and again
-            raise ValueError(f"expected at most 10,000 arrays in {prefix[:80]}, got more")
+    found: dict[str, Any] = {}
+    waiting, seen = [(prefix and f"{prefix}.", module, 0)], 0
+    while waiting:
+        place, one, depth = waiting.pop()
+        seen += 1
+        if not is_module(one) or depth > _DEEPEST:
+            what = place.removesuffix(".")[:80] or "a network"
+            raise ValueError(f"expected a torch module as {what}, got another object")
+        parameters, buffers, inner = _parts(one.state)
+        found |= {
+            f"{place}{name}": value
+            for name, value in (parameters | buffers).items()
+            if value is not None
+        }
+        waiting += [
+            (f"{place}{name}.", child, depth + 1)
+            for name, child in reversed(inner.items())
+            if child is not None
+        ]
+        if len(found) + len(waiting) + seen > _MOST:  # one module named again and again
+            raise ValueError("expected at most 10,000 arrays and modules in a network, got more")
     return found

@@ -11,7 +11,7 @@ from scipy.io import loadmat
 
 from jaxsr.metrics.niqe import SHAPES
 from jaxsr.types import Params
-from ports.pickles import Unreadable
+from ports.budget import Unreadable
 from ports.priors import Choice
 
 _LARGEST = 1 << 16  # bytes; the official files have 12,000

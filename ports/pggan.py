@@ -22,7 +22,7 @@ _LAYERS = 2 * len(_SIDES)
 _WIDEST = 1 << 16  # channels
 _SQRT2 = float(np.sqrt(2))
 _FIXED = {
-    "num_channels": (3,),
+    "num_channels": (1, 3),
     "label_size": (0,),
     "normalize_latents": (True,),
     "use_wscale": (True,),
@@ -68,7 +68,7 @@ def _torch(content: dict) -> Found | None:
 
 def _tensorflow(networks: tensorflow.Networks) -> Found:
     tensorflow.require("PGGAN", networks.generator, _FIXED)
-    tensorflow.require("PGGAN", networks.discriminator, _FIXED)
+    networks = tensorflow.judged("PGGAN", networks, _FIXED)
     settings = {
         "mbstd_group": int(tensorflow.number(networks.discriminator, "mbstd_group_size", 4)),
         "fused": not any(
@@ -85,6 +85,7 @@ def _tensorflow(networks: tensorflow.Networks) -> Found:
         networks.sources,
         rows,
         _settle(settings, same_arrays),
+        networks.notes,
     )
 
 
@@ -187,7 +188,8 @@ def _scaled(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 def _zoo(content: dict) -> Found:
     """The averaged generator avgG where the file has one. The discriminator takes its minibatch
     statistic from other samples than ours."""
-    generator = content["avgG"] if isinstance(content.get("avgG"), dict) else content["netG"]
+    averaged = isinstance(content.get("avgG"), dict)
+    generator = content["avgG" if averaged else "netG"]
     scales = [
         int(m[1])
         for name in generator
@@ -219,6 +221,8 @@ def _zoo(content: dict) -> Found:
     notes = (
         "the file's discriminator was left out: its minibatch statistic is another than PGGAN's",
     )
+    if not averaged:
+        notes += ("the file has no averaged generator (avgG): the one as trained was taken",)
     return Found(
         "pggan",
         "PGGAN PyTorch (pytorch_GAN_zoo)",

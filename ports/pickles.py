@@ -12,43 +12,14 @@ import struct
 from collections.abc import Callable
 from typing import Any
 
-MAX_STEPS = 1_000_000  # opcodes of one file; the largest official checkpoints take some 100,000
+from ports import foreign
+from ports.budget import Budget, Unreadable
+
 MAX_TEXT = 1 << 26  # bytes of one text: a decoded text can take four times its bytes
 MAX_INT = 16  # bytes of one integer
 MAX_LINE = 256  # bytes of a module or class name
-_SCALARS = (str, int, bytes, type(None))
-
-
-class Unreadable(ValueError):
-    """A file that is refused or damaged; the message says what was expected and what came."""
-
-
-class Budget:
-    """What reading one file may cost, shared by the pickles nested in it.
-
-    Attributes:
-        steps: opcodes left.
-        array_bytes: bytes left for arrays: names that share one array cannot make more of it than a
-            small multiple of the file.
-    """
-
-    def __init__(self, file_bytes: int):
-        self.steps = MAX_STEPS
-        self.array_bytes = 2 * file_bytes + (1 << 20)
-
-    def take_steps(self, count: int = 1) -> None:
-        """Pays for `count` opcodes, or for as many items that one opcode copies."""
-        self.steps -= count
-        if self.steps < 0:
-            raise Unreadable(f"expected a pickle of at most {MAX_STEPS} steps, got a longer one")
-
-    def take_array(self, size: int) -> None:
-        """Pays for an array of `size` bytes."""
-        self.array_bytes -= size
-        if self.array_bytes < 0:
-            raise Unreadable(
-                "expected arrays that share little, got more than twice the file's size in arrays"
-            )
+_DAMAGED = (LookupError, TypeError, AttributeError, ValueError, OverflowError, struct.error)
+_SCALARS = (str, int, float, bytes, type(None))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,15 +77,7 @@ class Machine:
             return self.stack.pop()
         except Unreadable:
             raise
-        except (
-            IndexError,
-            KeyError,
-            TypeError,
-            AttributeError,
-            ValueError,
-            OverflowError,
-            struct.error,
-        ) as error:
+        except _DAMAGED as error:
             what = f"{type(error).__name__} at byte {self.position - start}"
             raise Unreadable(
                 f"expected an undamaged pickle, got one that ends in {what}"
@@ -181,18 +144,16 @@ class Machine:
         return value
 
     def find(self, module: Any, name: Any) -> None:
-        """Pushes the constructor of module.name."""
-        found = (
-            self.table.get((module, name))
-            if isinstance(module, str) and isinstance(name, str)
-            else None
-        )
-        if found is None:
-            raise Unreadable(
-                f"refused: the pickle names {str(module)[:80]}.{str(name)[:80]}, which no "
-                "format of ours needs; nothing was executed"
-            )
-        self.push(found)
+        """Pushes the constructor of module.name; for a name of others one of a `Record`, or one
+        that cannot be called."""
+        if not (isinstance(module, str) and isinstance(name, str)):
+            raise Unreadable("refused: the pickle names something by no text")
+        found = self.table.get((module, name))
+        if found is None and foreign.is_class(module, name):
+            found = Constructor(name, lambda machine, args: Record(name))
+        elif found is None and foreign.is_function(module, name):
+            found = Constructor(name, lambda machine, args: _refuse("calls", module, name))
+        self.push(found or _refuse("names", module, name))
 
     def call(self, what: Any, args: Any) -> None:
         if not isinstance(what, Constructor) or not isinstance(args, tuple):
@@ -202,33 +163,54 @@ class Machine:
         self.push(what.build(self, args))
 
 
+def _refuse(what: str, module: str, name: str) -> Any:
+    raise Unreadable(
+        f"refused: the pickle {what} {module[:80]}.{name[:80]}, which no format of ours needs; "
+        "nothing was executed"
+    )
+
+
 def key(value: Any) -> Any:
-    """`value` if it may be a key of a dict: hashing nested tuples can take for ever, and large
-    integers can be made to collide.
+    """`value` if it may be a key of a dict, an object by its name: hashing nested tuples can take
+    for ever, and large integers can be made to collide.
 
     Raises:
         Unreadable: another type.
     """
-    if not isinstance(value, _SCALARS) or (isinstance(value, int) and not -(2**40) < value < 2**40):
-        raise Unreadable(f"expected keys of type str or int, got {type(value).__name__}")
+    if isinstance(value, Constructor | Record) or hasattr(value, "set_state"):
+        return getattr(value, "name", "an object")
+    for part in value if type(value) is tuple and len(value) <= 8 else (value,):
+        if not isinstance(part, _SCALARS) or (
+            isinstance(part, int) and not -(2**40) < part < 2**40
+        ):
+            raise Unreadable(f"expected keys of type str or int, got {type(value).__name__}")
     return value
+
+
+def _entries(machine: Machine) -> dict:
+    """The dict on top, or the entries of an object there whose class is one."""
+    target = machine.top((dict, Record))
+    if isinstance(target, dict):
+        return target
+    target.state = target.state if isinstance(target.state, dict) else {}
+    return target.state
 
 
 def _set_items(machine: Machine) -> None:
     items = machine.items()
-    target = machine.top(dict)
+    target = _entries(machine)
     for name, value in zip(items[::2], items[1::2], strict=True):
         target[key(name)] = value
 
 
 def _set_item(machine: Machine) -> None:
     value, name = machine.pop(), machine.pop()
-    machine.top(dict)[key(name)] = value
+    _entries(machine)[key(name)] = value
 
 
 def _dict(machine: Machine) -> None:
     items = machine.items()
-    machine.push({key(name): value for name, value in zip(items[::2], items[1::2], strict=True)})
+    machine.push({key(name): x for name, x in zip(items[::2], items[1::2], strict=True)})
 
 
 def _append(machine: Machine) -> None:
@@ -318,12 +300,16 @@ def _stack_global(machine: Machine) -> None:
 
 
 def _build(machine: Machine) -> None:
-    """State of a Record, or of what knows `set_state`; that of a dict (a state dict's `_metadata`)
-    is no data of ours."""
+    """State of a Record, which joins its entries, or of what knows `set_state`; that of a dict (a
+    state dict's `_metadata`) is no data of ours."""
     state = machine.pop()
     target = machine.stack[-1]
     if isinstance(target, Record):
-        target.state = state
+        if isinstance(state, dict) and isinstance(target.state, dict):
+            machine.budget.take_steps(len(state))
+            target.state.update(state)
+        else:
+            target.state = state
     elif not isinstance(target, dict):
         target.set_state(machine, state)
 

@@ -12,7 +12,11 @@ import numpy as np
 from jaxsr import priors
 from jaxsr.nets import ARCHITECTURES
 from jaxsr.types import Params
+from ports.channels import as_rgb
 from ports.tables import Converted, Row, check, convert, few, nest
+
+# What the sources' names of a discriminator begin with.
+_DISCRIMINATOR = ("D/", "D.", "d.")
 
 
 class Choice(NamedTuple):
@@ -41,6 +45,7 @@ class Found(NamedTuple):
         settle: (arrays by our paths, the choice) -> the arrays as they are needed, and the
             network's Config, from the shapes.
         notes: what of the official network ours does not compute, or what the file lacks.
+        judged: whether the discriminator is a file that the user gave for it, so that it must fit.
     """
 
     architecture: str
@@ -50,6 +55,7 @@ class Found(NamedTuple):
     rows: list[Row]
     settle: Callable[[Converted, Choice], tuple[Converted, Any]]
     notes: tuple[str, ...] = ()
+    judged: bool = False
 
 
 def prior(found: Found, choice: Choice) -> tuple[Params, dict[str, Any]]:
@@ -57,15 +63,17 @@ def prior(found: Found, choice: Choice) -> tuple[Params, dict[str, Any]]:
     config.json.
 
     A style-based one gets its latent statistics: `w_mean` is the file's own average of w where it
-    has one, as the official truncation needs; what the file does not hold is measured.
+    has one, as the official truncation needs; what the file does not hold is measured. Noise maps
+    that it does not hold are drawn. A discriminator that does not fit is left out.
 
     Raises:
-        ValueError: arrays are missing, left over or of the wrong shape (with the lists), or a
-            choice that the network does not offer.
+        ValueError: arrays of the generator are missing, left over or of the wrong shape (with the
+            lists), or a choice that the network does not offer.
     """
     converted = convert(found.rows, found.sources)
+    arrays, coloured = as_rgb(converted.arrays)
     try:
-        converted, config = found.settle(converted, choice)
+        converted, config = found.settle(converted._replace(arrays=arrays), choice)
     # Shapes that no network of the format has.
     except (IndexError, KeyError, TypeError, AttributeError, ZeroDivisionError) as error:
         raise ValueError(
@@ -76,25 +84,76 @@ def prior(found: Found, choice: Choice) -> tuple[Params, dict[str, Any]]:
         for path in list(converted.arrays)
         if path.startswith("statistics/")
     }
+    drawn = _draw_noise(converted.arrays, config)
     architecture = ARCHITECTURES[found.architecture]
     shapes = dict(jax.eval_shape(lambda: architecture.init(jax.random.key(0), config)))
-    has_discriminator = any(path.startswith("discriminator/") for path in converted.arrays)
     statistics = shapes.pop("statistics", None)
-    if not has_discriminator:
-        shapes.pop("discriminator", None)
-    leaves = jax.tree_util.tree_leaves_with_path(shapes)
-    expected = {
-        jax.tree_util.keystr(path, simple=True, separator="/"): leaf.shape for path, leaf in leaves
-    }
-    check(f"a {found.format} network of {config.resolution} px", converted, expected)
-    params = nest(converted.arrays)
+    expected = _shapes(shapes)
+    what = f"a {found.format} network of {config.resolution} px"
+    arrays, left_out = _fitting(what, converted, expected, found.judged)
+    params = nest(arrays)
     if statistics is not None:
         params |= {
             "statistics": _statistics(
                 architecture.prior(config), config.w_dim, params["mapping"], given
             )
         }
-    return params, _describe(found, config, choice, has_discriminator)
+    notes = (*found.notes, *coloured, *drawn, *left_out)
+    return params, _describe(found, config, choice, "discriminator" in params, notes)
+
+
+def _shapes(tree: Any) -> dict[str, tuple[int, ...]]:
+    return {
+        jax.tree_util.keystr(path, simple=True, separator="/"): leaf.shape
+        for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
+    }
+
+
+def _fitting(
+    what: str, converted: Converted, expected: dict[str, tuple[int, ...]], judged: bool
+) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
+    """The arrays of the generator, which must fit, and of a discriminator that does, as it must
+    where it is `judged`; and what is told where it does not."""
+    generator, discriminator = _parts(converted)
+    check(what, generator, {path: x for path, x in expected.items() if not _judges(path)})
+    if not any(discriminator):
+        return generator.arrays, ()
+    try:
+        judge = {path: x for path, x in expected.items() if _judges(path)}
+        check("its discriminator", discriminator, judge)
+    except ValueError as error:
+        if judged:
+            raise
+        return generator.arrays, (f"the discriminator was left out: {error}",)
+    return generator.arrays | discriminator.arrays, ()
+
+
+def _judges(path: str) -> bool:
+    return path.startswith(("discriminator/", "label/discriminator/"))
+
+
+def _parts(converted: Converted) -> tuple[Converted, Converted]:
+    """What belongs to the generator, and what to the discriminator."""
+    parts = []
+    for judges in (False, True):
+        arrays = {path: x for path, x in converted.arrays.items() if _judges(path) is judges}
+        left_over, refused = (
+            [name for name in names if name.startswith(_DISCRIMINATOR) is judges]
+            for names in (converted.left_over, converted.refused)
+        )
+        parts.append(Converted(arrays, left_over, refused))
+    return parts[0], parts[1]
+
+
+def _draw_noise(arrays: dict[str, np.ndarray], config: Any) -> tuple[str, ...]:
+    """Sets noise maps where the network needs some and the file holds none, and tells so."""
+    shapes = getattr(config, "noise_shapes", ())
+    if not shapes or any(path.startswith("noise/") for path in arrays):
+        return ()
+    keys = jax.random.split(jax.random.key(0), len(shapes))
+    for i, (key, shape) in enumerate(zip(keys, shapes, strict=True)):
+        arrays[f"noise/{i}"] = np.asarray(jax.random.normal(key, shape))
+    return ("the file holds no noise maps: those of kind const were drawn with seed 0",)
 
 
 def _statistics(
@@ -114,7 +173,9 @@ def _measure(prior: priors.Prior, w_dim: int, mapping: Params) -> dict[str, np.n
     return {name: np.asarray(value) for name, value in measured.items()}
 
 
-def _describe(found: Found, config: Any, choice: Choice, has_discriminator: bool) -> dict[str, Any]:
+def _describe(
+    found: Found, config: Any, choice: Choice, has_discriminator: bool, notes: tuple[str, ...]
+) -> dict[str, Any]:
     about = {
         "architecture": found.architecture,
         "net": dataclasses.asdict(config),
@@ -125,7 +186,7 @@ def _describe(found: Found, config: Any, choice: Choice, has_discriminator: bool
         about["label"] = choice.label
     if not has_discriminator:
         about["discriminator"] = False
-    return about | ({"notes": list(found.notes)} if found.notes else {})
+    return about | ({"notes": list(notes)} if notes else {})
 
 
 def widths(what: str, converted: Converted, pattern: str) -> tuple[int, ...]:

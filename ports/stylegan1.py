@@ -4,7 +4,6 @@ file or several."""
 from collections.abc import Callable
 from typing import Any
 
-import jax
 import numpy as np
 
 from jaxsr.nets import stylegan1
@@ -41,7 +40,7 @@ _FIXED = {
     "use_instance_norm": (True,),
     "const_input_layer": (True,),
     "blur_filter": ([1, 2, 1],),
-    "num_channels": (3,),
+    "num_channels": (1, 3),
     "label_size": (0,),
 }
 
@@ -86,7 +85,7 @@ def find(contents: list[Any]) -> Found | None:
 
 def _tensorflow(networks: tensorflow.Networks) -> Found:
     tensorflow.require("StyleGAN1", networks.generator, _FIXED)
-    tensorflow.require("StyleGAN1", networks.discriminator, _FIXED)
+    networks = tensorflow.judged("StyleGAN1", networks, _FIXED)
     fused = networks.generator.get("fused_scale", "auto")
     if fused not in (True, False, "auto"):
         raise ValueError(
@@ -98,7 +97,13 @@ def _tensorflow(networks: tensorflow.Networks) -> Found:
     }
     rows = _tensorflow_rows({True: 0, False: 1 << 30, "auto": _FUSED_FROM}[fused])
     return Found(
-        "stylegan1", "StyleGAN1 TensorFlow", _LICENCE, networks.sources, rows, _settle(settings)
+        "stylegan1",
+        "StyleGAN1 TensorFlow",
+        _LICENCE,
+        networks.sources,
+        rows,
+        _settle(settings),
+        networks.notes,
     )
 
 
@@ -170,8 +175,7 @@ def _tensorflow_epilogue(source: str, path: str) -> list[Row]:
 
 
 def _torch(sources: dict[str, Any]) -> Found:
-    """The port keeps no noise maps and normalises instances with PyTorch's default eps."""
-    notes = ("the file holds no noise maps: those of kind const were drawn with seed 0",)
+    """The port normalises instances with PyTorch's default eps."""
     rows = [
         Row(r"(?:truncation\.)?avg_latent", "statistics/w_mean", flat),
         Row(r"mean", "statistics/white_mean", flat),
@@ -195,7 +199,6 @@ def _torch(sources: dict[str, Any]) -> Found:
         sources,
         rows,
         _settle({"eps": 1e-5}),
-        notes,
     )
 
 
@@ -243,15 +246,6 @@ def _settle(
         config = stylegan1.Config(
             resolution=2 << len(channels), channels=channels, hidden=hidden, **sizes, **settings
         )
-        if not any(path.startswith("noise/") for path in converted.arrays):
-            keys = jax.random.split(jax.random.key(0), len(config.noise_shapes))
-            maps = [
-                jax.random.normal(key, shape)
-                for key, shape in zip(keys, config.noise_shapes, strict=True)
-            ]
-            converted.arrays.update(
-                {f"noise/{i}": np.asarray(drawn) for i, drawn in enumerate(maps)}
-            )
         return converted, config
 
     return settle

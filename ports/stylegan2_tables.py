@@ -36,6 +36,11 @@ def is_filter(array: np.ndarray) -> None:
         raise ValueError("another filter")
 
 
+def average(array: np.ndarray) -> np.ndarray:
+    """The mean of w: [w_dim], or a row for each layer, as pSp repeats it."""
+    return array.reshape(-1, array.shape[-1]).mean(0)
+
+
 def _dense(source: str, path: str) -> list[Row]:
     return [
         Row(source + r"\.weight", path + "/kernel", transposed),
@@ -45,7 +50,7 @@ def _dense(source: str, path: str) -> list[Row]:
 
 ADA_TORCH = [
     Row(r".*\.resample_filter", None, is_filter),
-    Row(r"G_ema\.mapping\.w_avg", "statistics/w_mean", same),
+    Row(r"G_ema\.mapping\.w_avg|latent_avg", "statistics/w_mean", average),
     *_dense(r"G_ema\.mapping\.fc(\d+)", "mapping/fc{0}"),
     Row(r"G_ema\.synthesis\.b4\.const", "synthesis/b4/const", chw),
     *_dense(r"G_ema\.synthesis\.b(\d+)\.(conv[01]|torgb)\.affine", "synthesis/b{0}/{1}/affine"),
@@ -190,7 +195,7 @@ def rosinality_rows(layers: int) -> list[Row]:
     sides = [4 << i for i in range(layers // 2 + 1)]
     return [
         Row(r".*\.kernel", None, is_filter),
-        Row(r"latent_avg", "statistics/w_mean", flat),
+        Row(r"(?:g_ema\.)?latent_avg", "statistics/w_mean", average),
         Row(r"g_ema\.noises\.noise_(\d+)", "noise/{0}", noise_map),
         *rosinality_generator(layers, r"g_ema\."),
         *_rosinality_discriminator(sides),

@@ -15,19 +15,21 @@ class Networks(NamedTuple):
         generator: settings of Gs; genuine files leave those at their defaults out.
         discriminator: settings of D.
         version: of the pickled Gs; 2 in PGGAN's code, more in later ones.
+        notes: what is told where the file has G alone, which takes the place of Gs.
     """
 
     sources: dict[str, Any]
     generator: dict[str, Any]
     discriminator: dict[str, Any]
     version: int
+    notes: tuple[str, ...] = ()
 
 
 def networks(content: Any) -> Networks | None:
     """The networks in what `torch_files.read` returned, or None.
 
     Raises:
-        ValueError: networks without a Gs, or damaged ones.
+        ValueError: networks without a generator, or damaged ones.
     """
     found = [content] if isinstance(content, Record) else content
     if (
@@ -40,18 +42,24 @@ def networks(content: Any) -> Networks | None:
     # NVIDIA's own PGGANs are called after their functions: G_paper, D_paper, G_paper.
     if "Gs" not in named and len(found) == 3:
         named = dict(zip(("G", "D", "Gs"), found, strict=True))
-    if "Gs" not in named:
+    generator, discriminator = named.get("Gs", named.get("G")), named.get("D")
+    if generator is None:
         raise ValueError(
-            "expected TensorFlow networks with the averaged generator Gs, got "
+            "expected TensorFlow networks with the averaged generator Gs, or with G, got "
             f"{few(name[:40] for name in named)}"
         )
-    discriminator = named.get("D")
-    sources = _variables(named["Gs"], "Gs") | (
+    told = ("the file has no averaged generator (Gs): the one as trained, G, was taken",)
+    sources = _variables(generator, "Gs") | (
         _variables(discriminator, "D") if discriminator else {}
     )
-    version = named["Gs"].state.get("version")
-    settings = _settings(named["Gs"]), _settings(discriminator) if discriminator else {}
-    return Networks(sources, *settings, version if isinstance(version, int) else 0)
+    version = generator.state.get("version")
+    return Networks(
+        sources,
+        _settings(generator),
+        _settings(discriminator) if discriminator else {},
+        version if isinstance(version, int) else 0,
+        () if "Gs" in named else told,
+    )
 
 
 def _is_network(value: Any) -> bool:
@@ -103,6 +111,18 @@ def require(what: str, settings: dict[str, Any], fixed: dict[str, tuple]) -> Non
                 f"expected a {what} with {name} {' or '.join(map(str, allowed))}, got "
                 "another: jaxsr's network has no other"
             )
+
+
+def judged(what: str, networks: Networks, fixed: dict[str, tuple]) -> Networks:
+    """The networks, without a discriminator that computes something else than ours, which is
+    told."""
+    try:
+        require(what, networks.discriminator, fixed)
+    except ValueError as error:
+        told = f"the discriminator was left out: {error}"
+        kept = {name: x for name, x in networks.sources.items() if not name.startswith("D/")}
+        return networks._replace(sources=kept, discriminator={}, notes=(*networks.notes, told))
+    return networks
 
 
 def number(settings: dict[str, Any], name: str, default: float) -> float:

@@ -15,8 +15,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from ports.budget import Budget, Unreadable
 from ports.constructors import TABLE, Storage, StorageType
-from ports.pickles import Budget, Constructor, Machine, Unreadable
+from ports.pickles import Constructor, Machine
 
 MAGIC = 0x1950A86A20F9469CFC6C
 LEGACY_PROTOCOL = 1001
@@ -97,6 +98,11 @@ def _entries(data: memoryview) -> dict[str, memoryview]:
         OverflowError,
     ) as error:
         raise Unreadable(f"expected a torch zip, got a damaged one: {str(error)[:100]}") from error
+    if any(info.filename.endswith("/constants.pkl") for info in infos):
+        raise Unreadable(
+            "expected weights, got a TorchScript program: torch.jit.load it and torch.save its "
+            "state_dict()"
+        )
     return {info.filename: _entry(data, info) for info in infos}
 
 

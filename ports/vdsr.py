@@ -11,10 +11,9 @@ import numpy as np
 from scipy.io import loadmat, whosmat
 
 from jaxsr.nets import vdsr
-from ports import modules
+from ports.budget import Unreadable
 from ports.constructors import NDArray
 from ports.layouts import flat, hwio
-from ports.pickles import Record, Unreadable
 from ports.restorers import Arrays, Found, state_dict
 from ports.tables import Row
 
@@ -97,14 +96,12 @@ def _cells(model: Any) -> dict[str, NDArray]:
 def find(contents: list[Any]) -> Found | None:
     """The VDSR in what `read` or `torch_files.read` returned of one file, or None."""
     content = contents[0]
-    if len(contents) == 1 and isinstance(content, dict):
-        if "weight.0" in content and "bias.0" in content:
-            return _found("VDSR MatConvNet", content, _matconvnet(len(content) // 2))
-        if isinstance(content.get("model"), Record) and content["model"].name == "vdsr.Net":
-            sources = modules.arrays(content["model"], "model")
-            return _torch({name.removeprefix("model."): x for name, x in sources.items()})
-        if isinstance(content.get("model"), dict):
-            contents = [content["model"]]
+    if (
+        len(contents) == 1
+        and isinstance(content, dict)
+        and {"weight.0", "bias.0"} <= content.keys()
+    ):
+        return _found("VDSR MatConvNet", content, _matconvnet(len(content) // 2))
     return _torch(state_dict(contents) or {})
 
 

@@ -40,7 +40,10 @@ class Row(NamedTuple):
 
 SMALL = {"resolution": 8, "z_dim": 8, "channels": (8, 6)}
 ROWS = {
-    "stylegan2": Row(stylegan2.Config(**SMALL, w_dim=8, mapping_layers=2), ports_stylegan2.FORMATS),
+    "stylegan2": Row(
+        stylegan2.Config(**SMALL, w_dim=8, mapping_layers=2),
+        ports_stylegan2.FORMATS | ports_stylegan2.VARIANTS,
+    ),
     "stylegan3": Row(
         stylegan3.Config(
             **SMALL,

@@ -42,7 +42,7 @@ PERSISTENT = _function("torch_utils.persistence", "_reconstruct_persistent_obj")
 STORAGES = {code: stand_in("torch", name, type(name, (), {})) for code, name in CODES.items()}
 NETWORK = stand_in("dnnlib.tflib.network", "Network", type("Network", (), {}))
 BACKEND = _function("torch.nn.backends.thnn", "_get_thnn_function_backend")
-# Of modules that a file of before PyTorch 0.4 holds whole.
+# Of modules that a file holds whole, and of objects that lie beside them.
 CLASSES = {
     name: stand_in(module, name, type(name, (), {}))
     for module, name in (
@@ -51,9 +51,18 @@ CLASSES = {
         ("torch.nn.modules.container", "Sequential"),
         ("torch.nn.modules.conv", "Conv2d"),
         ("torch.nn.modules.activation", "ReLU"),
+        ("model", "Generator"),
+        ("model", "StyledConv"),
+        ("torch.nn.parallel.data_parallel", "DataParallel"),
+        ("my.project", "Mode"),
     )
 }
-NAMES = [REBUILD, PARAMETER, FROM_BYTES, PERSISTENT, NETWORK, BACKEND]
+DTYPE = stand_in("torch", "float32", type("dtype", (), {"__reduce__": lambda self: "float32"})())
+# A dict with attributes, as many packages have one.
+ATTRIBUTES = stand_in(
+    "pytorch_lightning.utilities.parsing", "AttributeDict", type("A", (dict,), {})
+)
+NAMES = [REBUILD, PARAMETER, FROM_BYTES, PERSISTENT, NETWORK, BACKEND, DTYPE, ATTRIBUTES]
 NAMES += [*STORAGES.values(), *CLASSES.values()]
 
 
@@ -151,9 +160,11 @@ def whole(name, parameters=None, modules=None):
 
 
 class _Pickler(pickle.Pickler):
-    def __init__(self, file):
+    """Legacy files of whole modules have their source text too."""
+
+    def __init__(self, file, with_source):
         super().__init__(file, 2)
-        self.storages, self.classes = {}, set()
+        self.storages, self.classes = {}, set() if with_source else {*CLASSES.values()}
 
     def persistent_id(self, obj):
         if isinstance(obj, type) and obj in {*CLASSES.values()} - self.classes:
@@ -171,16 +182,16 @@ def pickled(content, protocol=4):
         return pickle.dumps(content, protocol)
 
 
-def torch_pickle(content):
+def torch_pickle(content, with_source=False):
     file = io.BytesIO()
     with official_names():
-        pickler = _Pickler(file)
+        pickler = _Pickler(file, with_source)
         pickler.dump(content)
     return file.getvalue(), pickler.storages
 
 
 def legacy(content):
-    body, storages = torch_pickle(content)
+    body, storages = torch_pickle(content, with_source=True)
     system = {
         "protocol_version": 1001,
         "little_endian": True,

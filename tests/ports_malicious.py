@@ -1,5 +1,6 @@
 """Pickles made by hand, opcode by opcode: malicious ones, and the words that refuse each."""
 
+import json
 import pickle
 import struct
 
@@ -104,6 +105,51 @@ def nested_storage(levels):
             + b"\x85R."
         )
     return body
+
+
+_GROWING = (
+    b"}q\x01("
+    + b"".join(number(i) + b"N" for i in range(20_000))
+    + b"u0"
+    + b"h\x00h\x01b0" * 200
+    + b"N."
+)
+
+
+def _twice_in_dicts(depth):
+    """{"a": d, "b": d} with d of the same kind: 2^depth places."""
+    made = b"}"
+    for i in range(depth):
+        at = bytes([i])
+        made += b"q" + at + b"0}" + text("a") + b"h" + at + b"s" + text("b") + b"h" + at + b"s"
+    return made
+
+
+def _modules(depth, children):
+    """A torch module of `children` that are one module, of as many that are one, ..."""
+    made = _module(b"")
+    for i in range(depth):
+        at = bytes([i])
+        inner = b"".join(number(n) + b"h" + at for n in range(children))
+        made += b"q" + at + b"0" + _module(inner)
+    return made
+
+
+def _module(inner):
+    parts = text("_parameters") + b"}" + text("_buffers") + b"}"
+    return name("model", "Net") + b")\x81}(" + parts + text("_modules") + b"}(" + inner + b"uub"
+
+
+def _safetensors(header, length=None):
+    return struct.pack("<Q", len(header) if length is None else length) + header
+
+
+def _tensors(entries):
+    header = {
+        key: {"dtype": code, "shape": shape, "data_offsets": offsets}
+        for key, (code, shape, offsets) in entries.items()
+    }
+    return _safetensors(json.dumps(header).encode()) + bytes(16)
 
 
 MALICIOUS = {
@@ -280,4 +326,49 @@ MALICIOUS = {
     "zip bomb": (files.zipped({"a": files.Tensor(np.zeros(2**20, "f4"))}, 8), "uncompressed"),
     "storages in storages": (nested_storage(40), "refused: .* torch.storage._load_from_bytes"),
     "magic number alone": (pickle.dumps(files.MAGIC, 2), "expected 1 more bytes"),
+    "function of a package": (
+        START + name("dill._dill", "loads") + CALL,
+        "refused: .* dill._dill.loads",
+    ),
+    "function of a package, dotted": (
+        b"\x80\x04" + text("joblib") + text("Memory.eval") + b"\x93" + CALL,
+        "refused: .* joblib.Memory.eval",
+    ),
+    "class of Python's own": (
+        START + name("zipimport", "Loader") + CALL,
+        "refused: .* zipimport.Loader",
+    ),
+    "function of torch.nn": (
+        START + name("torch.nn.modules", "load") + CALL,
+        "refused: .* torch.nn.modules.load",
+    ),
+    "function of a package that is kept": (START + name("model", "lrelu") + b".", None),
+    # Inert: a class that is called is a name, whatever it would do elsewhere.
+    "class of a package": (START + name("webbed", "Popen") + CALL, None),
+    "name of no text": (b"\x80\x04" + text("os") + TWICE + b"\x93.", "refused"),
+    "object that holds itself": (
+        START + name("model", "Net") + b")\x81q\x00}" + text("_modules") + b"h\x00sb.",
+        None,
+    ),
+    "dict that holds itself": (START + b"}q\x00" + text("model") + b"h\x00s.", None),
+    "dicts in dicts, twice each": (START + _twice_in_dicts(60) + b".", None),
+    "modules in modules, many times each": (START + _modules(11, 200) + b".", None),
+    "object whose state grows": (
+        START + name("model", "Net") + b")\x81q\x00" + _GROWING,
+        "at most 1000000 steps",
+    ),
+    "safetensors of a huge header": (_safetensors(b"{" + b" " * 64, 2**31), "a header of at most"),
+    "safetensors of an endless header": (_safetensors(b"{" + b" " * 64, 2**20), "undamaged"),
+    "safetensors of deep JSON": (_safetensors(b'{"a":' + b"[" * 2**20), "undamaged"),
+    "safetensors of no JSON": (_safetensors(b"{import os}"), "undamaged"),
+    "safetensors larger than the file": (
+        _tensors({"a": ("F32", [2**40], [0, 2**42])}),
+        "undamaged",
+    ),
+    "safetensors of a huge shape": (_tensors({"a": ("F32", [2**62, 4], [0, 16])}), "undamaged"),
+    "safetensors that overlap": (
+        _tensors({"a": ("F32", [4], [0, 16]), "b": ("F32", [4], [0, 16])}),
+        "undamaged",
+    ),
+    "safetensors of unknown numbers": (_tensors({"a": ("F8_E4M3", [16], [0, 16])}), "undamaged"),
 }

@@ -139,7 +139,7 @@ def rosinality(params, with_discriminator=True):
         prefix, p = (f"to_rgbs.{i - 1}" if i else "to_rgb1"), block["torgb"]
         g |= {
             f"{prefix}.conv.weight": p["kernel"].T[None, :, :, None, None],
-            f"{prefix}.bias": p["bias"].reshape(1, 3, 1, 1),
+            f"{prefix}.bias": p["bias"].reshape(1, -1, 1, 1),
         }
         g |= {f"{prefix}.conv.modulation.{k}": v for k, v in _linear(p["affine"]).items()}
     g |= {f"noises.noise_{i}": x[None, None] for i, x in enumerate(params["noise"])}
@@ -201,16 +201,15 @@ def _tf_network(name, variables, components=None, settings=None):
     return network
 
 
-def tensorflow(params, settings=None, protocol=4):
+def tensorflow_networks(params, settings=None):
     """(G, D, Gs); settings go to Gs, whose defaults are left out as in genuine files."""
-    return pickled(
-        (
-            _tf_network("G", {}),
-            _tf_discriminator(params["discriminator"]),
-            _tf_generator(params, settings),
-        ),
-        protocol,
-    )
+    generator = _tf_generator(params, settings)
+    return _tf_network("G", {}), _tf_discriminator(params["discriminator"]), generator
+
+
+def tensorflow(params, settings=None, protocol=4):
+    """The pickle of `tensorflow_networks`."""
+    return pickled(tensorflow_networks(params, settings), protocol)
 
 
 def _tf_generator(params, settings):
@@ -309,4 +308,65 @@ FORMATS = {
     "rosinality without discriminator": lambda: _written(
         zipped(rosinality(PARAMS, with_discriminator=False)), 0
     ),
+}
+
+
+def varied(channels, residual=True):
+    """PARAMS of pictures of so many channels; or with a discriminator without shortcuts."""
+    rng, params = np.random.default_rng(5), random_params(5)
+    params["synthesis"] = {
+        name: block
+        | {
+            "torgb": block["torgb"]
+            | {
+                "kernel": rng.normal(size=(len(block["torgb"]["kernel"]), channels)).astype("f4"),
+                "bias": rng.normal(size=channels).astype("f4"),
+            }
+        }
+        for name, block in params["synthesis"].items()
+    }
+    first = params["discriminator"]["fromrgb"]
+    width = first["kernel"].shape[-1]
+    first = first | {"kernel": rng.normal(size=(1, 1, channels, width)).astype("f4")}
+    judge = {
+        name: {n: p for n, p in block.items() if residual or n != "skip"}
+        for name, block in params["discriminator"].items()
+    }
+    return params | {"discriminator": judge | {"fromrgb": first}}
+
+
+def _of_channels(write, params, channels, group, judges=True):
+    """What people see of a picture of 1 or 4 channels, and what a discriminator of such ones says
+    of an RGB photo: of its grey, or of it without transparency."""
+
+    def image(w_plus, noise):
+        drawn = reference.synthesis(params["synthesis"], w_plus, noise)
+        return np.repeat(drawn, 3, 0) if channels == 1 else drawn[:3]
+
+    def mapping(z):
+        return reference.mapping(params["mapping"], z)
+
+    def logits(photos):
+        seen = {
+            1: lambda: photos.mean(1, keepdims=True),
+            3: lambda: photos,
+            4: lambda: np.concatenate([photos, np.ones_like(photos[:, :1])], 1),
+        }[channels]()
+        return reference.discriminator(params["discriminator"], seen, group)
+
+    return Written([write(params)], image, mapping, params["noise"], logits if judges else None)
+
+
+def _zip_of_rosinality(params):
+    return zipped(rosinality(params))
+
+
+# Each holds a network of its own.
+VARIANTS = {
+    "ada of --cfg=cifar": lambda: _of_channels(ada, varied(3, residual=False), 3, 2),
+    "ada of grey": lambda: _of_channels(ada, varied(1), 1, 2),
+    "tensorflow of grey": lambda: _of_channels(
+        lambda params: tensorflow(params, {"num_channels": 1}), varied(1), 1, 2
+    ),
+    "rosinality of RGBA": lambda: _of_channels(_zip_of_rosinality, varied(4), 4, 4),
 }

@@ -114,15 +114,19 @@ def minibatch_std(xs, group):
 
 
 def discriminator(params, images, group=4):
-    """images [n, 3, H, W] in [-1, 1] -> logits [n], features per block."""
+    """images [n, c, H, W] in [-1, 1] -> logits [n], features per block, which have shortcuts where
+    there are arrays of them."""
     blocks = sorted((b for b in params if b.startswith("b")), key=lambda name: -int(name[1:]))
     xs = [conv(params["fromrgb"], x) for x in images]
     features = []
     for name in blocks:
         p = params[name]
-        deep = [conv(p["conv1"], conv(p["conv0"], x), down=True, gain=1.0) for x in xs]
+        gain = 1.0 if "skip" in p else SQRT2
+        deep = [conv(p["conv1"], conv(p["conv0"], x), down=True, gain=gain) for x in xs]
         xs = [
             conv(p["skip"], x, down=True, activate=False, gain=np.sqrt(0.5)) + d
+            if "skip" in p
+            else d
             for x, d in zip(xs, deep, strict=True)
         ]
         features.append(np.stack(xs))

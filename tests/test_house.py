@@ -175,7 +175,6 @@ ALLOWED = {
         "jaxsr/metrics/embedding.py": "lpips_alex",
         "jaxsr/metrics/networks.py": "lpips_alex niqe",
         "jaxsr/resample.py": "bicubic bilinear",
-        "ports/constructors.py": "vdsr",
         "ports/metric_networks.py": "lpips_alex",
     },
 }

@@ -4,6 +4,7 @@ import jax
 import numpy as np
 import ports_diffusion as official
 import ports_files as files
+import ports_modules
 import pytest
 
 from jaxsr import diffusion, weights
@@ -43,6 +44,13 @@ ROWS = {
     "pesser, two blocks": (TWO, official.ddpm, official.state_dict, files.legacy, "linear"),
     "wrapped": (DDPM, official.ddpm, wrapped, files.zipped, "linear"),
     "diffusers": (TWO, official.diffusers, official.state_dict, files.zipped, "linear"),
+    "diffusers, safetensors": (
+        TWO,
+        official.diffusers,
+        official.state_dict,
+        lambda state: ports_modules.safetensors({n: x.array for n, x in state.items()}, "F32"),
+        "linear",
+    ),
     "diffusers, old": (
         DDPM,
         lambda config, params: official.diffusers(config, params, official.OLD),

@@ -39,7 +39,7 @@ REFUSED = {
         "expected a StyleGAN1 with label_size 0",
     ),
     "PGGAN conditional": (
-        lambda: grown(d_settings={"label_size": 10}),
+        lambda: grown(settings={"label_size": 10}),
         "expected a PGGAN with label_size 0",
     ),
     "pixel norm": (
@@ -77,10 +77,6 @@ REFUSED = {
     "noise map missing": (
         lambda: styled(lambda g, d: g.pop("synthesis/noise5")),
         "missing: noise/5",
-    ),
-    "discriminator's missing": (
-        lambda: styled(lambda g, d: d.pop("8x8/Conv0/bias")),
-        "missing: discriminator/b8/conv0/bias",
     ),
     "StyleGAN1 shape": (
         lambda: styled(nine("synthesis/8x8/Conv1/bias")),
@@ -138,3 +134,14 @@ def test_a_choice_of_a_class_is_refused(contents, choice, tmp_path):
         ValueError, match=r"expected no --(label|truncation) for a network without classes"
     ):
         convert(*files.write(tmp_path, contents()), choice=choice)
+
+
+@pytest.mark.parametrize("contents", [styled, grown])
+def test_a_discriminator_that_does_not_fit_is_left_out_and_told(contents, tmp_path):
+    """A generator that restores without one is refused for it, or nobody hears that it is gone."""
+    files_of = contents(lambda g, d: d.pop("8x8/Conv0/bias"))
+    params, config = convert(*files.write(tmp_path, files_of))
+    assert "discriminator" not in params and config["discriminator"] is False
+    assert "missing: discriminator/b8/conv0/bias" in config["notes"][0]
+    params, config = convert(*files.write(tmp_path, contents(d_settings={"label_size": 10})))
+    assert "discriminator" not in params and "label_size" in config["notes"][0]

@@ -11,6 +11,7 @@ import time
 
 import numpy as np
 import ports_files as files
+import ports_modules
 import ports_stylegan2 as writers
 import pytest
 from ports_malicious import (
@@ -25,7 +26,7 @@ from ports_malicious import (
 )
 
 from jaxsr.nets import stylegan2
-from ports import constructors, formats, priors, tables, torch_files
+from ports import constructors, convert, formats, priors, tables, torch_files
 
 FUZZED = 300  # 5,000 with seed 1, once by hand: none did harm, see the commit
 FORBIDDEN = (
@@ -56,7 +57,7 @@ def digest(path):
     global EVENTS
     EVENTS, message = [], None
     try:
-        look_at(torch_files.read(path)[0])
+        look_at(convert.read(path)[0])
     except ValueError as error:
         message = str(error)
     finally:
@@ -70,7 +71,7 @@ def digest(path):
 
 def look_at(content):
     try:
-        _, found = formats.find([content])
+        found = formats.find([content]).found
         tables.convert(
             found.rows if isinstance(found, priors.Found) else found.network.rows, found.sources
         )
@@ -118,6 +119,10 @@ BASES = {
     "heads": files.legacy(HEADS),
     "zip": files.zipped(writers.rosinality(SMALL)),
     "zip's pickle": ZIP_PICKLE,
+    "whole module": files.legacy(ports_modules.rosinality(SMALL, parallel=True)),
+    "safetensors": ports_modules.safetensors(
+        {name: np.asarray(x.array) for name, x in writers.rosinality(SMALL)["g_ema"].items()}, "F32"
+    ),
 }
 SIZES = [0, 1, 0x7F, 0xFF, 0xFFFF, 0x7FFFFFFF, 0xFFFFFFFF, 2**62, 2**63]
 OPCODES = b"(012NKMJGX\x8cUTCB\x8e\x96)\x85\x86\x87t]laedus}qrhjcQR\x81\x92b\x93\x94\x95\x80."

@@ -33,10 +33,13 @@ class Config(style_based.Config):
         precision. Default: any.
     emphasis: how much finer detail is amplified before the discriminator sees it (`emphasised`); 0:
         not at all, as in the original.
+    residual: whether the discriminator's blocks have shortcuts; False: NVIDIA's architecture
+        "orig", as its --cfg=cifar has.
     """
 
     clamp: float | None = None
     emphasis: float = 0.0
+    residual: bool = True
 
     def __post_init__(self):
         super().__post_init__()
@@ -316,17 +319,20 @@ class Conv(nn.Module):
 
 
 class DiscriminatorBlock(nn.Module):
-    """Residual block: [n, r, r, c] -> [n, r/2, r/2, c']."""
+    """Residual block, or a plain one: [n, r, r, c] -> [n, r/2, r/2, c']."""
 
     config: Config
     resolution: int
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        width, clamp = self.config.width(self.resolution // 2), self.config.clamp
-        skip = Conv(width, 1, down=True, bias=False, gain=1 / SQRT2, name="skip")(x)
-        x = Conv(self.config.width(self.resolution), clamp=clamp, name="conv0")(x)
-        return skip + Conv(width, down=True, gain=1.0, clamp=clamp, name="conv1")(x)
+        config, width = self.config, self.config.width(self.resolution // 2)
+        clamp, gain = config.clamp, 1.0 if config.residual else SQRT2
+        y = Conv(config.width(self.resolution), clamp=clamp, name="conv0")(x)
+        y = Conv(width, down=True, gain=gain, clamp=clamp, name="conv1")(y)
+        if not config.residual:
+            return y
+        return y + Conv(width, 1, down=True, bias=False, gain=1 / SQRT2, name="skip")(x)
 
 
 class Discriminator(nn.Module):
