@@ -11,16 +11,20 @@ from typing import Any
 import numpy as np
 
 from jaxsr.nets import stylegan3, stylegan3_filters
-from ports import labels, modules
+from ports import labels, wrappers
 from ports.layouts import hwio, number, same, transposed
 from ports.pickles import Record
 from ports.priors import Choice, Found, mapping_sizes
 from ports.stylegan2_tables import ADA_TORCH
 from ports.tables import Converted, Row
+from ports.wrappers import Network
 
 _LICENCE = (
     "not stated in the file; NVIDIA's own weights: Nvidia Source Code License-NC (non-commercial)"
 )
+# Names that the networks' arrays have.
+_GENERATOR = ("mapping.fc0.weight", "synthesis.input.freqs")
+_DISCRIMINATOR = ("b4.conv.weight", "b4.out.weight")
 _MOST_LAYERS, _MOST_PIXELS = 64, 2048
 _LAYER = r"G_ema\.synthesis\.L(\d{1,2})_(\d{1,4})_(\d{1,4})\."
 _INPUT = r"G_ema\.synthesis\.input\."
@@ -65,26 +69,27 @@ def find(contents: list[Any]) -> Found | None:
     Raises:
         ValueError: it is one, but damaged, or a network that ours cannot compute.
     """
-    content = contents[0]
-    if len(contents) > 1 or not isinstance(content, dict):
+    if len(contents) > 1 or not isinstance(contents[0], dict):
         return None
-    if "synthesis.input.freqs" in content:
-        arrays = {f"G_ema.{name}": value for name, value in content.items()}
+    found = wrappers.networks(contents[0])
+    generator, discriminator = (_first(found, names) for names in (_GENERATOR, _DISCRIMINATOR))
+    if generator is None:
+        return None
+    sources = {f"G_ema.{name}": value for name, value in generator.arrays.items()}
+    beside: tuple[str, ...] = ()
+    if discriminator is not None:
+        sources |= {f"D.{name}": value for name, value in discriminator.arrays.items()}
+        beside = discriminator.path
+    notes = wrappers.told(generator, beside)
+    if generator.module is None:
         note = "a state dict does not tell the network's settings: the official ones were taken"
-        return _found("StyleGAN3 state dict", arrays, {}, (note,))
-    generator = content.get("G_ema")
-    if not is_generator(generator):
-        return None
-    sources = modules.arrays(generator, "G_ema")
-    if content.get("D") is not None:
-        sources |= modules.arrays(content["D"], "D")
-    return _found("StyleGAN3 PyTorch", sources, _settings(generator, content.get("D")))
+        return _found("StyleGAN3 state dict", sources, {}, (*notes, note))
+    judge = discriminator.module if discriminator else None
+    return _found("StyleGAN3 PyTorch", sources, _settings(generator.module, judge), notes)
 
 
-def is_generator(module: Any) -> bool:
-    """Whether a pickled module is a StyleGAN3: its synthesis begins with Fourier features."""
-    inner = _state(module, "synthesis").get("_modules")
-    return isinstance(inner, dict) and "input" in inner
+def _first(found: list[Network], names: tuple[str, ...]) -> Network | None:
+    return next((one for one in found if all(name in one.arrays for name in names)), None)
 
 
 def _state(module: Any, *names: str) -> dict:
