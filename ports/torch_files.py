@@ -45,14 +45,33 @@ def read(path: str | Path) -> tuple[Any, str]:
         raise Unreadable(f"{path}: {error}") from error
 
 
+# What lies where a checkpoint should: the first bytes, and what it is.
+_OTHERS = {
+    b"version https://git-lfs": "a pointer of Git LFS to it: git lfs pull",
+    b"<": "a web page: the download asked for something",
+    b"\x1f\x8b": "a file packed by gzip: unpack it",
+    b"BZh": "a file packed by bzip2: unpack it",
+    b"\xfd7zXZ": "a file packed by xz: unpack it",
+    b"7z\xbc\xaf": "a 7z archive: unpack it",
+    b"Rar!": "a RAR archive: unpack it",
+    b"\x89HDF": "HDF5, as Keras writes it",
+    b"\x93NUMPY": "an array of NumPy",
+    b"{": "JSON: give the file of weights beside it",
+}
+
+
+def _named(head: bytes) -> str:
+    text = head.lstrip()
+    known = [what for start, what in _OTHERS.items() if text.startswith(start)]
+    return known[0] if known else f"one that starts with {head[:8]!r}"
+
+
 def _read(data: memoryview) -> tuple[Any, str]:
     budget = Budget(len(data))
     if data[:4] == b"PK\x03\x04":
         return _read_zip(data, budget), "torch zip"
     if data[0] != 0x80:
-        raise Unreadable(
-            f"expected a pickle or a torch file, got one that starts with {bytes(data[:8])!r}"
-        )
+        raise Unreadable(f"expected a pickle or a torch file, got {_named(bytes(data[:64]))}")
     machine = Machine(data, NESTED, budget)
     first = machine.run()
     if isinstance(first, int) and first == MAGIC:

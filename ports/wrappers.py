@@ -6,7 +6,8 @@ to what was read, before any table.
 | `state_dict`, `model_state_dict`, `params`, `model`, `g`, `netG`, any other key, nested | opened |
 | a list or a tuple of a few networks | opened |
 | `params_ema`, `g_ema`, `G_ema`, `ema`, `state_dict_ema`, `model_ema`, `g_running`, `Gs`; a name \
-that begins with one; a state dict with `n_averaged` | preferred: averaged weights |
+that begins with one, in Lightning's `callbacks` too; a state dict with `n_averaged` | preferred: \
+averaged weights |
 | names that all begin with one word, or some with one of `PREFIXES`, stacked in any order | the \
 words go: `module._orig_mod.generator.conv1.bias` is `conv1.bias` |
 | `_orig_mod.` and other words of torch, anywhere in a name | go |
@@ -41,7 +42,7 @@ _NEUTRAL = {"module"}  # what torch itself puts around a network that it runs on
 _OF_TORCH = re.compile(r"(?<![^.])(_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.")
 _AVERAGED = re.compile(r"(?i:(.*[_.-])?(ema|avg|averaged?|running|shadow)([_.-].*)?)|Gs|avgG|.*EMA")
 _NO_NETWORK = re.compile(
-    r"(?i:.*(optim|sched|hyper_?param|callback|loops|scaler|history|metrics).*|opts?|args)"
+    r"(?i:.*(optim|sched|hyper_?param|loops|scaler|history|metrics).*|opts?|args)"
 )
 _DEEPEST = 8  # wrappers and prefixes
 _FEWEST = 5  # arrays of a network under a prefix

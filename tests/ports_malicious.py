@@ -277,7 +277,9 @@ MALICIOUS = {
     "no end": (START + b"N", "expected 1 more bytes"),
     "nothing": (b"", "empty file"),
     "text file": (b"import os\n", "expected a pickle or a torch file"),
-    "web page": (b"<!DOCTYPE html>", "expected a pickle or a torch file"),
+    "web page": (b"\n<!DOCTYPE html>", "expected a pickle or a torch file, got a web page"),
+    "pointer": (b"version https://git-lfs.github.com/spec/v1\n", "got a pointer of Git LFS"),
+    "packed": (b"\x1f\x8b\x08" + b"\0" * 60, "got a file packed by gzip: unpack it"),
     "zip of nothing": (b"PK\x03\x04" + b"\0" * 60, "damaged"),
     "storage that is larger than the file": (
         one_tensor(count=2**30),

@@ -62,7 +62,7 @@ def test_odd_tables(text, rows):
 def test_what_is_no_table_is_one_line(content, tmp_path):
     """A picture under the name of a table would give rows of nonsense."""
     (tmp_path / "t.csv").write_bytes(content)
-    with pytest.raises(ValueError, match="is not a table of results") as error:
+    with pytest.raises(ValueError, match="is not a CSV table") as error:
         report.read_csv(tmp_path / "t.csv")
     assert "\n" not in str(error.value)
 

@@ -10,6 +10,8 @@ import evaluate
 import numpy as np
 import pytest
 from evaluate import Settings
+from evaluation.photos import labels_of
+from evaluation.scores import Scorer
 
 from jaxsr import data, images, loading
 from jaxsr.records import report
@@ -116,7 +118,7 @@ def test_the_zip_of_dataset_tool_and_its_labels(judged, tmp_path):
     assert status == 0 and len({row["photo"] for row in rows}) == 3
     rows = data.read_labels(tmp_path / "data.zip")
     assert [row["label"] for row in rows] == ["0", "1", "2"]
-    with pytest.raises(ValueError, match=r'columns "file" and "cell_class" with values such as'):
+    with pytest.raises(ValueError, match="values such as 'basophil', got the columns 'file', 'la"):
         judged(tmp_path / "data.zip", labels=str(tmp_path / "data.zip"))
 
 
@@ -128,3 +130,33 @@ def test_labels_that_excel_saved(judged, tmp_path):
     (tmp_path / "labels.csv").write_bytes(b"\xef\xbb\xbf" + text.encode())
     status, rows = judged(tmp_path / "photos", labels=str(tmp_path / "labels.csv"))
     assert status == 0 and {row["type_right"] for row in rows} <= {"0", "1"}
+
+
+TABLES = {
+    "a space behind the comma": ("file, cell_class\nc0.png, neutrophil\n", None),
+    "a value of its own": ("file,cell_class\nc0.png,giraffe\n", "got 'giraffe'"),
+    "no row": ("file,cell_class\n", "got no row"),
+    "another column": ("File,Type\nc0.png,neutrophil\n", "got the columns 'File', 'Type'"),
+}
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_labels_that_are_not_the_networks_are_told(name, tmp_path):
+    """A user is told that nothing came, and looks for the mistake in a table that is full."""
+    text, words = TABLES[name]
+    (tmp_path / "labels.csv").write_text(text)
+    settings = Settings(labels=str(tmp_path / "labels.csv"))
+    scorer = Scorer((8,), "pbc64")
+    if words is None:
+        assert labels_of(settings, scorer) == {"c0.png": "neutrophil"}
+        return
+    with pytest.raises(ValueError, match=words):
+        labels_of(settings, scorer)
+
+
+def test_labels_of_some_photos_are_not_lost_silently(tmp_path, capsys):
+    """A type that is misspelt counts as no label, and the table only says "of 3"."""
+    (tmp_path / "labels.csv").write_text("file,cell_class\nc0.png,neutrophil\nc1.png,giraffe\n")
+    settings = Settings(labels=str(tmp_path / "labels.csv"))
+    assert list(labels_of(settings, Scorer((8,), "pbc64"))) == ["c0.png"]
+    assert "unlabelled (1 of 2, such as 'giraffe')" in capsys.readouterr().out

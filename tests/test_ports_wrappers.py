@@ -99,6 +99,8 @@ AVERAGED = {
     "Lightning": wrapped.lightning(
         wrapped.prefixed(OTHER, "G.") | wrapped.prefixed(STATE, "G_ema.")
     ),
+    "a callback of Lightning": wrapped.lightning(wrapped.prefixed(OTHER, "G."))
+    | {"callbacks": {"EMACallback": {"ema_state_dict": wrapped.prefixed(STATE, "G.")}}},
     "ema_pytorch": wrapped.prefixed(OTHER, "online_model.") | wrapped.prefixed(STATE, "ema_model."),
     "torch's AveragedModel": {
         "model": OTHER,

@@ -94,19 +94,36 @@ def _check_names(settings: Settings, found: Data) -> None:
 
 
 def labels_of(settings: Settings, scorer: Scorer) -> dict[str, str]:
-    """The labelled type of each photo. Raises ValueError for a table that has none."""
+    """The labelled type of each photo; a line tells of values that the network does not know.
+    Raises ValueError for a table without any that it knows."""
     if settings.labels is None:
         return {}
     if not Path(settings.labels).is_file():
         raise ValueError(f"{settings.labels}: expected a table of labels, got no such file")
     name, values = scorer.net.config.heads[0]
-    found = {row.get("file", ""): row.get(name, "") for row in data.read_labels(settings.labels)}
-    if not any(value in values for value in found.values()):
+    rows = data.read_labels(settings.labels)
+    # Cells written by hand have a space behind the comma.
+    found = {row.get("file", ""): row.get(name, "").strip() for row in rows}
+    others = sorted({value for value in found.values() if value and value not in values})
+    labels = {file: value for file, value in found.items() if value in values}
+    if not labels:
         raise ValueError(
             f'{settings.labels}: expected columns "file" and "{name}" with values such as '
-            f"{values[0]!r}, got none"
+            f"{values[0]!r}, got {_got(rows, others)}"
         )
-    return {file: value for file, value in found.items() if value in values}
+    if others:
+        print(
+            f"{settings.labels}: expected {', '.join(values)}; rows with other values count as "
+            f"unlabelled ({len(found) - len(labels)} of {len(found)}, such as {others[0]!r})"
+        )
+    return labels
+
+
+def _got(rows: Sequence[Mapping[str, str]], others: Sequence[str]) -> str:
+    """What a table without a known label has instead."""
+    if not rows:
+        return "no row"
+    return repr(others[0]) if others else f"the columns {', '.join(map(repr, rows[0]))}"
 
 
 def landmarks_of(settings: Settings) -> dict[str, np.ndarray]:

@@ -50,7 +50,7 @@ def rows_of(text: str, path: str | os.PathLike) -> list[dict[str, str]]:
         names = [name.strip() for name in next(rows, [])]
         return [_row(names, cells, delimiter) for cells in rows if any(cells)]
     except csv.Error as error:
-        raise ValueError(f"{path} is not a table of results: {error}") from error
+        raise ValueError(f"{path} is not a CSV table: {error}") from error
 
 
 def _delimiter(text: str) -> tuple[str, str]:

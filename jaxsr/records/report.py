@@ -57,7 +57,7 @@ def _text(path: Path) -> str:
     try:
         return csv_text.text_of(path.read_bytes())
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is not a table of results: {error}") from error
+        raise ValueError(f"{path} is not a CSV table: {error}") from error
 
 
 def cell(value: object) -> str:
