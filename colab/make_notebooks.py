@@ -23,7 +23,7 @@ import nbformat
 from absl import app
 from absl import flags as absl_flags
 from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError
+from nbclient.exceptions import CellExecutionError, CellTimeoutError
 
 HERE = Path(__file__).resolve().parent
 NAMES = ("restore", "explore", "checkpoint", "train", "tables")
@@ -32,6 +32,7 @@ REPOSITORY = tomllib.loads((HERE.parent / "pyproject.toml").read_text())["projec
 ]
 BADGE = "[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/{}/blob/main/colab/{}.ipynb)"
 LONGEST = 3600  # seconds of a cell
+LONGEST_SMOKE = 300
 
 
 def notebook(name: str) -> nbformat.NotebookNode:
@@ -58,19 +59,13 @@ def executed(name: str, *, smoke: bool) -> nbformat.NotebookNode:
     Raises:
         ValueError: a cell failed, and how.
     """
-    book = notebook(name)
-    # In the checkout, so that the notebook finds it.
-    folder = Path(tempfile.mkdtemp(prefix=f".run-{name}-", dir=HERE))
-    environment = os.environ | ({"JAXSR_SMOKE": "1"} if smoke else {})
     try:
-        client = NotebookClient(
-            book, timeout=LONGEST, resources={"metadata": {"path": str(folder)}}, record_timing=True
-        )
-        client.execute(env=environment)
+        book = _run(name, smoke=smoke)
+    except CellTimeoutError:
+        # Once in many runs a kernel that is done is never heard of again.
+        book = _run(name, smoke=smoke)
     except CellExecutionError as error:
         raise ValueError(f"{name}: {error.ename}: {error.evalue}") from error
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
     seconds = [_seconds(cell) for cell in book.cells if cell.cell_type == "code"]
     for cell in book.cells:
         cell.metadata.pop("execution", None)
@@ -81,6 +76,24 @@ def executed(name: str, *, smoke: bool) -> nbformat.NotebookNode:
             cell.outputs = [output for output in settled if output.get("text") != ""]
     book.cells.append(nbformat.v4.new_markdown_cell(_times(seconds), id=f"{name}_times"))
     book.metadata.pop("widgets", None)
+    return book
+
+
+def _run(name: str, *, smoke: bool) -> nbformat.NotebookNode:
+    book = notebook(name)
+    # In the checkout, so that the notebook finds it.
+    folder = Path(tempfile.mkdtemp(prefix=f".run-{name}-", dir=HERE))
+    environment = os.environ | ({"JAXSR_SMOKE": "1"} if smoke else {})
+    try:
+        client = NotebookClient(
+            book,
+            timeout=LONGEST_SMOKE if smoke else LONGEST,
+            resources={"metadata": {"path": str(folder)}},
+            record_timing=True,
+        )
+        client.execute(env=environment)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
     return book
 
 

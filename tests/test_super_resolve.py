@@ -70,7 +70,7 @@ def test_photos_that_no_model_serves_have_their_rows(tmp_path):
     settings = Settings(
         method="laren", input=(str(tmp_path / "photos"),), out=str(tmp_path / "out"), progress=False
     )
-    assert super_resolve.main(settings) == 0
+    assert super_resolve.main(settings) == 3
     status = {row["output"]: (row["status"], row["error"]) for row in rows(tmp_path / "out")}
     assert status["8.png"] == ("ok", "")
     assert "16.png: no laren model for prior 'pbc64' and downsample 4" in status["16.png"][1]

@@ -21,7 +21,6 @@ from jax import lax
 from jax.core import ShapedArray
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
-from scipy.special import j1
 
 # Of each phase that comes out: (phase that goes in, rows down, columns right, weight) of its terms.
 Term = tuple[int, int, int, float]
@@ -48,6 +47,8 @@ def kaiser_lowpass(taps: int, cutoff: float, width: float, rate: float) -> np.nd
 def jinc_lowpass(taps: int, cutoff: float, width: float, rate: float) -> np.ndarray:
     """The low-pass filter [taps, taps] that is the same in all directions but for its window, which
     adds up to 1 (appendix C.3); arguments as of `kaiser_lowpass`."""
+    from scipy.special import j1  # not with jaxsr: few need it
+
     at = (np.arange(taps) - (taps - 1) / 2) / rate
     radius = np.hypot(at[:, None], at)
     window = _kaiser_window(taps, width / (rate / 2))
