@@ -64,8 +64,6 @@ def executed(name: str, *, smoke: bool) -> nbformat.NotebookNode:
     except CellTimeoutError:
         # Once in many runs a kernel that is done is never heard of again.
         book = _run(name, smoke=smoke)
-    except CellExecutionError as error:
-        raise ValueError(f"{name}: {error.ename}: {error.evalue}") from error
     seconds = [_seconds(cell) for cell in book.cells if cell.cell_type == "code"]
     for cell in book.cells:
         cell.metadata.pop("execution", None)
@@ -80,6 +78,7 @@ def executed(name: str, *, smoke: bool) -> nbformat.NotebookNode:
 
 
 def _run(name: str, *, smoke: bool) -> nbformat.NotebookNode:
+    """The notebook with its outputs. Raises ValueError for a cell that fails, CellTimeoutError."""
     book = notebook(name)
     # In the checkout, so that the notebook finds it.
     folder = Path(tempfile.mkdtemp(prefix=f".run-{name}-", dir=HERE))
@@ -92,6 +91,8 @@ def _run(name: str, *, smoke: bool) -> nbformat.NotebookNode:
             record_timing=True,
         )
         client.execute(env=environment)
+    except CellExecutionError as error:
+        raise ValueError(f"{name}: {error.ename}: {error.evalue}") from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     return book

@@ -19,6 +19,17 @@ def _parts(state: dict) -> tuple[Any, Any, Any]:
     return state.get("_parameters"), state.get("_buffers"), state.get("_modules")
 
 
+def state(module: Any, *names: str) -> dict:
+    """The state of a module, or of the one that lies in it by these names, outermost first; {}
+    where there is none."""
+    found = module.state if isinstance(module, Record) else None
+    found = found if isinstance(found, dict) else {}
+    if not names:
+        return found
+    inner = found.get("_modules")
+    return state(inner.get(names[0]) if isinstance(inner, dict) else None, *names[1:])
+
+
 def arrays(module: Any, prefix: str = "") -> dict[str, Any]:
     """Arrays of a pickled torch module and of the modules in it, by their dotted names, behind a
     prefix.

@@ -8,8 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxsr.nets import stylegan2
-from ports import labels, tensorflow, wrappers
-from ports.pickles import Record
+from ports import labels, modules, tensorflow, wrappers
 from ports.priors import Choice, Found, mapping_sizes, widths
 from ports.stylegan2_tables import ADA_TORCH, TENSORFLOW, rosinality_rows
 from ports.tables import Converted, few
@@ -122,27 +121,15 @@ def _ada_torch(generator: Network, discriminator: Network | None) -> Found:
             "a state dict does not tell the largest value of a layer's output (conv_clamp): any is "
             "taken as allowed",
         )
-    lr = _inside(module, "mapping", "fc0").get("bias_gain", 0.01)
-    group = _inside(judge, "b4", "mbstd").get("group_size", 4)
-    clamp = _inside(module, "synthesis", "b4", "conv1").get("conv_clamp")
+    lr = modules.state(module, "mapping", "fc0").get("bias_gain", 0.01)
+    group = modules.state(judge, "b4", "mbstd").get("group_size", 4)
+    clamp = modules.state(module, "synthesis", "b4", "conv1").get("conv_clamp")
     settings = {"mapping_lr": lr, "mbstd_group": group} | (
         {} if clamp is None else {"clamp": clamp}
     )
     return Found(
         "stylegan2", "StyleGAN2-ADA PyTorch", _NVIDIA, sources, ADA_TORCH, _settle(settings), notes
     )
-
-
-def _inside(module: Any, *names: str) -> dict:
-    """The state of a module's module's ... module; {} where there is none."""
-    state = module.state if isinstance(module, Record) and isinstance(module.state, dict) else {}
-    for name in names:
-        inner = state.get("_modules")
-        module = inner.get(name) if isinstance(inner, dict) else None
-        state = (
-            module.state if isinstance(module, Record) and isinstance(module.state, dict) else {}
-        )
-    return state
 
 
 def _rosinality(generator: Network, discriminator: Network | None) -> Found:

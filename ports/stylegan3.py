@@ -11,9 +11,8 @@ from typing import Any
 import numpy as np
 
 from jaxsr.nets import stylegan3, stylegan3_filters
-from ports import labels, wrappers
+from ports import labels, modules, wrappers
 from ports.layouts import hwio, number, same, transposed
-from ports.pickles import Record
 from ports.priors import Choice, Found, mapping_sizes
 from ports.stylegan2_tables import ADA_TORCH
 from ports.tables import Converted, Row
@@ -92,30 +91,19 @@ def _first(found: list[Network], names: tuple[str, ...]) -> Network | None:
     return next((one for one in found if all(name in one.arrays for name in names)), None)
 
 
-def _state(module: Any, *names: str) -> dict:
-    """The state of a module in a module; {} where there is none."""
-    for name in (*names, None):
-        state = module.state if isinstance(module, Record) else None
-        if not isinstance(state, dict):
-            return {}
-        if name is None:
-            return state
-        inner = state.get("_modules")
-        module = inner.get(name) if isinstance(inner, dict) else None
-    return {}
-
-
 def _settings(generator: Any, discriminator: Any) -> dict[str, Any]:
     """What a pickle tells of the network, by our names."""
-    synthesis = _state(generator, "synthesis")
+    synthesis = modules.state(generator, "synthesis")
     given = synthesis.get("_init_kwargs")
     told = (given if isinstance(given, dict) else {}) | synthesis
     settings = {ours: told[theirs] for ours, theirs in _ARGUMENTS.items() if theirs in told}
     layers = synthesis.get("_modules", {})
-    clamps = [_state(layers[name]).get("conv_clamp", 256) for name in layers if name != "input"]
+    clamps = [
+        modules.state(layers[name]).get("conv_clamp", 256) for name in layers if name != "input"
+    ]
     settings["clamp"] = clamps[0] if clamps else None
-    settings["mapping_lr"] = _state(generator, "mapping", "fc0").get("bias_gain", 0.01)
-    settings["mbstd_group"] = _state(discriminator, "b4", "mbstd").get("group_size", 4)
+    settings["mapping_lr"] = modules.state(generator, "mapping", "fc0").get("bias_gain", 0.01)
+    settings["mbstd_group"] = modules.state(discriminator, "b4", "mbstd").get("group_size", 4)
     return settings
 
 

@@ -75,6 +75,7 @@ class UNet:
 
 
 Config = Vgg | UNet
+# Logits [n], or one for each pixel [n, h, w], and the maps [n, r, r, c] behind them.
 Judged = tuple[jax.Array, list[jax.Array]]
 
 

@@ -9,13 +9,12 @@ import jax.numpy as jnp
 
 from jaxsr import weights
 from jaxsr.nets import discriminators
+from jaxsr.nets.discriminators import Judged
 from jaxsr.priors import Prior
 from jaxsr.training.restorer_config import Config
 from jaxsr.types import Images, Params, PRNGKey
 
 BEGUN = "begun_discriminator"  # of params: what a discriminator begins as
-# Logits [n], or one for each pixel [n, H, W], and the maps [n, r, r, c] behind them.
-Judged = tuple[jax.Array, list[jax.Array]]
 
 
 class Discriminator(NamedTuple):

@@ -21,11 +21,12 @@ from jax.nn import softplus
 from jaxsr import degradations
 from jaxsr.learned import Model, Stages
 from jaxsr.metrics.perceptual import deep_difference
+from jaxsr.nets.discriminators import Judged
 from jaxsr.nets.laren import Config as LarenConfig
 from jaxsr.operators import Operator
 from jaxsr.priors import Prior
 from jaxsr.training.restorer_config import Config
-from jaxsr.training.restorer_discriminators import DISCRIMINATORS, Judged
+from jaxsr.training.restorer_discriminators import DISCRIMINATORS
 from jaxsr.training.restorer_terms import earlier_images, matching, parsing, style
 from jaxsr.types import Images, Params, PRNGKey
 
@@ -91,10 +92,7 @@ def loss(
     if config.style_weight:
         terms["style"] = style(bound.network, given["perceptual"], made, images)
     if config.adversarial_weight:
-        terms["adversarial"] = _adversarial(bound, config, discriminator, made, images)
-    if config.matching_weight:
-        judged = (judge(bound, config, discriminator, stack)[1] for stack in (made, images))
-        terms["matching"] = matching(*judged)
+        terms |= _judged_terms(bound, config, discriminator, made, images)
     value = jnp.sum(jnp.stack([weight * terms[name] for name, weight in weights.items()]))
     return value, (terms, made, stages.statistics)
 
@@ -136,14 +134,21 @@ def _fit(kind: str, bound: Bound, differences: jax.Array) -> jax.Array:
     return jnp.sum(values) / len(values) if is_literal(bound) else jnp.mean(values)
 
 
-def _adversarial(
+def _judged_terms(
     bound: Bound, config: Config, discriminator: Params, made: Images, images: Images
-) -> jax.Array:
-    """What the network pays for pictures that the discriminator tells from photos."""
-    fake = judge(bound, config, discriminator, made)[0]
-    if config.adversarial == "relativistic":
-        return _relativistic(fake, judge(bound, config, discriminator, images)[0])
-    return jnp.mean(-softplus(fake) if is_literal(bound) else softplus(-fake))
+) -> dict[str, jax.Array]:
+    """The terms of what the discriminator sees: it looks at each picture once, at photos only where
+    a term is of them."""
+    see = functools.partial(judge, bound, config, discriminator)
+    fake, maps = see(made)
+    terms = {"adversarial": jnp.mean(-softplus(fake) if is_literal(bound) else softplus(-fake))}
+    if config.adversarial == "relativistic" or config.matching_weight:
+        real, photo_maps = see(images)
+        if config.adversarial == "relativistic":
+            terms["adversarial"] = _relativistic(fake, real)
+        if config.matching_weight:
+            terms["matching"] = matching(maps, photo_maps)
+    return terms
 
 
 def _relativistic(more: jax.Array, less: jax.Array) -> jax.Array:
