@@ -17,7 +17,7 @@ import jax
 import numpy as np
 
 from jaxsr.operators.blur import blur, gaussian_blur, motion_blur, motion_kernel
-from jaxsr.operators.families import Family, Theta, cameras, similarities
+from jaxsr.operators.families import OPTICS, Family, Theta, cameras, similarities
 from jaxsr.operators.linear import Operator, Spectrum, compose, identity, linear
 from jaxsr.operators.optics import optics
 from jaxsr.operators.sampling import compressed_sensing, downsample, grey, mask
@@ -28,6 +28,7 @@ from jaxsr.resample import Kernel
 
 __all__ = [
     "OPERATORS",
+    "OPTICS",
     "Family",
     "Kind",
     "Operator",
