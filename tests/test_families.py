@@ -71,6 +71,7 @@ def test_the_similarity_is_what_its_docstring_says(matrix, kernel):
     seen = ~np.isnan(expected)
     assert seen.sum() >= 5 * 3
     np.testing.assert_allclose(found(X), np.where(seen, expected, 0.0), atol=2e-5)
+    assert found.onto_range is not None
     np.testing.assert_array_equal(found.onto_range(jnp.full(PHOTO, 2.0)), np.where(seen, 2.0, 0.0))
 
 

@@ -166,12 +166,12 @@ def _each(transformations: dict[str, optax.GradientTransformation]) -> optax.Gra
     """For each of the variables' names an optimiser of its own. (`optax.partition` would hand them
     trees of another structure, which the methods' own partitions do not know.)"""
 
-    def init(variables: dict) -> dict:
-        return {name: tx.init(variables[name]) for name, tx in transformations.items()}
+    def init(params: Any) -> Any:
+        return {name: tx.init(params[name]) for name, tx in transformations.items()}
 
-    def update(updates: dict, state: dict, variables: dict | None = None) -> tuple[dict, dict]:
+    def update(updates: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
         made = {
-            name: tx.update(updates[name], state[name], variables and variables[name])
+            name: tx.update(updates[name], state[name], params and params[name])
             for name, tx in transformations.items()
         }
         return {name: each[0] for name, each in made.items()}, {
