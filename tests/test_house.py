@@ -135,6 +135,7 @@ ALLOWED = {
         "experiments/evaluation/suites.py": "*",
         "experiments/evaluation/variants.py": "*",
         "jaxsr/learned/restorers.py": "*",
+        "jaxsr/operators/similarity.py": "*",
         "ports/formats.py": "*",
     },
     "default of a setting": {

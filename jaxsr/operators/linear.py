@@ -9,6 +9,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from jaxsr.types import AnyArray
 
@@ -261,7 +262,7 @@ def parametric(
     return inverses._replace(
         apply=searched.apply,
         adjoint=searched.adjoint,
-        traced=any(isinstance(leaf, jax.core.Tracer) for leaf in arrays.values()),
+        traced=any(isinstance(leaf, Tracer) for leaf in arrays.values()),
     )
 
 

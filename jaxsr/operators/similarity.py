@@ -8,6 +8,7 @@ from typing import get_args
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from jaxsr.operators.linear import (
     Function,
@@ -188,7 +189,7 @@ def _check(
         )
     if np.shape(matrix) != (2, 3):
         raise ValueError(f"similarity: expected a matrix [2, 3], got shape {np.shape(matrix)}")
-    if not isinstance(matrix, jax.core.Tracer):
+    if not isinstance(matrix, Tracer):
         check_similarity(np.asarray(matrix, np.float64))
 
 
