@@ -7,7 +7,7 @@ explains, so each is named after the program that it equals.
 """
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Literal, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -18,19 +18,22 @@ from jaxsr.types import AnyImage
 
 Kernel = Literal["bicubic", "bicubic_matlab", "bicubic_pulse", "box", "bilinear"]
 Matrix = Float64[np.ndarray, "m n"]
+A = TypeVar("A", np.ndarray, jax.Array)
 Profile = Callable[[np.ndarray], np.ndarray]
 
 
-def _cubic(x: np.ndarray) -> np.ndarray:
-    """Keys' cubic convolution kernel, a = -0.5 (Keys 1981, eq. 15), support |x| < 2."""
-    x = np.abs(x)
+def cubic(x: A) -> A:
+    """Keys' cubic convolution kernel, a = -0.5 (Keys 1981, eq. 15), support |x| < 2; of an array of
+    NumPy or JAX, in its own precision."""
+    x = abs(x)
     near = 1.5 * x**3 - 2.5 * x**2 + 1.0
     far = -0.5 * x**3 + 2.5 * x**2 - 4.0 * x + 2.0
-    return np.where(x < 1.0, near, np.where(x < 2.0, far, 0.0))
+    return near * (x < 1.0) + far * ((x >= 1.0) & (x < 2.0))
 
 
-def _triangle(x: np.ndarray) -> np.ndarray:
-    return np.maximum(1.0 - np.abs(x), 0.0)
+def triangle(x: A) -> A:
+    """The kernel of linear interpolation, support |x| < 1; as `cubic`."""
+    return (1.0 - abs(x)) * (abs(x) < 1.0)
 
 
 def _rectangle(x: np.ndarray) -> np.ndarray:
@@ -65,7 +68,7 @@ def _matlab(size: int, factor: int) -> np.ndarray:
     positions = np.floor(centres).astype(int) + np.arange(-2 * factor - 1, 2 * factor + 2)
     mirrored = positions % (2 * size)
     return _folded(
-        np.minimum(mirrored, 2 * size - 1 - mirrored), _cubic((positions - centres) / factor), size
+        np.minimum(mirrored, 2 * size - 1 - mirrored), cubic((positions - centres) / factor), size
     )
 
 
@@ -85,16 +88,16 @@ def _pulse(size: int, factor: int) -> np.ndarray:
             f"larger size, got {got}"
         )
     positions = np.abs(np.arange(size // factor)[:, None] * factor - before + taps)
-    weights = np.broadcast_to(_cubic((taps - 2 * factor + 0.5) / factor), positions.shape)
+    weights = np.broadcast_to(cubic((taps - 2 * factor + 0.5) / factor), positions.shape)
     return _folded(np.minimum(positions, 2 * (size - 1) - positions), weights, size)
 
 
 _MATRICES: dict[str, Callable[[int, int], np.ndarray]] = {
-    "bicubic": lambda size, factor: _renormalised(size, factor, _cubic),
+    "bicubic": lambda size, factor: _renormalised(size, factor, cubic),
     "bicubic_matlab": _matlab,
     "bicubic_pulse": _pulse,
     "box": lambda size, factor: _renormalised(size, factor, _rectangle),
-    "bilinear": lambda size, factor: _renormalised(size, factor, _triangle),
+    "bilinear": lambda size, factor: _renormalised(size, factor, triangle),
 }
 
 

@@ -17,17 +17,21 @@ import jax
 import numpy as np
 
 from jaxsr.operators.blur import blur, gaussian_blur, motion_blur, motion_kernel
+from jaxsr.operators.families import Family, Theta, similarities
 from jaxsr.operators.linear import Operator, Spectrum, compose, identity, linear
 from jaxsr.operators.sampling import compressed_sensing, downsample, grey, mask
+from jaxsr.operators.similarity import similarity
 from jaxsr.operators.spectra import spectrum
 from jaxsr.operators.views import as_image, enlarged, image_side, is_image
 from jaxsr.resample import Kernel
 
 __all__ = [
     "OPERATORS",
+    "Family",
     "Kind",
     "Operator",
     "Spectrum",
+    "Theta",
     "as_image",
     "blur",
     "compose",
@@ -44,6 +48,8 @@ __all__ = [
     "mask",
     "motion_blur",
     "motion_kernel",
+    "similarities",
+    "similarity",
     "spectrum",
 ]
 
