@@ -1,0 +1,129 @@
+"""The search for faces: the operator draws the prior's picture where each face lies in its photo,
+and one program serves all faces of a canvas."""
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, cast
+
+import jax
+import numpy as np
+
+from jaxsr import operators
+from jaxsr.methods import METHODS, project, trusted
+from jaxsr.operators import Family, Operator
+from jaxsr.priors import Prior
+from jaxsr.resample import Kernel
+from jaxsr.search import Solve, conditioned, restore_batches
+from jaxsr.types import Params, Result
+from restoration.aligned import Portrait
+from restoration.options import Settings
+from restoration.plan import Method, make_method
+
+TEMPLATE = 16  # px of the canvas by which a method is chosen and checked
+
+
+class Found(NamedTuple):
+    """A face's result [r, r, 3], and what its row says of it."""
+
+    image: np.ndarray
+    told: dict[str, Any]
+
+
+class Searcher(NamedTuple):
+    """What restores faces.
+
+    Attributes:
+        prior: what draws them.
+        method: as it was chosen; its parameters are those of all canvases.
+        search: (faces of one canvas, each with the number of the solution) -> results.
+    """
+
+    prior: Prior
+    method: Method
+    search: Callable[[Sequence[tuple[Portrait, int]]], list[Found]]
+
+    @property
+    def resolution(self) -> int:
+        return self.prior.info.resolution
+
+
+def make_searcher(prior: Prior, params: Params, settings: Settings) -> Searcher:
+    """Raises ValueError where the prior lacks what the method needs, or the method is no search."""
+    method = _method(prior, params, _family(prior, TEMPLATE, settings), settings)
+    if METHODS[method.name].kind != "search":
+        raise ValueError(
+            f"--align={settings.align} needs a search, which sees where a face lies, got "
+            f"--method={method.name}"
+        )
+    solve = functools.cache(lambda side: _solve(prior, params, side, settings))
+
+    def search(wanted: Sequence[tuple[Portrait, int]]) -> list[Found]:
+        cuts = [portrait.cut for portrait, _ in wanted if portrait.cut]
+        ys = np.stack([cut.pixels for cut in cuts])
+        thetas = {
+            "matrix": np.stack([cut.matrix for cut in cuts]).astype(np.float32),
+            "seen": np.stack([cut.seen for cut in cuts]),
+        }
+        results = _searched(solve(ys.shape[1]), method.params, ys, thetas, wanted, settings)
+        return [_found(results, i) for i in range(len(ys))]
+
+    return Searcher(prior, method, search)
+
+
+def _family(prior: Prior, side: int, settings: Settings) -> Family:
+    resolution, kernel = prior.info.resolution, cast(Kernel, settings.kernel)
+    shapes = (resolution, resolution, 3), (side, side, 3)
+    return operators.similarities(*shapes, kernel=kernel)
+
+
+def _method(prior: Prior, params: Params, family: Family, settings: Settings) -> Method:
+    return make_method(prior, params, family.make(family.start), settings)
+
+
+def _solve(prior: Prior, params: Params, side: int, settings: Settings) -> Solve:
+    """The method for all faces of a canvas."""
+    family = _family(prior, side, settings)
+    _method(prior, params, family, settings)  # its checks, before it is traced
+
+    def at(operator: Operator) -> Solve:
+        return make_method(prior, params, operator, settings).solve
+
+    return conditioned(at, family)
+
+
+def _searched(
+    solve: Solve,
+    params: Params,
+    ys: np.ndarray,
+    thetas: dict[str, np.ndarray],
+    wanted: Sequence[tuple[Portrait, int]],
+    settings: Settings,
+) -> Result:
+    """Results with a leading axis n, moved to explain what each photo shows."""
+    batches = restore_batches(
+        solve,
+        params,
+        ys,
+        thetas=thetas,
+        seed=[settings.seed + solution for _, solution in wanted],
+        batch_size=settings.batch_size,
+        progress=settings.progress,
+    )
+    parts = []
+    for indices, results in batches:
+        noises = [noise_of(wanted[i][0], settings) for i in indices]
+        trust = [trusted(settings.consistency, noise) for noise in noises]
+        parts.append(project(solve, results, ys[indices], trust))
+    return jax.tree.map(lambda *leaves: np.concatenate(leaves), *parts)
+
+
+def noise_of(portrait: Portrait, settings: Settings) -> float:
+    """The noise of a face's part of the photo, or the one that is told."""
+    return portrait.noise if settings.noise is None else settings.noise
+
+
+def _found(results: Result, i: int) -> Found:
+    told = {"residual": float(results.residual[i]), "feasible": bool(results.feasible[i])}
+    if "residual_before" in results.latent:
+        told["residual_before"] = float(results.latent["residual_before"][i])
+    return Found(results.image[i], told)
