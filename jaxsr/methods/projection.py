@@ -11,7 +11,7 @@ import numpy as np
 
 from jaxsr.degradations import quantise
 from jaxsr.operators import Operator
-from jaxsr.search import Solve
+from jaxsr.search import Conditioned, Solve
 from jaxsr.types import AnyArray, Drawn, Image, Measurement, Result, Scalar
 
 Consistency = Literal["auto", "exact", "none"]
@@ -58,14 +58,21 @@ def consistent(
 
 def _damping(operator: Operator, residual: Measurement, noise: Scalar) -> Scalar:
     """lambda of `consistent`; infinite where the residual is no more than noise."""
-    gain, seen = _spectrum(operator)
+    gain, seen = (_measured if operator.traced else _known)(operator)
     excess = jnp.sqrt(jnp.mean(residual**2) / seen) - noise
     damping = noise * gain / seen / jnp.maximum(excess, jnp.finfo(jnp.float32).tiny)
     return jnp.where(noise == 0, 0.0, jnp.where(excess > 0, damping, jnp.inf))
 
 
 @functools.lru_cache(maxsize=32)
-def _spectrum(operator: Operator) -> tuple[float, float]:
+def _known(operator: Operator) -> tuple[float, float]:
+    """`_measured` before anything runs."""
+    with jax.ensure_compile_time_eval():
+        gain, seen = _measured(operator)
+        return float(gain), float(seen)
+
+
+def _measured(operator: Operator) -> tuple[Scalar, Scalar]:
     """tr(A A*) / m, by images of random signs (Hutchinson 1990), to some 2 %; and the share of the
     numbers of a measurement that an image has a part in."""
 
@@ -74,11 +81,10 @@ def _spectrum(operator: Operator) -> tuple[float, float]:
             operator(jax.random.rademacher(key, operator.image_shape, jnp.float32)) ** 2
         )
 
-    with jax.ensure_compile_time_eval():
-        gain = jax.lax.map(power, jax.random.split(jax.random.key(0), PROBES)).mean()
-        ones = jnp.ones(operator.measurement_shape)
-        seen = 1.0 if operator.onto_range is None else operator.onto_range(ones).mean()
-        return float(gain), float(seen)
+    gain = jax.lax.map(power, jax.random.split(jax.random.key(0), PROBES)).mean()
+    ones = jnp.ones(operator.measurement_shape)
+    seen = ones if operator.onto_range is None else operator.onto_range(ones)
+    return gain, seen.mean()
 
 
 def project(
@@ -89,7 +95,8 @@ def project(
 
     Their latents tell "residual_before" it, unless the method projects by itself (IAGAN) and has
     told already, or nothing was to move. One photo after the other: what is done to one does not
-    depend on the others. Compiled once for an operator.
+    depend on the others. Compiled once for an operator, or for a family of them: each photo is
+    then explained by its own, as found.
 
     Args:
         solve: the method.
@@ -107,10 +114,13 @@ def project(
             f"expected a measurement and a noise of at least 0 for each of {len(results.image)} "
             f"results, got {len(ys)} and {levels.tolist()}"
         )
-    step = _compiled(solve.operator)
-    if solve.operator.onto_range is not None:
-        ys = np.stack([np.asarray(solve.operator.onto_range(y)) for y in ys])
-    found = [step(*each) for each in zip(results.image, ys, levels, strict=True)]
+    if isinstance(solve, Conditioned):
+        step, theta = _compiled_for_all(solve), results.latent["operator"]
+        thetas = [jax.tree.map(lambda leaf, i=i: leaf[i], theta) for i in range(len(ys))]
+        found = [step(*each) for each in zip(results.image, ys, levels, thetas, strict=True)]
+    else:
+        step = _compiled(solve.operator)
+        found = [step(*each) for each in zip(results.image, ys, levels, strict=True)]
     images, residuals = (np.stack(list(map(np.asarray, each))) for each in zip(*found, strict=True))
     # Without a finite loss in the last phase the image is no solution, whatever it explains.
     searched = np.isfinite(results.trace["loss"][:, -solve.phases[-1].steps :]).any(1)
@@ -125,8 +135,18 @@ def project(
 
 @functools.lru_cache(maxsize=8)
 def _compiled(operator: Operator) -> Callable:
-    def step(image: jax.Array, y: jax.Array, noise: jax.Array) -> tuple[jax.Array, jax.Array]:
-        moved = consistent(operator, image, y, noise)
-        return moved, jnp.mean((operator(quantise(moved)) - y) ** 2)
+    return jax.jit(functools.partial(_moved, operator))
 
-    return jax.jit(step)
+
+@functools.lru_cache(maxsize=8)
+def _compiled_for_all(solve: Conditioned) -> Callable:
+    return jax.jit(lambda image, y, noise, theta: _moved(solve.family.make(theta), image, y, noise))
+
+
+def _moved(
+    operator: Operator, image: jax.Array, y: jax.Array, noise: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """The image made consistent, and the residual of it as it is written."""
+    y = y if operator.onto_range is None else operator.onto_range(y)
+    moved = consistent(operator, image, y, noise)
+    return moved, jnp.mean((operator(quantise(moved)) - y) ** 2)

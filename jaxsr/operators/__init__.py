@@ -17,8 +17,9 @@ import jax
 import numpy as np
 
 from jaxsr.operators.blur import blur, gaussian_blur, motion_blur, motion_kernel
-from jaxsr.operators.families import Family, Theta, similarities
+from jaxsr.operators.families import Family, Theta, cameras, similarities
 from jaxsr.operators.linear import Operator, Spectrum, compose, identity, linear
+from jaxsr.operators.optics import optics
 from jaxsr.operators.sampling import compressed_sensing, downsample, grey, mask
 from jaxsr.operators.similarity import similarity
 from jaxsr.operators.spectra import spectrum
@@ -34,6 +35,7 @@ __all__ = [
     "Theta",
     "as_image",
     "blur",
+    "cameras",
     "compose",
     "compressed_sensing",
     "downsample",
@@ -48,6 +50,7 @@ __all__ = [
     "mask",
     "motion_blur",
     "motion_kernel",
+    "optics",
     "similarities",
     "similarity",
     "spectrum",

@@ -3,7 +3,7 @@ composed."""
 
 import itertools
 import numbers
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import jax
@@ -54,6 +54,8 @@ class Operator(NamedTuple):
             included); else None.
         spectrum: () -> its decomposition, where one is known without the whole matrix; else None
             (see `spectra.spectrum`).
+        traced: whether its numbers are traced (see `families`): nothing can then be known of it
+            before it runs.
 
     The functions raise ValueError when an array's shape is not the expected one.
     """
@@ -67,6 +69,7 @@ class Operator(NamedTuple):
     name: str
     onto_range: CheckedFunction | None = None
     spectrum: Callable[[], Spectrum] | None = None
+    traced: bool = False
 
     def __call__(self, x: AnyArray) -> jax.Array:
         """A(x), the measurement of an image."""
@@ -238,6 +241,27 @@ def from_functions(
         image_shape,
         measurement_shape,
         name,
+    )
+
+
+def parametric(
+    applied: Callable[[dict[str, jax.Array]], Function],
+    theta: Mapping[str, AnyArray],
+    image_shape: Shape,
+    name: str,
+) -> Operator:
+    """`from_functions` of applied(theta), linear for every theta.
+
+    `apply` and `adjoint` are differentiable in theta; the inverses take it for constant: they are
+    no part of what a search descends in.
+    """
+    arrays = {key: jnp.asarray(value, jnp.float32) for key, value in theta.items()}
+    searched = from_functions(applied(arrays), image_shape, name)
+    inverses = from_functions(applied(jax.lax.stop_gradient(arrays)), image_shape, name)
+    return inverses._replace(
+        apply=searched.apply,
+        adjoint=searched.adjoint,
+        traced=any(isinstance(leaf, jax.core.Tracer) for leaf in arrays.values()),
     )
 
 

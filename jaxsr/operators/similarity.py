@@ -2,13 +2,22 @@
 never resampled."""
 
 import math
+from collections.abc import Mapping
 from typing import get_args
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxsr.operators.linear import Operator, Shape, check_shape, checked, einsum, from_functions
+from jaxsr.operators.linear import (
+    Function,
+    Operator,
+    Shape,
+    check_shape,
+    checked,
+    einsum,
+    parametric,
+)
 from jaxsr.resample import Kernel, cubic, triangle
 from jaxsr.types import AnyArray
 
@@ -23,6 +32,7 @@ def similarity(
     matrix: AnyArray,
     *,
     seen: AnyArray | None = None,
+    move: Mapping[str, AnyArray] | None = None,
     kernel: Kernel = "bicubic",
 ) -> Operator:
     """What a photo [h, w, c] shows of the prior's picture [H, W, c] that lies in it turned, scaled
@@ -36,12 +46,14 @@ def similarity(
     dropped and the rest made to sum to one, as `downsample` does with the same kernels: turned by
     nothing and a whole number of times smaller, it is that operator.
 
-    A photo pixel is measured where the picture covers all of it and `seen` says so; others are 0 in
-    each measurement, `onto_range` makes them 0 in a photo, and means over a measurement count them
-    in. The pseudo-inverse and the damped one are found by conjugate gradients (see `linear`).
+    A photo pixel is measured where the picture, as `matrix` has it, covers all of it and `seen`
+    says so; others are 0 in each measurement, `onto_range` makes them 0 in a photo, and means over
+    a measurement count them in. The pseudo-inverse and the damped one are found by conjugate
+    gradients (see `linear`).
 
-    `matrix` and `seen` may be traced. `apply` and `adjoint` are differentiable in `matrix`, but for
-    the jumps where a photo pixel comes to be covered; the inverses take it for constant.
+    `matrix`, `seen` and `move` may be traced. `apply` and `adjoint` are differentiable in `matrix`
+    and `move` (which photo pixels are measured stays as it is); the inverses take both for
+    constant.
 
     Args:
         image_shape: of the prior's picture.
@@ -50,6 +62,7 @@ def similarity(
             down, and pixel centres lie at whole numbers in both. A picture that the photo shows
             `f` times smaller at the same place has [[1/f, 0, o], [0, 1/f, o]], o = (1/f - 1) / 2.
         seen: [h, w], 1 or true for the pixels of a canvas that are the photo's; None: all are.
+        move: a further small similarity, see `moved`.
         kernel: "bicubic", "box" (mean over the footprint's overlap) or "bilinear".
 
     Raises:
@@ -58,23 +71,35 @@ def similarity(
     check_shape(image_shape)
     check_shape(photo_shape)
     _check(image_shape, photo_shape, matrix, seen, kernel)
-    moved = jnp.asarray(matrix, jnp.float32)
     inside = jnp.ones(photo_shape[:2]) if seen is None else jnp.asarray(seen, jnp.float32)
-    constant = jax.lax.stop_gradient(moved)
-    measured = (inside > 0) & covered(image_shape, photo_shape, constant)
-
-    def drawn(matrix: jax.Array):
-        ones = jnp.ones((*image_shape[:2], 1))
-        total = jnp.where(measured[..., None], _sums(ones, photo_shape, matrix, kernel), jnp.inf)
-        return lambda x: _sums(x, photo_shape, matrix, kernel) / total
-
+    base = jax.lax.stop_gradient(jnp.asarray(matrix, jnp.float32))
+    measured = ((inside > 0) & covered(image_shape, photo_shape, base))[..., None]
     name = f"similarity {kernel}"
-    searched = from_functions(drawn(moved), image_shape, name)
-    inverses = from_functions(drawn(constant), image_shape, name)
-    keep = checked(
-        lambda y: jnp.where(measured[..., None], y, 0.0), photo_shape, f"{name}, onto_range"
+
+    def applied(theta: dict[str, jax.Array]) -> Function:
+        turned = theta["matrix"] if move is None else moved(theta["matrix"], theta, image_shape)
+        ones = jnp.ones((*image_shape[:2], 1))
+        total = jnp.where(measured, _sums(ones, photo_shape, turned, kernel), jnp.inf)
+        return lambda x: _sums(x, photo_shape, turned, kernel) / total
+
+    theta = {"matrix": matrix} | (dict(move) if move else {})
+    keep = checked(lambda y: jnp.where(measured, y, 0.0), photo_shape, f"{name}, onto_range")
+    return parametric(applied, theta, image_shape, name)._replace(onto_range=keep)
+
+
+def moved(matrix: jax.Array, move: Mapping[str, jax.Array], image_shape: Shape) -> jax.Array:
+    """The matrix [2, 3] after a further small similarity about the picture's centre: "move" [2],
+    (x, y) in photo pixels, "turn" in radians (from x to y, clockwise as pictures are shown), and
+    "zoom", the logarithm of a scale."""
+    height, width = image_shape[:2]
+    centre = jnp.asarray([(width - 1) / 2, (height - 1) / 2])
+    cosine, sine = jnp.cos(move["turn"]), jnp.sin(move["turn"])
+    by = jnp.exp(move["zoom"]) * jnp.stack([cosine, -sine, sine, cosine]).reshape(2, 2)
+    at = einsum("ij,j->i", matrix[:, :2], centre) + matrix[:, 2]
+    linear = einsum("ij,jk->ik", by, matrix[:, :2])
+    return jnp.concatenate(
+        [linear, (at + move["move"] - einsum("ij,j->i", linear, centre))[:, None]], 1
     )
-    return inverses._replace(apply=searched.apply, adjoint=searched.adjoint, onto_range=keep)
 
 
 def covered(image_shape: Shape, photo_shape: Shape, matrix: jax.Array) -> jax.Array:

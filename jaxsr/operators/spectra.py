@@ -28,8 +28,13 @@ def spectrum(operator: Operator) -> Spectrum:
     """The operator's own decomposition, or that of its matrix.
 
     Raises:
-        ValueError: it has none, and its matrix is too large.
+        ValueError: it has none, and its matrix is too large or not known before it runs.
     """
+    if operator.traced:
+        raise ValueError(
+            f"{operator.name}: expected an operator whose numbers are known for a singular value "
+            "decomposition, got one with parameters: take a method that needs none, as ddnm"
+        )
     return operator.spectrum() if operator.spectrum else of_matrix(operator)
 
 

@@ -13,6 +13,7 @@ from jaxsr.search.batches import (
     rows_at_once,
     trajectory,
 )
+from jaxsr.search.conditioned import Conditioned, Given, conditioned
 from jaxsr.search.solve import (
     Phase,
     Search,
@@ -27,6 +28,8 @@ from jaxsr.search.solve import (
 )
 
 __all__ = [
+    "Conditioned",
+    "Given",
     "Phase",
     "Search",
     "Solve",
@@ -35,6 +38,7 @@ __all__ = [
     "advance",
     "begin",
     "chunk_length",
+    "conditioned",
     "join",
     "mesh_of",
     "minimise",

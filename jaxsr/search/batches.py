@@ -3,7 +3,7 @@ progress."""
 
 import functools
 import math
-import numbers
+import operator
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -14,15 +14,12 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from tqdm import tqdm
 
-from jaxsr.operators import Operator
 from jaxsr.search import solve as solver
+from jaxsr.search.checks import checked
 from jaxsr.search.solve import Phase, Solve, State, Trace, chunk_length
 from jaxsr.types import Params, Result
 
 FRAME = 4  # steps between two images of a trajectory, at most
-# Times what the operator makes of white: no noise or kernel takes an image in [0, 1] this far out
-# of it.
-MOST = 16.0
 
 
 def restore(
@@ -30,6 +27,7 @@ def restore(
     params: Params,
     ys: np.ndarray,
     *,
+    thetas: Mapping[str, np.ndarray] | None = None,
     seed: int | Sequence[int] = 0,
     batch_size: int = 8,
     rows: int | None = None,
@@ -43,7 +41,14 @@ def restore(
         Result of numpy arrays with a leading axis n in every field.
     """
     batches = restore_batches(
-        solve, params, ys, seed=seed, batch_size=batch_size, rows=rows, progress=progress
+        solve,
+        params,
+        ys,
+        thetas=thetas,
+        seed=seed,
+        batch_size=batch_size,
+        rows=rows,
+        progress=progress,
     )
     results = [result for _, result in batches]
     return jax.tree.map(lambda *leaves: np.concatenate(leaves), *results)
@@ -54,6 +59,7 @@ def restore_batches(
     params: Params,
     ys: np.ndarray,
     *,
+    thetas: Mapping[str, np.ndarray] | None = None,
     seed: int | Sequence[int] = 0,
     batch_size: int = 8,
     rows: int | None = None,
@@ -86,17 +92,29 @@ def restore_batches(
 
     Raises:
         ValueError: no bound method, a wrong shape, type or number, a seed that is no whole number
-            of 32 bits, a batch_size below 1, no measurement, one of values far from those of images
-            in [0, 1], or a measurement that is not finite (its index is named).
+            of 32 bits, a batch_size below 1, parameters that the family does not have, no
+            measurement, one of values far from those of images in [0, 1], or a measurement that is
+            not finite (its index is named).
     """
-    ys, seeds = _checked(solve, params, ys, seed, batch_size)
+    ys, seeds = checked(solve, params, ys, seed, batch_size)
     return _batches(
-        solve, params, ys, photo_keys(ys, seeds), rows or rows_at_once(batch_size), progress
+        solve,
+        params,
+        solve.inputs(ys, thetas),
+        photo_keys(ys, seeds),
+        rows or rows_at_once(batch_size),
+        progress,
     )
 
 
 def restore_tuned(
-    solve: Solve, params: Params, y: np.ndarray, *, seed: int = 0, progress: bool = True
+    solve: Solve,
+    params: Params,
+    y: np.ndarray,
+    *,
+    theta: Mapping[str, np.ndarray] | None = None,
+    seed: int = 0,
+    progress: bool = True,
 ) -> tuple[Result, Params]:
     """Restores one measurement, as `restore` does; returns the Result and the params with the
     weights that the method tuned for it.
@@ -104,22 +122,22 @@ def restore_tuned(
     Raises:
         ValueError: as `restore_batches`.
     """
-    ys, seeds = _checked(solve, params, np.asarray(y)[None], seed, 1)
+    inputs, keys = _one(solve, params, y, theta, seed)
     mesh = mesh_of(1)
-    keys = jax.random.wrap_key_data(jnp.asarray(photo_keys(ys, seeds)))
-    with tqdm(
-        total=sum(phase.steps for phase in solve.phases),
-        unit="step",
-        disable=not progress,
-        dynamic_ncols=True,
-    ) as bar:
-        found = _solve_batch(solve, programs(solve, mesh), params, keys, jnp.asarray(ys), bar)
+    with _bar(solve, 1, progress) as bar:
+        found = _solve_batch(solve, programs(solve, mesh), params, keys, inputs, bar)
     result, best = jax.tree.map(lambda leaf: leaf[0], found)
     return jax.tree.map(np.asarray, result), params | solve.tuned(best)
 
 
 def trajectory(
-    solve: Solve, params: Params, y: np.ndarray, *, seed: int = 0, progress: bool = True
+    solve: Solve,
+    params: Params,
+    y: np.ndarray,
+    *,
+    theta: Mapping[str, np.ndarray] | None = None,
+    seed: int = 0,
+    progress: bool = True,
 ) -> np.ndarray:
     """What the search of one measurement holds for best as it goes, images [n, H, W, 3]: where each
     phase begins and every few steps after.
@@ -130,29 +148,33 @@ def trajectory(
     Raises:
         ValueError: as `restore_batches`.
     """
-    ys, seeds = _checked(solve, params, np.asarray(y)[None], seed, 1)
-    compiled = programs(solve, mesh_of(1), FRAME)
-    keys, frames = jax.random.wrap_key_data(jnp.asarray(photo_keys(ys, seeds))), []
+    inputs, keys = _one(solve, params, y, theta, seed)
+    compiled, frames = programs(solve, mesh_of(1), FRAME), []
     finish = jax.jit(
         jax.vmap(
             lambda params, y, state: solve.finish(params, y, state.best, state.context)[0],
             (None, 0, 0),
         )
     )
-    with tqdm(
-        total=sum(phase.steps for phase in solve.phases),
-        unit="step",
-        disable=not progress,
-        dynamic_ncols=True,
-    ) as bar:
-        for number, state, trace in _chunks(solve, compiled, params, keys, jnp.asarray(ys)):
+    with _bar(solve, 1, progress) as bar:
+        for number, state, trace in _chunks(solve, compiled, params, keys, inputs):
             bar.update(0 if trace is None else compiled.phases[number][2])
             if trace is not None and np.isnan(trace["loss"]).all():
                 continue  # the best is what it was
             for begin, _, _ in compiled.phases[number + 1 :]:
-                state = begin(keys, params, ys, (state.best, state.context))
-            frames.append(np.asarray(finish(params, ys, state)[0]))
+                state = begin(keys, params, inputs, (state.best, state.context))
+            frames.append(np.asarray(finish(params, inputs, state)[0]))
     return np.stack(frames)
+
+
+def _one(
+    solve: Solve, params: Params, y: np.ndarray, theta: Mapping[str, Any] | None, seed: int
+) -> tuple[Any, jax.Array]:
+    """One measurement as a batch of one, and its key."""
+    ys, seeds = checked(solve, params, np.asarray(y)[None], seed, 1)
+    thetas = theta and {name: np.asarray(value)[None] for name, value in theta.items()}
+    inputs = jax.tree.map(jnp.asarray, solve.inputs(ys, thetas))
+    return inputs, jax.random.wrap_key_data(jnp.asarray(photo_keys(ys, seeds)))
 
 
 def rows_at_once(batch_size: int) -> int:
@@ -162,94 +184,6 @@ def rows_at_once(batch_size: int) -> int:
     return (
         batch_size if jax.default_backend() != "cpu" else min(batch_size, jax.local_device_count())
     )
-
-
-def _checked(
-    solve: Solve, params: Params, ys: np.ndarray, seed: int | Sequence[int], batch_size: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Measurements as float32 and a seed for each. Raises ValueError for what `restore_batches`
-    refuses."""
-    if not isinstance(solve, Solve):
-        raise ValueError(
-            "expected a method bound to a prior and an operator, such as "
-            f"methods.pulse(prior, operator), got {solve!r}"
-        )
-    if not isinstance(params, Mapping):
-        raise ValueError(
-            "expected the prior's params, the second of what jaxsr.load_prior returns, got "
-            f"{type(params).__name__}"
-        )
-    ys, seeds = _floats(ys), _array(seed, "seeds")
-    if (
-        not np.issubdtype(seeds.dtype, np.integer)
-        or seeds.min(initial=0) < 0
-        or seeds.max(initial=0) >= 2**32
-    ):
-        raise ValueError(f"expected seeds that are whole numbers from 0 to 2^32 - 1, got {seed}")
-    seeds = np.full(len(ys), seeds, np.uint32) if seeds.ndim == 0 else seeds.astype(np.uint32)
-    _check(ys, seeds, solve.operator, batch_size)
-    if solve.operator.onto_range is not None:
-        ys = np.stack([np.asarray(solve.operator.onto_range(y)) for y in ys])
-    _check_values(ys, solve.operator)
-    return ys, seeds
-
-
-def _array(values: Any, what: str) -> np.ndarray:
-    try:
-        return np.asarray(values)
-    except (ValueError, TypeError) as error:
-        raise ValueError(
-            f"expected an array of {what}, got one that NumPy cannot make: "
-            f"{str(error).splitlines()[0]}"
-        ) from error
-
-
-def _floats(ys: Any) -> np.ndarray:
-    found = _array(ys, "measurements")
-    if found.dtype.kind in "biu":
-        raise ValueError(
-            f"expected floating-point measurements of images in [0, 1], got {found.dtype}: "
-            "divide 8-bit values by 255"
-        )
-    if not np.issubdtype(found.dtype, np.floating) or found.ndim == 0:
-        raise ValueError(
-            "expected an array of floating-point measurements [n, ...], got "
-            f"{type(ys).__name__} of {found.dtype}"
-        )
-    return found.astype(np.float32)
-
-
-def _check(ys: np.ndarray, seeds: np.ndarray, operator: Operator, batch_size: int) -> None:
-    shape = operator.measurement_shape
-    if not isinstance(batch_size, numbers.Integral) or batch_size < 1:
-        raise ValueError(f"expected batch_size of at least 1, a whole number, got {batch_size!r}")
-    if ys.shape[1:] != tuple(shape) or len(ys) == 0:
-        raise ValueError(
-            f"expected measurements of shape (n, {', '.join(map(str, shape))}) with n >= 1, "
-            f"got {ys.shape}"
-        )
-    if seeds.shape != (len(ys),):
-        raise ValueError(
-            f"expected one seed or {len(ys)}, one a measurement, got shape {seeds.shape}"
-        )
-
-
-def _check_values(ys: np.ndarray, operator: Operator) -> None:
-    most = np.nanmax(np.abs(ys), initial=0.0, where=np.isfinite(ys))
-    if most > MOST:  # which most operators leave no photo
-        white = max(1.0, float(jnp.abs(operator(jnp.ones(operator.image_shape))).max()))
-        if most > MOST * white:
-            told = (
-                f"expected measurements of images in [0, 1], which reach {white:g} for white, got "
-                f"values up to {most:g}"
-            )
-            raise ValueError(f"{told}: divide 8-bit values by 255")
-    bad = np.flatnonzero(~np.isfinite(ys).reshape(len(ys), -1).all(1))
-    if len(bad):
-        raise ValueError(
-            f"expected finite measurements, got NaN or infinity in number {bad[0]} "
-            f"({len(bad)} of {len(ys)} hold some)"
-        )
 
 
 def photo_keys(ys: np.ndarray, seeds: np.ndarray) -> np.ndarray:
@@ -268,14 +202,13 @@ def _fold(seed: jax.Array, digest: jax.Array) -> jax.Array:
 
 
 def _batches(
-    solve: Solve, params: Params, ys: np.ndarray, keys: np.ndarray, batch_size: int, progress: bool
+    solve: Solve, params: Params, inputs: Any, keys: np.ndarray, batch_size: int, progress: bool
 ) -> Iterator[tuple[np.ndarray, Result]]:
     mesh = mesh_of(batch_size)
     rows, whole = NamedSharding(mesh, PartitionSpec("batch")), NamedSharding(mesh, PartitionSpec())
     params = jax.device_put(params, whole)
-    batches = np.split(np.arange(len(ys)), range(batch_size, len(ys), batch_size))
-    steps = len(batches) * sum(phase.steps for phase in solve.phases)
-    with tqdm(total=steps, unit="step", disable=not progress, dynamic_ncols=True) as bar:
+    batches = np.split(np.arange(len(keys)), range(batch_size, len(keys), batch_size))
+    with _bar(solve, len(batches), progress) as bar:
         for batch, indices in enumerate(batches):
             padded = np.pad(indices, (0, batch_size - len(indices)), mode="edge")
             bar.set_description(f"batch {batch + 1} of {len(batches)}")
@@ -285,13 +218,18 @@ def _batches(
                 programs(solve, mesh),
                 params,
                 batch_keys,
-                jax.device_put(ys[padded], rows),
+                jax.device_put(jax.tree.map(operator.itemgetter(padded), inputs), rows),
                 bar,
             )
             yield (
                 indices,
                 jax.tree.map(lambda leaf, real=indices: np.asarray(leaf)[: len(real)], result),
             )
+
+
+def _bar(solve: Solve, batches: int, progress: bool) -> tqdm:
+    steps = batches * sum(phase.steps for phase in solve.phases)
+    return tqdm(total=steps, unit="step", disable=not progress, dynamic_ncols=True)
 
 
 def mesh_of(batch_size: int) -> Mesh:

@@ -14,11 +14,12 @@ or phase would start there) but never measured.
 """
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from jaxsr.operators import Operator
@@ -212,6 +213,20 @@ class Solve:
     operator: Operator
     eps: float
     tuned: Callable[[Any], dict] = lambda variables: {}
+
+    def inputs(self, ys: np.ndarray, thetas: Mapping[str, np.ndarray] | None = None) -> Any:
+        """What the functions take for `y`, with a leading axis n: the measurements. `thetas` are
+        for methods whose operators have parameters (see `conditioned`).
+
+        Raises:
+            ValueError: thetas.
+        """
+        if thetas is not None:
+            raise ValueError(
+                f"expected no parameters for {self.operator.name}, which has none, got "
+                f"{', '.join(thetas)}"
+            )
+        return ys
 
     def __call__(self, key: PRNGKey, params: Params, y: Measurement) -> Result:
         """Restores one image in one piece."""
