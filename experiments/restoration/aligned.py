@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jaxsr import faces, flags, images
+from jaxsr import faces, images
 from jaxsr.faces import landmarks
 from jaxsr.operators.similarity import KERNELS
 from restoration import photos

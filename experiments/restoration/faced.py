@@ -116,9 +116,7 @@ def _mark(bench: Bench, source: Source, snapshot: Snapshot) -> None:
             bench.run.add([row | {"face": portrait.index}])
 
 
-def _search(
-    bench: Bench, source: Source, snapshot: Snapshot, missing: Sequence[Task]
-) -> None:
+def _search(bench: Bench, source: Source, snapshot: Snapshot, missing: Sequence[Task]) -> None:
     """Restores faces, those of one canvas together, and writes each."""
     sides = sorted({len(task.portrait.cut.pixels) for task in missing if task.portrait.cut})
     for side in sides:
@@ -146,9 +144,7 @@ def _row(bench: Bench, source: Source, task: Task) -> dict:
     )
 
 
-def _paste_all(
-    bench: Bench, source: Source, snapshot: Snapshot, tasks: Sequence[Task]
-) -> None:
+def _paste_all(bench: Bench, source: Source, snapshot: Snapshot, tasks: Sequence[Task]) -> None:
     """Writes the photo with the faces of each solution, unless it is there."""
     run = bench.run
     for i, output in enumerate(source.outputs):

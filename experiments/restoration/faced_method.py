@@ -9,15 +9,17 @@ import jax
 import numpy as np
 
 from jaxsr import operators
-from jaxsr.methods import METHODS, project, trusted
+from jaxsr.faces import Cut
+from jaxsr.methods import METHODS, project, setups, trusted
+from jaxsr.methods.auto import Choice
 from jaxsr.operators import Family, Operator
 from jaxsr.priors import Prior
 from jaxsr.resample import Kernel
-from jaxsr.search import Solve, conditioned, restore_batches
+from jaxsr.search import Conditioned, Solve, conditioned, restore_batches
 from jaxsr.types import Params, Result
 from restoration.aligned import Portrait
 from restoration.options import Settings
-from restoration.plan import Method, make_method
+from restoration.plan import Method, make_method, setup_of
 
 TEMPLATE = 16  # px of the canvas by which a method is chosen and checked
 
@@ -49,23 +51,20 @@ class Searcher(NamedTuple):
 
 def make_searcher(prior: Prior, params: Params, settings: Settings) -> Searcher:
     """Raises ValueError where the prior lacks what the method needs, or the method is no search."""
-    method = _method(prior, params, _family(prior, TEMPLATE, settings), settings)
+    family = _family(prior, TEMPLATE, settings)
+    method = make_method(prior, params, family.make(family.start), settings)
     if METHODS[method.name].kind != "search":
         raise ValueError(
             f"--align={settings.align} needs a search, which sees where a face lies, got "
             f"--method={method.name}"
         )
-    solve = functools.cache(lambda side: _solve(prior, params, side, settings))
+    solve = functools.cache(lambda side: _solve(prior, method, side, settings))
 
     def search(wanted: Sequence[tuple[Portrait, int]]) -> list[Found]:
         cuts = [portrait.cut for portrait, _ in wanted if portrait.cut]
-        ys = np.stack([cut.pixels for cut in cuts])
-        thetas = {
-            "matrix": np.stack([cut.matrix for cut in cuts]).astype(np.float32),
-            "seen": np.stack([cut.seen for cut in cuts]),
-        }
-        results = _searched(solve(ys.shape[1]), method.params, ys, thetas, wanted, settings)
-        return [_found(results, i) for i in range(len(ys))]
+        side = len(cuts[0].pixels)
+        results = _searched(solve(side), method.params, cuts, wanted, settings)
+        return [_found(solve(side), results, i) for i in range(len(cuts))]
 
     return Searcher(prior, method, search)
 
@@ -76,30 +75,30 @@ def _family(prior: Prior, side: int, settings: Settings) -> Family:
     return operators.similarities(*shapes, kernel=kernel)
 
 
-def _method(prior: Prior, params: Params, family: Family, settings: Settings) -> Method:
-    return make_method(prior, params, family.make(family.start), settings)
-
-
-def _solve(prior: Prior, params: Params, side: int, settings: Settings) -> Solve:
+def _solve(prior: Prior, method: Method, side: int, settings: Settings) -> Conditioned:
     """The method for all faces of a canvas."""
-    family = _family(prior, side, settings)
-    _method(prior, params, family, settings)  # its checks, before it is traced
+    setup = setup_of(Choice(method.name, method.values["preset"], method.why), settings)
 
     def at(operator: Operator) -> Solve:
-        return make_method(prior, params, operator, settings).solve
+        config = setups.make_config(setup, operator)
+        return METHODS[method.name].make(prior, operator, config)
 
-    return conditioned(at, family)
+    return conditioned(at, _family(prior, side, settings))
 
 
 def _searched(
-    solve: Solve,
+    solve: Conditioned,
     params: Params,
-    ys: np.ndarray,
-    thetas: dict[str, np.ndarray],
+    cuts: Sequence[Cut],
     wanted: Sequence[tuple[Portrait, int]],
     settings: Settings,
 ) -> Result:
-    """Results with a leading axis n, moved to explain what each photo shows."""
+    """Results with a leading axis n, moved to explain what the photo shows of each face."""
+    ys = np.stack([cut.pixels for cut in cuts])
+    thetas = {
+        "matrix": np.stack([cut.matrix for cut in cuts]).astype(np.float32),
+        "seen": np.stack([cut.seen for cut in cuts]),
+    }
     batches = restore_batches(
         solve,
         params,
@@ -122,8 +121,16 @@ def noise_of(portrait: Portrait, settings: Settings) -> float:
     return portrait.noise if settings.noise is None else settings.noise
 
 
-def _found(results: Result, i: int) -> Found:
-    told = {"residual": float(results.residual[i]), "feasible": bool(results.feasible[i])}
+def _found(solve: Conditioned, results: Result, i: int) -> Found:
+    """Of a batch's results one. Its residual is a mean over the pixels that are measured: the
+    search's own counts the others of the canvas as zeros."""
+    theta = jax.tree.map(lambda leaf: leaf[i], results.latent["operator"])
+    onto_range = solve.family.make(theta).onto_range
+    assert onto_range is not None
+    share = float(np.mean(onto_range(np.ones(solve.operator.measurement_shape, np.float32))))
+    residual = float(results.residual[i]) / share
+    searched = bool(results.feasible[i]) and residual <= solve.eps
+    told = {"residual": residual, "feasible": searched}
     if "residual_before" in results.latent:
-        told["residual_before"] = float(results.latent["residual_before"][i])
+        told["residual_before"] = float(results.latent["residual_before"][i]) / share
     return Found(results.image[i], told)

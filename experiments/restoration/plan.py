@@ -149,7 +149,15 @@ def make_method(
     choice = Choice(settings.method, settings.preset or "paper", "asked for")
     if settings.method == AUTO:
         choice = choose(prior, params, operator, solutions=settings.num_solutions)
-    setup = Setup(
+    setup = setup_of(choice, settings)
+    solve, params = setups.make_solve(prior, params, operator, setup)
+    values = setups.values_of(setup, prior, operator)
+    return Method(choice.method, choice.why, solve, params, values)
+
+
+def setup_of(choice: Choice, settings: Settings) -> Setup:
+    """The method that was chosen, with what the flags say of it."""
+    return Setup(
         method=choice.method,
         preset=choice.preset,
         network=settings.network,
@@ -158,6 +166,3 @@ def make_method(
         smoke=settings.smoke,
         settings={"model": settings.model} if settings.model else {},
     )
-    solve, params = setups.make_solve(prior, params, operator, setup)
-    values = setups.values_of(setup, prior, operator)
-    return Method(choice.method, choice.why, solve, params, values)

@@ -81,7 +81,9 @@ class Face:
     def eyes(self) -> Points:
         """[2, 2], the centres of the eyes: left and right as one sees the upright face."""
         points = self.points
-        return points[:2] if len(points) == 5 else np.stack([points[i : i + 6].mean(0) for i in EYE])
+        return (
+            points[:2] if len(points) == 5 else np.stack([points[i : i + 6].mean(0) for i in EYE])
+        )
 
     @property
     def mouth(self) -> np.ndarray:

@@ -41,6 +41,6 @@ def cut(image: np.ndarray, square: Square, resolution: int) -> Cut:
 
 
 def canvas_side(least: int) -> int:
-    """The next of 8, 10, 12, 14, 16, 20, 24, 28, 32, 40, ...: four sizes an octave."""
-    step = max(2, 1 << max(0, (max(least, 8) - 1).bit_length() - 3))
+    """The next of 8, 12, 16, 24, 32, 48, ...: two sizes an octave."""
+    step = max(4, 1 << max(0, (max(least, 8) - 1).bit_length() - 2))
     return max(8, -(-least // step) * step)

@@ -68,8 +68,9 @@ def paste_all(
 
 def _box(corners: np.ndarray, shape: Sequence[int]) -> tuple[int, int, int, int]:
     """left, top, right, bottom (exclusive) of the pixels around corners, inside of an image."""
-    low, high = np.floor(corners.min(0) + 0.5).astype(int), np.ceil(corners.max(0) + 0.5).astype(int)
-    return max(low[0], 0), max(low[1], 0), min(high[0], shape[1]), min(high[1], shape[0])
+    left, top = np.floor(corners.min(0) + 0.5).astype(int).tolist()
+    right, bottom = np.ceil(corners.max(0) + 0.5).astype(int).tolist()
+    return max(left, 0), max(top, 0), min(right, shape[1]), min(bottom, shape[0])
 
 
 def _drawn(
