@@ -110,37 +110,44 @@ def test_covered_share():
 # Paste-back
 
 
+def cubic(t):
+    t = abs(t)
+    near = 1.5 * t**3 - 2.5 * t**2 + 1
+    return near if t < 1 else (-0.5 * t**3 + 2.5 * t**2 - 4 * t + 2 if t < 2 else 0.0)
+
+
+def slow_sample(result, u, v):
+    n, seen = len(result), np.zeros(3)
+    for i in range(int(np.floor(v)) - 1, int(np.floor(v)) + 3):
+        for j in range(int(np.floor(u)) - 1, int(np.floor(u)) + 3):
+            value = result[min(max(i, 0), n - 1), min(max(j, 0), n - 1)]
+            seen += cubic(v - i) * cubic(u - j) * value
+    return seen
+
+
 def slow_paste(photo, scale, square, result):
     """`pasting.paste` in float64, pixel by pixel."""
     made, n = np.array(photo, np.float64), len(result)
     x, y = square.across, square.down
     points = max(1, int(np.ceil(n / (scale * square.side) - 1e-6)))
+    fine = (np.arange(points) + 0.5) / points - 0.5
 
     def prior_pixel(px, py):
         p = (np.array([px, py]) - (scale - 1) / 2) / scale - square.centre
         return ((p @ x / (x @ x) + 1) * n / 2 - 0.5, (p @ y / (x @ x) + 1) * n / 2 - 0.5)
 
-    def cubic(t):
-        t = abs(t)
-        near = 1.5 * t**3 - 2.5 * t**2 + 1
-        return near if t < 1 else (-0.5 * t**3 + 2.5 * t**2 - 4 * t + 2 if t < 2 else 0.0)
-
-    for row in range(photo.shape[0]):
-        for column in range(photo.shape[1]):
-            u, v = prior_pixel(column, row)
-            inside = min((u + 0.5) / n, 1 - (u + 0.5) / n, (v + 0.5) / n, 1 - (v + 0.5) / n)
-            if inside <= 0:
-                continue
-            mask = 0.5 - 0.5 * np.cos(np.pi * min(1, inside / 0.08))
-            seen = np.zeros(3)
-            for k in range(points**2):
-                dx, dy = (np.array([k % points, k // points]) + 0.5) / points - 0.5
-                u, v = prior_pixel(column + dx, row + dy)
-                for i in range(int(np.floor(v)) - 1, int(np.floor(v)) + 3):
-                    for j in range(int(np.floor(u)) - 1, int(np.floor(u)) + 3):
-                        value = result[min(max(i, 0), n - 1), min(max(j, 0), n - 1)]
-                        seen += cubic(v - i) * cubic(u - j) * value
-            made[row, column] += mask * (seen / points**2 - made[row, column])
+    for row, column in np.ndindex(photo.shape[:2]):
+        u, v = prior_pixel(column, row)
+        inside = min((u + 0.5) / n, 1 - (u + 0.5) / n, (v + 0.5) / n, 1 - (v + 0.5) / n)
+        mask = 0.5 - 0.5 * np.cos(np.pi * min(1, inside / 0.08)) if inside > 0 else 0
+        seen = [
+            slow_sample(result, *prior_pixel(column + dx, row + dy))
+            for dy in fine
+            for dx in fine
+            if mask
+        ]
+        if seen:
+            made[row, column] += mask * (np.mean(seen, axis=0) - made[row, column])
     return made
 
 

@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import re
 
 import numpy as np
 import pytest
@@ -53,7 +54,7 @@ def test_points_by_hand():
     np.testing.assert_allclose(face.points, ASTRONAUT)
     assert landmarks.by_hand("points.csv") is None
     assert landmarks.by_hand("12") is None
-    with pytest.raises(ValueError, match="by hand: expected 5 or 68 points .x, y., got 4 numbers"):
+    with pytest.raises(ValueError, match=r"by hand: expected 5 or 68 points \(x, y\), got 4"):
         landmarks.by_hand("1,2,3,4")
 
 
@@ -75,9 +76,9 @@ def test_bad_tables_are_told_in_a_line(tmp_path, name):
     path = tmp_path / ("points.json" if "json" in name else "points.csv")
     if content is not None:
         path.write_text(content)
-    with pytest.raises(ValueError) as refused:
+    with pytest.raises(ValueError, match=re.escape(told)) as refused:
         landmarks.read(str(path))
-    assert told in str(refused.value) and "\n" not in str(refused.value)
+    assert "\n" not in str(refused.value)
 
 
 def error_of(face: faces.Face, points: np.ndarray) -> float:
@@ -144,5 +145,5 @@ def test_the_same_face_counts_once():
     """A face that is found on several enlargements is restored several times over itself."""
     box, other = np.array([10.0, 10, 20, 20]), np.array([40.0, 10, 20, 20])
     points = moved(ASTRONAUT, 0, 0.1, (0, 0))
-    found = [(box, points, 0.7), (box + [2, 1, 0, 0], points, 0.9), (other, points, 0.6)]
+    found = [(box, points, 0.7), (box + np.array([2, 1, 0, 0]), points, 0.9), (other, points, 0.6)]
     assert [score for *_, score in detection.distinct(found)] == [0.9, 0.6]

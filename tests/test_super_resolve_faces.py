@@ -31,7 +31,10 @@ def settings_of(folder, prior, **changed):
         image = np.tile(photo(10, i), (3, 4, 1))
         pixels = (image * 65535 + 0.5).astype(np.uint16)
         images.write(folder / "photos" / f"{name}.png", pixels / np.float32(65535), depth=16)
-    found = {"a.png": [POINTS.tolist(), (POINTS + [12, 10]).tolist()], "b.png": POINTS.tolist()}
+    found = {
+        "a.png": [POINTS.tolist(), moved(POINTS, 0, 1, (12, 10)).tolist()],
+        "b.png": POINTS.tolist(),
+    }
     (folder / "points.json").write_text(json.dumps(found))
     given = {"prior": prior, "input": (str(folder / "photos"),), "align": "ffhq"}
     given |= {"landmarks": str(folder / "points.json"), "out": str(folder / "out")}
@@ -68,7 +71,7 @@ def test_faces_are_restored_and_drawn_into_their_photos(prior, tmp_path):
 def test_photos_without_a_usable_face_have_their_row(prior, tmp_path):
     """One photo without a face stops a folder, or passes for restored."""
     given = settings_of(tmp_path, prior, smoke=False, method="pulse")
-    found = {"a.png": (POINTS + [100, 0]).tolist(), "b.png": (4 * POINTS).tolist()}
+    found = {"a.png": moved(POINTS, 0, 1, (100, 0)).tolist(), "b.png": (4 * POINTS).tolist()}
     (tmp_path / "points.json").write_text(json.dumps(found))
     (tmp_path / "photos" / "c.png").write_bytes((tmp_path / "photos" / "a.png").read_bytes())
     assert super_resolve.main(given) == 3

@@ -6,13 +6,14 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, cast
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from jaxsr import operators
 from jaxsr.faces import Cut
 from jaxsr.methods import METHODS, project, setups, trusted
 from jaxsr.methods.auto import Choice
-from jaxsr.operators import Family, Operator
+from jaxsr.operators import Family, Operator, Theta
 from jaxsr.priors import Prior
 from jaxsr.resample import Kernel
 from jaxsr.search import Conditioned, Solve, conditioned, restore_batches
@@ -58,13 +59,14 @@ def make_searcher(prior: Prior, params: Params, settings: Settings) -> Searcher:
             f"--align={settings.align} needs a search, which sees where a face lies, got "
             f"--method={method.name}"
         )
-    solve = functools.cache(lambda side: _solve(prior, method, side, settings))
+    solve_for = functools.cache(lambda side: _solve(prior, method, side, settings))
 
     def search(wanted: Sequence[tuple[Portrait, int]]) -> list[Found]:
         cuts = [portrait.cut for portrait, _ in wanted if portrait.cut]
-        side = len(cuts[0].pixels)
-        results = _searched(solve(side), method.params, cuts, wanted, settings)
-        return [_found(solve(side), results, i) for i in range(len(cuts))]
+        solve = solve_for(len(cuts[0].pixels))
+        results = _searched(solve, method.params, cuts, wanted, settings)
+        shares = _shares(solve)(results.latent["operator"])
+        return [_found(solve, results, float(shares[i]), i) for i in range(len(cuts))]
 
     return Searcher(prior, method, search)
 
@@ -121,16 +123,24 @@ def noise_of(portrait: Portrait, settings: Settings) -> float:
     return portrait.noise if settings.noise is None else settings.noise
 
 
-def _found(solve: Conditioned, results: Result, i: int) -> Found:
+@functools.lru_cache(maxsize=8)
+def _shares(solve: Conditioned) -> Callable:
+    """(thetas) -> [n], the share of a canvas that each photo measures."""
+
+    def share(theta: Theta) -> jax.Array:
+        onto_range = solve.family.make(theta).onto_range
+        assert onto_range is not None
+        return jnp.mean(onto_range(jnp.ones(solve.operator.measurement_shape)))
+
+    return jax.jit(jax.vmap(share))
+
+
+def _found(solve: Conditioned, results: Result, share: float, i: int) -> Found:
     """Of a batch's results one. Its residual is a mean over the pixels that are measured: the
-    search's own counts the others of the canvas as zeros."""
-    theta = jax.tree.map(lambda leaf: leaf[i], results.latent["operator"])
-    onto_range = solve.family.make(theta).onto_range
-    assert onto_range is not None
-    share = float(np.mean(onto_range(np.ones(solve.operator.measurement_shape, np.float32))))
+    search's own counts the others of the canvas in, as zeros."""
     residual = float(results.residual[i]) / share
-    searched = bool(results.feasible[i]) and residual <= solve.eps
-    told = {"residual": residual, "feasible": searched}
+    told: dict[str, Any] = {"residual": residual}
+    told["feasible"] = bool(results.feasible[i]) and residual <= solve.eps
     if "residual_before" in results.latent:
         told["residual_before"] = float(results.latent["residual_before"][i]) / share
     return Found(results.image[i], told)
