@@ -18,7 +18,7 @@ from restoration.options import Settings
 Finder = Callable[[str, np.ndarray], list[faces.Face]]
 # Flags that aligned faces have no use for, at what they are left out.
 UNREAD = {"reference": (), "operator": Settings.operator, "mask": None, "factor": None}
-UNREAD |= {"fit": Settings.fit, "trajectory": False, "model": None}
+UNREAD |= {"fit": Settings.fit, "trajectory": False, "model": None, "free": ()}
 
 
 class Portrait(NamedTuple):

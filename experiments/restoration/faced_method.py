@@ -11,16 +11,15 @@ import numpy as np
 
 from jaxsr import operators
 from jaxsr.faces import Cut
-from jaxsr.methods import METHODS, project, setups, trusted
-from jaxsr.methods.auto import Choice
-from jaxsr.operators import Family, Operator, Theta
+from jaxsr.methods import METHODS, project, trusted
+from jaxsr.operators import Theta
 from jaxsr.priors import Prior
 from jaxsr.resample import Kernel
-from jaxsr.search import Conditioned, Solve, conditioned, restore_batches
+from jaxsr.search import Conditioned, restore_batches
 from jaxsr.types import Params, Result
 from restoration.aligned import Portrait
 from restoration.options import Settings
-from restoration.plan import Method, make_method, setup_of
+from restoration.plan import Method, make_method
 
 TEMPLATE = 16  # px of the canvas by which a method is chosen and checked
 
@@ -37,7 +36,7 @@ class Searcher(NamedTuple):
 
     Attributes:
         prior: what draws them.
-        method: as it was chosen; its parameters are those of all canvases.
+        method: as it was chosen for the template.
         search: (faces of one canvas, each with the number of the solution) -> results.
     """
 
@@ -52,40 +51,31 @@ class Searcher(NamedTuple):
 
 def make_searcher(prior: Prior, params: Params, settings: Settings) -> Searcher:
     """Raises ValueError where the prior lacks what the method needs, or the method is no search."""
-    family = _family(prior, TEMPLATE, settings)
-    method = make_method(prior, params, family.make(family.start), settings)
+    method = _method(prior, params, TEMPLATE, settings)
     if METHODS[method.name].kind != "search":
         raise ValueError(
             f"--align={settings.align} needs a search, which sees where a face lies, got "
             f"--method={method.name}"
         )
-    solve_for = functools.cache(lambda side: _solve(prior, method, side, settings))
+    method_for = functools.cache(lambda side: _method(prior, params, side, settings))
 
     def search(wanted: Sequence[tuple[Portrait, int]]) -> list[Found]:
         cuts = [portrait.cut for portrait, _ in wanted if portrait.cut]
-        solve = solve_for(len(cuts[0].pixels))
-        results = _searched(solve, method.params, cuts, wanted, settings)
+        own = method_for(len(cuts[0].pixels))
+        solve = cast(Conditioned, own.solve)
+        results = _searched(solve, own.params, cuts, wanted, settings)
         shares = _shares(solve)(results.latent["operator"])
         return [_found(solve, results, float(shares[i]), i) for i in range(len(cuts))]
 
     return Searcher(prior, method, search)
 
 
-def _family(prior: Prior, side: int, settings: Settings) -> Family:
+def _method(prior: Prior, params: Params, side: int, settings: Settings) -> Method:
+    """The method for all faces of a canvas."""
     resolution, kernel = prior.info.resolution, cast(Kernel, settings.kernel)
     shapes = (resolution, resolution, 3), (side, side, 3)
-    return operators.similarities(*shapes, kernel=kernel)
-
-
-def _solve(prior: Prior, method: Method, side: int, settings: Settings) -> Conditioned:
-    """The method for all faces of a canvas."""
-    setup = setup_of(Choice(method.name, method.values["preset"], method.why), settings)
-
-    def at(operator: Operator) -> Solve:
-        config = setups.make_config(setup, operator)
-        return METHODS[method.name].make(prior, operator, config)
-
-    return conditioned(at, _family(prior, side, settings))
+    family = operators.similarities(*shapes, kernel=kernel)
+    return make_method(prior, params, family.make(family.start), settings, family)
 
 
 def _searched(

@@ -7,6 +7,7 @@ from typing import Literal, get_args
 from jaxsr import faces, flags, images
 from jaxsr.methods import METHODS, Consistency
 from jaxsr.methods.auto import AUTO
+from jaxsr.operators import OPERATORS, OPTICS
 from jaxsr.records import report
 from restoration.fitting import OperatorChoice, check_has_photos
 
@@ -47,6 +48,10 @@ class Settings(images.Reading):
             else black. Default: the centre is.
         kernel: How the photos were made small: bicubic, bicubic_matlab, bicubic_pulse, box or
             bilinear.
+        free: What is found of each photo's camera with the photo itself, repeated or separated by
+            commas: blur (Gaussian), shift (right, down; both in low-resolution pixels) and gain
+            (of the light); for searches, on top of --kernel. The table tells what was found, and
+            the residual without.
         factor: Enlargement. Default: the prior's resolution over the photo's side; 8 for
             --reference.
         align: none: photos are as the prior needs them, but for a crop around their centre (--fit).
@@ -90,6 +95,7 @@ class Settings(images.Reading):
     operator: str = "downsample"
     mask: str | None = None
     kernel: str = "bicubic"
+    free: tuple[str, ...] = ()
     factor: int | None = None
     align: Literal["none", "ffhq"] = "none"
     face: str = "all"
@@ -118,6 +124,7 @@ def check(settings: Settings) -> None:
     check_has_photos(settings.operator, given=bool(settings.input or settings.reference))
     _check_noise(settings)
     _check_faces(settings)
+    _check_free(settings)
     flags.require(
         settings,
         {"factor": 2, "seed": 0, "batch_size": 1, "num_solutions": 1},
@@ -167,6 +174,23 @@ def _check_faces(settings: Settings) -> None:
         if is_given and settings.align == "none":
             raise ValueError(f"--{name} is for --align=ffhq: give that too, or leave it out")
     faces.check_choice(settings.face)
+
+
+def _check_free(settings: Settings) -> None:
+    free, kind = flags.names("free", settings.free), METHODS.get(settings.method)
+    for name in free:
+        flags.choose(name, OPTICS, "parameter of --free")
+    clashes = {
+        f"--operator={settings.operator}": not OPERATORS[settings.operator].takes_factor,
+        "--trajectory": settings.trajectory,
+        f"--method={settings.method}": kind is not None and kind.kind != "search",
+    }
+    for clash, is_there in clashes.items():
+        if free and is_there:
+            raise ValueError(
+                f"--free={','.join(free)} is for searches that make photos larger, without a "
+                f"trajectory, not for {clash}: leave one out"
+            )
 
 
 def operator_choice(settings: Settings) -> OperatorChoice:

@@ -13,7 +13,7 @@ from jaxsr.priors import Prior
 from jaxsr.records import report
 from jaxsr.search import Solve
 from jaxsr.types import Params
-from restoration import fitting, jobs, whole
+from restoration import fitting, free, jobs, whole
 from restoration.fitting import Fitter
 from restoration.jobs import Job, Source
 from restoration.options import Settings, check, operator_choice, out_folder
@@ -134,7 +134,9 @@ def make_methods(
     methods, problems = {}, {}
     for factor in sorted({job.photo.factor for job in found}):
         try:
-            methods[factor] = make_method(prior, params, fitter.operator(factor), settings)
+            family = free.family(settings, factor, fitter.resolution)
+            operator = fitter.operator(factor)
+            methods[factor] = make_method(prior, params, operator, settings, family)
         except ValueError as error:
             problems[factor] = str(error)
     if not methods:
@@ -143,21 +145,22 @@ def make_methods(
 
 
 def make_method(
-    prior: Prior, params: Params, operator: operators.Operator, settings: Settings
+    prior: Prior,
+    params: Params,
+    operator: operators.Operator,
+    settings: Settings,
+    family: operators.Family | None = None,
 ) -> Method:
-    """Raises ValueError where the prior lacks what the method needs, or weights are missing."""
+    """The method for an operator, or for those of a family in its place.
+
+    Raises:
+        ValueError: the prior lacks what the method needs, or weights are missing.
+    """
+    operator = operator if family is None else family.make(family.start)
     choice = Choice(settings.method, settings.preset or "paper", "asked for")
     if settings.method == AUTO:
         choice = choose(prior, params, operator, solutions=settings.num_solutions)
-    setup = setup_of(choice, settings)
-    solve, params = setups.make_solve(prior, params, operator, setup)
-    values = setups.values_of(setup, prior, operator)
-    return Method(choice.method, choice.why, solve, params, values)
-
-
-def setup_of(choice: Choice, settings: Settings) -> Setup:
-    """The method that was chosen, with what the flags say of it."""
-    return Setup(
+    setup = Setup(
         method=choice.method,
         preset=choice.preset,
         network=settings.network,
@@ -166,3 +169,6 @@ def setup_of(choice: Choice, settings: Settings) -> Setup:
         smoke=settings.smoke,
         settings={"model": settings.model} if settings.model else {},
     )
+    solve, params = setups.make_solve(prior, params, operator, setup, family)
+    values = setups.values_of(setup, prior, operator)
+    return Method(choice.method, choice.why, solve, params, values)

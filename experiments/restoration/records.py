@@ -11,10 +11,10 @@ from typing import get_args
 
 import jax
 
-from jaxsr import images, resample, weights
+from jaxsr import flags, images, resample, weights
 from jaxsr.operators import OPERATORS
 from jaxsr.records import report
-from restoration import fitting, pictures, scores
+from restoration import fitting, free, pictures, scores
 from restoration.options import Settings, out_folder
 from restoration.plan import Plan
 
@@ -51,6 +51,7 @@ COLUMNS = (
     *scores.SCORES,
     "top_octave",
     "residual_before",
+    *free.COLUMNS,
     "noise",
     "steps_made",
     "top_octave_reference",
@@ -104,6 +105,7 @@ def describe(plan: Plan) -> dict:
     fixed = {name: getattr(settings, name) for name in FIXED}
     fixed |= {
         "mask": fitting.mask_digest(settings.mask),
+        "free": flags.names("free", settings.free),
         "prior": prior.info.name,
         "prior_sha256": weights.digest(plan.params),
     }

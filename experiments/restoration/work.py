@@ -16,7 +16,7 @@ from jaxsr.operators import OPERATORS
 from jaxsr.records import report
 from jaxsr.search import restore_batches
 from jaxsr.types import Result
-from restoration import scores
+from restoration import free, scores
 from restoration.jobs import Job
 from restoration.options import Settings
 from restoration.plan import Method, failed
@@ -30,7 +30,11 @@ def restore_jobs(run: report.Run, jobs: Sequence[Job], method: Method, settings:
     begun, done, last_line = time.perf_counter(), 0, 0.0
     for batch, results in _batches(run, jobs, method, settings):
         seconds = (time.perf_counter() - begun) / len(batch)
-        run.add(_saved(run.folder, batch, results, seconds, method.name, settings))
+        rows = _saved(run.folder, batch, results, seconds, method.name, settings)
+        run.add(rows)
+        for row in rows:
+            if "not found: " in row["remark"]:
+                tqdm.write(f"{row['file']}: {row['remark']}")
         done += len(batch)
         if done == len(jobs) or time.perf_counter() - last_line > LEAST_WAIT:
             last_line = time.perf_counter()
@@ -112,7 +116,7 @@ def _saved(
             "factor": job.photo.factor,
             "seconds": seconds,
             "fit": job.photo.fit,
-            "remark": job.photo.remark,
+            "remark": "; ".join(filter(None, [job.photo.remark, free.remark(result, settings)])),
             "digest": job.photo.digest,
             "noise": noise_of(job, settings),
             **save(folder, job, result, cast(images.Depth, settings.depth)),
@@ -133,6 +137,7 @@ def save(folder: Path, job: Job, result: Result, depth: images.Depth) -> dict:
         found["residual_before"] = float(result.latent["residual_before"])
     if "steps_made" in result.latent:
         found["steps_made"] = int(result.latent["steps_made"])
+    found |= free.told(result)
     written = images.to_uint8(result.image) / np.float32(255)
     return {**found, **scores.score(written, reference), **problem}
 

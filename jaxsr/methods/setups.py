@@ -13,7 +13,7 @@ import numpy as np
 from jaxsr import diffusion, learned, operators
 from jaxsr.methods import METHODS, Learned, networks
 from jaxsr.priors import Prior
-from jaxsr.search import Solve
+from jaxsr.search import Solve, conditioned
 from jaxsr.settings import iterates_of, resolve
 from jaxsr.types import Params
 
@@ -86,16 +86,22 @@ def values_of(setup: Setup, prior: Prior, operator: operators.Operator) -> dict[
 
 
 def make_solve(
-    prior: Prior, params: Params, operator: operators.Operator, setup: Setup
+    prior: Prior,
+    params: Params,
+    operator: operators.Operator,
+    setup: Setup,
+    family: operators.Family | None = None,
 ) -> tuple[Solve, Params]:
-    """The method for one operator, and the parameters with the networks that it needs.
+    """The method for one operator, or for a family of which `operator` is the template, and the
+    parameters with the networks that it needs.
 
     Raises:
-        ValueError: the prior lacks what the method needs, or weights are not on this machine;
-            before anything is compiled.
+        ValueError: the method is no search and a family is given, the prior lacks what the method
+            needs, or weights are not on this machine; before anything is compiled.
     """
     config = make_config(setup, operator)
-    solve = METHODS[setup.method].make(prior, operator, config)
+    method = METHODS[setup.method]
+    solve = method.make(prior, operator, config)
     params = params | networks(config)
     if isinstance(config, Learned):
         folder = learned.find(setup.method, prior, operator, config.model)
@@ -107,7 +113,15 @@ def make_solve(
         params = params | learned.load(setup.method, prior, params, operator, str(folder))
     if METHODS[setup.method].kind == "diffusion":
         params = params | diffusion.load(prior, config.model)
-    y = jax.ShapeDtypeStruct(operator.measurement_shape, np.float32)
+    if family is not None:
+        if method.kind != "search":
+            raise ValueError(
+                f"expected a method that searches, to find an operator's parameters, got "
+                f"{setup.method}"
+            )
+        solve = conditioned(lambda operator: method.make(prior, operator, config), family)
+    y = solve.inputs(np.zeros((1, *operator.measurement_shape), np.float32))
+    y = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), y)
     # Its checks, without compiling.
     jax.eval_shape(
         functools.partial(solve.phases[0].start, previous=None), jax.random.key(0), params, y

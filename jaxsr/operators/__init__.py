@@ -17,17 +17,18 @@ import jax
 import numpy as np
 
 from jaxsr.operators.blur import blur, gaussian_blur, motion_blur, motion_kernel
-from jaxsr.operators.families import Family, Theta, cameras, similarities
+from jaxsr.operators.families import OPTICS, Family, Theta, cameras, similarities
 from jaxsr.operators.linear import Operator, Spectrum, compose, identity, linear
 from jaxsr.operators.optics import optics
 from jaxsr.operators.sampling import compressed_sensing, downsample, grey, mask
-from jaxsr.operators.similarity import similarity
+from jaxsr.operators.similarity import moved, similarity
 from jaxsr.operators.spectra import spectrum
 from jaxsr.operators.views import as_image, enlarged, image_side, is_image
 from jaxsr.resample import Kernel
 
 __all__ = [
     "OPERATORS",
+    "OPTICS",
     "Family",
     "Kind",
     "Operator",
@@ -50,6 +51,7 @@ __all__ = [
     "mask",
     "motion_blur",
     "motion_kernel",
+    "moved",
     "optics",
     "similarities",
     "similarity",

@@ -12,7 +12,7 @@ from jaxsr.operators.similarity import similarity
 from jaxsr.resample import Kernel
 from jaxsr.types import AnyArray
 
-Theta = Mapping[str, AnyArray]
+Theta = Mapping[str, AnyArray | float]
 # name -> start, least, greatest. The derivative in a blur vanishes at 0; a tenth of a pixel is none
 # that anybody could measure.
 OPTICS = {"blur": (0.1, 0.05, 1.5), "shift": (np.zeros(2), -1.0, 1.0), "gain": (1.0, 0.7, 1.4)}
@@ -44,9 +44,9 @@ def similarities(
     kernel: Kernel = "bicubic",
     free: Collection[str] = (),
 ) -> Family:
-    """`similarity` for every photo of a size: theta is {"matrix": [2, 3], "seen": [h, w]} and
-    {"move": [2], "turn": (), "zoom": ()} (see `similarity.moved`), of which those in `free` are
-    searched. The template's fills the photo with the picture.
+    """`similarity` for every photo of a size: theta is {"matrix": [2, 3], "seen": [h, w]} and,
+    where something is free, {"move": [2], "turn": (), "zoom": ()} (see `similarity.moved`), of
+    which those in `free` are searched. The template's matrix fills the photo with the picture.
 
     Raises:
         ValueError: as `similarity`, or a name in `free` that is none of these.
@@ -56,10 +56,11 @@ def similarities(
     offset = (scale - 1) / 2
     matrix = np.asarray([[scale, 0, offset], [0, scale, offset]])
     start = {"matrix": matrix, "seen": np.ones(photo_shape[:2])}
-    start |= {name: row[0] for name, row in MOVES.items()}
+    if free:
+        start |= {name: row[0] for name, row in MOVES.items()}
 
     def make(theta: Theta) -> Operator:
-        move = {name: theta[name] for name in MOVES}
+        move = {name: theta[name] for name in MOVES} if free else None
         return similarity(
             image_shape,
             photo_shape,

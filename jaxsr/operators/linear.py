@@ -246,7 +246,7 @@ def from_functions(
 
 def parametric(
     applied: Callable[[dict[str, jax.Array]], Function],
-    theta: Mapping[str, AnyArray],
+    theta: Mapping[str, AnyArray | float],
     image_shape: Shape,
     name: str,
 ) -> Operator:

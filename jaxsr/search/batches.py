@@ -286,7 +286,7 @@ def programs(solve: Solve, mesh: Mesh, longest: int = 25) -> Programs:
 
 
 def _solve_batch(
-    solve: Solve, compiled: Programs, params: Params, keys: jax.Array, ys: jax.Array, bar: tqdm
+    solve: Solve, compiled: Programs, params: Params, keys: jax.Array, ys: Any, bar: tqdm
 ) -> tuple[Result, Any]:
     """One batch through all phases, in chunks that show on the bar; the results and the last
     phase's best variables."""
@@ -304,7 +304,7 @@ def _solve_batch(
 
 
 def _chunks(
-    solve: Solve, compiled: Programs, params: Params, keys: jax.Array, ys: jax.Array
+    solve: Solve, compiled: Programs, params: Params, keys: jax.Array, ys: Any
 ) -> Iterator[tuple[int, State, Trace | None]]:
     """(number of the phase, state, trace) where each phase begins, without a trace, and after each
     chunk; the next chunk takes over the memory of the state. Where all rows rest, nothing runs."""
