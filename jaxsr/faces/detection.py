@@ -22,6 +22,8 @@ LONGEST = 1280  # px of the longer side that the network sees
 ENLARGED = (1, 2, 4, 8)
 SCORE = 0.5
 SURE = 0.9  # a score that no face reaches upside down; points of such a one are wrong
+MARGIN = 0.05  # by which a turned photo must be surer than the upright one
+LEAST = 64  # px a side, below which the network's numbers are meaningless
 SAME = 0.3  # overlap of two boxes, of their union, from which on they are of one face
 FILE = "face_detection_yunet_2023mar.onnx"
 
@@ -46,7 +48,7 @@ def detect(image: np.ndarray) -> list[Face]:
     turn, found = 0, _upright(pixels)
     if _surest(found) < SURE:
         looks = [found, *(_upright(np.ascontiguousarray(np.rot90(pixels, k))) for k in (1, 2, 3))]
-        turn = max(range(4), key=lambda k: _surest(looks[k]))
+        turn = max(range(4), key=lambda k: _surest(looks[k]) - MARGIN * (k > 0))
         found = looks[turn]
     remark = f"found in the photo turned by {90 * turn} degrees" if turn else ""
     faces = [
@@ -113,15 +115,25 @@ def _at_scale(pixels: np.ndarray, scale: float) -> list[Found]:
     return [
         (row[:4] / size - [border, border, 0, 0], back(row[4:14].reshape(5, 2)), float(row[14]))
         for row in rows
+        if _makes_sense(row, seen.shape)
     ]
+
+
+def _makes_sense(row: np.ndarray, shape: tuple[int, ...]) -> bool:
+    """Whether a box and its points lie in what the network saw; now and then they are anywhere."""
+    height, width = shape[:2]
+    box, points = row[:4], row[4:14].reshape(5, 2)
+    if not np.isfinite(row).all() or not (box[2:] > 0).all() or (box[2:] > [width, height]).any():
+        return False
+    return bool(((points > 0) & (points < [width, height])).all())
 
 
 def _border(pixels: np.ndarray, scale: float) -> int:
     """How many pixels are repeated around an enlarged photo: half its longer side, as far as the
-    network sees."""
-    longer = max(pixels.shape[:2])
+    network sees; around another as many as `LEAST` needs."""
+    longer, shorter = max(pixels.shape[:2]), min(pixels.shape[:2])
     if scale <= 1:
-        return 0
+        return max(0, math.ceil((LEAST / scale - shorter) / 2))
     return min(longer // 2, max(0, math.floor((LONGEST / scale - longer) / 2)))
 
 
