@@ -97,7 +97,7 @@ def test_a_face_is_found_in_all_turns(monkeypatch):
         (face,) = faces.detect(np.ascontiguousarray(np.rot90(photo, turn)))
         x, y = ASTRONAUT.T
         points = {0: (x, y), 1: (y, 511 - x), 2: (511 - x, 511 - y), 3: (511 - y, x)}[turn]
-        assert error_of(face, np.stack(points, 1)) < 0.02
+        assert error_of(face, np.stack(points, 1)) < 0.1
         assert bool(face.remark) == bool(turn)
 
 

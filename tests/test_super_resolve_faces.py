@@ -15,6 +15,7 @@ from tiny import photo, quick, rows, write_prior
 
 from jaxsr import faces, images, priors, weights
 from jaxsr.nets import stylegan2
+from jaxsr.records import results
 
 POINTS = moved(ASTRONAUT, 0.2, 0.075, (2, -1))  # a square of 12.7 px
 
@@ -60,11 +61,13 @@ def test_faces_are_restored_and_drawn_into_their_photos(prior, tmp_path):
     assert images.read(out / "a_00.png").shape == (16, 16, 3)
     before = {path.name: path.stat().st_mtime_ns for path in out.glob("?*.png")}
     assert {"a_faces.png", "b_faces.png", "grid.png"} <= set(before)
-    (out / "a_01.png").unlink()
+    names = {path.name for path in out.iterdir()}
+    assert results.written(out, names) == names
+    (out / "a.png").unlink()
     assert super_resolve.main(given) == 0
     after = {path.name: path.stat().st_mtime_ns for path in out.glob("?*.png")}
     assert set(after) == set(before)
-    kept = {"a_00.png", "b_00.png", "b.png"}
+    kept = {"a_00.png", "a_01.png", "b_00.png", "b.png"}
     assert {name: after[name] for name in kept} == {name: before[name] for name in kept}
 
 

@@ -133,4 +133,4 @@ def _found(solve: Conditioned, results: Result, share: float, i: int) -> Found:
     told["feasible"] = bool(results.feasible[i]) and residual <= solve.eps
     if "residual_before" in results.latent:
         told["residual_before"] = float(results.latent["residual_before"][i]) / share
-    return Found(results.image[i], told)
+    return Found(np.asarray(results.image[i]), told)

@@ -1,6 +1,7 @@
 """What a run on faces leaves beside its pictures: config.json, a row for each face and each photo,
 and a grid."""
 
+import re
 import shlex
 import sys
 from collections.abc import Sequence
@@ -24,7 +25,6 @@ COLUMNS += ("status", "error", "digest")
 FIXED = ("align", "face", "preset", "network", "consistency", "noise", "kernel", "white", "depth")
 FIXED += ("seed", "precision", "num_solutions", "smoke")
 SHOWN = 256  # px of a cell in the grid
-MARKED = "_faces"
 
 
 class Shown(NamedTuple):
@@ -43,7 +43,7 @@ def face_name(output: str, index: int) -> str:
 def marked_name(output: str, settings: Settings) -> str:
     """NAME_faces.png, of all solutions one."""
     stem = Path(output).stem
-    return (stem.removesuffix("_s0") if settings.num_solutions > 1 else stem) + f"{MARKED}.png"
+    return (stem.removesuffix("_s0") if settings.num_solutions > 1 else stem) + "_faces.png"
 
 
 def check_names(sources: Sequence[Source], settings: Settings) -> None:
@@ -52,7 +52,7 @@ def check_names(sources: Sequence[Source], settings: Settings) -> None:
     outputs = {output: source.file.name for source in sources for output in source.outputs}
     for output, file in outputs.items():
         stem, _, ending = Path(output).stem.rpartition("_")
-        if f"{stem}.png" in outputs and (ending.isdigit() or f"_{ending}" == MARKED):
+        if f"{stem}.png" in outputs and re.fullmatch(r"\d\d|faces", ending):
             raise ValueError(
                 f"{file}: its result would have the name of a face of "
                 f"{outputs[f'{stem}.png']}: rename it, or choose two runs and another --out"

@@ -100,11 +100,11 @@ def _at_scale(pixels: np.ndarray, scale: float) -> list[Found]:
     import cv2
 
     border = _border(pixels, scale)
-    seen = cv2.copyMakeBorder(pixels, *[border] * 4, cv2.BORDER_REPLICATE) if border else pixels
+    seen = np.pad(pixels, ((border, border), (border, border), (0, 0)), mode="edge")
     if scale != 1:
         how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-        size = [max(1, round(scale * side)) for side in seen.shape[1::-1]]
-        seen = cv2.resize(seen, size, interpolation=how)
+        width, height = (max(1, round(scale * side)) for side in seen.shape[1::-1])
+        seen = cv2.resize(seen, (width, height), interpolation=how)
     by = np.array(seen.shape[1::-1]) / (np.array(pixels.shape[1::-1]) + 2 * border)
 
     def back(points: np.ndarray) -> np.ndarray:
