@@ -169,6 +169,7 @@ ALLOWED = {
         "experiments/evaluation/page.py": "psnr",
         "experiments/evaluation/scores.py": "feature_distance",
         "experiments/judge_prior.py": "psnr",
+        "experiments/restoration/faced_records.py": "bicubic",
         "experiments/restoration/pictures.py": "bicubic psnr",
         "experiments/restoration/whole.py": "bicubic",
     },
