@@ -19,6 +19,7 @@ KERNEL = np.random.default_rng(1).uniform(size=(3, 5))
 KERNEL[1, 2] = 16.0  # well conditioned
 KERNEL /= KERNEL.sum()
 HALF = operators.downsample(2, image_shape=SHAPE)
+TURNED = np.array([[0.5, -0.3, 1.5], [0.3, 0.5, -0.5]])
 MEAN = jnp.full((SHAPE[0], 1), 1 / SHAPE[0])
 
 # name -> operator, tolerance of A pinv A = A relative to the largest value. A name begins with that
@@ -44,6 +45,11 @@ TABLE: dict[str, tuple[Operator, float]] = {
     "compressed_sensing": (operators.compressed_sensing(KEY, 60, SHAPE), 1e-5),
     "compose": (
         operators.compose(operators.mask(MASK, SHAPE), HALF, operators.grey((6, 4, 3))),
+        1e-4,
+    ),
+    "similarity": (operators.similarity(SHAPE, (6, 5, 3), TURNED), 1e-4),
+    "optics": (
+        operators.optics(2, 0.3, np.array([0.2, -0.4]), 0.9, image_shape=SHAPE),
         1e-4,
     ),
     "linear, rank deficient": (

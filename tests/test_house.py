@@ -176,6 +176,7 @@ ALLOWED = {
     "a file of weights, or a kernel, of the same name": {
         "jaxsr/metrics/embedding.py": "lpips_alex",
         "jaxsr/metrics/networks.py": "lpips_alex niqe",
+        "jaxsr/operators/similarity.py": "bicubic bilinear",
         "jaxsr/resample.py": "bicubic bilinear",
         "ports/metric_networks.py": "lpips_alex",
     },

@@ -13,7 +13,7 @@ from super_resolve import Settings
 from tiny import photo, quick, rows, write_prior
 
 from jaxsr import images
-from jaxsr.operators import OPERATORS
+from jaxsr.operators import OPERATORS, families
 
 
 @pytest.fixture(scope="module")
@@ -223,3 +223,26 @@ def test_what_a_mask_paints_is_not_looked_at(prior, tmp_path):
     np.testing.assert_array_equal(results["as_it_is"], results["hidden"])
     assert np.abs(results["as_it_is"] - results["seen"]).max() > 0.1
     np.testing.assert_allclose(results["as_it_is"][mask == 0], shown[mask == 0], atol=1 / 255)
+
+
+def test_a_camera_nobody_knows_is_told_in_the_table(prior, tmp_path):
+    """--free is searched for nothing; or a table without it changes."""
+    given = quick(prior=prior, method="pulse")
+    columns = ("blur", "shift_x", "shift_y", "gain", "residual_at_start")
+    runs = {"free": ("shift,gain",), "known": ()}
+    for name, free in runs.items():
+        super_resolve.main(dataclasses.replace(given, free=free, out=str(tmp_path / name)))
+    for row in rows(tmp_path / "free"):
+        assert all(np.isfinite(float(row[column])) for column in columns)
+        assert float(row["shift_x"]) != 0 != float(row["shift_y"])
+        assert (float(row["blur"]), row["gain"] != "1.0") == (0.0, True)
+    assert all(row[column] == "" for row in rows(tmp_path / "known") for column in columns)
+
+
+def test_a_camera_that_ran_away_is_told(prior, tmp_path, monkeypatch, capsys):
+    """A shift of a whole pixel is taken for a measurement."""
+    monkeypatch.setitem(families.OPTICS, "gain", (1.0, 0.9999, 1.0001))
+    settings = quick(prior=prior, free=("gain",), out=str(tmp_path / "out"))
+    super_resolve.main(settings)
+    assert all("not found: gain" in row["remark"] for row in rows(tmp_path / "out"))
+    assert capsys.readouterr().out.count("e0.png: not found: gain") == 1

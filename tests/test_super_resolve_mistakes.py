@@ -34,6 +34,12 @@ BAD = {
         {"noise": 0.1, "consistency": "exact"},
         "--noise=0.1 is for --consistency=auto, not for exact: leave it out",
     ),
+    "free": ({"free": ("shift,blurr",)}, "did you mean 'blur'"),
+    "free of a network": (
+        {"free": ("gain",), "method": "bicubic"},
+        "--free=gain is for searches that make photos larger, without a trajectory, not for "
+        "--method=bicubic: leave one out",
+    ),
     "out": ({"out": "large.png"}, "cannot write into large.png"),
     "batch size": ({"batch_size": 0}, "--batch_size must be from 1"),
     "NaN": ({"input": ("nan.tiff",)}, "finite"),

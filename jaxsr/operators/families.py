@@ -12,7 +12,7 @@ from jaxsr.operators.similarity import similarity
 from jaxsr.resample import Kernel
 from jaxsr.types import AnyArray
 
-Theta = Mapping[str, AnyArray | float]
+Theta = Mapping[str, AnyArray | np.floating | float]
 # name -> start, least, greatest. The derivative in a blur vanishes at 0; a tenth of a pixel is none
 # that anybody could measure.
 OPTICS = {"blur": (0.1, 0.05, 1.5), "shift": (np.zeros(2), -1.0, 1.0), "gain": (1.0, 0.7, 1.4)}

@@ -246,7 +246,7 @@ def from_functions(
 
 def parametric(
     applied: Callable[[dict[str, jax.Array]], Function],
-    theta: Mapping[str, AnyArray | float],
+    theta: Mapping[str, AnyArray | np.floating | float],
     image_shape: Shape,
     name: str,
 ) -> Operator:

@@ -12,9 +12,9 @@ from jaxsr.types import AnyArray
 
 def optics(
     factor: int,
-    blur: AnyArray | float,
+    blur: AnyArray | np.floating | float,
     shift: AnyArray,
-    gain: AnyArray | float,
+    gain: AnyArray | np.floating | float,
     *,
     image_shape: Shape,
     kernel: Kernel = "bicubic",

@@ -32,7 +32,7 @@ def similarity(
     matrix: AnyArray,
     *,
     seen: AnyArray | None = None,
-    move: Mapping[str, AnyArray] | None = None,
+    move: Mapping[str, AnyArray | np.floating | float] | None = None,
     kernel: Kernel = "bicubic",
 ) -> Operator:
     """What a photo [h, w, c] shows of the prior's picture [H, W, c] that lies in it turned, scaled

@@ -23,7 +23,7 @@ import numpy as np
 import optax
 
 from jaxsr.operators import Operator
-from jaxsr.types import Latent, Measurement, Params, PRNGKey, Result, Scalar
+from jaxsr.types import Latent, Params, PRNGKey, Result, Scalar
 
 Trace = dict[str, jax.Array]
 
@@ -228,7 +228,7 @@ class Solve:
             )
         return ys
 
-    def __call__(self, key: PRNGKey, params: Params, y: Measurement) -> Result:
+    def __call__(self, key: PRNGKey, params: Params, y: Any) -> Result:
         """Restores one image in one piece."""
         first, *others = self.phases
         state, trace = advance(
@@ -241,9 +241,7 @@ class Solve:
             traces.append(trace)
         return self.conclude(params, y, state, traces)
 
-    def conclude(
-        self, params: Params, y: Measurement, state: State, traces: Sequence[Trace]
-    ) -> Result:
+    def conclude(self, params: Params, y: Any, state: State, traces: Sequence[Trace]) -> Result:
         """The result from the last phase's state and the traces of all chunks, in order; one more
         forward pass of the generator. Where the last phase may rest, the latent tells the
         "steps_made" in it."""
