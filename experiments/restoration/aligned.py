@@ -10,6 +10,7 @@ import numpy as np
 
 from jaxsr import faces, images
 from jaxsr.faces import landmarks
+from jaxsr.methods import METHODS
 from jaxsr.operators.similarity import KERNELS
 from restoration import photos
 from restoration.jobs import Source
@@ -70,6 +71,12 @@ def check(settings: Settings) -> None:
             raise ValueError(
                 f"--{name} is not for faces that are found in a photo: leave it out, or --align"
             )
+    kind = METHODS[settings.method].kind if settings.method in METHODS else "search"
+    if kind != "search":
+        raise ValueError(
+            f"--align={settings.align} needs a search, which sees where a face lies, got "
+            f"--method={settings.method}"
+        )
     if settings.kernel not in KERNELS:
         raise ValueError(
             f"--kernel: with --align expected one of {', '.join(KERNELS)}, got {settings.kernel}"

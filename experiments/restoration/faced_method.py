@@ -11,7 +11,7 @@ import numpy as np
 
 from jaxsr import operators
 from jaxsr.faces import Cut
-from jaxsr.methods import METHODS, project, trusted
+from jaxsr.methods import project, trusted
 from jaxsr.operators import Theta
 from jaxsr.priors import Prior
 from jaxsr.resample import Kernel
@@ -52,11 +52,6 @@ class Searcher(NamedTuple):
 def make_searcher(prior: Prior, params: Params, settings: Settings) -> Searcher:
     """Raises ValueError where the prior lacks what the method needs, or the method is no search."""
     method = _method(prior, params, TEMPLATE, settings)
-    if METHODS[method.name].kind != "search":
-        raise ValueError(
-            f"--align={settings.align} needs a search, which sees where a face lies, got "
-            f"--method={method.name}"
-        )
     method_for = functools.cache(lambda side: _method(prior, params, side, settings))
 
     def search(wanted: Sequence[tuple[Portrait, int]]) -> list[Found]:
