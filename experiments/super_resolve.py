@@ -37,6 +37,12 @@ restore centre squares at its size:
     python experiments/super_resolve.py --method=rrdb --model=esrgan --input=photos
     python experiments/super_resolve.py --method=gfpgan --model=gfpgan --input=faces
 
+Faces in photos of any size, for a prior of faces as FFHQ crops them: each is found (or given with
+--landmarks), restored without resampling the photo (NAME_00.png), and drawn into the photo enlarged
+(NAME.png); NAME_faces.png shows where:
+
+    python experiments/super_resolve.py --prior=ffhq --input=photos --align=ffhq
+
 Many hosts share the photos with --part: each takes every COUNTth, writes into a folder of its own
 in OUT (part-03-of-64/), and never waits for another once it knows its number. So a lost host costs
 the photos that it had not finished, and the same command on any host makes them up:
@@ -52,7 +58,7 @@ result than a float's last bit. Nothing of this was measured on accelerators.
 
 import dataclasses
 
-from restoration import hosts, levels, pictures, whole, work
+from restoration import faced, hosts, levels, pictures, whole, work
 from restoration.options import Settings, out_folder
 from restoration.plan import Plan, find_sources, prepare
 from restoration.records import announce, start_run, summarise
@@ -74,6 +80,8 @@ def main(settings: Settings) -> int:
             return 0
     if whole.serves(settings):
         lost = whole.execute(settings, sources)
+    elif faced.serves(settings):
+        lost = faced.execute(settings, sources)
     else:
         with whole.explained(settings):
             plan = prepare(settings, sources)

@@ -4,7 +4,7 @@ import dataclasses
 from pathlib import Path
 from typing import Literal, get_args
 
-from jaxsr import flags, images
+from jaxsr import faces, flags, images
 from jaxsr.methods import METHODS, Consistency
 from jaxsr.methods.auto import AUTO
 from jaxsr.operators import OPERATORS, OPTICS
@@ -54,6 +54,16 @@ class Settings(images.Reading):
             the residual without.
         factor: Enlargement. Default: the prior's resolution over the photo's side; 8 for
             --reference.
+        align: none: photos are as the prior needs them, but for a crop around their centre (--fit).
+            ffhq: faces are found in photos of any size, restored where FFHQ's crop of each lies,
+            without resampling the photo, written as NAME_00.png and so on, and drawn into
+            NAME.png, the photo enlarged; for priors of FFHQ. Searches alone can.
+        face: Which faces, with --align: all, largest, centre, or a number; NAME_faces.png shows
+            them, the largest is 0.
+        landmarks: Points of the faces, in place of the detector: a table (CSV: file, x1, y1, ...,
+            or JSON: {photo: [[x, y], ...]}), or for one photo the numbers x1,y1,x2,y2,...: 5
+            points (left eye as one sees it, right eye, nose, left and right corner of the mouth) or
+            dlib's 68, in pixels from (0, 0), the centre of the first.
         part: Where many hosts share the photos, which of them this one restores: INDEX/COUNT, 0/64
             the first of 64, or auto for what jax.distributed finds out (TPU slices, Slurm, Open
             MPI, Kubernetes). Each part gets a folder of its own in OUT.
@@ -87,6 +97,9 @@ class Settings(images.Reading):
     kernel: str = "bicubic"
     free: tuple[str, ...] = ()
     factor: int | None = None
+    align: Literal["none", "ffhq"] = "none"
+    face: str = "all"
+    landmarks: str | None = None
     part: str | None = None
     out: str | None = None
     seed: int = 0
@@ -110,11 +123,12 @@ def check(settings: Settings) -> None:
     operator_choice(settings).check()
     check_has_photos(settings.operator, given=bool(settings.input or settings.reference))
     _check_noise(settings)
+    _check_faces(settings)
     _check_free(settings)
     flags.require(
         settings,
         {"factor": 2, "seed": 0, "batch_size": 1, "num_solutions": 1},
-        ("input", "reference", "prior", "model", "mask", "out"),
+        ("input", "reference", "prior", "model", "mask", "landmarks", "out"),
     )
     report.check_writable(out_folder(settings))
 
@@ -152,6 +166,14 @@ def _check_noise(settings: Settings) -> None:
         )
     if noise is not None and not 0 <= noise <= 1:
         raise ValueError(f"--noise: expected a standard deviation from 0 to 1, got {noise:g}")
+
+
+def _check_faces(settings: Settings) -> None:
+    unread = {"face": settings.face != "all", "landmarks": settings.landmarks is not None}
+    for name, is_given in unread.items():
+        if is_given and settings.align == "none":
+            raise ValueError(f"--{name} is for --align=ffhq: give that too, or leave it out")
+    faces.check_choice(settings.face)
 
 
 def _check_free(settings: Settings) -> None:

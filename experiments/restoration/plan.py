@@ -74,10 +74,12 @@ def find_sources(settings: Settings) -> list[Source]:
 
 
 def earlier_rows(settings: Settings, folders: Sequence[Path]) -> list[jobs.Row]:
-    """The rows of an earlier run that this one goes on with."""
+    """The rows of an earlier run that this one goes on with; of photos, not of the faces in
+    them."""
     if settings.overwrite:
         return []
-    return [row for folder in folders for row in report.results(folder).values()]
+    rows = [row for folder in folders for row in report.results(folder).values()]
+    return [row for row in rows if not row.get("face")]
 
 
 def prior_source(settings: Settings) -> str:

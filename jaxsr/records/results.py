@@ -8,7 +8,7 @@ from jaxsr.records import report
 
 # What tells of a run, its table and what lies beside that -> what else it writes there.
 WRITTEN = {
-    ("results.csv", "config.json"): ("grid.png", "trajectory.webp"),
+    ("results.csv", "config.json"): ("grid.png", "trajectory.webp", "*_faces.png"),
     ("rows.jsonl", "config.json"): (
         "images",
         "smoke_photos",
