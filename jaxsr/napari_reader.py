@@ -28,7 +28,7 @@ def get_reader(
 ) -> Callable[[str | Sequence[str]], list[LayerData]] | None:
     """The reader of a folder of results, or of its table; None for anything else, which napari then
     asks other readers about."""
-    if isinstance(path, list | tuple):
+    if not isinstance(path, str | os.PathLike):
         return None
     path = Path(path)
     is_ours = path.name == TABLE or (path.is_dir() and (path / TABLE).is_file())

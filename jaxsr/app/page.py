@@ -35,7 +35,9 @@ def build(restorer: Restorer) -> gr.Blocks:
                 file = gr.File(label="Photo", type="filepath", elem_id="photo")
                 verdict = gr.Markdown(elem_id="verdict")
                 seen = _picture("What is restored", "seen", visible=True)
-                settings = _settings(restorer)
+                factors = [AUTO, *map(str, factors_of(restorer.side))]
+                factor = gr.Dropdown(factors, value=AUTO, label="Enlargement", elem_id="factor")
+                settings = [factor, *_settings(restorer)]
                 button = gr.Button("Restore", variant="primary", elem_id="restore")
             with gr.Column(scale=2):
                 slider = gr.ImageSlider(label="bicubic | restored", elem_id="slider")
@@ -45,7 +47,6 @@ def build(restorer: Restorer) -> gr.Blocks:
                 )
                 spread = _picture("How far they differ", "spread", visible=False)
                 files = gr.File(label="Download", file_count="multiple", elem_id="files")
-        factor = settings[0]
         for event in (file.change, factor.change):
             event(_one_line(functools.partial(_look, restorer)), [file, factor], [verdict, seen])
         button.click(
@@ -74,10 +75,8 @@ def _warning(restorer: Restorer) -> str:
 
 
 def _settings(restorer: Restorer) -> list[gr.components.Component]:
-    """Enlargement, method, number of solutions and seed."""
-    factors = [AUTO, *map(str, factors_of(restorer.side))]
+    """Method, number of solutions and seed."""
     return [
-        gr.Dropdown(factors, value=AUTO, label="Enlargement", elem_id="factor"),
         gr.Dropdown(restorer.methods(), value=AUTO, label="Method", elem_id="method"),
         gr.Slider(1, MOST_SOLUTIONS, value=1, step=1, label="Solutions", elem_id="count"),
         gr.Number(0, precision=0, label="Seed", elem_id="seed"),

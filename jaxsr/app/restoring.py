@@ -94,9 +94,9 @@ class Restorer:
         bicubic = jax.image.resize(photo.y, pictures.shape[1:], "bicubic")
         return Restored(
             pictures,
-            np.clip(bicubic, 0, 1),
-            results.residual,
-            results.feasible,
+            np.clip(np.asarray(bicubic), 0, 1),
+            np.asarray(results.residual),
+            np.asarray(results.feasible),
             choice.method,
             tuple(_told(photo, results, pictures, choice, time.monotonic() - began)),
         )
