@@ -173,6 +173,7 @@ ALLOWED = {
         "experiments/restoration/faced_records.py": "bicubic",
         "experiments/restoration/pictures.py": "bicubic psnr",
         "experiments/restoration/whole.py": "bicubic",
+        "jaxsr/napari_reader.py": "psnr",
     },
     "a file of weights, or a kernel, of the same name": {
         "jaxsr/metrics/embedding.py": "lpips_alex",
