@@ -52,7 +52,7 @@ result than a float's last bit. Nothing of this was measured on accelerators.
 
 import dataclasses
 
-from restoration import hosts, levels, pictures, whole, work
+from restoration import hosts, levels, look, pictures, whole, work
 from restoration.options import Settings, out_folder
 from restoration.plan import Plan, find_sources, prepare
 from restoration.records import announce, start_run, summarise
@@ -91,6 +91,8 @@ def execute(plan: Plan) -> int:
         run.add(refused)
         missing = [job for job in plan.jobs if not run.is_done(job.output, job.photo.digest)]
         announce(plan, len(plan.jobs) - len(missing))
+        if warning := look.warning(missing, settings, plan.fitter.resolution):
+            print(warning)
         for factor, method in plan.methods.items():
             group = [job for job in missing if job.photo.factor == factor]
             for same, at in levels.at_levels(group, method, settings):

@@ -3,8 +3,17 @@ compression, an earlier enlargement, aliasing and sharpening, and which settings
 
 from jaxsr.inspect.blocks import Grid, Quality, quality_of
 from jaxsr.inspect.facts import Facts
-from jaxsr.inspect.inspection import Inspection, inspect, is_noisy
-from jaxsr.inspect.proposal import Proposal, findings, is_rough, propose
+from jaxsr.inspect.inspection import Inspection, inspect
+from jaxsr.inspect.proposal import (
+    Proposal,
+    factor_for,
+    findings,
+    is_clipped,
+    is_noisy,
+    is_rough,
+    is_sharpened,
+    propose,
+)
 from jaxsr.inspect.runs import Runs
 from jaxsr.inspect.threshold import Terms, threshold
 
@@ -16,10 +25,13 @@ __all__ = [
     "Quality",
     "Runs",
     "Terms",
+    "factor_for",
     "findings",
     "inspect",
+    "is_clipped",
     "is_noisy",
     "is_rough",
+    "is_sharpened",
     "propose",
     "quality_of",
     "threshold",

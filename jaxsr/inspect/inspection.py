@@ -6,7 +6,6 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxsr import images
-from jaxsr.images.noise import CLEAN
 from jaxsr.images.picture import Picture
 from jaxsr.inspect.blocks import CHROMA, Grid, grid_of, table
 from jaxsr.inspect.edges import overshoot
@@ -198,8 +197,3 @@ def _checked(pixels: np.ndarray) -> np.ndarray:
     if not (low >= 0 and high <= 1):  # not of NaN either
         raise images.ImageError(f"expected floats in [0, 1], got {low:g} to {high:g}")
     return pixels.astype(np.float32)
-
-
-def is_noisy(found: Inspection) -> bool:
-    """Whether its pixels show more than clean photos' texture does."""
-    return found.noise > CLEAN

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from jaxsr.inspect.edges import OVERSHOOT
-from jaxsr.inspect.inspection import Inspection, is_noisy
+from jaxsr.inspect.inspection import Inspection
 from jaxsr.inspect.spectra import ROUGH
 
 CLIPPED = 0.15  # share; validation photos of blood cells, nearly white behind, have up to 0.13
@@ -71,9 +71,9 @@ def findings(found: Inspection) -> list[str]:
             "too rough for an antialiased kernel: made small without one (nearest), sharpened, or "
             f"of such texture (finest octave {found.roughness:.2f} of the next)"
         )
-    if found.overshoot is not None and found.overshoot > OVERSHOOT:
+    if is_sharpened(found):
         told.append(f"sharpened (edges overshoot by {found.overshoot:.0%})")
-    if found.clipped > CLIPPED:
+    if is_clipped(found):
         told.append(f"clipped to black or white ({found.clipped:.0%} of its numbers)")
     if found.is_grey:
         told.append("without colours")
@@ -95,7 +95,22 @@ def _compressed(found: Inspection) -> list[str]:
     return [f"holds a JPEG that its file does not tell of ({quality})"]
 
 
+def is_noisy(found: Inspection) -> bool:
+    """Whether its pixels show more than clean photos' texture does."""
+    return found.noise > 0
+
+
 def is_rough(found: Inspection) -> bool:
-    """Whether its finest details are stronger than those of any antialiased photo measured. Noise
-    and sharpening do that, too."""
+    """Whether its finest details are stronger than those of nearly any antialiased photo measured.
+    Noise and sharpening do that, too."""
     return found.roughness is not None and found.roughness > ROUGH
+
+
+def is_sharpened(found: Inspection) -> bool:
+    """Whether its edges overshoot more than those of any photo measured."""
+    return found.overshoot is not None and found.overshoot > OVERSHOOT
+
+
+def is_clipped(found: Inspection) -> bool:
+    """Whether so many of its numbers are black or white that the lack of what is beyond tells."""
+    return found.clipped > CLIPPED
