@@ -75,7 +75,7 @@ def main(settings: Settings) -> int:
     if whole.serves(settings):
         lost = whole.execute(settings, sources)
     else:
-        with whole.explained(settings):
+        with whole.explained(settings), look.explained(sources, settings):
             plan = prepare(settings, sources)
         lost = execute(plan)
     return flags.SOME_FAILED if lost else 0
@@ -91,7 +91,7 @@ def execute(plan: Plan) -> int:
         run.add(refused)
         missing = [job for job in plan.jobs if not run.is_done(job.output, job.photo.digest)]
         announce(plan, len(plan.jobs) - len(missing))
-        if warning := look.warning(missing, settings, plan.fitter.resolution):
+        if warning := look.warning(plan, missing):
             print(warning)
         for factor, method in plan.methods.items():
             group = [job for job in missing if job.photo.factor == factor]

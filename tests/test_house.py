@@ -164,6 +164,7 @@ ALLOWED = {
         "experiments/train_restorer.py": "downsample laren",
     },
     "it shows or reads this column": {
+        "experiments/inspection/tables.py": "grey nearest",
         "jaxsr/training/restorer_loop.py": "psnr",
         "experiments/evaluation/curves.py": "top_octave_share",
         "experiments/evaluation/page.py": "psnr",
@@ -175,6 +176,7 @@ ALLOWED = {
     "a file of weights, or a kernel, of the same name": {
         "jaxsr/metrics/embedding.py": "lpips_alex",
         "jaxsr/metrics/networks.py": "lpips_alex niqe",
+        "jaxsr/inspect/proposal.py": "bicubic",
         "jaxsr/resample.py": "bicubic bilinear",
         "ports/metric_networks.py": "lpips_alex",
     },

@@ -6,6 +6,7 @@ The tables are those of ITU-T T.81, annex K, scaled as by the Independent JPEG G
 else 200 - 2 Q.
 """
 
+import functools
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -75,12 +76,17 @@ def quality_of(tables: Mapping[int, Sequence[int]]) -> Quality:
             chroma where it has its own.
     """
     found = np.stack([np.reshape(tables[key], (BLOCK, BLOCK)) for key in sorted(tables)[:2]])
-    bases = (LUMA, CHROMA)[: len(found)]
-    made = np.stack([[table(q, base) for base in bases] for q in range(1, 101)])
+    made = _all_tables()[:, : len(found)]
     distance = np.abs(np.log(made / np.maximum(found, 1))).mean((1, 2, 3))
     same = (made == found).all((1, 2, 3))
     best = int(np.argmax(same) if same.any() else np.argmin(distance))
     return Quality(best + 1, bool(same.any()))
+
+
+@functools.cache
+def _all_tables() -> np.ndarray:
+    """[100, 2, 8, 8]: of luma and chroma of each quality."""
+    return np.stack([[table(q, base) for base in (LUMA, CHROMA)] for q in range(1, 101)])
 
 
 def grid_of(grey: np.ndarray) -> Grid | None:

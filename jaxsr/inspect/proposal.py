@@ -7,6 +7,7 @@ from jaxsr.inspect.inspection import Inspection
 from jaxsr.inspect.spectra import ROUGH
 
 CLIPPED = 0.15  # share; validation photos of blood cells, nearly white behind, have up to 0.13
+NOISY = 1 / 255
 KERNEL = "bicubic"
 METHOD = "auto"
 
@@ -72,7 +73,7 @@ def findings(found: Inspection) -> list[str]:
             f"of such texture (finest octave {found.roughness:.2f} of the next)"
         )
     if is_sharpened(found):
-        told.append(f"sharpened (edges overshoot by {found.overshoot:.0%})")
+        told.append(f"its edges overshoot, as after sharpening (by {found.overshoot:.0%})")
     if is_clipped(found):
         told.append(f"clipped to black or white ({found.clipped:.0%} of its numbers)")
     if found.is_grey:
@@ -97,7 +98,7 @@ def _compressed(found: Inspection) -> list[str]:
 
 def is_noisy(found: Inspection) -> bool:
     """Whether its pixels show more than clean photos' texture does."""
-    return found.noise > 0
+    return found.noise > NOISY
 
 
 def is_rough(found: Inspection) -> bool:

@@ -44,7 +44,8 @@ def _power(lines: np.ndarray) -> Power:
 
 def octave_ratio(found: list[Power], scale: float = 2.0) -> float:
     """RMS of what is finer than a photo of 1/scale of the sides can hold, over that of the octave
-    below. Natural photos, whose power falls as 1 / f^2, have 0.7 at all scales, white noise 1.4."""
+    below. Where the power of rows falls as 1 / f^2, as of natural photos, that is about
+    sqrt(1 - 1 / scale), of white noise sqrt(2 scale - 2)."""
     cut = 0.5 / scale
     above = sum(p.power[p.frequencies > cut].sum() for p in found)
     below = sum(p.power[(p.frequencies > cut / 2) & (p.frequencies <= cut)].sum() for p in found)
