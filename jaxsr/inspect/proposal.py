@@ -39,7 +39,8 @@ def propose(found: Inspection, resolution: int) -> Proposal:
     The method is always auto. Noise and JPEG cost RLS+ up to 1.5 dB, but no other method was
     measured to lose less, and every result is moved to its photo only as far as noise and tables
     allow (the card of pbc64; `jaxsr.methods.consistent`)."""
-    side = min(found.width, found.height) // found.enlarged
+    left, top = found.repeated.left, found.repeated.top
+    side = -(-min(found.width - left, found.height - top) // found.enlarged)
     factor = factor_for(side, resolution)
     why_not = "" if factor else _why_not(side, resolution)
     return Proposal(factor, KERNEL, found.terms.eps, METHOD, found.enlarged, why_not)
