@@ -21,7 +21,8 @@ The exit status is 0 when every photo was read, 3 when some were not, 2 when non
 import sys
 
 if __name__ == "__main__":
-    from inspection.run import Settings, main
+    from inspection.options import Settings
+    from inspection.run import main
 
     from jaxsr import flags
 

@@ -5,10 +5,11 @@ import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from restoration.options import Settings as Restoration
 
+from inspection.options import Settings
 from jaxsr import images
 from jaxsr.inspect import Inspection, Proposal
 
@@ -16,15 +17,7 @@ MOST = 5  # commands that are printed; all of them are in the files
 KNOWN = {field.name for field in dataclasses.fields(Restoration)}
 
 
-class Asked(Protocol):
-    """What of the settings a command repeats."""
-
-    input: tuple[str, ...]
-    prior: str | None
-    white: str | None
-
-
-def command(file: str, proposal: Proposal, asked: Asked) -> str:
+def command(file: str, proposal: Proposal, asked: Settings) -> str:
     """What restores a photo as proposed. Where it is to be made small first, the smaller one, whose
     eps is another."""
     if proposal.shrink > 1:
@@ -32,7 +25,7 @@ def command(file: str, proposal: Proposal, asked: Asked) -> str:
     return _restoring([file], proposal._asdict(), asked)
 
 
-def _restoring(inputs: Sequence[str], row: dict[str, Any], asked: Asked) -> str:
+def _restoring(inputs: Sequence[str], row: dict[str, Any], asked: Settings) -> str:
     settings = {
         "prior": asked.prior,
         "white": asked.white,
@@ -65,7 +58,7 @@ def shrinking(file: str, found: Inspection) -> str:
     return shlex.join(["python", "-c", code, file, smaller(file)])
 
 
-def lines(rows: Sequence[dict[str, Any]], asked: Asked) -> list[str]:
+def lines(rows: Sequence[dict[str, Any]], asked: Settings) -> list[str]:
     """What is to be run: one command for all photos that may go together, each with its own eps;
     else one for each factor; what is to be made small first, photo by photo."""
     told = [row for row in rows if "error" not in row]
@@ -87,7 +80,7 @@ def lines(rows: Sequence[dict[str, Any]], asked: Asked) -> list[str]:
     return found
 
 
-def _together(inputs: Sequence[str], rows: Sequence[dict[str, Any]], asked: Asked) -> str:
+def _together(inputs: Sequence[str], rows: Sequence[dict[str, Any]], asked: Settings) -> str:
     """A command for several photos, without the eps of one."""
     if len(rows) == 1:
         return rows[0]["command"]

@@ -1,6 +1,5 @@
 """What `inspect.py` does: photos found, looked at, and told of."""
 
-import dataclasses
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -11,30 +10,12 @@ from restoration.jobs import File
 from tqdm import tqdm
 
 from inspection import commands, tables
-from jaxsr import flags, images, loading
+from inspection.options import Settings
+from jaxsr import flags, loading
 from jaxsr.inspect import Inspection, findings, inspect, propose
 from jaxsr.records import files, report
 
 NAME = "inspections"
-
-
-@dataclasses.dataclass(frozen=True)
-class Settings(images.Reading):
-    """What to look at.
-
-    Attributes:
-        input: Photos: a file, a folder or a quoted pattern; repeatable. Default: the prior's
-            examples.
-        prior: The prior that is to restore them, as super_resolve.py takes it. Default: the best
-            bundled one.
-        out: Folder for inspections.csv and inspections.json. Default: the table is only printed.
-        progress: A progress bar on stderr.
-    """
-
-    input: tuple[str, ...] = ()
-    prior: str | None = None
-    out: str | None = None
-    progress: bool = True
 
 
 def main(settings: Settings) -> int:

@@ -4,7 +4,6 @@ import contextlib
 import io
 import os
 import warnings
-from pathlib import Path
 from typing import NamedTuple
 
 from PIL import Image, ImageCms, JpegImagePlugin
@@ -21,11 +20,11 @@ class Facts(NamedTuple):
     """What a file tells.
 
     Attributes:
-        format: "PNG", "JPEG", ...; "" where Pillow does not know the file.
+        format: "PNG", "JPEG", ...; "" of pixels.
         profile: name of its ICC profile, "" without one.
         turned: whether EXIF says that it is shown turned or mirrored.
         quality: of a JPEG.
-        chroma: of a JPEG in colours: 4:4:4, 4:2:2 or 4:2:0; "" of others.
+        chroma: of a JPEG of three channels: 4:4:4, 4:2:2, 4:2:0 or "other chroma"; "" of others.
         compression: of a JPEG, its tables.
     """
 
@@ -45,8 +44,7 @@ def facts_of(file: str | os.PathLike) -> Facts:
             with Image.open(file) as image:
                 return _facts(image)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        # TIFFs that tifffile reads and Pillow does not.
-        return Facts(Path(file).suffix.lstrip(".").upper())
+        return Facts("TIFF")  # one that tifffile reads and Pillow does not
 
 
 def _facts(image: Image.Image) -> Facts:
@@ -63,9 +61,9 @@ def _facts(image: Image.Image) -> Facts:
 
 
 def _chroma(image: Image.Image) -> str:
-    if not isinstance(image, JpegImagePlugin.JpegImageFile) or image.mode == "L":
+    if not isinstance(image, JpegImagePlugin.JpegImageFile) or image.layers != 3:
         return ""
-    return SAMPLING.get(JpegImagePlugin.get_sampling(image), "another")
+    return SAMPLING.get(JpegImagePlugin.get_sampling(image), "other chroma")
 
 
 def _profile(profile: bytes | None) -> str:
