@@ -16,6 +16,10 @@ name. A photo that cannot be used gets a row that says why. Folders are searched
 files, what other systems keep beside photos (._x, @eaDir, Thumbs.db), and results of earlier runs
 are left out, which a line tells.
 
+Before the search one line tells where photos and settings disagree: enlarged before, a JPEG in a
+PNG, aliasing, more noise than --noise, clipped, a better factor. Up to 64 photos are looked at;
+inspect.py looks at all of them and proposes settings.
+
 The exit status is 0 when every photo has its result, 3 when some have none (results.csv says why),
 2 when nothing could start: a mistake in the flags, or no photo that can be used.
 

@@ -109,8 +109,9 @@ def grid_of(grey: np.ndarray) -> Grid | None:
 def coefficients(grey: np.ndarray) -> np.ndarray:
     """The cosine coefficients [n, m, 8, 8] of the whole blocks of grey levels [h, w]."""
     n, m = (side // BLOCK for side in grey.shape)
-    blocks = grey[: n * BLOCK, : m * BLOCK].reshape(n, BLOCK, m, BLOCK).swapaxes(1, 2)
-    return COSINES @ blocks @ COSINES.T
+    blocks = grey[: n * BLOCK, : m * BLOCK].reshape(n, BLOCK, m, BLOCK)
+    rows = np.tensordot(blocks, COSINES, (1, 1))  # [n, m, 8 columns, 8]
+    return np.tensordot(rows, COSINES, (2, 1))
 
 
 def _cosines() -> np.ndarray:
