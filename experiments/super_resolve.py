@@ -16,6 +16,10 @@ name. A photo that cannot be used gets a row that says why. Folders are searched
 files, what other systems keep beside photos (._x, @eaDir, Thumbs.db), and results of earlier runs
 are left out, which a line tells.
 
+Before the search one line tells where photos and settings disagree: enlarged before, a JPEG in a
+PNG, aliasing, more noise than --noise, clipped, a better factor. Up to 64 photos are looked at;
+inspect.py looks at all of them and proposes settings.
+
 The exit status is 0 when every photo has its result, 3 when some have none (results.csv says why),
 2 when nothing could start: a mistake in the flags, or no photo that can be used.
 
@@ -58,7 +62,7 @@ result than a float's last bit. Nothing of this was measured on accelerators.
 
 import dataclasses
 
-from restoration import faced, hosts, levels, pictures, whole, work
+from restoration import faced, hosts, levels, look, pictures, whole, work
 from restoration.options import Settings, out_folder
 from restoration.plan import Plan, find_sources, prepare
 from restoration.records import announce, start_run, summarise
@@ -83,7 +87,7 @@ def main(settings: Settings) -> int:
     elif faced.serves(settings):
         lost = faced.execute(settings, sources)
     else:
-        with whole.explained(settings):
+        with whole.explained(settings), look.explained(sources, settings):
             plan = prepare(settings, sources)
         lost = execute(plan)
     return flags.SOME_FAILED if lost else 0
@@ -99,6 +103,8 @@ def execute(plan: Plan) -> int:
         run.add(refused)
         missing = [job for job in plan.jobs if not run.is_done(job.output, job.photo.digest)]
         announce(plan, len(plan.jobs) - len(missing))
+        if warning := look.warning(plan, missing):
+            print(warning)
         for factor, method in plan.methods.items():
             group = [job for job in missing if job.photo.factor == factor]
             for same, at in levels.at_levels(group, method, settings):

@@ -165,6 +165,7 @@ ALLOWED = {
         "experiments/train_restorer.py": "downsample laren",
     },
     "it shows or reads this column": {
+        "experiments/inspection/tables.py": "grey nearest",
         "jaxsr/training/restorer_loop.py": "psnr",
         "experiments/evaluation/curves.py": "top_octave_share",
         "experiments/evaluation/page.py": "psnr",
@@ -179,6 +180,7 @@ ALLOWED = {
         "jaxsr/metrics/embedding.py": "lpips_alex",
         "jaxsr/metrics/networks.py": "lpips_alex niqe",
         "jaxsr/operators/similarity.py": "bicubic bilinear",
+        "jaxsr/inspect/proposal.py": "bicubic",
         "jaxsr/resample.py": "bicubic bilinear",
         "ports/metric_networks.py": "lpips_alex",
     },
