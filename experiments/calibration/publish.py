@@ -122,7 +122,7 @@ def _told(found: Found) -> dict:
 
 
 def draw(bench: Bench, calibrated: Calibration, judged: Sequence[Judged], path: Path) -> bool:
-    """Writes the photos of which most, the middle share and least is held; whether there are any."""
+    """Writes the photos of which most, the middle share and least is held; whether there is one."""
     levels = levels_of(calibrated)
     told = [each for each in judged if levels and each.found[_shown(levels)]]
     if not told:

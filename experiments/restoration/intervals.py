@@ -1,5 +1,5 @@
-"""What may be believed of the results of a run: beside each photo's a lower and an upper picture and
-the map of widths, and a table of what the photo fixes."""
+"""What may be believed of the results of a run: a lower and an upper picture of each photo, the map
+of widths, and a table of what the photo fixes."""
 
 import math
 from collections.abc import Callable, Sequence

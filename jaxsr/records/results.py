@@ -8,14 +8,8 @@ from jaxsr.records import report
 
 # What tells of a run, its table and what lies beside that -> what else it writes there.
 WRITTEN = {
-    ("results.csv", "config.json"): (
-        "grid.png",
-        "trajectory.webp",
-        "intervals.csv",
-        "*_lower.png",
-        "*_upper.png",
-        "*_width.png",
-    ),
+    ("results.csv", "config.json"): ("grid.png", "trajectory.webp"),
+    ("results.csv", "intervals.csv"): ("*_lower.png", "*_upper.png", "*_width.png"),
     ("rows.jsonl", "config.json"): (
         "images",
         "smoke_photos",
