@@ -47,6 +47,7 @@ def main(settings: Settings) -> int:
         report.begin_record(folder, {"settings": {**bench.fingerprint, "seed": settings.seed}})
         lost = searches.search_all(bench, folder, samples)
         found = searches.load_all(folder, samples)
+        searches.check_apart(found)
         calibrated = judged.calibrate(
             bench, [photo for photo in found if photo.calibrates], reader, labels
         )

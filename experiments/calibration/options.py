@@ -99,7 +99,7 @@ def check(settings: Settings) -> None:
     be written."""
     flags.require(
         settings,
-        {"num_photos": 2, "num_test": 0, "num_solutions": 2},
+        {"num_photos": 5, "num_test": 0, "num_solutions": 2},
         ("data", "test", "labels", "out"),
     )
     if settings.data is None:

@@ -158,6 +158,17 @@ def load_all(folder: Path, samples: Sequence[Sample]) -> list[Searched]:
     return [load(folder, sample) for sample in samples if _path(folder, sample).exists()]
 
 
+def check_apart(found: Sequence[Searched]) -> None:
+    """Raises ValueError for a photo that both calibrates and tests, whatever its names."""
+    digests = {photo.truth.tobytes(): photo.name for photo in found if photo.calibrates}
+    for photo in found:
+        other = digests.get(photo.truth.tobytes())
+        if other is not None and not photo.calibrates:
+            raise ValueError(
+                f"{photo.name} and {other} are one photo: it must not test what it calibrated"
+            )
+
+
 def load(folder: Path, sample: Sample) -> Searched:
     with np.load(_path(folder, sample)) as file:
         return Searched(

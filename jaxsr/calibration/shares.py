@@ -28,7 +28,7 @@ def shares(solutions: np.ndarray, seen: Callable[[np.ndarray], np.ndarray]) -> S
         seen: (picture [h, w, 3]) -> A+ A picture, the orthogonal projection onto what the operator
             A sees; a picture's square is that of the two parts together (Pythagoras).
     """
-    mean = solutions.mean(0)
+    mean = np.mean(solutions, 0, dtype=np.float64)
     contrast = mean - mean.mean((0, 1))
     deviations = solutions - mean
     parts = np.array([np.sum(seen(each) ** 2) for each in deviations])
