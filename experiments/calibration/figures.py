@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from calibration.judged import REPORTED, Judged, is_covered, levels_of
+from calibration.judged import REPORTED, Judged, is_covered, levels_of, rank_correlation
 from jaxsr import calibration
 from jaxsr.calibration import Calibration
 
@@ -159,6 +159,7 @@ def facts(judged: Sequence[Judged], level: float, count: int) -> Table:
     """What else tells whether the widths can be believed."""
     told = [(each, found) for each in judged if (found := each.found[level])]
     widths = [found.interval.width.mean() for _, found in told]
+    errors = [math.sqrt(each.mean) for each, _ in told]
     single, mean = (float(np.sum([getattr(e, n) for e, _ in told])) for n in ("single", "mean"))
     gain = 10 * math.log10(single / mean) if told and mean > 0 else math.nan
     expected = 10 * math.log10(2 * count / (count + 1))
@@ -170,7 +171,7 @@ def facts(judged: Sequence[Judged], level: float, count: int) -> Table:
         ),
         (
             "rank correlation of mean width and root mean squared error over photos",
-            _correlation(widths, [math.sqrt(each.mean) for each, _ in told]),
+            _mean([rank_correlation(np.array(widths), np.array(errors))], 2),
         ),
         (
             f"gain of the mean of {count} solutions over one",
@@ -186,14 +187,6 @@ def facts(judged: Sequence[Judged], level: float, count: int) -> Table:
         ),
     ]
     return Table(f"Facts, level {level:g}", "", ("", "value"), rows)
-
-
-def _correlation(first: Sequence[float], second: Sequence[float]) -> str:
-    from scipy import stats
-
-    if len(first) < 3:
-        return ""
-    return f"{stats.spearmanr(first, second).statistic:.2f}"
 
 
 def _rate(hits: int, count: int) -> str:

@@ -1,7 +1,7 @@
 """A calibration made of the searched photos, and what it says of photos that it has not seen."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -124,7 +124,13 @@ def judge(
     return [_judge(calibrated, photo, seen, reader, labels.get(photo.name, "")) for photo in found]
 
 
-def _judge(calibrated, photo, seen, reader, label) -> Judged:
+def _judge(
+    calibrated: Calibration,
+    photo: Searched,
+    seen: Callable[[np.ndarray], np.ndarray],
+    reader: TypeReader | None,
+    label: str,
+) -> Judged:
     found = {
         level: find(calibrated, level, photo.solutions, photo.feasible, seen=seen, reader=reader)
         for level in levels_of(calibrated)
@@ -142,7 +148,7 @@ def _judge(calibrated, photo, seen, reader, label) -> Judged:
         photo,
         found,
         held,
-        _rank_correlation(some.interval.width, error.mean(-1)),
+        rank_correlation(some.interval.width, error.mean(-1)),
         float(np.mean((kept - photo.truth) ** 2)),
         float(np.mean(error**2)),
         calibration.psnr(kept[0], photo.truth),
@@ -150,11 +156,11 @@ def _judge(calibrated, photo, seen, reader, label) -> Judged:
     )
 
 
-def _rank_correlation(first: np.ndarray, second: np.ndarray) -> float:
-    """Spearman's; NaN where one of them is the same everywhere."""
-    if np.ptp(first) == 0 or np.ptp(second) == 0:
+def rank_correlation(first: np.ndarray, second: np.ndarray) -> float:
+    """Spearman's; NaN of fewer than three, or where one of them is the same everywhere."""
+    if first.size < 3 or np.ptp(first) == 0 or np.ptp(second) == 0:
         return math.nan
-    return float(stats.spearmanr(first.ravel(), second.ravel()).statistic)
+    return float(stats.spearmanr(first.ravel(), second.ravel())[0])
 
 
 def is_covered(judged: Judged, calibrated: Calibration, level: float) -> bool:

@@ -81,7 +81,7 @@ class Settings(images.Reading):
     network: Literal["vgg", "features"] | None = None
     consistency: Consistency = "auto"
     noise: float | None = None
-    operator: str = "downsample"
+    operator: str = restoration_options.Settings.operator
     mask: str | None = None
     kernel: str = "bicubic"
     factor: int | None = None

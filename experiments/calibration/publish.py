@@ -19,7 +19,7 @@ from jaxsr.records import files, report
 
 FILE, PICTURE = "calibration.json", "photos.png"
 COLUMNS = ("photo", "type", "level", "share_held", "covered", "mean_width", "spearman", "mse")
-COLUMNS += ("mse_of_one", "psnr", "psnr_bound", "types", "fixed", "seen", "noise", "feasible")
+COLUMNS += ("mse_of_one", "true_psnr", "psnr_bound", "types", "fixed", "seen", "noise", "feasible")
 
 
 def publish(
@@ -97,7 +97,7 @@ def _rows(calibrated: Calibration, judged: Sequence[Judged]) -> list[dict]:
             "spearman": each.spearman,
             "mse": each.mean,
             "mse_of_one": each.single,
-            "psnr": each.psnr,
+            "true_psnr": each.psnr,
             "noise": each.photo.noise,
             "feasible": int(each.photo.feasible.sum()),
         }

@@ -139,7 +139,9 @@ def solutions(
         progress=False,
     )
     results = project(bench.method.solve, results, ys, noises)
-    whole = np.isfinite(results.image).all((1, 2, 3))  # a search that went to infinity has none
+    whole = np.asarray(
+        np.isfinite(results.image).all((1, 2, 3))
+    )  # a search that went to infinity has none
     finite = np.where(whole[:, None, None, None], results.image, 0.0)
     pictures = np.stack([images.to_uint8(picture) for picture in finite])
     parts = (pictures, results.residual, results.feasible & whole)

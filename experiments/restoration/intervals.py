@@ -153,9 +153,10 @@ def _held(job: Job, found: Found) -> dict:
     if not job.photo.is_reference:
         return {}
     try:
-        return {"share_held": calibration.covered_share(job.photo.read()[1], found.interval)}
+        truth = job.photo.read()[1]
     except (ValueError, OSError):  # the row of the result says so
         return {}
+    return {} if truth is None else {"share_held": calibration.covered_share(truth, found.interval)}
 
 
 def _found(

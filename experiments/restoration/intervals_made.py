@@ -7,9 +7,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxsr import calibration, metrics, plots, weights
+from jaxsr import calibration, plots, weights
 from jaxsr.calibration import Calibration, Interval, Shares, Spread
 from jaxsr.calibration.type_sets import likeliest
+from jaxsr.metrics import features
 from jaxsr.operators import Operator
 
 CELL = 256  # px of the map of widths
@@ -25,9 +26,9 @@ class TypeReader(NamedTuple):
     logits: Callable[[np.ndarray], np.ndarray]
 
 
-def type_reader(features: str = metrics.features.DEFAULT) -> TypeReader:
+def type_reader(source: str = features.DEFAULT) -> TypeReader:
     """Of a bundled feature network or the folder of one. Raises ValueError for neither."""
-    net, params = metrics.load_features(features)
+    net, params = features.load_features(source)
     label, types = net.config.heads[0]
     read = jax.jit(jax.vmap(lambda image: net.read(params, image)[label]))
     return TypeReader(

@@ -98,7 +98,10 @@ def choose_floor(
     """
     pairs = [(t, s) for t, s in zip(truths, spreads, strict=True) if s is not None]
     if not pairs:
-        raise ValueError("expected photos whose solutions explain them, got none")
+        raise ValueError(
+            f"expected photos that two solutions explain, to choose the floor of the deviation by, "
+            f"got none among {len(truths)}"
+        )
 
     def mean_width(floor: float) -> float:
         scores = [score(truth, found, floor, share) for truth, found in pairs]

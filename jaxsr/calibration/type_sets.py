@@ -27,7 +27,7 @@ def type_set(logits: np.ndarray, types: Sequence[str], limit: float) -> list[str
     probabilities = _probabilities(logits)
     order = np.argsort(-probabilities, kind="stable")
     kept = [i for i in order if 1 - probabilities[i] <= limit]
-    return [types[i] for i in kept or order[:1]]
+    return [types[int(i)] for i in kept or order[:1]]
 
 
 def likeliest(logits: np.ndarray) -> int:
