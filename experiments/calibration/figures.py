@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+from scipy import stats
 
 from calibration.judged import REPORTED, Judged, is_covered, levels_of, rank_correlation
 from jaxsr import calibration
@@ -37,7 +38,12 @@ def tables(calibrated: Calibration, judged: Sequence[Judged], count: int) -> lis
     if level is None or not judged:
         return found
     found += [by_type(calibrated, judged, level)] if any(j.label for j in judged) else []
-    return [*found, by_width(judged, level), held(judged, level), facts(judged, level, count)]
+    return [
+        *found,
+        by_width(judged, level),
+        held(judged, level),
+        facts(calibrated, judged, level, count),
+    ]
 
 
 def _level(calibrated: Calibration) -> float | None:
@@ -155,7 +161,7 @@ def held(judged: Sequence[Judged], level: float) -> Table:
     )
 
 
-def facts(judged: Sequence[Judged], level: float, count: int) -> Table:
+def facts(calibrated: Calibration, judged: Sequence[Judged], level: float, count: int) -> Table:
     """What else tells whether the widths can be believed."""
     told = [(each, found) for each in judged if (found := each.found[level])]
     widths = [found.interval.width.mean() for _, found in told]
@@ -164,6 +170,10 @@ def facts(judged: Sequence[Judged], level: float, count: int) -> Table:
     gain = 10 * math.log10(single / mean) if told and mean > 0 else math.nan
     expected = 10 * math.log10(2 * count / (count + 1))
     rows = [
+        (
+            "scores of both sets of photos are of one distribution (Kolmogorov-Smirnov, p)",
+            _one_distribution(calibrated, judged),
+        ),
         ("photos that no two solutions explain", str(len(judged) - len(told))),
         (
             "rank correlation of width and error within a photo (Spearman, mean)",
@@ -187,6 +197,13 @@ def facts(judged: Sequence[Judged], level: float, count: int) -> Table:
         ),
     ]
     return Table(f"Facts, level {level:g}", "", ("", "value"), rows)
+
+
+def _one_distribution(calibrated: Calibration, judged: Sequence[Judged]) -> str:
+    """A small p tells that the photos that calibrated are not like the others, which is all that
+    the guarantee asks for."""
+    pair = [np.minimum(s, 1e9) for s in (calibrated.scores, [each.score for each in judged])]
+    return f"{stats.ks_2samp(*pair)[1]:.2g}"
 
 
 def _rate(hits: int, count: int) -> str:

@@ -82,6 +82,7 @@ class Judged(NamedTuple):
 
     Attributes:
         photo: with its solutions.
+        score: infinite where too few solutions explain the photo.
         found: level -> what was said; None where too few solutions explain the photo.
         held: level -> the share of its colour values that the interval holds; 0 without one.
         spearman: rank correlation of width and error over the photo's pixels; NaN without.
@@ -91,6 +92,7 @@ class Judged(NamedTuple):
     """
 
     photo: Searched
+    score: float
     found: dict[float, intervals_made.Found | None]
     held: dict[float, float]
     spearman: float
@@ -141,11 +143,12 @@ def _judge(
     }
     some = next((each for each in found.values() if each), None)
     if some is None:
-        return Judged(photo, found, held, math.nan, math.nan, math.nan, math.nan, label)
+        return Judged(photo, math.inf, found, held, math.nan, math.nan, math.nan, math.nan, label)
     kept = photo.solutions[photo.feasible]
     error = np.abs(photo.truth - some.spread.mean)
     return Judged(
         photo,
+        calibration.score(photo.truth, some.spread, calibrated.floor, calibrated.share),
         found,
         held,
         rank_correlation(some.interval.width, error.mean(-1)),
