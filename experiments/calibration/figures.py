@@ -202,8 +202,9 @@ def facts(calibrated: Calibration, judged: Sequence[Judged], level: float, count
 def _one_distribution(calibrated: Calibration, judged: Sequence[Judged]) -> str:
     """A small p tells that the photos that calibrated are not like the others, which is all that
     the guarantee asks for."""
-    pair = [np.minimum(s, 1e9) for s in (calibrated.scores, [each.score for each in judged])]
-    return f"{stats.ks_2samp(*pair)[1]:.2g}"
+    others = [each.score for each in judged]
+    first, second = (np.minimum(scores, 1e9) for scores in (calibrated.scores, others))
+    return f"{stats.ks_2samp(first, second)[1]:.2g}"
 
 
 def _rate(hits: int, count: int) -> str:

@@ -163,7 +163,7 @@ def rank_correlation(first: np.ndarray, second: np.ndarray) -> float:
     """Spearman's; NaN of fewer than three, or where one of them is the same everywhere."""
     if first.size < 3 or np.ptp(first) == 0 or np.ptp(second) == 0:
         return math.nan
-    return float(stats.spearmanr(first.ravel(), second.ravel())[0])
+    return float(np.corrcoef(*(stats.rankdata(part.ravel()) for part in (first, second)))[0, 1])
 
 
 def is_covered(judged: Judged, calibrated: Calibration, level: float) -> bool:
