@@ -4,6 +4,7 @@ prior of 16 px."""
 import csv
 import dataclasses
 import json
+import shutil
 import time
 from pathlib import Path
 
@@ -52,6 +53,14 @@ def calibrated(prior, sharp, tmp_path_factory):
     return out
 
 
+@pytest.fixture(scope="module")
+def results(calibrated, prior, sharp, tmp_path_factory):
+    """The folder of two restored photos with their intervals."""
+    out = tmp_path_factory.mktemp("results")
+    assert super_resolve.main(restored(prior, sharp, out, calibrated / "calibration.json")) == 0
+    return out
+
+
 @pytest.fixture(autouse=True)
 def _enough_photos(monkeypatch):
     monkeypatch.setattr("calibration.options.SMOKE_PHOTOS", COUNT)
@@ -84,21 +93,21 @@ def test_a_calibration_tells_how_often_it_held(calibrated):
     assert images.read(calibrated / "photos.png").shape[0] > 300
 
 
-def test_scores_are_of_the_very_results_of_super_resolve(calibrated, prior, sharp, tmp_path):
+def test_scores_are_of_the_very_results_of_super_resolve(calibrated, results, prior, sharp):
     """A calibration of other searches than those in use says nothing of them."""
-    given = restored(prior, sharp, tmp_path, calibrated / "calibration.json")
-    assert super_resolve.main(given) == 0
     samples = photos.choose(asked(prior, sharp, calibrated), prior)
     kept = {each.name: each for each in searches.load_all(calibrated, samples)}
     both = [name for name in ("p00", "p01") if f"{name}.png" in kept]
     assert both
     for name in both:
-        written = [images.read(tmp_path / f"{name}_s{i}.png") for i in range(3)]
+        written = [images.read(results / f"{name}_s{i}.png") for i in range(3)]
         np.testing.assert_array_equal(np.stack(written), kept[f"{name}.png"].solutions)
 
 
-def test_a_result_gets_its_interval(calibrated, prior, sharp, tmp_path, capsys):
+def test_a_result_gets_its_interval(calibrated, results, prior, sharp, tmp_path, capsys):
     """The pictures are missing, narrower than the interval, or the table says something else."""
+    shutil.copytree(results, tmp_path, dirs_exist_ok=True)
+    (tmp_path / "p00_lower.png").unlink()  # a run that was killed before, goes on
     given = restored(prior, sharp, tmp_path, calibrated / "calibration.json")
     assert super_resolve.main(given) == 0
     assert "With probability at least 0.9, at least 0.9 of the colour" in capsys.readouterr().out
@@ -116,12 +125,9 @@ def test_a_result_gets_its_interval(calibrated, prior, sharp, tmp_path, capsys):
         assert float(row["share_held"]) == pytest.approx(held, abs=0.01)
         assert row["status"] == "ok" and 0 < float(row["mean_width"]) < 1
         assert images.read(tmp_path / f"{name}_width.png").shape[1] > 256
-    # Made again after a kill; and gone with the results that they were of.
-    (tmp_path / "p00_lower.png").unlink()
-    assert super_resolve.main(given) == 0
-    assert (tmp_path / "p00_lower.png").is_file()
-    anew = dataclasses.replace(given, interval=None, calibration=None, overwrite=True)
-    assert super_resolve.main(anew) == 0
+    # They go with the results that they were of.
+    other = {"interval": None, "calibration": None, "method": "bicubic", "preset": None}
+    assert super_resolve.main(dataclasses.replace(given, overwrite=True, **other)) == 0
     assert not list(tmp_path.glob("*_lower.png")) and not (tmp_path / "intervals.csv").exists()
 
 
@@ -164,21 +170,23 @@ def test_a_prior_of_other_weights_is_refused(calibrated, prior, sharp, tmp_path)
         super_resolve.main(restored(prior, sharp, tmp_path / "out", path))
 
 
-def test_photos_that_the_calibration_says_nothing_of(calibrated, prior, sharp, tmp_path, capsys):
+def test_photos_that_the_calibration_says_nothing_of(
+    calibrated, results, prior, sharp, tmp_path, capsys
+):
     """A noisier photo than any that calibrated, or one whose solutions do not explain it, gets an
     interval all the same."""
     path = tmp_path / "c.json"
+    shutil.copytree(results, tmp_path / "out")
     given = restored(prior, sharp, tmp_path / "out", calibrated / "calibration.json")
-    assert super_resolve.main(given) == 0
     content = json.loads((calibrated / "calibration.json").read_text())
     path.write_text(json.dumps(content | {"noise": 0.0}))
     assert super_resolve.main(dataclasses.replace(given, calibration=str(path))) == 0
     rows = table(tmp_path / "out" / "intervals.csv")
     assert all("more than the 0 of the photos that calibrated" in row["error"] for row in rows)
     assert not list((tmp_path / "out").glob("*_lower.png"))
-    results = (tmp_path / "out" / "results.csv").read_text()
-    assert ",yes," in results
-    (tmp_path / "out" / "results.csv").write_text(results.replace(",yes,", ",no,"))
+    text = (tmp_path / "out" / "results.csv").read_text()
+    assert ",yes," in text
+    (tmp_path / "out" / "results.csv").write_text(text.replace(",yes,", ",no,"))
     assert super_resolve.main(given) == 0
     rows = table(tmp_path / "out" / "intervals.csv")
     assert all("no two solutions explain it; it counts as missed" in row["error"] for row in rows)
