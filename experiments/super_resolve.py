@@ -34,6 +34,11 @@ low-resolution photo and the image written, brought to its size; residual_before
 search found; noise the standard deviation found in the photo. Seconds are a batch's wall time (the
 first includes compiling) over its photos.
 
+--interval=0.9 --calibration=FILE (calibrate.py writes it) adds NAME_lower.png and NAME_upper.png,
+between which the truth lies as often as the line that is printed says; NAME_width.png, how far they
+are apart; and intervals.csv: mean widths, which share of the picture's contrast the photo fixes, a
+lower bound on PSNR, and the types that the truth may be of. A file of other settings is refused.
+
 A published network that has no use for a prior (ports/convert.py writes it) enlarges photos of any
 size, whole, and is not moved to explain them; GFPGAN and GPEN, which hold a generator of their own,
 restore centre squares at its size:
@@ -62,7 +67,7 @@ result than a float's last bit. Nothing of this was measured on accelerators.
 
 import dataclasses
 
-from restoration import faced, hosts, levels, look, pictures, whole, work
+from restoration import faced, hosts, intervals, levels, look, pictures, whole, work
 from restoration.options import Settings, out_folder
 from restoration.plan import Plan, find_sources, prepare
 from restoration.records import announce, start_run, summarise
@@ -89,15 +94,17 @@ def main(settings: Settings) -> int:
     else:
         with whole.explained(settings), look.explained(sources, settings):
             plan = prepare(settings, sources)
-        lost = execute(plan)
+        lost = execute(plan, intervals.prepare(plan))
     return flags.SOME_FAILED if lost else 0
 
 
-def execute(plan: Plan) -> int:
+def execute(plan: Plan, wanted: intervals.Wanted | None = None) -> int:
     """Restores what the folder lacks; writes the table and the pictures of all. Returns how many
     have no result."""
     settings = plan.settings
     with only_here(out_folder(settings)):
+        if settings.overwrite:
+            intervals.remove(out_folder(settings))
         run = start_run(plan)
         refused = [row for row in plan.unusable if not run.is_there(row["output"])]
         run.add(refused)
@@ -111,6 +118,8 @@ def execute(plan: Plan) -> int:
                 work.restore_jobs(run, same, at, settings)
         run.put_in_order()
         print(summarise(run, plan, refused))
+        if wanted:
+            print(intervals.write_all(run, plan, wanted))
         print(pictures.draw_grid(run, plan.jobs, plan.fitter, settings.num_solutions))
         if settings.trajectory and plan.jobs:
             first = plan.jobs[0]

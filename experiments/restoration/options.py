@@ -74,6 +74,9 @@ class Settings(images.Reading):
         precision: What convolutions compute in on an accelerator: float32, tf32 or bfloat16, the
             faster the coarser.
         num_solutions: Results for each photo; number i is the one that --seed=SEED+i gives.
+        interval: Level of a lower and an upper picture beside the results of each photo, such as
+            0.9; with --calibration.
+        calibration: File that calibrate.py wrote with these very settings.
         depth: Bits of the results' colours, 8 or 16; they are judged at 8.
         fit: What to do with sides that no factor fits; references are always cropped.
         trajectory: Also draw how the search of the first photo went: OUT/trajectory.webp. Searches
@@ -106,6 +109,8 @@ class Settings(images.Reading):
     batch_size: int = 8
     precision: flags.Precision = "float32"
     num_solutions: int = 1
+    interval: float | None = None
+    calibration: str | None = None
     depth: int = 8
     fit: Literal["crop", "pad"] = "crop"
     trajectory: bool = False
@@ -125,10 +130,12 @@ def check(settings: Settings) -> None:
     _check_noise(settings)
     _check_faces(settings)
     _check_free(settings)
+    _check_interval(settings)
+    filled = ("input", "reference", "prior", "model", "mask", "landmarks", "calibration", "out")
     flags.require(
         settings,
         {"factor": 2, "seed": 0, "batch_size": 1, "num_solutions": 1},
-        ("input", "reference", "prior", "model", "mask", "landmarks", "out"),
+        filled,
     )
     report.check_writable(out_folder(settings))
 
@@ -191,6 +198,17 @@ def _check_free(settings: Settings) -> None:
                 f"--free={','.join(free)} is for searches that make photos larger, without a "
                 f"trajectory, not for {clash}: leave one out"
             )
+
+
+def _check_interval(settings: Settings) -> None:
+    level = settings.interval
+    if (level is None) != (settings.calibration is None):
+        raise ValueError(
+            "--interval and --calibration go together: a level such as 0.9, and the file that "
+            "experiments/calibrate.py wrote"
+        )
+    if level is not None and not 0 < level < 1:
+        raise ValueError(f"--interval: expected a level between 0 and 1, got {level:g}")
 
 
 def operator_choice(settings: Settings) -> OperatorChoice:

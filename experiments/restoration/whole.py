@@ -29,6 +29,7 @@ COLUMNS += ("top_octave", "top_octave_reference", "fit", "remark", "status", "er
 # Flags that only a prior's results have a use for, at what they are left out.
 UNREAD = {"operator": Settings.operator, "consistency": "auto", "noise": None, "mask": None}
 UNREAD |= {"free": ()}
+UNREAD |= {"interval": None, "calibration": None}
 UNREAD |= {"num_solutions": 1, "trajectory": False, "fit": "crop"}
 # Pixels of the largest result that is scored: its spectrum takes more memory than the network.
 MOST_SCORED = 1 << 24

@@ -9,6 +9,7 @@ from jaxsr.records import report
 # What tells of a run, its table and what lies beside that -> what else it writes there.
 WRITTEN = {
     ("results.csv", "config.json"): ("grid.png", "trajectory.webp", "*_faces.png"),
+    ("results.csv", "intervals.csv"): ("*_lower.png", "*_upper.png", "*_width.png"),
     ("rows.jsonl", "config.json"): (
         "images",
         "smoke_photos",
@@ -21,6 +22,7 @@ WRITTEN = {
         "figure_*.png",
         "correlations.png",
     ),
+    ("calibration.json", "solutions"): ("config.json", "photos.*", "index.html", "table.md"),
     ("solutions.csv", "start.png"): (
         "solution_*.png",
         "gallery.png",
