@@ -17,7 +17,6 @@ from restoration.photos import Photo
 
 LONGEST_STEM = 200  # bytes; file systems allow names of 255
 ANY_SURROGATE = re.compile("[\ud800-\udfff]")  # a byte of a name that is no UTF-8 (PEP 383)
-ARCHIVES = (".zip", ".tar", ".tgz", ".gz", ".7z", ".rar")
 Row = Mapping[str, str]
 
 
@@ -61,18 +60,11 @@ def find_files(inputs: Sequence[str], references: Sequence[str]) -> list[File]:
         for pattern in patterns:
             try:
                 paths = images.find(pattern, warn=print)
-                files = [File(str(path), is_reference, _unread(path)) for path in paths]
+                files = [File(str(path), is_reference) for path in paths]
             except images.ImageError as error:
                 files = [File(pattern, is_reference, str(error))]
             found |= {file[:2]: file for file in files if file[:2] not in found}
     return list(found.values())
-
-
-def _unread(path: Path) -> str:
-    """Why a file that was found cannot be restored, as far as its name tells; "" if it may."""
-    if path.suffix.lower() not in ARCHIVES or not path.is_file():
-        return ""
-    return f"{path}: expected a photo, got an archive: unpack it, and give the folder"
 
 
 def named(

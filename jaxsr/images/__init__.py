@@ -3,8 +3,9 @@
 
 from jaxsr.images.archives import Archive, labels_of, open_archive
 from jaxsr.images.errors import ImageError
-from jaxsr.images.finding import SUFFIXES, Found, find, left_out_line, walk
+from jaxsr.images.finding import SUFFIXES, Found, left_out_line, walk
 from jaxsr.images.levels import Reading
+from jaxsr.images.members import find
 from jaxsr.images.noise import (
     Compression,
     compression_noise,

@@ -27,7 +27,7 @@ from pathlib import Path
 import numpy as np
 from PIL import UnidentifiedImageError
 
-from jaxsr.images import foreign, raster, tiff
+from jaxsr.images import foreign, members, raster, tiff
 from jaxsr.images.errors import ImageError
 from jaxsr.images.levels import Reading
 from jaxsr.images.picture import Layout, Picture
@@ -49,7 +49,8 @@ def read(path: str | os.PathLike, reading: Reading = AS_FILES_ARE) -> np.ndarray
 
 
 def load(path: str | os.PathLike, reading: Reading = AS_FILES_ARE) -> Picture:
-    """The picture in a file, in memory as the file stores it, and what is to be told of it.
+    """The picture in a file, in memory as the file stores it, and what is to be told of it. A path
+    may go on into an archive; see `find`.
 
     Raises:
         ImageError: one line: a path that is missing or no regular file, a file that is empty,
@@ -59,6 +60,9 @@ def load(path: str | os.PathLike, reading: Reading = AS_FILES_ARE) -> Picture:
     path = Path(path)
 
     def decode() -> Picture:
+        data = members.content(path)
+        if data is not None:
+            return _load(data, data[: foreign.LONGEST], reading)
         _require_file(path)
         with open(path, "rb") as file:
             head = file.read(foreign.LONGEST)
