@@ -181,11 +181,11 @@ def _rosinality(generator: Network, discriminator: Network | None) -> Found:
 
 def _of_project(names: Names, generator: Network, discriminator: Network | None) -> Found:
     """rosinality's network, under the names of another project."""
-    judge = discriminator and stylegan2_names.renamed(
-        discriminator, names.judged | names.changes
-    )
+    judge = discriminator and stylegan2_names.renamed(discriminator, names.judged | names.changes)
     found = _rosinality(stylegan2_names.renamed(generator, names.changes), judge)
-    return found._replace(format=names.project, licence=_OF_PROJECT, notes=found.notes + names.notes)
+    return found._replace(
+        format=names.project, licence=_OF_PROJECT, notes=found.notes + names.notes
+    )
 
 
 LAYOUTS = (

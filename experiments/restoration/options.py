@@ -9,6 +9,9 @@ from jaxsr.methods import METHODS, Consistency
 from jaxsr.methods.auto import AUTO
 from jaxsr.records import report
 from restoration.fitting import OperatorChoice, check_has_photos
+from restoration.naming import Naming
+
+LONGEST_SUFFIX = 40  # bytes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -16,8 +19,8 @@ class Settings(images.Reading):
     """What to restore and how.
 
     Attributes:
-        input: Low-resolution photos: a file, a folder or a quoted pattern; repeatable. Default: the
-            prior's examples.
+        input: Low-resolution photos: a file, a folder, a .zip or .tar, or a quoted pattern;
+            repeatable. Default: the prior's examples.
         reference: High-resolution photos instead of --input, given likewise: the centre square is
             brought to the prior's resolution (area average), degraded, rounded to 8 bits, restored
             and scored against.
@@ -59,7 +62,10 @@ class Settings(images.Reading):
         precision: What convolutions compute in on an accelerator: float32, tf32 or bfloat16, the
             faster the coarser.
         num_solutions: Results for each photo; number i is the one that --seed=SEED+i gives.
-        depth: Bits of the results' colours, 8 or 16; they are judged at 8.
+        depth: Bits of the results' colours, 8 or 16 (png and tif); they are judged at 8.
+        suffix: What the results' names end in, after an underscore: --suffix=x8 makes photo_x8.png.
+        format: Of the results: png, tif and webp without loss, or jpg at quality 95. PSNR and SSIM
+            are those of the file, the residual that of the pixels before they became a JPEG.
         fit: What to do with sides that no factor fits; references are always cropped.
         trajectory: Also draw how the search of the first photo went: OUT/trajectory.webp. Searches
             it once more.
@@ -88,6 +94,8 @@ class Settings(images.Reading):
     precision: flags.Precision = "float32"
     num_solutions: int = 1
     depth: int = 8
+    suffix: str = ""
+    format: images.Format = "png"
     fit: Literal["crop", "pad"] = "crop"
     trajectory: bool = False
     overwrite: bool = False
@@ -100,6 +108,7 @@ def check(settings: Settings) -> None:
     be written."""
     if settings.depth not in get_args(images.Depth):
         raise ValueError(f"--depth must be 8 or 16, got {settings.depth}")
+    _check_names(settings)
     _check_method(settings)
     operator_choice(settings).check()
     check_has_photos(settings.operator, given=bool(settings.input or settings.reference))
@@ -110,6 +119,33 @@ def check(settings: Settings) -> None:
         ("input", "reference", "prior", "model", "mask", "out"),
     )
     report.check_writable(out_folder(settings))
+
+
+def _check_names(settings: Settings) -> None:
+    if settings.depth == 16 and settings.format not in ("png", "tif"):
+        raise ValueError(f"--depth=16 is for png and tif, not for --format={settings.format}")
+    odd = sorted({c for c in settings.suffix if c in '/\\:*?"<>|' or not c.isprintable()})
+    if odd or len(settings.suffix.encode(errors="replace")) > LONGEST_SUFFIX:
+        raise ValueError(
+            f"--suffix={settings.suffix!r}: expected at most {LONGEST_SUFFIX} letters that a "
+            "file's name may hold"
+        )
+
+
+def naming(settings: Settings) -> Naming:
+    """How results are called."""
+    return Naming(settings.num_solutions, settings.suffix, settings.format)
+
+
+def named_otherwise(settings: Settings) -> dict[str, str]:
+    """Format and suffix where they are not the default: folders of before have neither."""
+    names = ("format", "suffix")
+    default = Settings()
+    return {
+        name: getattr(settings, name)
+        for name in names
+        if getattr(settings, name) != getattr(default, name)
+    }
 
 
 def _check_method(settings: Settings) -> None:

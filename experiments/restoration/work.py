@@ -1,6 +1,7 @@
 """The restoring itself: photos of one size through a method, each result written, scored and put
 into the table as soon as its batch is done."""
 
+import dataclasses
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -28,9 +29,10 @@ LEAST_WAIT = 1.0  # seconds between two lines: 10,000 fast results are not as ma
 def restore_jobs(run: report.Run, jobs: Sequence[Job], method: Method, settings: Settings) -> None:
     """Restores photos of one size; each batch is in folder and table as soon as it is done."""
     begun, done, last_line = time.perf_counter(), 0, 0.0
+    marks = images.of_run(run.folder, method=method.name)
     for batch, results in _batches(run, jobs, method, settings):
         seconds = (time.perf_counter() - begun) / len(batch)
-        run.add(_saved(run.folder, batch, results, seconds, method.name, settings))
+        run.add(_saved(run.folder, batch, results, seconds, method.name, settings, marks))
         done += len(batch)
         if done == len(jobs) or time.perf_counter() - last_line > LEAST_WAIT:
             last_line = time.perf_counter()
@@ -100,6 +102,7 @@ def _saved(
     seconds: float,
     method: str,
     settings: Settings,
+    marks: images.Marks,
 ) -> list[dict]:
     """Writes the results of a batch; returns their rows."""
     each = [jax.tree.map(lambda leaf, i=i: leaf[i], results) for i in range(len(jobs))]
@@ -115,25 +118,26 @@ def _saved(
             "remark": job.photo.remark,
             "digest": job.photo.digest,
             "noise": noise_of(job, settings),
-            **save(folder, job, result, cast(images.Depth, settings.depth)),
+            **save(folder, job, result, cast(images.Depth, settings.depth), marks),
         }
         for job, result in zip(jobs, each, strict=True)
     ]
 
 
-def save(folder: Path, job: Job, result: Result, depth: images.Depth) -> dict:
+def save(folder: Path, job: Job, result: Result, depth: images.Depth, marks: images.Marks) -> dict:
     """Writes one result; returns what its row says of it, without scores when the reference can no
     longer be read."""
     if not np.isfinite(result.image).all():
         return {"status": "error", "error": f"{job.photo.file}: the search went to infinity"}
-    images.write(folder / job.output, result.image, depth=depth)
+    marks = dataclasses.replace(marks, taken=images.taken(job.photo.file))
+    images.write(folder / job.output, result.image, depth=depth, marks=marks)
     reference, problem = _reference(job)
     found = {"residual": float(result.residual), "feasible": bool(result.feasible), "status": "ok"}
     if "residual_before" in result.latent:
         found["residual_before"] = float(result.latent["residual_before"])
     if "steps_made" in result.latent:
         found["steps_made"] = int(result.latent["steps_made"])
-    written = images.to_uint8(result.image) / np.float32(255)
+    written = scores.as_written(folder / job.output, images.to_uint8(result.image))
     return {**found, **scores.score(written, reference), **problem}
 
 

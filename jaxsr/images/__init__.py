@@ -5,6 +5,7 @@ from jaxsr.images.archives import Archive, labels_of, open_archive
 from jaxsr.images.errors import ImageError
 from jaxsr.images.finding import SUFFIXES, Found, left_out_line, walk
 from jaxsr.images.levels import Reading
+from jaxsr.images.marks import Marks, of_run, taken
 from jaxsr.images.members import find
 from jaxsr.images.noise import (
     Compression,
@@ -17,17 +18,29 @@ from jaxsr.images.noise import (
 from jaxsr.images.picture import Picture, summary
 from jaxsr.images.reading import AS_FILES_ARE, FORMATS, from_array, load, load_bytes, read
 from jaxsr.images.shapes import Mode, fit, resize_area, square
-from jaxsr.images.writing import Depth, quantised, to_uint8, write, write_animation
+from jaxsr.images.writing import (
+    LOSSY,
+    Depth,
+    Format,
+    quantised,
+    to_uint8,
+    write,
+    write_animation,
+    write_pixels,
+)
 
 __all__ = [
     "AS_FILES_ARE",
     "FORMATS",
+    "LOSSY",
     "SUFFIXES",
     "Archive",
     "Compression",
     "Depth",
+    "Format",
     "Found",
     "ImageError",
+    "Marks",
     "Mode",
     "Picture",
     "Reading",
@@ -41,6 +54,7 @@ __all__ = [
     "load",
     "load_bytes",
     "noise_of",
+    "of_run",
     "open_archive",
     "patch_noise",
     "quantised",
@@ -49,8 +63,10 @@ __all__ = [
     "resize_area",
     "square",
     "summary",
+    "taken",
     "to_uint8",
     "walk",
     "write",
     "write_animation",
+    "write_pixels",
 ]

@@ -5,6 +5,7 @@ import contextlib
 import hashlib
 import io
 import re
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -103,7 +104,7 @@ def _is_deep(image: ImageFile) -> bool:
 @contextlib.contextmanager
 def opened_jpeg(file: Path | bytes) -> Iterator[ImageFile | None]:
     """A JPEG, whose pixels are not read yet; None for another file."""
-    start = file[:2] if isinstance(file, bytes) else _head(file)
+    start = file[:2] if isinstance(file, bytes) else _head(file)[:2]
     if start != b"\xff\xd8":
         yield None
         return
@@ -111,9 +112,18 @@ def opened_jpeg(file: Path | bytes) -> Iterator[ImageFile | None]:
         yield im
 
 
+def opened_any(file: Path | bytes) -> ImageFile:
+    """A file that Pillow knows, whose pixels are not read yet."""
+    head = file[: foreign.LONGEST] if isinstance(file, bytes) else _head(file)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of odd metadata
+        source = io.BytesIO(file) if isinstance(file, bytes) else file
+        return Image.open(source, formats=[*FORMATS, *_heic(head)])
+
+
 def _head(path: Path) -> bytes:
     with open(path, "rb") as file:
-        return file.read(2)
+        return file.read(foreign.LONGEST)
 
 
 def loaded(image: ImageFile, file: Path | bytes) -> tuple[Image.Image, list[str]]:
