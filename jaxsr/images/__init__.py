@@ -15,7 +15,7 @@ from jaxsr.images.noise import (
     patch_noise,
     recompression_noise,
 )
-from jaxsr.images.picture import Picture, summary
+from jaxsr.images.picture import Picture, one_large_photo, summary
 from jaxsr.images.reading import AS_FILES_ARE, FORMATS, from_array, load, load_bytes, read
 from jaxsr.images.shapes import Mode, fit, resize_area, square
 from jaxsr.images.writing import (
@@ -55,6 +55,7 @@ __all__ = [
     "load_bytes",
     "noise_of",
     "of_run",
+    "one_large_photo",
     "open_archive",
     "patch_noise",
     "quantised",

@@ -57,11 +57,15 @@ KINDS = (
     Kind(b"<html", "a web page, which is no photo: the download failed"),
 )
 LONGEST = 256  # bytes that tell
+BLANK = b"\xef\xbb\xbf \t\r\n"  # before a page's first letter
 
 
 def refuse(head: bytes) -> None:
     """Raises ImageError for the head of a file that is known and not read."""
+    text = head.lstrip(BLANK)
     for kind in KINDS:
+        if kind.start.startswith(b"<") and text.lower().startswith(kind.start.lower()):
+            raise ImageError(f"expected an image, got {kind.told}")
         if head[kind.at : kind.at + len(kind.start)] == kind.start:
             raise ImageError(f"expected an image, got {kind.told}")
 

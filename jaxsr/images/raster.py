@@ -25,20 +25,25 @@ EXIF_IFD, INTEROPERABILITY_IFD, ORIENTATION = 0x8769, 0xA005, 0x0112
 GAMMA = 1 / 2.2
 
 
-def load(file: Path | bytes, head: bytes, reading: Reading, told: list[str]) -> Picture:
-    """The picture in a file, given by its path or its bytes; `told`: what is known of it so far."""
+def load(
+    file: Path | bytes, head: bytes, reading: Reading, told: list[str], *, page: int = 0
+) -> Picture:
+    """The picture in a file, given by its path or its bytes; `told`: what is known of it so far;
+    `page`: of several."""
     formats = [*FORMATS, *_heic(head)]
     with (
         _opened(file, formats, reading) as image,
         picture.alone(image.height, image.width),
     ):
+        if page:
+            image.seek(page)
         frames = _frames(image)
         stored, bits, ended = _stored(image, file)
         layout, colours = _layout(image, stored)
         return picture.make(
             stored,
             layout,
-            [*told, *frames, *ended, *colours],
+            [*told, *frames, *_depth_lost(image), *ended, *colours],
             reading,
             bits=bits,
             orientation=_orientation(image),
@@ -101,6 +106,18 @@ def _is_deep(image: ImageFile) -> bool:
     return bool(rawmodes) and all(re.fullmatch("(LA|RGBA?);16B", mode) for mode in rawmodes)
 
 
+def _depth_lost(image: ImageFile) -> list[str]:
+    """Of a PPM of more than 8 bits, of which Pillow keeps 8."""
+    numbers = [arg for tile in image.tile for arg in tile[3] if isinstance(tile[3], tuple)]
+    if image.format != "PPM" or image.mode != "RGB" or max([0, *filter(_is_int, numbers)]) < 256:
+        return []
+    return ["a PPM of 16 bits is read at 8: save it as PNG or TIFF to keep them"]
+
+
+def _is_int(value: object) -> bool:
+    return isinstance(value, int)
+
+
 @contextlib.contextmanager
 def opened_jpeg(file: Path | bytes) -> Iterator[ImageFile | None]:
     """A JPEG, whose pixels are not read yet; None for another file."""
@@ -132,16 +149,25 @@ def loaded(image: ImageFile, file: Path | bytes) -> tuple[Image.Image, list[str]
     try:
         image.load()
         return image, []
-    except OSError:
+    except OSError as error:
         both = None
         if isinstance(image, JpegImagePlugin.JpegImageFile):
             both = jpeg_end.completed(_content(file))
         if both is None:
-            raise
+            raise _cut(error) from error
         first, second = (Image.open(io.BytesIO(data), formats=["JPEG"]) for data in both)
         if not _are_same(first, second):
-            raise
+            raise _cut(error) from error
         return first, ["the file lacks its end marker, all pixels are there"]
+
+
+def _cut(error: OSError) -> Exception:
+    """The error of a file whose end is missing, in words; any other as it is."""
+    if "truncated" not in str(error):
+        return error
+    return ImageError(
+        "expected a whole image, got one that is cut off: its last pixels are missing"
+    )
 
 
 def _are_same(first: Image.Image, second: Image.Image) -> bool:
@@ -216,7 +242,7 @@ def _as_mode(image: Image.Image) -> str:
     if image.mode == "CMYK" and image.info.get("icc_profile"):
         return "CMYK"
     if image.has_transparency_data:
-        return "RGBA"
+        return "LA" if image.mode in ("L", "LA") else "RGBA"
     return "L" if image.mode in ("1", "L") else "RGB"
 
 
@@ -227,8 +253,8 @@ def _layout(image: Image.Image, stored: np.ndarray) -> tuple[Layout, list[str]]:
     has_alpha = channels in (2, 4) and not is_ink
     colours = channels - 1 if has_alpha else channels
     profile = image.info.get("icc_profile")
-    # Grey with alpha, or with a transparent colour, has become RGBA: its profile is of grey.
-    if colours == 3 and image.mode in ("1", "L", "LA", "I", "F"):
+    # Black and white with a transparent colour has become RGBA: its profile is of grey.
+    if colours == 3 and image.mode in ("1", "I", "F"):
         profile = None
     transform, told = colour.transform_of(profile, colours)
     if transform is None and is_ink:

@@ -6,11 +6,11 @@
 | JPEG | grey, RGB, CMYK | a missing end marker; CMYK without a profile |
 | JPEG 2000 | grey, RGB, alpha, at full depth | alpha |
 | WebP, AVIF, GIF, BMP | as 8 bits | alpha, animation |
-| PNM | grey of 8 and 16 bits, RGB as 8 bits | |
+| PNM | grey of 8 and 16 bits, RGB as 8 bits | 16 bits of which 8 are read |
 | HEIC | with the extra [heic], as 8 bits | without it, what to install |
 | TIFF: grey, RGB; integers and floats of any size, strips, tiles, planes, predictors, \
-compressions | at full depth; white may be zero | pages, channels and alpha left out, channels \
-taken as colours |
+compressions | at full depth; white may be zero | pages (thumbnails too), channels and alpha left \
+out, channels taken as colours |
 | TIFF: palette, bilevel, CMYK, YCbCr, JPEG | as 8 bits, by Pillow | pages left out |
 | TIFF: else (CIELAB, LogLuv, complex, volumes, raw data of cameras) | no | what it is, what to do |
 | camera raw, JPEG XL, PSD, PDF, DICOM, films, archives and more | no | what it is, what to do |
