@@ -22,7 +22,7 @@ from jaxsr import data, images
 from jaxsr.images import ImageError
 from ports import convert, torch_files
 
-GREY = (np.arange(64, dtype=np.uint8).reshape(8, 8) * 4)[..., None]
+GREY = (66 + 3 * np.arange(63, dtype=np.uint8).reshape(7, 9))[..., None]
 
 
 def one_line(error: pytest.ExceptionInfo) -> str:
@@ -120,18 +120,18 @@ def test_the_profile_of_a_grey_picture_with_alpha_is_applied(kind, tmp_path):
     """Its colours are those of another screen, and nothing tells so."""
     profile = grey_profile(1.0)
     ImageCms.ImageCmsProfile(io.BytesIO(profile))
-    alpha = np.where(GREY > 20, 255, 0).astype(np.uint8)
+    alpha = np.where(GREY > 100, 255, 0).astype(np.uint8)
     picture = Image.fromarray(GREY[..., 0])
     if kind == "alpha":
         picture = Image.merge("LA", (picture, Image.fromarray(alpha[..., 0])))
-    extra = {"transparency": 0} if kind == "transparent colour" else {}
+    extra = {"transparency": 66} if kind == "transparent colour" else {}
     picture.save(tmp_path / "x.png", icc_profile=profile, **extra)
     found = images.load(tmp_path / "x.png")
     assert any("colours converted to sRGB" in line for line in found.remarks)
     # A linear curve, as sRGB shows it (IEC 61966-2-1).
     linear = GREY / 255
     srgb = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
-    hidden = {"alpha": alpha == 0, "transparent colour": GREY == 0, "opaque": GREY < 0}[kind]
+    hidden = {"alpha": alpha == 0, "transparent colour": GREY == 66, "opaque": GREY < 0}[kind]
     expected = np.repeat(np.where(hidden, 1.0, srgb), 3, 2)
     np.testing.assert_allclose(found.image(), expected, atol=2.5 / 255)
 

@@ -8,6 +8,7 @@ import re
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, JpegImagePlugin
@@ -37,13 +38,13 @@ def load(
     ):
         if page:
             image.seek(page)
-        frames = _frames(image)
+        frames = [*_frames(image), *_depth_lost(image)]
         stored, bits, ended = _stored(image, file)
         layout, colours = _layout(image, stored)
         return picture.make(
             stored,
             layout,
-            [*told, *frames, *_depth_lost(image), *ended, *colours],
+            [*told, *frames, *ended, *colours],
             reading,
             bits=bits,
             orientation=_orientation(image),
@@ -108,14 +109,10 @@ def _is_deep(image: ImageFile) -> bool:
 
 def _depth_lost(image: ImageFile) -> list[str]:
     """Of a PPM of more than 8 bits, of which Pillow keeps 8."""
-    numbers = [arg for tile in image.tile for arg in tile[3] if isinstance(tile[3], tuple)]
-    if image.format != "PPM" or image.mode != "RGB" or max([0, *filter(_is_int, numbers)]) < 256:
+    stored: Any = [tile[3] for tile in image.tile if isinstance(tile[3], tuple)]
+    if image.format != "PPM" or image.mode != "RGB" or not stored or stored[0][-1] < 256:
         return []
     return ["a PPM of 16 bits is read at 8: save it as PNG or TIFF to keep them"]
-
-
-def _is_int(value: object) -> bool:
-    return isinstance(value, int)
 
 
 @contextlib.contextmanager
