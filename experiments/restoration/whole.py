@@ -202,8 +202,7 @@ def _read_square(
         return _enlarged(y, side), sharp.image, sharp.fit, "; ".join(sharp.remarks)
     picture, cropped = images.load(source.file.name, settings).square(mode="crop")
     was = picture.shape[0]
-    how = "bicubically" if was < side else "by area average"
-    scaled = f"scaled {how}: {was} x {was} px became {side} x {side} px" if was != side else ""
+    scaled = images.scaled_line(was, side)
     seen = _enlarged(picture.image(), side) if was < side else picture.resize_area(side)
     return seen, None, "; ".join(filter(None, (cropped, scaled))), picture.remark
 

@@ -17,7 +17,7 @@ from jaxsr.images.noise import (
 )
 from jaxsr.images.picture import Picture, one_large_photo, summary
 from jaxsr.images.reading import AS_FILES_ARE, FORMATS, from_array, load, load_bytes, read
-from jaxsr.images.shapes import Mode, fit, resize_area, square
+from jaxsr.images.shapes import Mode, fit, resize_area, scaled_line, square
 from jaxsr.images.writing import (
     LOSSY,
     Depth,
@@ -62,6 +62,7 @@ __all__ = [
     "read",
     "recompression_noise",
     "resize_area",
+    "scaled_line",
     "square",
     "summary",
     "taken",
