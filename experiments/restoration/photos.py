@@ -179,8 +179,8 @@ def centre_square(
             "the same proportions"
         )
     square, cropped = picture.square(mode="crop")
-    scaled = images.scaled_line(square.shape[0], resolution)
-    fit = "; ".join(filter(None, (cropped, scaled)))
+    resized = images.scaled_line(square.shape[0], resolution)
+    fit = "; ".join(filter(None, (cropped, resized)))
     return Square(square.resize_area(resolution), fit, picture.remarks)
 
 
