@@ -28,10 +28,10 @@ from typing import Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from exploration import gallery, saved
+from exploration import gallery, saved, sources
 from exploration.first import check_method, space_of
 from exploration.options import WITH_PRIOR
-from restoration import fitting, jobs, photos
+from restoration import fitting, photos
 from restoration.fitting import OperatorChoice
 
 from jaxsr import explore, flags, images, loading, metrics, operators, weights
@@ -63,7 +63,8 @@ class Settings(images.Reading):
     """What to explore and how.
 
     Attributes:
-        input: A degraded photo. Default: the prior's first example.
+        input: A degraded photo, or a .zip or .tar, of which the first is taken unless the path goes
+            on to another (photos.zip/2.png). Default: the prior's first example.
         reference: A sharp photo instead: its centre square is brought to the prior's resolution,
             degraded, and rounded to 8 bits.
         operator: What the photo lacks: {operators}. With all but the first, the photo is of the
@@ -176,9 +177,7 @@ def out_folder(settings: Settings) -> Path:
 
 def load(settings: Settings, source: str, resolution: int) -> Photo:
     """The photo and its measurement. Raises ValueError when it cannot be used."""
-    file = settings.input or settings.reference
-    if file is None:
-        file = str(images.find(jobs.example_folder(source))[0])
+    file = sources.photo_file(settings.input or settings.reference, source)
     if Path(file).resolve().parent == out_folder(settings).resolve():
         raise ValueError(f"the photo {file} lies in the output folder: choose another --out")
     fitter = fitting.make_fitter(
@@ -269,10 +268,12 @@ def row(problem: Problem, candidate: Candidate, output: str, seconds: float) -> 
     return {**numbers, **names, "feasible": feasible, "seconds": seconds}
 
 
-def written(folder: Path, problem: Problem, made: Iterator[Candidate]) -> list[Candidate]:
+def written(
+    folder: Path, file: str, problem: Problem, made: Iterator[Candidate]
+) -> list[Candidate]:
     """Writes each solution and its row as it is found; a table that has more rows already stays
     until there are as many."""
-    rows, walked, begun = [], [], time.perf_counter()
+    rows, walked, begun, marks = [], [], time.perf_counter(), sources.marks(folder, file)
     before = (
         len(report.read_csv(folder / "solutions.csv"))
         if (folder / "solutions.csv").is_file()
@@ -283,7 +284,7 @@ def written(folder: Path, problem: Problem, made: Iterator[Candidate]) -> list[C
         count = sum(c.verdict == "solution" for c in walked)
         output = f"solution_{count}.png" if candidate.verdict == "solution" else ""
         if output:
-            images.write(folder / output, candidate.image)
+            images.write(folder / output, candidate.image, marks=marks)
             where = (
                 f"K {candidate.index}, step {candidate.step:.3g}, perceptual distance "
                 f"{candidate.distance:.3g}"
@@ -312,7 +313,7 @@ def run(
     start = explore.start(prior, problem.config.space, params, latent)
     y = jnp.asarray(photo.y)
     first = explore.drawn(problem, params, start)
-    images.write(folder / "start.png", first)
+    images.write(folder / "start.png", first, marks=sources.marks(folder, photo.file))
     bound = explore.checked_bound(problem, params, start, y, force=settings.force)
     worse = f"; --force: solutions have at most {bound:.2g}" if bound > settings.eps else ""
     print(
@@ -327,7 +328,10 @@ def run(
     print(gallery.spectra_line(geometry, ways, problem, time.perf_counter() - begun))
     begun = time.perf_counter()
     made = written(
-        folder, problem, explore.candidates(problem, params, start, y, geometry, ways, bound=bound)
+        folder,
+        photo.file,
+        problem,
+        explore.candidates(problem, params, start, y, geometry, ways, bound=bound),
     )
     print(
         explore.shortage(problem, made, bound)
@@ -379,5 +383,6 @@ if __name__ == "__main__":
             "operators": OPERATORS,
         },
     )
+    flags.short({"i": "input", "o": "out"})
     flags.one_device_a_core()
     flags.run(lambda: main(read_settings()))

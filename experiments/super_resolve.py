@@ -5,16 +5,21 @@
     python experiments/super_resolve.py --input=photos --out=restored
     # sharp photos: degraded, restored, scored against
     python experiments/super_resolve.py --reference=photos --factor=8
+    # an archive, as it is; short flags; names and format of the results
+    python experiments/super_resolve.py -i photos.zip -o restored --suffix=x8 --format=jpg
     # two photos, a few steps: a minute, nearly all of it compiling
     python experiments/super_resolve.py --smoke
 
-OUT holds <name>.png for each photo (<name>_s0.png, <name>_s1.png, ... with several solutions),
-grid.png, results.csv with a row for each, and config.json with every setting. Two photos of one
-name become <name> and <name>_2. Results are written as they are done; the same command again does
-only what is missing, whatever stopped it, and photos that came since: what was restored keeps its
-name. A photo that cannot be used gets a row that says why. Folders are searched deeply; hidden
-files, what other systems keep beside photos (._x, @eaDir, Thumbs.db), and results of earlier runs
-are left out, which a line tells.
+OUT holds <name>.png for each photo (<name>_s0.png, <name>_s1.png, ... with several solutions;
+--suffix and --format change both ends), grid.png, results.csv with a row for each, and config.json
+with every setting. Two photos of one name become <name> and <name>_2. Results are written as they
+are done; the same command again does only what is missing, whatever stopped it, and photos that
+came since: what was restored keeps its name. Each picture's file says that a trained model made it
+(IPTC's digital source type), with what settings, and when the photo was taken; nothing else of the
+photo's metadata is kept, above all no place. A photo that cannot be used gets a row that says why.
+Folders are searched deeply; hidden files, what other systems keep beside photos (._x, @eaDir,
+Thumbs.db), and results of earlier runs are left out, which a line tells. Photos in an uncompressed
+.tar or a .zip are read from there, by names such as photos.zip/cells/1.png.
 
 Before the search one line tells where photos and settings disagree: enlarged before, a JPEG in a
 PNG, aliasing, more noise than --noise, clipped, a better factor. Up to 64 photos are looked at;
@@ -145,5 +150,6 @@ if __name__ == "__main__":
         name: {key: row.summary for key, row in table.items()} for name, table in tables.items()
     }
     read_settings = flags.define(Settings(), tables=told)
+    flags.short({"i": "input", "o": "out"})
     flags.one_device_a_core()
     flags.run(lambda: main(read_settings()))

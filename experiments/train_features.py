@@ -114,17 +114,17 @@ def _read_sets() -> list[tuple[np.ndarray, list[dict[str, str]]]]:
             f"{', '.join(missing)} missing: expected photos and their labels, to train on and "
             "to judge on"
         )
-    if Path(given[1]).is_file():
-        # Before minutes of reading photos.
-        labels = data.read_labels(given[1])
-        features.heads_of(labels, _columns(labels))
+    # Before minutes of reading photos.
+    labels = data.read_labels(given[1])
+    features.heads_of(labels, _columns(labels))
     return [read_labelled(*given[:2]), read_labelled(*given[2:])]
 
 
-def _square(picture: images.Picture) -> np.ndarray:
-    """The centre square, uint8 [r, r, 3]. Raises ImageError for a smaller photo."""
+def _square(picture: images.Picture) -> tuple[np.ndarray, tuple[str, ...]]:
+    """The centre square, uint8 [r, r, 3], and what is told of the photo. Raises ImageError for a
+    smaller one."""
     square, _ = picture.square(mode="crop")
-    return images.to_uint8(square.resize_area(RESOLUTION.value))
+    return images.to_uint8(square.resize_area(RESOLUTION.value)), picture.remarks
 
 
 def read_labelled(source: str, table: str) -> tuple[np.ndarray, list[dict[str, str]]]:
@@ -133,8 +133,6 @@ def read_labelled(source: str, table: str) -> tuple[np.ndarray, list[dict[str, s
     Raises:
         ValueError: no such table or photos, or no photo of the source is in the table.
     """
-    if not Path(table).is_file():
-        raise ValueError(f"{table}: expected a table of labels, got no such file")
     rows = {row.get("file", ""): row for row in data.read_labels(table)}
     photos = data.open_photos(source, READING())
     known = [i for i, name in enumerate(photos.names) if name in rows]
@@ -143,13 +141,16 @@ def read_labelled(source: str, table: str) -> tuple[np.ndarray, list[dict[str, s
             f'{table}: expected a column "file" with names such as {photos.names[0]!r}, got '
             f"{next(iter(rows), 'no row')!r}"
         )
-    found = []
+    found, told = [], {}
     seen = data.stream(photos, known, work=_square)
-    for name, image in tqdm(seen, total=len(known), desc=f"reading {source}", unit="photo"):
-        if isinstance(image, Exception):
-            tqdm.write(f"left out: {name}: {str(image).removeprefix(f'{name}: ')}")
+    for name, photo in tqdm(seen, total=len(known), desc=f"reading {source}", unit="photo"):
+        if isinstance(photo, Exception):
+            tqdm.write(f"left out: {name}: {str(photo).removeprefix(f'{name}: ')}")
         else:
+            image, told[name] = photo
             found.append((image, rows[name]))
+    for line in images.summary(told):
+        print(f"{source}: {line}")
     if not found:
         raise ValueError(
             f"{source}: expected readable photos of at least {RESOLUTION.value} px a side, "

@@ -126,9 +126,32 @@ def _open(source: str, reading: Reading) -> tuple[Photos, Counter[str]]:
 
 def read_labels(path: str | Path) -> list[dict[str, str]]:
     """Rows of labels, with the photo's name as "file": of a CSV, of dataset_tool.py's dataset.json,
-    or of the zip that holds one (see `images.labels_of`). Raises ValueError for another file."""
+    or of the zip that holds one (see `images.labels_of`).
+
+    Raises:
+        ValueError: another file, none, or one that tells a photo twice, and differently.
+    """
+    if not Path(path).is_file():
+        got = "a folder" if Path(path).is_dir() else "no such file"
+        raise ValueError(f"{path}: expected a table of labels, got {got}")
     labelled = images.labels_of(Path(path))
-    return report.read_csv(path) if labelled is None else labelled
+    rows = report.read_csv(path) if labelled is None else labelled
+    _require_one_each(path, rows)
+    return rows
+
+
+def _require_one_each(path: str | Path, rows: Sequence[dict[str, str]]) -> None:
+    """Raises ValueError for a photo with two rows that differ."""
+    known: dict[str, dict[str, str]] = {}
+    for row in rows:
+        name = row.get("file", "")
+        first = known.setdefault(name, row)
+        if name and first != row:
+            column = next(each for each in row if first.get(each) != row[each])
+            raise ValueError(
+                f"{path}: expected one row a photo, got two for {name!r}, with {column} "
+                f"{first.get(column)!r} and {row[column]!r}"
+            )
 
 
 def stream(
@@ -179,7 +202,8 @@ def _ahead(
 
     def one(index: int) -> T | ImageError:
         try:
-            return work(index)
+            with images.one_large_photo():
+                return work(index)
         except ImageError as error:
             return error
 

@@ -99,6 +99,12 @@ def _define_field(
     return lambda: holder.value
 
 
+def short(letters: Mapping[str, str]) -> None:
+    """Defines letters for flags: -i photos is --input=photos."""
+    for letter, name in letters.items():
+        absl_flags.DEFINE_alias(letter, name)
+
+
 def _numbers(name: str, texts: list[str], kind: Callable[[str], Any]) -> tuple:
     try:
         return tuple(kind(text) for text in texts)

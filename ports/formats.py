@@ -110,18 +110,20 @@ def find(contents: list[Any]) -> Taken:
         ValueError: there is none, or it is a network of theirs that ours does not compute.
     """
     restorers.refuse_strangers(contents)
+    lost = next(filter(None, map(wrappers.nameless_average, contents)), ())
     # Priors may need more of a file than one network: settings, a discriminator, a mean of w.
     for port in PORTS.values():
         if port.convert is priors.prior and (found := port.find(contents)) is not None:
-            return Taken(port, found)
+            return Taken(port, found, lost)
     for candidate in wrappers.candidates(contents):
         for port in PORTS.values():
             if (found := port.find(candidate.contents)) is not None:
                 # Nobody averages a network that measures.
                 measures = port.convert is metric_networks.convert
-                return Taken(port, found, () if measures else candidate.notes)
+                return Taken(port, found, () if measures else (*candidate.notes, *lost))
     raise ValueError(
         f"expected a checkpoint of {', '.join(PORTS)}; got {'; '.join(map(_what, contents))}"
+        + "".join(f"; {note}" for note in lost)
     )
 
 

@@ -13,6 +13,7 @@ from jaxsr.metrics.niqe import SHAPES
 from jaxsr.types import Params
 from ports.budget import Unreadable
 from ports.priors import Choice
+from ports.tables import few
 
 _LARGEST = 1 << 16  # bytes; the official files have 12,000
 _MATLAB = b"MATLAB 5.0 MAT-file"
@@ -83,6 +84,11 @@ def _matlab(content: bytes) -> dict[str, Any]:
 
 def _checked(arrays: dict[str, Any]) -> dict[str, np.ndarray]:
     got = {name: np.shape(array) for name, array in arrays.items()}
+    if not got.keys() & SHAPES.keys():
+        raise Unreadable(
+            f"expected a checkpoint, got a NumPy or MATLAB file of arrays {few(got)}: of those "
+            "only NIQE's model is read; save the weights by torch.save or as safetensors"
+        )
     if got != SHAPES or any(np.asarray(array).dtype.kind != "f" for array in arrays.values()):
         raise Unreadable(
             f"expected NIQE's model, floating arrays {SHAPES}, got {dict(list(got.items())[:6])}"

@@ -1,6 +1,7 @@
 """StyleGAN2 in a checkpoint: StyleGAN2(-ADA) TensorFlow, StyleGAN2-ADA-PyTorch (also in StyleGAN3's
-files), rosinality."""
+files), rosinality, BasicSR, MMagic."""
 
+import functools
 import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -8,8 +9,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxsr.nets import stylegan2
-from ports import labels, modules, tensorflow, wrappers
+from ports import labels, modules, stylegan2_names, tensorflow, wrappers
 from ports.priors import Choice, Found, mapping_sizes, widths
+from ports.stylegan2_names import Names
 from ports.stylegan2_tables import ADA_TORCH, TENSORFLOW, rosinality_rows
 from ports.tables import Converted, few
 from ports.wrappers import Network
@@ -19,6 +21,10 @@ _NVIDIA = (
 )
 _ROSINALITY = (
     "not stated in the file; official weights converted by rosinality's code: Nvidia Source Code "
+    "License-NC (non-commercial)"
+)
+_OF_PROJECT = (
+    "not stated in the file; official weights that the project converted: Nvidia Source Code "
     "License-NC (non-commercial)"
 )
 # Settings of TensorFlow's networks that change what they compute, with the only values that our
@@ -36,8 +42,10 @@ _GENERATOR = _SHARED | {
     "use_noise": (True,),
 }
 _DISCRIMINATOR = _SHARED | {"architecture": ("resnet", "orig")}
-# Names of a network around a StyleGAN2 that is no prior by itself: GPEN.
-_OF_OTHERS = ("ecd0.0.0.weight",)
+# Names of networks around a StyleGAN2 that is no prior by itself: GPEN, GFPGAN.
+_OF_OTHERS = ("ecd0.0.0.weight", "conv_body_first.0.weight")
+# Share of a network's names that a layout has, which makes it one.
+KNOWN = 0.9
 _AVERAGES = ("latent_avg", "mean_latent", "w_avg", "avg_latent", "dlatent_avg")
 
 
@@ -72,7 +80,25 @@ def find(contents: list[Any]) -> Found | None:
         if generators:
             port = layout.found(generators[0], discriminators[0] if discriminators else None)
             return _with_average(_with_others(port, generators), found)
+    for layout in LAYOUTS:
+        _refuse_incomplete(layout, found)
     return None
+
+
+def _refuse_incomplete(layout: Layout, found: list[Network]) -> None:
+    """Raises ValueError for a network of which only the array is missing that tells the layout."""
+    for one in found:
+        lost = [name for name in layout.generator if name not in one.arrays]
+        if len(lost) == len(layout.generator) or not lost:
+            continue
+        port = layout.found(one, None)
+        known = [re.compile(row.pattern) for row in port.rows]
+        names = [name for name in port.sources if any(row.fullmatch(name) for row in known)]
+        if len(names) >= KNOWN * len(port.sources):
+            raise ValueError(
+                f"expected a {port.format} with {few(lost)}, got one without: it is damaged, or "
+                "only part of a network"
+            )
 
 
 def _having(found: list[Network], names: tuple[str, ...]) -> list[Network]:
@@ -153,6 +179,15 @@ def _rosinality(generator: Network, discriminator: Network | None) -> Found:
     )
 
 
+def _of_project(names: Names, generator: Network, discriminator: Network | None) -> Found:
+    """rosinality's network, under the names of another project."""
+    judge = discriminator and stylegan2_names.renamed(discriminator, names.judged | names.changes)
+    found = _rosinality(stylegan2_names.renamed(generator, names.changes), judge)
+    return found._replace(
+        format=names.project, licence=_OF_PROJECT, notes=found.notes + names.notes
+    )
+
+
 LAYOUTS = (
     Layout(
         ("mapping.fc0.weight", "synthesis.b4.const"),
@@ -163,6 +198,10 @@ LAYOUTS = (
         ("input.input", "conv1.conv.weight"),
         ("convs.0.0.weight", "final_linear.0.weight"),
         _rosinality,
+    ),
+    *(
+        Layout(names.generator, names.discriminator, functools.partial(_of_project, names))
+        for names in (stylegan2_names.BASICSR, stylegan2_names.MMAGIC)
     ),
 )
 

@@ -161,6 +161,8 @@ def _synthesis_sizes(
             f"expected a StyleGAN3 of at most {_MOST_PIXELS} px, got {named[count - 1][0]}"
         )
     kernels = [arrays[f"synthesis/layer{number}/kernel"] for number in range(count)]
+    if kernels[-1].shape[-1] == 1:
+        raise ValueError("expected a StyleGAN3 of RGB pictures, got one of grey ones: not read")
     return {
         "resolution": named[count - 1][0],
         "layers": count - 1,

@@ -21,6 +21,7 @@ from ports.pickles import Constructor, Machine
 
 MAGIC = 0x1950A86A20F9469CFC6C
 LEGACY_PROTOCOL = 1001
+CHECKPOINTS = (".pt", ".pth", ".ckpt", ".pkl", ".bin", ".safetensors")  # endings of their names
 _LOCAL_HEADER = 30  # bytes before the name in a zip entry
 _MAX_DIRECTORY = 1 << 23  # bytes of a zip's directory, some 80,000 entries
 
@@ -49,6 +50,7 @@ def read(path: str | Path) -> tuple[Any, str]:
 _OTHERS = {
     b"version https://git-lfs": "a pointer of Git LFS to it: git lfs pull",
     b"<": "a web page: the download asked for something",
+    b"\xef\xbb\xbf<": "a web page: the download asked for something",
     b"\x1f\x8b": "a file packed by gzip: unpack it",
     b"BZh": "a file packed by bzip2: unpack it",
     b"\xfd7zXZ": "a file packed by xz: unpack it",
@@ -71,7 +73,7 @@ def _read(data: memoryview) -> tuple[Any, str]:
     if data[:4] == b"PK\x03\x04":
         return _read_zip(data, budget), "torch zip"
     if data[0] != 0x80:
-        raise Unreadable(f"expected a pickle or a torch file, got {_named(bytes(data[:64]))}")
+        raise Unreadable(f"expected a pickle or a torch file, got {_named(bytes(data[:1024]))}")
     machine = Machine(data, NESTED, budget)
     first = machine.run()
     if isinstance(first, int) and first == MAGIC:
@@ -120,12 +122,29 @@ def _entries(data: memoryview) -> dict[str, memoryview]:
             "expected a whole file of torch.save, got a zip that is cut off or damaged: "
             f"{str(error)[:100]}"
         ) from error
+    _refuse_others([info.filename for info in infos])
     if any(info.filename.endswith("/constants.pkl") for info in infos):
         raise Unreadable(
             "expected weights, got a TorchScript program: torch.jit.load it and torch.save its "
             "state_dict()"
         )
     return {info.filename: _entry(data, info) for info in infos}
+
+
+def _refuse_others(names: list[str]) -> None:
+    """Raises Unreadable for a zip that no torch.save wrote, as far as its names tell."""
+    if any(name.endswith("data.pkl") for name in names):
+        return
+    inner = [name for name in names if name.endswith(CHECKPOINTS)]
+    if inner:
+        raise Unreadable(
+            f"expected a checkpoint, got a zip around one: unpack {inner[0][:80]!r}, and give that"
+        )
+    if names and all(name.endswith(".npy") for name in names):
+        raise Unreadable(
+            "expected a checkpoint, got NumPy's .npz, which does not tell a network: save the "
+            "weights by torch.save or as safetensors"
+        )
 
 
 def _entry(data: memoryview, info: zipfile.ZipInfo) -> memoryview:

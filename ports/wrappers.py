@@ -194,6 +194,22 @@ def candidates(contents: list[Any]) -> Iterator[Candidate]:
         yield Candidate([max(ones, key=_whole).arrays for ones in found])
 
 
+def nameless_average(content: Any, depth: int = 3) -> tuple[str, ...]:
+    """What is told of a file whose moving average is a list of arrays without names, as torch_ema
+    keeps it ("shadow_params"): which of the network's each is, nothing tells."""
+    if not isinstance(content, dict) or not depth:
+        return ()
+    listed = content.get("shadow_params")
+    if isinstance(listed, list) and listed and all(isinstance(x, Tensor) for x in listed):
+        return (
+            f"the file's moving average (EMA) is {len(listed)} arrays without names "
+            "(shadow_params), which is not read: copy it into the network "
+            "(ema.copy_to(model.parameters())) and save that",
+        )
+    inner = (nameless_average(part, depth - 1) for part in content.values())
+    return next((told for told in inner if told), ())
+
+
 def _whole(network: Network) -> tuple[bool, int, int]:
     return network.averaged, len(network.arrays), len(network.path)
 

@@ -59,44 +59,61 @@ def write_tiff(
         photometric: 0 white is zero, 1 black is zero, 2 RGB.
         more: further tags: number, type, content.
     """
-    channels = 1 if pixels.ndim == 2 else pixels.shape[2]
-    width = pixels.shape[1] if bits is None else pixels.shape[1] * 8 // bits
-    size, format = bits or 8 * pixels.itemsize, {"u": 1, "i": 2, "f": 3, "c": 6}[pixels.dtype.kind]
     stored = pixels.astype(pixels.dtype.newbyteorder(order))
-    planes = [stored[..., i] for i in range(channels)] if planar else [stored]
+    planes = [stored[..., i] for i in range(pixels.shape[2])] if planar else [stored]
     strips = [plane.tobytes() for plane in planes]
     strips = [zlib.compress(strip) for strip in strips] if deflate else strips
-    offsets = [8 + sum(map(len, strips[:i])) for i in range(len(strips))]
-    if photometric is None:
-        photometric = 2 if channels == 3 else 1
-
-    def shorts(*values: int) -> bytes:
-        return struct.pack(f"{order}{len(values)}H", *values)
-
-    def longs(*values: int) -> bytes:
-        return struct.pack(f"{order}{len(values)}I", *values)
-
+    body = b"".join(strips)
     tags = [
-        (256, 4, longs(width)),
-        (257, 4, longs(len(pixels))),
-        (258, 3, shorts(*[size] * channels)),
-        (259, 3, shorts(8 if deflate else 1)),
-        (262, 3, shorts(photometric)),
-        (273, 4, longs(*offsets)),
-        (277, 3, shorts(channels)),
-        (278, 4, longs(len(pixels))),
-        (279, 4, longs(*map(len, strips))),
-        (284, 3, shorts(2 if planar else 1)),
-        (339, 3, shorts(*[format] * channels)),
+        *_shape_tags(pixels, bits, photometric, order),
+        *_strip_tags(len(pixels), strips, order),
+        (259, 3, _shorts(order, 8 if deflate else 1)),
+        (284, 3, _shorts(order, 2 if planar else 1)),
         *more,
     ]
-    body = b"".join(strips)
     path.write_bytes(
         {"<": b"II", ">": b"MM"}[order]
         + struct.pack(f"{order}HI", 42, 8 + len(body))
         + body
         + _directory(tags, 8 + len(body), order)
     )
+
+
+def _shorts(order: str, *values: int) -> bytes:
+    return struct.pack(f"{order}{len(values)}H", *values)
+
+
+def _longs(order: str, *values: int) -> bytes:
+    return struct.pack(f"{order}{len(values)}I", *values)
+
+
+def _shape_tags(
+    pixels: np.ndarray, bits: int | None, photometric: int | None, order: str
+) -> list[tuple[int, int, bytes]]:
+    """What a pixel is, and how many there are."""
+    channels = 1 if pixels.ndim == 2 else pixels.shape[2]
+    width = pixels.shape[1] if bits is None else pixels.shape[1] * 8 // bits
+    size, kind = bits or 8 * pixels.itemsize, {"u": 1, "i": 2, "f": 3, "c": 6}[pixels.dtype.kind]
+    if photometric is None:
+        photometric = 2 if channels == 3 else 1
+    return [
+        (256, 4, _longs(order, width)),
+        (257, 4, _longs(order, len(pixels))),
+        (258, 3, _shorts(order, *[size] * channels)),
+        (262, 3, _shorts(order, photometric)),
+        (277, 3, _shorts(order, channels)),
+        (339, 3, _shorts(order, *[kind] * channels)),
+    ]
+
+
+def _strip_tags(height: int, strips: list[bytes], order: str) -> list[tuple[int, int, bytes]]:
+    """Where the strips lie, which follow each other behind the header."""
+    offsets = [8 + sum(map(len, strips[:i])) for i in range(len(strips))]
+    return [
+        (273, 4, _longs(order, *offsets)),
+        (278, 4, _longs(order, height)),
+        (279, 4, _longs(order, *map(len, strips))),
+    ]
 
 
 def extra(*kinds: int) -> tuple[tuple[int, int, bytes], ...]:

@@ -97,7 +97,7 @@ REFUSED = {
         lambda: state(turned),
         r"of the wrong shape or value: G_ema\.synthesis\.inp",
     ),
-    "grey": (lambda: state(grey), r"layer4/kernel \[1, 1, 4, 1\] instead of \[1, 1, 4, 3\]"),
+    "grey": (lambda: state(grey), r"a StyleGAN3 of RGB pictures, got one of grey ones"),
     "another filter": (lambda: state(other_filter), "its own up_filter in layer 1, got another"),
 }
 

@@ -190,11 +190,3 @@ def test_an_infinite_psnr_is_told_and_spoils_no_mean(restore, capsys):
     assert blank["psnr"] == "inf"
     said = capsys.readouterr().out
     assert f"PSNR {float(sharp['psnr']):.4g} (1 equal their reference: infinite, left out)" in said
-
-
-@pytest.mark.parametrize("name", ["photos.zip", "photos.tar.gz"])
-def test_an_archive_is_told_what_to_do_with(name, restore):
-    """ "No image, or damaged" of the zip that evaluate.py reads."""
-    Path(name).write_bytes(b"PK")
-    with pytest.raises(ValueError, match="got an archive: unpack it, and give the folder"):
-        restore(input=(name,))

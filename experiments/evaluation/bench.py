@@ -89,11 +89,19 @@ def open_bench(
     return Bench(
         prior=prior,
         params=params,
-        data=open_data(settings, source, scorer),
+        data=open_data(settings, source, scorer, least=_least(suite, cells, prior)),
         scorer=scorer,
         options=options,
         folder=folder,
     )
+
+
+def _least(suite: Suite, cells: Sequence[Cell], prior: Prior) -> int:
+    """px, below which a photo serves no cell; those that are low-resolution already are enlarged
+    where they are smaller."""
+    if suite.reference_free:
+        return 1
+    return min(cell.photo_side(prior.info.resolution) for cell in cells)
 
 
 def _drawn(prior: Prior, params: Params, out: Path) -> str:

@@ -49,9 +49,9 @@ class Data(NamedTuple):
         return hashlib.sha256(files.encoded(told)).hexdigest()[:12]
 
 
-def open_data(settings: Settings, source: str | None, scorer: Scorer) -> Data:
-    """Photos of the source of which at least one can be read. Raises ValueError where there is
-    none, and for labels or landmarks of other photos."""
+def open_data(settings: Settings, source: str | None, scorer: Scorer, *, least: int = 1) -> Data:
+    """Photos of the source of which at least one can be read and has sides of at least `least` px.
+    Raises ValueError where there is none, and for labels or landmarks of other photos."""
     if not source:
         raise ValueError(
             "--data is missing: expected a folder of photos, a .tar or .zip of photos, "
@@ -63,7 +63,7 @@ def open_data(settings: Settings, source: str | None, scorer: Scorer) -> Data:
     count = settings.num_photos or (part.count or len(photos) if part else NUM_PHOTOS)
     count = min(count, len(photos), SMOKE_PHOTOS if settings.smoke else len(photos))
     indices = picked(len(photos), count, pick)
-    _check_readable(photos, indices)
+    _check_readable(photos, indices, least)
     told = "" if count == len(photos) else f", {'the first' if pick == 'first' else pick}"
     found = Data(photos, indices, labels_of(settings, scorer), landmarks_of(settings), told)
     _check_names(settings, found)
@@ -98,8 +98,6 @@ def labels_of(settings: Settings, scorer: Scorer) -> dict[str, str]:
     Raises ValueError for a table without any that it knows."""
     if settings.labels is None:
         return {}
-    if not Path(settings.labels).is_file():
-        raise ValueError(f"{settings.labels}: expected a table of labels, got no such file")
     name, values = scorer.net.config.heads[0]
     rows = data.read_labels(settings.labels)
     # Cells written by hand have a space behind the comma.
@@ -133,7 +131,8 @@ def landmarks_of(settings: Settings) -> dict[str, np.ndarray]:
     if file is None:
         return {}
     if not Path(file).is_file():
-        raise ValueError(f"{file}: expected a table of landmarks, got no such file")
+        got = "a folder" if Path(file).is_dir() else "no such file"
+        raise ValueError(f"{file}: expected a table of landmarks, got {got}")
     rows = report.read_csv(file)
     columns = [f"{point}_{axis}" for point in POINTS for axis in "xy"]
     if not rows or not {"file", *columns} <= set(rows[0]):
@@ -152,15 +151,19 @@ def _points(file: str, row: Mapping[str, str], columns: Sequence[str]) -> np.nda
     return np.array(values).reshape(len(POINTS), 2)
 
 
-def _check_readable(photos: data.Photos, indices: Sequence[int]) -> None:
-    """Raises ValueError, with the first one's reason, if no photo can be read; else reads no
+def _check_readable(photos: data.Photos, indices: Sequence[int], least: int) -> None:
+    """Raises ValueError, with the first one's reason, if no photo can be used; else reads no
     further than the first that can."""
-    first = None
+    first = ""
     for name, shape in data.stream(photos, indices, work=lambda picture: picture.shape):
-        if not isinstance(shape, Exception):
+        problem = str(shape).removeprefix(f"{name}: ") if isinstance(shape, Exception) else ""
+        if not isinstance(shape, Exception) and min(shape[:2]) < least:
+            size = f"{shape[1]} x {shape[0]}"
+            problem = f"expected sides of at least {least} px, got {size}"
+        if not problem:
             return
-        first = first or f"{name}: {shape}"
+        first = first or f"{name}: {problem}"
     raise ValueError(
-        f"{photos.source}: expected photos, got {len(indices)} of which none can be read, the "
+        f"{photos.source}: expected photos, got {len(indices)} of which none can be used, the "
         f"first: {first}"
     )

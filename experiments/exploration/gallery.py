@@ -112,7 +112,7 @@ def _gallery(found: Found) -> None:
             f"K {found.ways.index[row]}: {shown[0] or 'none'} | start | {shown[1] or 'none'}"
         )
     picture = plots.grid(rows, columns=["", "", ""], captions=captions, cell=cell_of(found.first))
-    images.write(found.folder / "gallery.png", picture)
+    images.write(found.folder / "gallery.png", picture, marks=images.of_run(found.folder))
 
 
 def _variation(found: Found) -> str:
@@ -130,6 +130,7 @@ def _variation(found: Found) -> str:
         plots.grid(
             [[picture]], columns=[""], captions=[f"white: {most:.3f}"], cell=cell_of(found.first)
         ),
+        marks=images.of_run(found.folder),
     )
     return (
         f"{found.folder / 'variation.png'}, variation.npy: standard deviations on [0, 1] of up to "

@@ -13,11 +13,12 @@ from jaxsr import images, loading, weights
 from jaxsr.records.files import shown
 from restoration import photos
 from restoration.fitting import Fitter
+from restoration.naming import Naming
 from restoration.photos import Photo
 
 LONGEST_STEM = 200  # bytes; file systems allow names of 255
 ANY_SURROGATE = re.compile("[\ud800-\udfff]")  # a byte of a name that is no UTF-8 (PEP 383)
-ARCHIVES = (".zip", ".tar", ".tgz", ".gz", ".7z", ".rar")
+DEFAULT = Naming()
 Row = Mapping[str, str]
 
 
@@ -61,22 +62,19 @@ def find_files(inputs: Sequence[str], references: Sequence[str]) -> list[File]:
         for pattern in patterns:
             try:
                 paths = images.find(pattern, warn=print)
-                files = [File(str(path), is_reference, _unread(path)) for path in paths]
+                files = [File(str(path), is_reference) for path in paths]
             except images.ImageError as error:
                 files = [File(pattern, is_reference, str(error))]
             found |= {file[:2]: file for file in files if file[:2] not in found}
     return list(found.values())
 
 
-def _unread(path: Path) -> str:
-    """Why a file that was found cannot be restored, as far as its name tells; "" if it may."""
-    if path.suffix.lower() not in ARCHIVES or not path.is_file():
-        return ""
-    return f"{path}: expected a photo, got an archive: unpack it, and give the folder"
-
-
 def named(
-    files: Sequence[File], num_solutions: int, *, folder: Path, rows: Sequence[Row] = ()
+    files: Sequence[File],
+    naming: Naming = DEFAULT,
+    *,
+    folder: Path,
+    rows: Sequence[Row] = (),
 ) -> list[Source]:
     """Each file with the names of its results: <stem>.png, or <stem>_s0.png and so on.
 
@@ -88,7 +86,7 @@ def named(
     kept: dict[str, dict[str, None]] = {}
     for row in rows:
         if row.get("status") == "ok":
-            stem = _stem_of(row, num_solutions)
+            stem = naming.stem_of(row)
             kept.setdefault(_known(row.get("file", "")), {})[stem] = None
     taken = {"grid"} | {stem.casefold() for stems in kept.values() for stem in stems}
     place = os.path.realpath(folder)
@@ -96,14 +94,14 @@ def named(
         Path(file.name).stem.casefold()
         for file in files
         if os.path.realpath(os.path.dirname(file.name)) == place
-        and file.name.lower().endswith(".png")
+        and file.name.lower().endswith(f".{naming.format}")
     }
     waiting, sources = {name: [*stems] for name, stems in kept.items()}, []
     for file in files:
         mine = waiting.get(_known(file.name))
         stem = mine.pop(0) if mine else _new_stem(file, taken)
         taken.add(stem.casefold())
-        sources.append(Source(file, _outputs(stem, num_solutions)))
+        sources.append(Source(file, naming.outputs(stem)))
     return sources
 
 
@@ -117,16 +115,6 @@ def _new_stem(file: File, taken: Collection[str]) -> str:
     whole = stem.encode()[:LONGEST_STEM].decode(errors="ignore")
     candidates = chain([whole], (f"{whole}_{i}" for i in count(2)))
     return next(name for name in candidates if name.casefold() not in taken)
-
-
-def _stem_of(row: Row, num_solutions: int) -> str:
-    ending = "" if num_solutions == 1 else f"_s{row.get('solution', 0)}"
-    return row["output"].removesuffix(".png").removesuffix(ending)
-
-
-def _outputs(stem: str, num_solutions: int) -> list[str]:
-    endings = [""] if num_solutions == 1 else [f"_s{i}" for i in range(num_solutions)]
-    return [f"{stem}{ending}.png" for ending in endings]
 
 
 def recognised(sources: Sequence[Source], jobs: Sequence[Job], rows: Sequence[Row]) -> list[Job]:

@@ -10,6 +10,9 @@ from jaxsr.methods.auto import AUTO
 from jaxsr.operators import OPERATORS, OPTICS
 from jaxsr.records import report
 from restoration.fitting import OperatorChoice, check_has_photos
+from restoration.naming import Naming
+
+LONGEST_SUFFIX = 40  # bytes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,8 +20,8 @@ class Settings(images.Reading):
     """What to restore and how.
 
     Attributes:
-        input: Low-resolution photos: a file, a folder or a quoted pattern; repeatable. Default: the
-            prior's examples.
+        input: Low-resolution photos: a file, a folder, a .zip or .tar, or a quoted pattern;
+            repeatable. Default: the prior's examples.
         reference: High-resolution photos instead of --input, given likewise: the centre square is
             brought to the prior's resolution (area average), degraded, rounded to 8 bits, restored
             and scored against.
@@ -77,7 +80,10 @@ class Settings(images.Reading):
         interval: Level of a lower and an upper picture beside the results of each photo, such as
             0.9; with --calibration.
         calibration: File that calibrate.py wrote with these very settings.
-        depth: Bits of the results' colours, 8 or 16; they are judged at 8.
+        depth: Bits of the results' colours, 8 or 16 (png and tif); they are judged at 8.
+        suffix: What the results' names end in, after an underscore: --suffix=x8 makes photo_x8.png.
+        format: Of the results: png, tif and webp without loss, or jpg at quality 95. PSNR and SSIM
+            are those of the file, the residual that of the pixels before they became a JPEG.
         fit: What to do with sides that no factor fits; references are always cropped.
         trajectory: Also draw how the search of the first photo went: OUT/trajectory.webp. Searches
             it once more.
@@ -112,6 +118,8 @@ class Settings(images.Reading):
     interval: float | None = None
     calibration: str | None = None
     depth: int = 8
+    suffix: str = ""
+    format: images.Format = "png"
     fit: Literal["crop", "pad"] = "crop"
     trajectory: bool = False
     overwrite: bool = False
@@ -124,6 +132,7 @@ def check(settings: Settings) -> None:
     be written."""
     if settings.depth not in get_args(images.Depth):
         raise ValueError(f"--depth must be 8 or 16, got {settings.depth}")
+    _check_names(settings)
     _check_method(settings)
     operator_choice(settings).check()
     check_has_photos(settings.operator, given=bool(settings.input or settings.reference))
@@ -138,6 +147,33 @@ def check(settings: Settings) -> None:
         filled,
     )
     report.check_writable(out_folder(settings))
+
+
+def _check_names(settings: Settings) -> None:
+    if settings.depth == 16 and settings.format not in ("png", "tif"):
+        raise ValueError(f"--depth=16 is for png and tif, not for --format={settings.format}")
+    odd = sorted({c for c in settings.suffix if c in '/\\:*?"<>|' or not c.isprintable()})
+    if odd or len(settings.suffix.encode(errors="replace")) > LONGEST_SUFFIX:
+        raise ValueError(
+            f"--suffix={settings.suffix!r}: expected at most {LONGEST_SUFFIX} letters that a "
+            "file's name may hold"
+        )
+
+
+def naming(settings: Settings) -> Naming:
+    """How results are called."""
+    return Naming(settings.num_solutions, settings.suffix, settings.format)
+
+
+def named_otherwise(settings: Settings) -> dict[str, str]:
+    """Format and suffix where they are not the default: folders of before have neither."""
+    names = ("format", "suffix")
+    default = Settings()
+    return {
+        name: getattr(settings, name)
+        for name in names
+        if getattr(settings, name) != getattr(default, name)
+    }
 
 
 def _check_method(settings: Settings) -> None:

@@ -179,13 +179,8 @@ def centre_square(
             "the same proportions"
         )
     square, cropped = picture.square(mode="crop")
-    side = square.shape[0]
-    scaling = (
-        f"scaled by area average: {side} x {side} px became {resolution} x {resolution} px"
-        if side != resolution
-        else ""
-    )
-    fit = "; ".join(filter(None, (cropped, scaling)))
+    resized = images.scaled_line(square.shape[0], resolution)
+    fit = "; ".join(filter(None, (cropped, resized)))
     return Square(square.resize_area(resolution), fit, picture.remarks)
 
 

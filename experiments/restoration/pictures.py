@@ -47,7 +47,8 @@ def draw_grid(run: report.Run, jobs: Sequence[Job], fitter: Fitter, num_solution
     if all(row[-1] is None for row in rows):
         rows, columns = [row[:-1] for row in rows], columns[:-1]
     cell = min(fitter.resolution * math.ceil(128 / fitter.resolution), 256)
-    images.write(run.folder / GRID, plots.grid(rows, columns=columns, captions=captions, cell=cell))
+    picture = plots.grid(rows, columns=columns, captions=captions, cell=cell)
+    images.write(run.folder / GRID, picture, marks=images.of_run(run.folder))
     shown = f" (the first {GRID_ROWS} of {len(groups)} photos)" if len(groups) > GRID_ROWS else ""
     return f"{run.folder / GRID}{shown}" + (
         f"; {len(left_out)} left out, the first: {left_out[0]}" if left_out else ""

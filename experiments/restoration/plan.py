@@ -16,7 +16,7 @@ from jaxsr.types import Params
 from restoration import fitting, free, jobs, whole
 from restoration.fitting import Fitter
 from restoration.jobs import Job, Source
-from restoration.options import Settings, check, operator_choice, out_folder
+from restoration.options import Settings, check, naming, operator_choice, out_folder
 
 SMOKE_PHOTOS = 2
 
@@ -70,7 +70,7 @@ def find_sources(settings: Settings) -> list[Source]:
     files = files[: SMOKE_PHOTOS if settings.smoke else None]
     folder = out_folder(settings)
     rows = earlier_rows(settings, [folder, *sorted(folder.glob("part-*-of-*"))])
-    return jobs.named(files, settings.num_solutions, folder=folder, rows=rows)
+    return jobs.named(files, naming(settings), folder=folder, rows=rows)
 
 
 def earlier_rows(settings: Settings, folders: Sequence[Path]) -> list[jobs.Row]:

@@ -15,7 +15,7 @@ from jaxsr import flags, images, resample, weights
 from jaxsr.operators import OPERATORS
 from jaxsr.records import report
 from restoration import fitting, free, pictures, scores
-from restoration.options import Settings, out_folder
+from restoration.options import Settings, named_otherwise, out_folder
 from restoration.plan import Plan
 
 KERNELS = get_args(resample.Kernel)
@@ -103,6 +103,7 @@ def describe(plan: Plan) -> dict:
     each factor, are the same."""
     settings, prior = plan.settings, plan.prior
     fixed = {name: getattr(settings, name) for name in FIXED}
+    fixed |= named_otherwise(settings)
     fixed |= {
         "mask": fitting.mask_digest(settings.mask),
         "free": flags.names("free", settings.free),

@@ -2,11 +2,12 @@
 
 import functools
 from collections.abc import Callable
+from pathlib import Path
 
 import jax
 import numpy as np
 
-from jaxsr import metrics
+from jaxsr import images, metrics
 from jaxsr.metrics import features
 
 SCORES = ("psnr", "ssim")  # of metrics.METRICS
@@ -24,6 +25,12 @@ def score(image: np.ndarray, reference: np.ndarray | None) -> dict[str, float]:
             "top_octave_reference": power(reference)
         }
     return {name: float(value) for name, value in scores.items()}
+
+
+def as_written(path: Path, pixels: np.ndarray) -> np.ndarray:
+    """What is scored, float32 [h, w, 3] in [0, 1]: the pixels uint8, of a JPEG those of its
+    file."""
+    return images.read(path) if path.suffix in images.LOSSY else pixels / np.float32(255)
 
 
 @functools.cache

@@ -3,6 +3,7 @@ they are, in windows that overlap; nothing is searched or moved. One that makes 
 with a generator of its own, takes their centre square."""
 
 import contextlib
+import dataclasses
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -13,14 +14,14 @@ import numpy as np
 from tqdm import tqdm
 
 from jaxsr import degradations, flags, images, learned, operators, plots, resample, weights
-from jaxsr.images.large import read_part, write_pixels
+from jaxsr.images.large import read_part
 from jaxsr.learned import KINDS
 from jaxsr.methods import METHODS
 from jaxsr.records import report
 from jaxsr.records.files import only_here
 from restoration import photos, scores, tiles
 from restoration.jobs import Source
-from restoration.options import Settings, check, out_folder
+from restoration.options import Settings, check, named_otherwise, out_folder
 from restoration.pictures import GRID, GRID_ROWS
 from restoration.published import Network, load
 
@@ -116,6 +117,7 @@ def _start(settings: Settings, sources: Sequence[Source], network: Network) -> r
             )
     fixed = {"method": network.method, "model_sha256": network.digest, "factor": network.factor}
     fixed |= {name: getattr(settings, name) for name in ("kernel", "precision", "white", "depth")}
+    fixed |= named_otherwise(settings)
     order = [source.outputs[0] for source in sources]
     record = {"settings": fixed, "values": {}, "photos": {}}
     pictures, overwrite = [GRID], settings.overwrite
@@ -141,10 +143,20 @@ def _restore(run: report.Run, source: Source, network: Network, settings: Settin
         return
     pixels = restored(network, y, cast(images.Depth, settings.depth))
     row |= {"seconds": time.perf_counter() - begun, "fit": fit, "digest": digest, "status": "ok"}
-    write_pixels(run.folder / source.outputs[0], pixels)
+    file = run.folder / source.outputs[0]
+    try:
+        images.write_pixels(file, pixels, _marks(run, source, network))
+    except images.ImageError as error:  # a side that the format does not have
+        run.add([row | {"status": "error", "error": f"{source.file.name}: {error}"}])
+        return
     if pixels.shape[0] * pixels.shape[1] <= MOST_SCORED:
-        row |= scores.score(_seen(pixels), reference)
+        row |= scores.score(scores.as_written(file, _seen(pixels)), reference)
     run.add([row])
+
+
+def _marks(run: report.Run, source: Source, network: Network) -> images.Marks:
+    marks = images.of_run(run.folder, method=network.method)
+    return dataclasses.replace(marks, taken=images.taken(source.file.name))
 
 
 def restored(network: Network, y: np.ndarray, depth: images.Depth = 8) -> np.ndarray:
@@ -160,10 +172,8 @@ def restored(network: Network, y: np.ndarray, depth: images.Depth = 8) -> np.nda
 
 
 def _seen(pixels: np.ndarray) -> np.ndarray:
-    """What is scored: the pixels in 8 bits, as of all results; float32 in [0, 1]."""
-    if pixels.dtype == np.uint16:
-        pixels = images.to_uint8(pixels / np.float32(65535))
-    return pixels / np.float32(255)
+    """What is scored: the pixels in 8 bits, as of all results."""
+    return images.to_uint8(pixels / np.float32(65535)) if pixels.dtype == np.uint16 else pixels
 
 
 def read(
@@ -194,8 +204,7 @@ def _read_square(
         return _enlarged(y, side), sharp.image, sharp.fit, "; ".join(sharp.remarks)
     picture, cropped = images.load(source.file.name, settings).square(mode="crop")
     was = picture.shape[0]
-    how = "bicubically" if was < side else "by area average"
-    scaled = f"scaled {how}: {was} x {was} px became {side} x {side} px" if was != side else ""
+    scaled = images.scaled_line(was, side)
     seen = _enlarged(picture.image(), side) if was < side else picture.resize_area(side)
     return seen, None, "; ".join(filter(None, (cropped, scaled))), picture.remark
 
@@ -229,7 +238,7 @@ def draw_grid(
     if all(row[-1] is None for row in rows):
         rows, columns = [row[:-1] for row in rows], columns[:-1]
     picture = plots.grid(rows, columns=columns, captions=captions, cell=SHOWN)
-    images.write(run.folder / GRID, picture)
+    images.write(run.folder / GRID, picture, marks=images.of_run(run.folder))
     more = f" (the first {GRID_ROWS} of {len(done)} photos)" if len(done) > GRID_ROWS else ""
     lost = f"; {len(left_out)} left out, the first: {left_out[0]}" if left_out else ""
     return f"{run.folder / GRID}{more}{lost}"

@@ -1,6 +1,7 @@
 """The restoring itself: photos of one size through a method, each result written, scored and put
 into the table as soon as its batch is done."""
 
+import dataclasses
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -28,9 +29,10 @@ LEAST_WAIT = 1.0  # seconds between two lines: 10,000 fast results are not as ma
 def restore_jobs(run: report.Run, jobs: Sequence[Job], method: Method, settings: Settings) -> None:
     """Restores photos of one size; each batch is in folder and table as soon as it is done."""
     begun, done, last_line = time.perf_counter(), 0, 0.0
+    marks = images.of_run(run.folder, method=method.name)
     for batch, results in _batches(run, jobs, method, settings):
         seconds = (time.perf_counter() - begun) / len(batch)
-        rows = _saved(run.folder, batch, results, seconds, method.name, settings)
+        rows = _saved(run.folder, batch, results, seconds, method.name, settings, marks)
         run.add(rows)
         for row in rows:
             if "not found: " in row["remark"]:
@@ -104,6 +106,7 @@ def _saved(
     seconds: float,
     method: str,
     settings: Settings,
+    marks: images.Marks,
 ) -> list[dict]:
     """Writes the results of a batch; returns their rows."""
     each = [jax.tree.map(lambda leaf, i=i: leaf[i], results) for i in range(len(jobs))]
@@ -119,18 +122,19 @@ def _saved(
             "remark": "; ".join(filter(None, [job.photo.remark, free.remark(result, settings)])),
             "digest": job.photo.digest,
             "noise": noise_of(job, settings),
-            **save(folder, job, result, cast(images.Depth, settings.depth)),
+            **save(folder, job, result, cast(images.Depth, settings.depth), marks),
         }
         for job, result in zip(jobs, each, strict=True)
     ]
 
 
-def save(folder: Path, job: Job, result: Result, depth: images.Depth) -> dict:
+def save(folder: Path, job: Job, result: Result, depth: images.Depth, marks: images.Marks) -> dict:
     """Writes one result; returns what its row says of it, without scores when the reference can no
     longer be read."""
     if not np.isfinite(result.image).all():
         return {"status": "error", "error": f"{job.photo.file}: the search went to infinity"}
-    images.write(folder / job.output, result.image, depth=depth)
+    marks = dataclasses.replace(marks, taken=images.taken(job.photo.file))
+    images.write(folder / job.output, result.image, depth=depth, marks=marks)
     reference, problem = _reference(job)
     found = {"residual": float(result.residual), "feasible": bool(result.feasible), "status": "ok"}
     if "residual_before" in result.latent:
@@ -138,7 +142,7 @@ def save(folder: Path, job: Job, result: Result, depth: images.Depth) -> dict:
     if "steps_made" in result.latent:
         found["steps_made"] = int(result.latent["steps_made"])
     found |= free.told(result)
-    written = images.to_uint8(result.image) / np.float32(255)
+    written = scores.as_written(folder / job.output, images.to_uint8(result.image))
     return {**found, **scores.score(written, reference), **problem}
 
 

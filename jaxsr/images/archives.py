@@ -12,12 +12,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from jaxsr.images.errors import ImageError
-from jaxsr.images.finding import type_of, unwanted
+from jaxsr.images.finding import LABELS, type_of, unwanted
 
 LARGEST = 2**31  # bytes of a photo: a zip of some kB may say that it holds more
 ENCRYPTED = 1  # a bit of a member's flags
 ZIP_MARK = b"PK\x03\x04"
-LABELS = "dataset.json"  # of dataset_tool.py
 
 
 class Archive(NamedTuple):
@@ -62,6 +61,8 @@ def _photos(members: Iterable[Any], name_of: Callable[[Any], str]) -> tuple[list
             part for part in re.split(r"[/\\]", name_of(member)) if part not in ("", ".", "..")
         ]
         reasons = [*filter(None, map(unwanted, parts)), type_of(parts[-1] if parts else "")]
+        if parts == [LABELS]:
+            continue
         if reasons[0]:
             left_out[reasons[0]] += 1
         else:

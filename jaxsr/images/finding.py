@@ -68,6 +68,7 @@ PLURAL = {
     FOLDER: "folders",
 }
 SHOWN_TYPES = 4
+LABELS = "dataset.json"  # of StyleGAN's dataset_tool.py, beside the photos that it is of
 
 
 class Found(NamedTuple):
@@ -197,6 +198,8 @@ def _is_folder(entry: os.DirEntry) -> bool:
 def _sort_in(path: Path, found: Found) -> None:
     """A file among the images, or its type among what is left out."""
     other = type_of(path.name)
+    if path.name == LABELS:
+        return
     if other:
         found.left_out[other] += 1
     else:

@@ -49,17 +49,23 @@ KINDS = (
     Kind(b"ftypisom", "a film, which is no photo", 4),
     Kind(b"ftypmp4", "a film, which is no photo", 4),
     Kind(b"PK\x03\x04", "a zip archive, which is no photo"),
-    Kind(b"\x1f\x8b", "a gzip archive, which is no photo"),
+    Kind(b"\x1f\x8b", "a gzip archive, which is no photo: unpack it"),
+    Kind(b"7z\xbc\xaf", "a 7z archive, which is not read: unpack it, or make it a .zip"),
+    Kind(b"Rar!", "a RAR archive, which is not read: unpack it, or make it a .zip"),
     Kind(b"version https://git-lfs", "a pointer of Git LFS: git lfs pull fetches the photo"),
     Kind(b"<!DOCTYPE html", "a web page, which is no photo: the download failed"),
     Kind(b"<html", "a web page, which is no photo: the download failed"),
 )
 LONGEST = 256  # bytes that tell
+BLANK = b"\xef\xbb\xbf \t\r\n"  # before a page's first letter
 
 
 def refuse(head: bytes) -> None:
     """Raises ImageError for the head of a file that is known and not read."""
+    text = head.lstrip(BLANK)
     for kind in KINDS:
+        if kind.start.startswith(b"<") and text.lower().startswith(kind.start.lower()):
+            raise ImageError(f"expected an image, got {kind.told}")
         if head[kind.at : kind.at + len(kind.start)] == kind.start:
             raise ImageError(f"expected an image, got {kind.told}")
 

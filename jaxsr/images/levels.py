@@ -80,7 +80,11 @@ def level_of(colours: np.ndarray, bits: int, white: str | None) -> Level:
         return Level(2.0**bits - 1)
     if low < 0:
         expected = "float pixels in [0, 1]" if kind == "f" else "pixels of 0 and above"
-        raise ImageError(f"expected {expected}, got values from {low:g} to {high:g}")
+        shift = f"add {-low:g} to all, and save it as unsigned integers of 16 bits"
+        raise ImageError(
+            f"expected {expected}, got values from {low:g} to {high:g}, of which none is agreed to "
+            f"be black: {shift}"
+        )
     if white is not None:
         return _asked_for(high, kind, white)
     if kind == "f":

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, JpegImagePlugin
 
-from jaxsr.images import raster
+from jaxsr.images import members, raster
 from jaxsr.images.errors import ImageError
 from jaxsr.images.shapes import resize_area
 from jaxsr.types import AnyImage
@@ -64,8 +64,8 @@ def compression_noise(file: str | os.PathLike | io.BytesIO, side: int | None = N
     Raises:
         ImageError: a JPEG that cannot be read.
     """
-    content = file.getvalue() if isinstance(file, io.BytesIO) else Path(file)
     try:
+        content = _content(file)
         with raster.opened_jpeg(content) as image:
             compression = image and compression_of(image)
             if image is None or not compression:
@@ -76,6 +76,12 @@ def compression_noise(file: str | os.PathLike | io.BytesIO, side: int | None = N
         raise ImageError(f"{file}: expected an image, got an error: {error}") from error
     pixels = np.asarray(middle, np.float32) / 255
     return recompression_noise(pixels, compression, (side or shorter) / shorter)
+
+
+def _content(file: str | os.PathLike | io.BytesIO) -> Path | bytes:
+    if isinstance(file, io.BytesIO):
+        return file.getvalue()
+    return members.content(Path(file)) or Path(file)
 
 
 def compression_of(image: Image.Image) -> Compression | None:

@@ -14,7 +14,8 @@ from jaxsr.images.levels import Reading, level_of
 
 BLOCK = 4_000_000  # numbers that are made float at once
 LARGE = 25_000_000  # pixels
-_large = threading.Lock()
+_large = threading.RLock()
+_block = threading.local()
 
 _ORIENTATIONS: dict[int, Callable[[np.ndarray], np.ndarray]] = {
     2: lambda x: x[:, ::-1],
@@ -29,9 +30,28 @@ _ORIENTATIONS: dict[int, Callable[[np.ndarray], np.ndarray]] = {
 
 @contextlib.contextmanager
 def alone(height: int, width: int) -> Iterator[None]:
-    """Threads decode one large photo at a time, which bounds the memory."""
-    with _large if height * width > LARGE else contextlib.nullcontext():
+    """Threads decode one large photo at a time, which bounds the memory; see `one_large_photo`."""
+    held = getattr(_block, "held", None)
+    if height * width <= LARGE:
         yield
+    elif held is not None:
+        held.enter_context(_large)
+        yield
+    else:
+        with _large:
+            yield
+
+
+@contextlib.contextmanager
+def one_large_photo() -> Iterator[None]:
+    """A large photo that this thread decodes in the block keeps those of other threads waiting to
+    the block's end: two of 100 megapixels never lie in memory side by side."""
+    with contextlib.ExitStack() as held:
+        _block.held = held
+        try:
+            yield
+        finally:
+            _block.held = None
 
 
 class Layout(NamedTuple):

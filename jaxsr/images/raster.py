@@ -5,8 +5,10 @@ import contextlib
 import hashlib
 import io
 import re
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, JpegImagePlugin
@@ -24,14 +26,19 @@ EXIF_IFD, INTEROPERABILITY_IFD, ORIENTATION = 0x8769, 0xA005, 0x0112
 GAMMA = 1 / 2.2
 
 
-def load(file: Path | bytes, head: bytes, reading: Reading, told: list[str]) -> Picture:
-    """The picture in a file, given by its path or its bytes; `told`: what is known of it so far."""
+def load(
+    file: Path | bytes, head: bytes, reading: Reading, told: list[str], *, page: int = 0
+) -> Picture:
+    """The picture in a file, given by its path or its bytes; `told`: what is known of it so far;
+    `page`: of several."""
     formats = [*FORMATS, *_heic(head)]
     with (
         _opened(file, formats, reading) as image,
         picture.alone(image.height, image.width),
     ):
-        frames = _frames(image)
+        if page:
+            image.seek(page)
+        frames = [*_frames(image), *_depth_lost(image)]
         stored, bits, ended = _stored(image, file)
         layout, colours = _layout(image, stored)
         return picture.make(
@@ -100,10 +107,18 @@ def _is_deep(image: ImageFile) -> bool:
     return bool(rawmodes) and all(re.fullmatch("(LA|RGBA?);16B", mode) for mode in rawmodes)
 
 
+def _depth_lost(image: ImageFile) -> list[str]:
+    """Of a PPM of more than 8 bits, of which Pillow keeps 8."""
+    stored: Any = [tile[3] for tile in image.tile if isinstance(tile[3], tuple)]
+    if image.format != "PPM" or image.mode != "RGB" or not stored or stored[0][-1] < 256:
+        return []
+    return ["a PPM of 16 bits is read at 8: save it as PNG or TIFF to keep them"]
+
+
 @contextlib.contextmanager
 def opened_jpeg(file: Path | bytes) -> Iterator[ImageFile | None]:
     """A JPEG, whose pixels are not read yet; None for another file."""
-    start = file[:2] if isinstance(file, bytes) else _head(file)
+    start = file[:2] if isinstance(file, bytes) else _head(file)[:2]
     if start != b"\xff\xd8":
         yield None
         return
@@ -111,9 +126,18 @@ def opened_jpeg(file: Path | bytes) -> Iterator[ImageFile | None]:
         yield im
 
 
+def opened_any(file: Path | bytes) -> ImageFile:
+    """A file that Pillow knows, whose pixels are not read yet."""
+    head = file[: foreign.LONGEST] if isinstance(file, bytes) else _head(file)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of odd metadata
+        source = io.BytesIO(file) if isinstance(file, bytes) else file
+        return Image.open(source, formats=[*FORMATS, *_heic(head)])
+
+
 def _head(path: Path) -> bytes:
     with open(path, "rb") as file:
-        return file.read(2)
+        return file.read(foreign.LONGEST)
 
 
 def loaded(image: ImageFile, file: Path | bytes) -> tuple[Image.Image, list[str]]:
@@ -122,16 +146,25 @@ def loaded(image: ImageFile, file: Path | bytes) -> tuple[Image.Image, list[str]
     try:
         image.load()
         return image, []
-    except OSError:
+    except OSError as error:
         both = None
         if isinstance(image, JpegImagePlugin.JpegImageFile):
             both = jpeg_end.completed(_content(file))
         if both is None:
-            raise
+            raise _cut(error) from error
         first, second = (Image.open(io.BytesIO(data), formats=["JPEG"]) for data in both)
         if not _are_same(first, second):
-            raise
+            raise _cut(error) from error
         return first, ["the file lacks its end marker, all pixels are there"]
+
+
+def _cut(error: OSError) -> Exception:
+    """The error of a file whose end is missing, in words; any other as it is."""
+    if "truncated" not in str(error):
+        return error
+    return ImageError(
+        "expected a whole image, got one that is cut off: its last pixels are missing"
+    )
 
 
 def _are_same(first: Image.Image, second: Image.Image) -> bool:
@@ -206,7 +239,7 @@ def _as_mode(image: Image.Image) -> str:
     if image.mode == "CMYK" and image.info.get("icc_profile"):
         return "CMYK"
     if image.has_transparency_data:
-        return "RGBA"
+        return "LA" if image.mode in ("L", "LA") else "RGBA"
     return "L" if image.mode in ("1", "L") else "RGB"
 
 
@@ -217,8 +250,8 @@ def _layout(image: Image.Image, stored: np.ndarray) -> tuple[Layout, list[str]]:
     has_alpha = channels in (2, 4) and not is_ink
     colours = channels - 1 if has_alpha else channels
     profile = image.info.get("icc_profile")
-    # Grey with alpha, or with a transparent colour, has become RGBA: its profile is of grey.
-    if colours == 3 and image.mode in ("1", "L", "LA", "I", "F"):
+    # Black and white with a transparent colour has become RGBA: its profile is of grey.
+    if colours == 3 and image.mode in ("1", "I", "F"):
         profile = None
     transform, told = colour.transform_of(profile, colours)
     if transform is None and is_ink:

@@ -6,11 +6,11 @@
 | JPEG | grey, RGB, CMYK | a missing end marker; CMYK without a profile |
 | JPEG 2000 | grey, RGB, alpha, at full depth | alpha |
 | WebP, AVIF, GIF, BMP | as 8 bits | alpha, animation |
-| PNM | grey of 8 and 16 bits, RGB as 8 bits | |
+| PNM | grey of 8 and 16 bits, RGB as 8 bits | 16 bits of which 8 are read |
 | HEIC | with the extra [heic], as 8 bits | without it, what to install |
 | TIFF: grey, RGB; integers and floats of any size, strips, tiles, planes, predictors, \
-compressions | at full depth; white may be zero | pages, channels and alpha left out, channels \
-taken as colours |
+compressions | at full depth; white may be zero | pages (thumbnails too), channels and alpha left \
+out, channels taken as colours |
 | TIFF: palette, bilevel, CMYK, YCbCr, JPEG | as 8 bits, by Pillow | pages left out |
 | TIFF: else (CIELAB, LogLuv, complex, volumes, raw data of cameras) | no | what it is, what to do |
 | camera raw, JPEG XL, PSD, PDF, DICOM, films, archives and more | no | what it is, what to do |
@@ -27,7 +27,7 @@ from pathlib import Path
 import numpy as np
 from PIL import UnidentifiedImageError
 
-from jaxsr.images import foreign, raster, tiff
+from jaxsr.images import foreign, members, raster, tiff
 from jaxsr.images.errors import ImageError
 from jaxsr.images.levels import Reading
 from jaxsr.images.picture import Layout, Picture
@@ -49,7 +49,8 @@ def read(path: str | os.PathLike, reading: Reading = AS_FILES_ARE) -> np.ndarray
 
 
 def load(path: str | os.PathLike, reading: Reading = AS_FILES_ARE) -> Picture:
-    """The picture in a file, in memory as the file stores it, and what is to be told of it.
+    """The picture in a file, in memory as the file stores it, and what is to be told of it. A path
+    may go on into an archive; see `find`.
 
     Raises:
         ImageError: one line: a path that is missing or no regular file, a file that is empty,
@@ -59,6 +60,9 @@ def load(path: str | os.PathLike, reading: Reading = AS_FILES_ARE) -> Picture:
     path = Path(path)
 
     def decode() -> Picture:
+        data = members.content(path)
+        if data is not None:
+            return _load(data, data[: foreign.LONGEST], reading)
         _require_file(path)
         with open(path, "rb") as file:
             head = file.read(foreign.LONGEST)

@@ -66,6 +66,13 @@ def _nearest(side: int, multiple: int, mode: Mode) -> int:
     return side // multiple * multiple if mode == "crop" else -(-side // multiple) * multiple
 
 
+def scaled_line(was: int, side: int) -> str:
+    """What is told of a square of `was` px that became one of `side` px: by area average where it
+    is smaller now, bicubically where it is larger; "" where it is neither."""
+    how = "by area average" if was > side else "bicubically"
+    return "" if was == side else f"scaled {how}: {was} x {was} px became {side} x {side} px"
+
+
 def resize_area(image: AnyImage, size: int) -> np.ndarray:
     """A square image brought down to [size, size, 3] by area average, exact for any ratio; for
     references and training data.

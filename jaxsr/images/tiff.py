@@ -25,6 +25,7 @@ WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, INKS, YCBCR = 0, 1, 2, 3, 5, 6
 RAW = (32803, 34892)  # photometric interpretations of a sensor's mosaic
 JPEG, FAX = (6, 7, 33007, 34892), (2, 3, 4, 32771)  # compressions
 ORIENTATION, SUB_IFDS, ICC, DNG_VERSION = 274, 330, 34675, 50706  # tags
+REDUCED = 1  # a bit of a page's subfile type
 ASSOCIATED, UNASSOCIATED = 1, 2  # extra samples: alpha, colours multiplied by it or not
 SAVE = "which is not read: save it as grey or RGB of 8 or 16 bits"
 
@@ -36,14 +37,15 @@ def load(file: Path | bytes, head: bytes, reading: Reading) -> Picture:
         ImageError: a kind that is not read, a file that is cut off, or see `picture.make`.
     """
     with _opened(file) as tif:
-        page = tif.pages.first
+        page, told = _page(tif)
         reading.require_size(page.imagelength, page.imagewidth)
         _require_known(page)
         pages = _count(tif)
         if not _is_for_pillow(page):
             with picture.alone(page.imagelength, page.imagewidth):
-                return _read(tif, page, pages, reading)
-    return raster.load(file, head, reading, _pages_left_out(pages, 1))
+                return _read(tif, page, told, pages, reading)
+    left_out = [] if told else _pages_left_out(pages, 1)
+    return raster.load(file, head, reading, [*told, *left_out], page=page.index)
 
 
 def _opened(file: Path | bytes) -> Any:
@@ -56,10 +58,26 @@ def _opened(file: Path | bytes) -> Any:
     return tifffile.TiffFile(source, _multifile=False)
 
 
+def _page(tif: Any) -> tuple[Any, list[str]]:
+    """The page that is read, the first that is no reduced copy of another, and what is told of it.
+    Raises ImageError for a file without pages."""
+    try:
+        first = tif.pages.first
+    except IndexError:
+        raise ImageError("expected a TIFF with a picture, got one without pages") from None
+    if not first.subfiletype & REDUCED or SUB_IFDS in first.tags:
+        return first, []
+    for number in range(1, min(_count(tif), MOST_PAGES)):
+        page = tif.pages[number]
+        if not page.subfiletype & REDUCED:
+            return page, [f"the first page is a thumbnail: the full picture is read ({number + 1})"]
+    return first, []
+
+
 def _require_known(page: Any) -> None:
     """Raises ImageError for a kind of TIFF that is not read."""
     photometric, tags = page.photometric, page.tags
-    is_preview = bool(page.subfiletype & 1) and SUB_IFDS in tags
+    is_preview = bool(page.subfiletype & REDUCED) and SUB_IFDS in tags
     if DNG_VERSION in tags or photometric in RAW or is_preview:
         raise ImageError(f"expected an image, got a camera's raw data (DNG), {foreign.DEVELOP}")
     known = (WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, INKS, YCBCR)
@@ -114,10 +132,10 @@ def _pages_left_out(pages: int, taken: int) -> list[str]:
     return [f"{which} read (of {count})"]
 
 
-def _read(tif: Any, page: Any, pages: int, reading: Reading) -> Picture:
-    """The picture of a page of grey or RGB pixels."""
+def _read(tif: Any, page: Any, begun: list[str], pages: int, reading: Reading) -> Picture:
+    """The picture of a page of grey or RGB pixels; `begun`: what is told of which it is."""
     planes = [page]
-    if pages <= MOST_PAGES and page.samplesperpixel == 1:
+    if not begun and pages <= MOST_PAGES and page.samplesperpixel == 1:
         planes = _three_channels(tif) or planes
     each = [_pixels(tif, plane, page) for plane in planes]
     stored = np.concatenate(each, axis=2) if len(each) > 1 else each[0]  # without a copy
@@ -125,7 +143,7 @@ def _read(tif: Any, page: Any, pages: int, reading: Reading) -> Picture:
         layout, told = Layout(3), ["three channels are read as red, green and blue"]
     else:
         layout, told = _layout(page)
-    told += _pages_left_out(pages, len(planes))
+    told = [*begun, *told] if begun else [*told, *_pages_left_out(pages, len(planes))]
     inverted = page.photometric == WHITE_IS_ZERO
     transform, converted = colour.transform_of(page.tags.valueof(ICC), layout.colours)
     return picture.make(

@@ -3,7 +3,7 @@ the `Prior` made of their parts."""
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -163,22 +163,6 @@ def random_noise(key: PRNGKey, config: Config, batch: tuple[int, ...] = ()) -> N
     )
 
 
-def _noise(config: Config) -> Callable:
-    def noise(kind: str, params: Params, key: PRNGKey | None = None) -> Noise:
-        if kind == "const":
-            return tuple(params["noise"])
-        if kind == "none":
-            return tuple(jnp.zeros(shape) for shape in config.noise_shapes)
-        if kind == "random" and key is not None:
-            return random_noise(key, config)
-        raise ValueError(
-            'noise kind must be "const", "none" or "random" (which needs a key), got '
-            f"{kind!r} with key {key}"
-        )
-
-    return noise
-
-
 def _tile(config: Config, w: jax.Array) -> jax.Array:
     return jnp.broadcast_to(w, (config.num_layers, config.w_dim))
 
@@ -226,6 +210,61 @@ def _modulations(
     }
 
 
+class _StyleBased(NamedTuple):
+    """The functions of a style-based network's `Prior`; fields as the arguments of `prior`."""
+
+    config: Config
+    net: nn.Module
+    synthesis: Callable
+    discriminator: Callable
+
+    def sample(self, key: PRNGKey, params: Params) -> jax.Array:
+        return jax.random.normal(key, (self.config.z_dim,))
+
+    def map(self, params: Params, z: jax.Array, truncation: float | jax.Array = 1.0) -> jax.Array:
+        return mapped(self.config, params, z, truncation)
+
+    def noise(self, kind: str, params: Params, key: PRNGKey | None = None) -> Noise:
+        if kind == "const":
+            return tuple(params["noise"])
+        if kind == "none":
+            return tuple(jnp.zeros(shape) for shape in self.config.noise_shapes)
+        if kind == "random" and key is not None:
+            return random_noise(key, self.config)
+        raise ValueError(
+            'noise kind must be "const", "none" or "random" (which needs a key), got '
+            f"{kind!r} with key {key}"
+        )
+
+    def synthesize(self, params: Params, w_plus: jax.Array, noise: Noise) -> jax.Array:
+        return 0.5 + 0.5 * self.synthesis(self.config, params["synthesis"], w_plus, noise)[1]
+
+    def decode(self, params: Params, z: jax.Array) -> jax.Array:
+        w_plus = _tile(self.config, self.map(params, z))
+        return self.synthesize(params, w_plus, self.noise("const", params))
+
+    def discriminate(self, params: Params, images: jax.Array) -> tuple[jax.Array, list[jax.Array]]:
+        return self.discriminator(self.config, params["discriminator"], 2 * images - 1)
+
+    def styles(self, params: Params, w_plus: jax.Array) -> dict[str, jax.Array]:
+        return _modulations(self.net, params["synthesis"], w_plus, self.noise("none", params))
+
+    def blocks(
+        self,
+        params: Params,
+        w_plus: jax.Array,
+        noise: Noise,
+        cut: Cut,
+        start: int,
+        stop: int,
+        between: Between | None = None,
+    ) -> Cut:
+        config = self.config
+        # StyleGAN1 makes its image at the very end.
+        last = stop if stop < len(config.resolutions) else None
+        return self.synthesis(config, params["synthesis"], w_plus, noise, cut, start, last, between)
+
+
 def prior(
     config: Config,
     about: tuple[str, str, str],
@@ -243,41 +282,23 @@ def prior(
             between) -> (map, image [H, W, 3] in [-1, 1]).
         discriminator: (config, params, images [n, H, W, 3] in [-1, 1]) -> (logits [n], features).
     """
-    noise = _noise(config)
+    made = _StyleBased(config, net, synthesis, discriminator)
+    return Prior(
+        _info(config, *about),
+        made.sample,
+        made.decode,
+        made.map,
+        made.noise,
+        made.synthesize,
+        made.discriminate,
+        _splitter(config, made.map, synthesis),
+        made.styles,
+        made.blocks,
+    )
 
-    def sample(key: PRNGKey, params: Params) -> jax.Array:
-        return jax.random.normal(key, (config.z_dim,))
 
-    def map_(params: Params, z: jax.Array, truncation: float | jax.Array = 1.0) -> jax.Array:
-        return mapped(config, params, z, truncation)
-
-    def synthesize(params: Params, w_plus: jax.Array, noise: Noise) -> jax.Array:
-        return 0.5 + 0.5 * synthesis(config, params["synthesis"], w_plus, noise)[1]
-
-    def decode(params: Params, z: jax.Array) -> jax.Array:
-        return synthesize(params, _tile(config, map_(params, z)), noise("const", params))
-
-    def discriminate(params: Params, images: jax.Array) -> tuple[jax.Array, list[jax.Array]]:
-        return discriminator(config, params["discriminator"], 2 * images - 1)
-
-    def styles(params: Params, w_plus: jax.Array) -> dict[str, jax.Array]:
-        return _modulations(net, params["synthesis"], w_plus, noise("none", params))
-
-    def blocks(
-        params: Params,
-        w_plus: jax.Array,
-        noise: Noise,
-        cut: Cut,
-        start: int,
-        stop: int,
-        between: Between | None = None,
-    ) -> Cut:
-        # StyleGAN1 makes its image at the very end.
-        last = stop if stop < len(config.resolutions) else None
-        return synthesis(config, params["synthesis"], w_plus, noise, cut, start, last, between)
-
-    name, domain, licence = about
-    info = Info(
+def _info(config: Config, name: str, domain: str, licence: str) -> Info:
+    return Info(
         name,
         config.resolution,
         config.z_dim,
@@ -286,16 +307,4 @@ def prior(
         config.noise_shapes,
         domain,
         licence,
-    )
-    return Prior(
-        info,
-        sample,
-        decode,
-        map_,
-        noise,
-        synthesize,
-        discriminate,
-        _splitter(config, map_, synthesis),
-        styles,
-        blocks,
     )

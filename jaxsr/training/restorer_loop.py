@@ -61,40 +61,42 @@ def fit(
     photos, held = sets
     if not len(held):
         raise ValueError("expected at least 1 photo to judge the network by, got none")
-    state = restorer.begin(jax.random.key(run.seed), bound, prior_params, config)
-    start = prior_params.get("learned")
-    net = {
-        "architecture": bound.model.architecture,
-        "version": learned.KINDS[bound.model.architecture].version,
-        "net": dataclasses.asdict(bound.model.net),
-        "network": bound.network,
-    }
-    trained_for: dict[str, Any] = {
-        "prior": learned.generator_digest(prior_params),
-        "operator": bound.operator.name,
-    }
-    trained_for |= {"start": None if start is None else weights.digest(start)}
-    if BEGUN in prior_params:
-        trained_for[BEGUN] = weights.digest(prior_params[BEGUN])
-    if config.schedule != "constant":
-        trained_for["total_images"] = run.total_images
-    publish = _Publish(
-        bound, prior_params, held, Path(folder), about | {"training": dataclasses.asdict(config)}
-    )
+    about = about | {"training": dataclasses.asdict(config)}
     task = loop.Task(
-        state=state,
+        state=restorer.begin(jax.random.key(run.seed), bound, prior_params, config),
         make_step=lambda axis: restorer.make_step(bound, config, run.total_images, axis),
         given={name: tree for name, tree in prior_params.items() if name not in CHANGED},
         batch=config.batch,
-        settings={**net, "config": loop.fixed(config), **trained_for},
+        settings=_settings(bound, config, run, prior_params),
         defaults={"config": loop.fixed(Config())},
         finite=lambda state: (state.params, state.ema, state.discriminator),
-        publish=publish,
+        publish=_Publish(bound, prior_params, held, Path(folder), about),
         columns=columns(config),
         told=functools.partial(_told, config),
     )
     loop.fit(task, run, photos, folder, say=say)
     return Path(folder) / "model"
+
+
+def _settings(bound: Bound, config: Config, run: loop.Run, prior_params: Params) -> dict[str, Any]:
+    """What a training that goes on must be alike in: the network, what it is trained for and from
+    what, and how."""
+    architecture, start = bound.model.architecture, prior_params.get("learned")
+    found: dict[str, Any] = {
+        "architecture": architecture,
+        "version": learned.KINDS[architecture].version,
+        "net": dataclasses.asdict(bound.model.net),
+        "network": bound.network,
+        "config": loop.fixed(config),
+        "prior": learned.generator_digest(prior_params),
+        "operator": bound.operator.name,
+        "start": None if start is None else weights.digest(start),
+    }
+    if BEGUN in prior_params:
+        found[BEGUN] = weights.digest(prior_params[BEGUN])
+    if config.schedule != "constant":
+        found["total_images"] = run.total_images
+    return found
 
 
 def _told(config: Config, row: loop.Row) -> str:

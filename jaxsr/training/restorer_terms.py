@@ -1,6 +1,7 @@
 """Terms that one network's objective has beside LAREN's: of FSRNet (arXiv:1711.10703), GFPGAN
 (arXiv:2101.04061) and GPEN (arXiv:2105.06070)."""
 
+import functools
 from collections.abc import Callable, Sequence
 
 import jax
@@ -9,6 +10,7 @@ import jax.numpy as jnp
 from jaxsr import metrics
 from jaxsr.learned import Model
 from jaxsr.nets import vgg16
+from jaxsr.nets.features import Features
 from jaxsr.nets.progressive import means
 from jaxsr.types import Images, Params
 
@@ -53,12 +55,18 @@ def gram(network: str, perceiving: Params, images: Images) -> list[jax.Array]:
 
     def maps(image: jax.Array) -> list[jax.Array]:
         if network == "features":
-            return metrics.load_features()[0].maps(perceiving, image)
+            return _features().maps(perceiving, image)
         convolutions = vgg16.convolutions(perceiving["vgg"]["backbone"], image)
         return [convolutions[name] for name in vgg16.TAPS]
 
     found = jax.vmap(maps)(jnp.asarray(images))
     return [jnp.einsum("nhwc,nhwd->ncd", x, x) / x[0].size for x in found]
+
+
+@functools.cache
+def _features() -> Features:
+    """The bundled network, without its parameters; read from its files once."""
+    return metrics.load_features()[0]
 
 
 def matching(made: Sequence[jax.Array], photos: Sequence[jax.Array]) -> jax.Array:
