@@ -2,6 +2,7 @@
 
 import io
 import math
+import zipfile
 
 import numpy as np
 import photographs
@@ -34,6 +35,16 @@ def test_every_quality_is_read_of_its_tables(mode):
         with Image.open(file) as image:
             found = inspect.quality_of(image.quantization)
         assert found.exact and _tables(found.value, mode) == _tables(quality, mode)
+
+
+def test_a_photo_in_an_archive_is_told_of_alike(tmp_path):
+    """Its compression would be unknown, and its error count as none."""
+    file = tmp_path / "one.jpg"
+    Image.new("RGB", (16, 16)).save(file, quality=75)
+    with zipfile.ZipFile(tmp_path / "photos.zip", "w") as archive:
+        archive.write(file, "cells/one.jpg")
+    found = inspect.inspect(tmp_path / "photos.zip" / "cells" / "one.jpg")
+    assert found.facts == inspect.inspect(file).facts and found.facts.quality is not None
 
 
 def _tables(quality: int, mode: str) -> list:

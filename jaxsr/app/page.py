@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from jaxsr import images
-from jaxsr.app.photos import Prepared, factors_of, prepare
+from jaxsr.app.photos import Prepared, factors_of, look, prepare
 from jaxsr.app.restoring import Restored, Restorer
 from jaxsr.methods.auto import AUTO
 
@@ -45,7 +45,7 @@ def build(restorer: Restorer) -> gr.Blocks:
                 gallery = gr.Gallery(
                     label="Solutions", columns=4, visible=False, elem_id="solutions"
                 )
-                spread = _picture("How far they differ", "spread", visible=False)
+                spread = _picture("How far they differ (not calibrated)", "spread", visible=False)
                 files = gr.File(label="Download", file_count="multiple", elem_id="files")
         for event in (file.change, factor.change):
             event(_one_line(functools.partial(_look, restorer)), [file, factor], [verdict, seen])
@@ -101,7 +101,8 @@ def _look(restorer: Restorer, file: str | None, factor: str) -> tuple[str, np.nd
     if file is None:
         return "", None
     photo = _prepared(restorer, file, factor)
-    return "\n".join(f"- {line}" for line in photo.told), _shown(photo.y)
+    told = [*look(file), *photo.told]
+    return "\n".join(f"- {line}" for line in told), _shown(photo.y)
 
 
 def _prepared(restorer: Restorer, file: str, factor: str) -> Prepared:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from jaxsr import degradations, images, operators
+from jaxsr import degradations, images, inspect, operators
 from jaxsr.images import ImageError
 
 REFERENCE_FACTOR = 8  # of a photo as large as the prior's pictures, which is made small first
@@ -61,6 +61,21 @@ def prepare(file: str | os.PathLike, side: int, factor: int | None = None) -> Pr
     noise = images.noise_of(y, images.compression_noise(file))
     told = (f"{size} x {size} px, to be enlarged {side // size} times", done, *picture.remarks)
     return Prepared(y, side // size, None, noise, tuple(filter(None, told)))
+
+
+def look(file: str | os.PathLike) -> list[str]:
+    """What a photo's file and pixels tell before it is restored, a line each.
+
+    Raises:
+        ImageError: a file that is no photo.
+    """
+    found = inspect.inspect(file)
+    told = [f"{found.width} x {found.height} px, {found.bits} bits; noise {255 * found.noise:.1f}"]
+    told[0] += " of 255"
+    if found.facts.quality is not None:
+        about = "" if found.facts.quality.exact else "about "
+        told.append(f"JPEG of quality {about}{found.facts.quality.value} {found.facts.chroma}")
+    return told + [f"careful: {each}" for each in inspect.findings(found)]
 
 
 def _size(picture: images.Picture, side: int, factor: int | None) -> int:

@@ -4,11 +4,12 @@ import contextlib
 import io
 import os
 import warnings
+from pathlib import Path
 from typing import NamedTuple
 
 from PIL import Image, ImageCms, JpegImagePlugin
 
-from jaxsr.images import Compression, compression_of
+from jaxsr.images import Compression, compression_of, members
 from jaxsr.inspect.blocks import Quality, quality_of
 
 SAMPLING = {0: "4:4:4", 1: "4:2:2", 2: "4:2:0"}
@@ -37,11 +38,12 @@ class Facts(NamedTuple):
 
 
 def facts_of(file: str | os.PathLike) -> Facts:
-    """Of a file that `images.load` has read."""
+    """Of a file, or a photo in an archive, that `images.load` has read."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of large photos and odd metadata, as on reading
-            with Image.open(file) as image:
+            data = members.content(Path(file))
+            with Image.open(io.BytesIO(data) if data else file) as image:
                 return _facts(image)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return Facts("TIFF")  # one that tifffile reads and Pillow does not
