@@ -16,7 +16,7 @@ from jaxsr.operators import OPERATORS
 from jaxsr.records import report
 from jaxsr.search import restore_batches
 from jaxsr.types import Result
-from restoration import scores
+from restoration import scores, tolerances
 from restoration.jobs import Job
 from restoration.options import Settings
 from restoration.plan import Method, failed
@@ -30,7 +30,7 @@ def restore_jobs(run: report.Run, jobs: Sequence[Job], method: Method, settings:
     begun, done, last_line = time.perf_counter(), 0, 0.0
     for batch, results in _batches(run, jobs, method, settings):
         seconds = (time.perf_counter() - begun) / len(batch)
-        run.add(_saved(run.folder, batch, results, seconds, method.name, settings))
+        run.add(_saved(run.folder, batch, results, seconds, method, settings))
         done += len(batch)
         if done == len(jobs) or time.perf_counter() - last_line > LEAST_WAIT:
             last_line = time.perf_counter()
@@ -63,13 +63,15 @@ def _batches(
                 method.params,
                 ys,
                 seed=[settings.seed + job.solution for job in block],
+                told=tolerances.told(block, settings, method.solve),
                 batch_size=settings.batch_size,
                 progress=settings.progress,
             )
             for indices, results in batches:
                 batch = [block[i] for i in indices]
                 noises = [trusted(settings.consistency, noise_of(j, settings)) for j in batch]
-                yield batch, project(method.solve, results, ys[indices], noises)
+                eps = [tolerances.eps_of(job, settings, method.solve) for job in batch]
+                yield batch, project(method.solve, results, ys[indices], noises, eps)
 
 
 def noise_of(job: Job, settings: Settings) -> float:
@@ -98,7 +100,7 @@ def _saved(
     jobs: Sequence[Job],
     results: Result,
     seconds: float,
-    method: str,
+    method: Method,
     settings: Settings,
 ) -> list[dict]:
     """Writes the results of a batch; returns their rows."""
@@ -108,13 +110,13 @@ def _saved(
             "file": job.photo.file,
             "output": job.output,
             "solution": job.solution,
-            "method": method,
+            "method": method.name,
             "factor": job.photo.factor,
             "seconds": seconds,
             "fit": job.photo.fit,
-            "remark": job.photo.remark,
             "digest": job.photo.digest,
             "noise": noise_of(job, settings),
+            **tolerances.cells(job, result, settings, method.solve),
             **save(folder, job, result, cast(images.Depth, settings.depth)),
         }
         for job, result in zip(jobs, each, strict=True)

@@ -16,11 +16,13 @@ from jaxsr.images.noise import (
 from jaxsr.images.picture import Picture, summary
 from jaxsr.images.reading import AS_FILES_ARE, FORMATS, from_array, load, load_bytes, read
 from jaxsr.images.shapes import Mode, fit, resize_area, square
+from jaxsr.images.tolerance import KERNEL, Tolerance, tolerance_of
 from jaxsr.images.writing import Depth, quantised, to_uint8, write, write_animation
 
 __all__ = [
     "AS_FILES_ARE",
     "FORMATS",
+    "KERNEL",
     "SUFFIXES",
     "Archive",
     "Compression",
@@ -30,6 +32,7 @@ __all__ = [
     "Mode",
     "Picture",
     "Reading",
+    "Tolerance",
     "compression_noise",
     "compression_of",
     "find",
@@ -49,6 +52,7 @@ __all__ = [
     "square",
     "summary",
     "to_uint8",
+    "tolerance_of",
     "walk",
     "write",
     "write_animation",

@@ -34,10 +34,14 @@ def noise_of(image: AnyImage, compression: float = 0.0) -> float:
     photo of 16 bits is seldom better than that. Of grey photos the patches tell nothing (clean ones
     of 8 px read 30 grey levels): their noise has to be known.
     """
+    return float(np.sqrt((1 / 255) ** 2 / 12 + compression**2 + seen_noise(image) ** 2))
+
+
+def seen_noise(image: AnyImage) -> float:
+    """What of `patch_noise` of a photo [h, w, 3 or 1] is above `CLEAN`; 0 of grey ones."""
     pixels = np.asarray(image, np.float64)
     is_grey = np.ptp(pixels, axis=2).max() < 1e-6
-    seen = 0.0 if is_grey else max(patch_noise(pixels) ** 2 - CLEAN**2, 0.0)
-    return float(np.sqrt((1 / 255) ** 2 / 12 + compression**2 + seen))
+    return 0.0 if is_grey else float(np.sqrt(max(patch_noise(pixels) ** 2 - CLEAN**2, 0.0)))
 
 
 class Compression(NamedTuple):

@@ -14,6 +14,7 @@ from jaxsr.search.batches import (
     trajectory,
 )
 from jaxsr.search.solve import (
+    EPS,
     Phase,
     Search,
     Solve,
@@ -21,12 +22,14 @@ from jaxsr.search.solve import (
     Trace,
     advance,
     begin,
+    bound,
     chunk_length,
     join,
     minimise,
 )
 
 __all__ = [
+    "EPS",
     "Phase",
     "Search",
     "Solve",
@@ -34,6 +37,7 @@ __all__ = [
     "Trace",
     "advance",
     "begin",
+    "bound",
     "chunk_length",
     "join",
     "mesh_of",

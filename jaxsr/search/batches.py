@@ -3,7 +3,6 @@ progress."""
 
 import functools
 import math
-import numbers
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -14,15 +13,20 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from tqdm import tqdm
 
-from jaxsr.operators import Operator
 from jaxsr.search import solve as solver
+from jaxsr.search._checks import checked, checked_told
 from jaxsr.search.solve import Phase, Solve, State, Trace, chunk_length
 from jaxsr.types import Params, Result
 
 FRAME = 4  # steps between two images of a trajectory, at most
-# Times what the operator makes of white: no noise or kernel takes an image in [0, 1] this far out
-# of it.
-MOST = 16.0
+
+
+class Photos(NamedTuple):
+    """Rows of a batch: measurements [n, ...], and entries of params [n, ...] that differ from photo
+    to photo, by their names."""
+
+    y: Any
+    told: dict
 
 
 def restore(
@@ -31,6 +35,7 @@ def restore(
     ys: np.ndarray,
     *,
     seed: int | Sequence[int] = 0,
+    told: Mapping[str, np.ndarray] | None = None,
     batch_size: int = 8,
     rows: int | None = None,
     progress: bool = True,
@@ -43,7 +48,14 @@ def restore(
         Result of numpy arrays with a leading axis n in every field.
     """
     batches = restore_batches(
-        solve, params, ys, seed=seed, batch_size=batch_size, rows=rows, progress=progress
+        solve,
+        params,
+        ys,
+        seed=seed,
+        told=told,
+        batch_size=batch_size,
+        rows=rows,
+        progress=progress,
     )
     results = [result for _, result in batches]
     return jax.tree.map(lambda *leaves: np.concatenate(leaves), *results)
@@ -55,6 +67,7 @@ def restore_batches(
     ys: np.ndarray,
     *,
     seed: int | Sequence[int] = 0,
+    told: Mapping[str, np.ndarray] | None = None,
     batch_size: int = 8,
     rows: int | None = None,
     progress: bool = True,
@@ -76,6 +89,8 @@ def restore_batches(
             may hold anything.
         seed: another seed gives other random starts; a number for all, or one for each measurement
             (several solutions of one photo).
+        told: name -> [n, ...], entries of params that differ from photo to photo, such as
+            "photo_eps", its largest feasible residual. They are traced: one program serves all.
         batch_size: photos at once, at most; bounds the memory.
         rows: photos at once, whatever the device, to measure what that costs. Default:
             `rows_at_once(batch_size)`.
@@ -89,10 +104,10 @@ def restore_batches(
             of 32 bits, a batch_size below 1, no measurement, one of values far from those of images
             in [0, 1], or a measurement that is not finite (its index is named).
     """
-    ys, seeds = _checked(solve, params, ys, seed, batch_size)
-    return _batches(
-        solve, params, ys, photo_keys(ys, seeds), rows or rows_at_once(batch_size), progress
-    )
+    ys, seeds = checked(solve, params, ys, seed, batch_size)
+    photos = Photos(ys, checked_told(told, params, len(ys)))
+    keys = photo_keys(ys, seeds)
+    return _batches(solve, params, photos, keys, rows or rows_at_once(batch_size), progress)
 
 
 def restore_tuned(
@@ -104,7 +119,7 @@ def restore_tuned(
     Raises:
         ValueError: as `restore_batches`.
     """
-    ys, seeds = _checked(solve, params, np.asarray(y)[None], seed, 1)
+    ys, seeds = checked(solve, params, np.asarray(y)[None], seed, 1)
     mesh = mesh_of(1)
     keys = jax.random.wrap_key_data(jnp.asarray(photo_keys(ys, seeds)))
     with tqdm(
@@ -113,7 +128,8 @@ def restore_tuned(
         disable=not progress,
         dynamic_ncols=True,
     ) as bar:
-        found = _solve_batch(solve, programs(solve, mesh), params, keys, jnp.asarray(ys), bar)
+        photos = Photos(jnp.asarray(ys), {})
+        found = _solve_batch(solve, programs(solve, mesh), params, keys, photos, bar)
     result, best = jax.tree.map(lambda leaf: leaf[0], found)
     return jax.tree.map(np.asarray, result), params | solve.tuned(best)
 
@@ -130,9 +146,10 @@ def trajectory(
     Raises:
         ValueError: as `restore_batches`.
     """
-    ys, seeds = _checked(solve, params, np.asarray(y)[None], seed, 1)
+    ys, seeds = checked(solve, params, np.asarray(y)[None], seed, 1)
     compiled = programs(solve, mesh_of(1), FRAME)
     keys, frames = jax.random.wrap_key_data(jnp.asarray(photo_keys(ys, seeds))), []
+    photos = Photos(jnp.asarray(ys), {})
     finish = jax.jit(
         jax.vmap(
             lambda params, y, state: solve.finish(params, y, state.best, state.context)[0],
@@ -145,12 +162,12 @@ def trajectory(
         disable=not progress,
         dynamic_ncols=True,
     ) as bar:
-        for number, state, trace in _chunks(solve, compiled, params, keys, jnp.asarray(ys)):
+        for number, state, trace in _chunks(solve, compiled, params, keys, photos):
             bar.update(0 if trace is None else compiled.phases[number][2])
             if trace is not None and np.isnan(trace["loss"]).all():
                 continue  # the best is what it was
             for begin, _, _ in compiled.phases[number + 1 :]:
-                state = begin(keys, params, ys, (state.best, state.context))
+                state = begin(keys, params, photos, (state.best, state.context))
             frames.append(np.asarray(finish(params, ys, state)[0]))
     return np.stack(frames)
 
@@ -162,94 +179,6 @@ def rows_at_once(batch_size: int) -> int:
     return (
         batch_size if jax.default_backend() != "cpu" else min(batch_size, jax.local_device_count())
     )
-
-
-def _checked(
-    solve: Solve, params: Params, ys: np.ndarray, seed: int | Sequence[int], batch_size: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Measurements as float32 and a seed for each. Raises ValueError for what `restore_batches`
-    refuses."""
-    if not isinstance(solve, Solve):
-        raise ValueError(
-            "expected a method bound to a prior and an operator, such as "
-            f"methods.pulse(prior, operator), got {solve!r}"
-        )
-    if not isinstance(params, Mapping):
-        raise ValueError(
-            "expected the prior's params, the second of what jaxsr.load_prior returns, got "
-            f"{type(params).__name__}"
-        )
-    ys, seeds = _floats(ys), _array(seed, "seeds")
-    if (
-        not np.issubdtype(seeds.dtype, np.integer)
-        or seeds.min(initial=0) < 0
-        or seeds.max(initial=0) >= 2**32
-    ):
-        raise ValueError(f"expected seeds that are whole numbers from 0 to 2^32 - 1, got {seed}")
-    seeds = np.full(len(ys), seeds, np.uint32) if seeds.ndim == 0 else seeds.astype(np.uint32)
-    _check(ys, seeds, solve.operator, batch_size)
-    if solve.operator.onto_range is not None:
-        ys = np.stack([np.asarray(solve.operator.onto_range(y)) for y in ys])
-    _check_values(ys, solve.operator)
-    return ys, seeds
-
-
-def _array(values: Any, what: str) -> np.ndarray:
-    try:
-        return np.asarray(values)
-    except (ValueError, TypeError) as error:
-        raise ValueError(
-            f"expected an array of {what}, got one that NumPy cannot make: "
-            f"{str(error).splitlines()[0]}"
-        ) from error
-
-
-def _floats(ys: Any) -> np.ndarray:
-    found = _array(ys, "measurements")
-    if found.dtype.kind in "biu":
-        raise ValueError(
-            f"expected floating-point measurements of images in [0, 1], got {found.dtype}: "
-            "divide 8-bit values by 255"
-        )
-    if not np.issubdtype(found.dtype, np.floating) or found.ndim == 0:
-        raise ValueError(
-            "expected an array of floating-point measurements [n, ...], got "
-            f"{type(ys).__name__} of {found.dtype}"
-        )
-    return found.astype(np.float32)
-
-
-def _check(ys: np.ndarray, seeds: np.ndarray, operator: Operator, batch_size: int) -> None:
-    shape = operator.measurement_shape
-    if not isinstance(batch_size, numbers.Integral) or batch_size < 1:
-        raise ValueError(f"expected batch_size of at least 1, a whole number, got {batch_size!r}")
-    if ys.shape[1:] != tuple(shape) or len(ys) == 0:
-        raise ValueError(
-            f"expected measurements of shape (n, {', '.join(map(str, shape))}) with n >= 1, "
-            f"got {ys.shape}"
-        )
-    if seeds.shape != (len(ys),):
-        raise ValueError(
-            f"expected one seed or {len(ys)}, one a measurement, got shape {seeds.shape}"
-        )
-
-
-def _check_values(ys: np.ndarray, operator: Operator) -> None:
-    most = np.nanmax(np.abs(ys), initial=0.0, where=np.isfinite(ys))
-    if most > MOST:  # which most operators leave no photo
-        white = max(1.0, float(jnp.abs(operator(jnp.ones(operator.image_shape))).max()))
-        if most > MOST * white:
-            told = (
-                f"expected measurements of images in [0, 1], which reach {white:g} for white, got "
-                f"values up to {most:g}"
-            )
-            raise ValueError(f"{told}: divide 8-bit values by 255")
-    bad = np.flatnonzero(~np.isfinite(ys).reshape(len(ys), -1).all(1))
-    if len(bad):
-        raise ValueError(
-            f"expected finite measurements, got NaN or infinity in number {bad[0]} "
-            f"({len(bad)} of {len(ys)} hold some)"
-        )
 
 
 def photo_keys(ys: np.ndarray, seeds: np.ndarray) -> np.ndarray:
@@ -268,12 +197,13 @@ def _fold(seed: jax.Array, digest: jax.Array) -> jax.Array:
 
 
 def _batches(
-    solve: Solve, params: Params, ys: np.ndarray, keys: np.ndarray, batch_size: int, progress: bool
+    solve: Solve, params: Params, photos: Photos, keys: np.ndarray, batch_size: int, progress: bool
 ) -> Iterator[tuple[np.ndarray, Result]]:
     mesh = mesh_of(batch_size)
     rows, whole = NamedSharding(mesh, PartitionSpec("batch")), NamedSharding(mesh, PartitionSpec())
     params = jax.device_put(params, whole)
-    batches = np.split(np.arange(len(ys)), range(batch_size, len(ys), batch_size))
+    number = len(photos.y)
+    batches = np.split(np.arange(number), range(batch_size, number, batch_size))
     steps = len(batches) * sum(phase.steps for phase in solve.phases)
     with tqdm(total=steps, unit="step", disable=not progress, dynamic_ncols=True) as bar:
         for batch, indices in enumerate(batches):
@@ -285,7 +215,7 @@ def _batches(
                 programs(solve, mesh),
                 params,
                 batch_keys,
-                jax.device_put(ys[padded], rows),
+                jax.tree.map(lambda leaf, these=padded: jax.device_put(leaf[these], rows), photos),
                 bar,
             )
             yield (
@@ -311,8 +241,9 @@ class Programs(NamedTuple):
 
 @functools.lru_cache(maxsize=8)
 def programs(solve: Solve, mesh: Mesh, longest: int = 25) -> Programs:
-    """Pieces whose chunks have at most `longest` steps. Compiles nothing yet; kept for the last few
-    methods, because jit finds what it compiled by the identity of these functions.
+    """Pieces of params and `Photos`, whose chunks have at most `longest` steps. Compiles nothing
+    yet; kept for the last few methods, because jit finds what it compiled by the identity of these
+    functions.
 
     Each device of the mesh runs the program of its own rows, by `shard_map`: left to itself, XLA
     turns the refinement's convolutions, whose kernels differ from row to row, into one grouped
@@ -323,7 +254,7 @@ def programs(solve: Solve, mesh: Mesh, longest: int = 25) -> Programs:
         specs = tuple(
             PartitionSpec() if axis is None else PartitionSpec("batch") for axis in in_axes
         )
-        each = jax.vmap(function, in_axes)
+        each = jax.vmap(_of_photo(function, in_axes.index(None)), in_axes)
         return jax.shard_map(
             each, mesh=mesh, in_specs=specs, out_specs=PartitionSpec("batch"), check_vma=False
         )
@@ -331,9 +262,9 @@ def programs(solve: Solve, mesh: Mesh, longest: int = 25) -> Programs:
     def pieces(phase: Phase) -> tuple[Callable, Callable, int]:
         length = chunk_length(phase.steps, limit=longest)
 
-        def begin(keys, params, ys, previous):
+        def begin(keys, params, photos, previous):
             states = mapped(functools.partial(solver.begin, phase), (0, None, 0, 0))(
-                keys, params, ys, previous
+                keys, params, photos, previous
             )
             # Fresh buffers: an output that merely is an input would be that input's buffer, which
             # `advance` then gives away.
@@ -347,26 +278,38 @@ def programs(solve: Solve, mesh: Mesh, longest: int = 25) -> Programs:
     )
 
 
+def _of_photo(function: Callable, at: int) -> Callable:
+    """A function of params and y, its arguments `at` and the next, as one of params and a photo;
+    what is told of the photo become entries of params."""
+
+    def of_photo(*args):
+        params, photo = args[at], args[at + 1]
+        params = {**params, **photo.told} if photo.told else params
+        return function(*args[:at], params, photo.y, *args[at + 2 :])
+
+    return of_photo
+
+
 def _solve_batch(
-    solve: Solve, compiled: Programs, params: Params, keys: jax.Array, ys: jax.Array, bar: tqdm
+    solve: Solve, compiled: Programs, params: Params, keys: jax.Array, photos: Photos, bar: tqdm
 ) -> tuple[Result, Any]:
     """One batch through all phases, in chunks that show on the bar; the results and the last
     phase's best variables."""
     state: Any = None
     traces = []
-    for number, state, trace in _chunks(solve, compiled, params, keys, ys):
+    for number, state, trace in _chunks(solve, compiled, params, keys, photos):
         if trace is not None:
             traces.append(trace)
             # Waits for the chunk.
             bar.set_postfix(loss=f"{np.mean(state.best_value):.3g}", refresh=False)
             bar.update(compiled.phases[number][2])
-    result = compiled.conclude(params, ys, state, traces)
+    result = compiled.conclude(params, photos, state, traces)
     bar.set_postfix(residual=f"{np.mean(result.residual):.3g}")
     return result, state.best
 
 
 def _chunks(
-    solve: Solve, compiled: Programs, params: Params, keys: jax.Array, ys: jax.Array
+    solve: Solve, compiled: Programs, params: Params, keys: jax.Array, photos: Photos
 ) -> Iterator[tuple[int, State, Trace | None]]:
     """(number of the phase, state, trace) where each phase begins, without a trace, and after each
     chunk; the next chunk takes over the memory of the state. Where all rows rest, nothing runs."""
@@ -374,7 +317,7 @@ def _chunks(
     for number, (phase, (begin, advance, length)) in enumerate(
         zip(solve.phases, compiled.phases, strict=True)
     ):
-        state = begin(keys, params, ys, None if state is None else (state.best, state.context))
+        state = begin(keys, params, photos, None if state is None else (state.best, state.context))
         yield number, state, None
         trace = None
         for _ in range(phase.steps // length):
@@ -382,7 +325,7 @@ def _chunks(
                 # The same shapes: `conclude` is compiled once, however many steps were made.
                 trace = jax.tree.map(lambda leaf: jnp.full_like(leaf, jnp.nan), trace)
             else:
-                state, trace = advance(params, ys, state)
+                state, trace = advance(params, photos, state)
             yield number, state, trace
 
 
