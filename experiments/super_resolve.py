@@ -52,7 +52,7 @@ result than a float's last bit. Nothing of this was measured on accelerators.
 
 import dataclasses
 
-from restoration import hosts, levels, pictures, whole, work
+from restoration import hosts, levels, pictures, tolerances, whole, work
 from restoration.options import Settings, out_folder
 from restoration.plan import Plan, find_sources, prepare
 from restoration.records import announce, start_run, summarise
@@ -61,6 +61,7 @@ from jaxsr import flags
 from jaxsr.methods import METHODS, trusted
 from jaxsr.operators import OPERATORS
 from jaxsr.records.files import only_here
+from jaxsr.search import EPS
 
 
 def main(settings: Settings) -> int:
@@ -106,7 +107,7 @@ def execute(plan: Plan) -> int:
                 run,
                 first,
                 method.solve,
-                method.params,
+                method.params | {EPS: tolerances.eps_of(first, settings, method.solve)},
                 noise=trusted(settings.consistency, work.noise_of(first, settings)),
                 seed=settings.seed,
                 progress=settings.progress,

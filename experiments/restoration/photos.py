@@ -152,7 +152,7 @@ def load_reference(file: str, fitter: Fitter) -> Photo:
 
 
 def tolerance_of(
-    y: np.ndarray, operator: Operator, *, compression: float = 0.0, known: bool
+    y: np.ndarray, operator: operators.Operator, *, compression: float = 0.0, known: bool
 ) -> images.Tolerance | None:
     """The tolerance of a measurement; None of one that is no picture, which no file rounds.
 
@@ -162,7 +162,7 @@ def tolerance_of(
         compression: standard deviation of a JPEG's error.
         known: whether the operator is what made it, and not merely what it is taken for.
     """
-    if not is_image(y.shape):
+    if not operators.is_image(y.shape):
         return None
     seen = operator.onto_range
     share = 1.0 if seen is None else float(np.mean(np.asarray(seen(np.ones(y.shape, np.float32)))))

@@ -60,7 +60,7 @@ def left(result: Result) -> float:
 
 
 def _overfit(result: Result, tolerance: images.Tolerance | None, settings: Settings) -> str:
-    """Says of a result that explains the photo's noise as well; nothing where that was asked for."""
+    """Says of a result that explains the photo's noise as well, unless that was asked for."""
     if tolerance is None or settings.consistency == "exact":
         return ""
     if left(result) >= FAR_BELOW * tolerance.expected:
