@@ -69,7 +69,7 @@ def load_input(file: str, fitter: Fitter) -> Photo:
         return part.image(), fit
 
     y, fit = fitted(picture)
-    compression = images.compression_noise(file)
+    compression = images.compression_noise(file, chroma_known=fitter.kind.halves_colours)
     operator = fitter.operator(factor)
     return Photo(
         file,

@@ -57,13 +57,16 @@ class Compression(NamedTuple):
     sampling: int
 
 
-def compression_noise(file: str | os.PathLike | io.BytesIO, side: int | None = None) -> float:
+def compression_noise(
+    file: str | os.PathLike | io.BytesIO, side: int | None = None, *, chroma_known: bool = False
+) -> float:
     """The error of a JPEG's pixels, by `recompression_noise`; 0 for other files.
 
     Args:
         file: its path, or its bytes in memory.
         side: to which the shorter side is brought by area average, which makes the error of its
             pixels smaller.
+        chroma_known: see `recompression_noise`.
 
     Raises:
         ImageError: a JPEG that cannot be read.
@@ -79,7 +82,8 @@ def compression_noise(file: str | os.PathLike | io.BytesIO, side: int | None = N
     except (OSError, ValueError, Image.DecompressionBombError) as error:
         raise ImageError(f"{file}: expected an image, got an error: {error}") from error
     pixels = np.asarray(middle, np.float32) / 255
-    return recompression_noise(pixels, compression, (side or shorter) / shorter)
+    scale = (side or shorter) / shorter
+    return recompression_noise(pixels, compression, scale, chroma_known=chroma_known)
 
 
 def compression_of(image: Image.Image) -> Compression | None:
@@ -89,7 +93,13 @@ def compression_of(image: Image.Image) -> Compression | None:
     return Compression(image.quantization, max(JpegImagePlugin.get_sampling(image), 0))
 
 
-def recompression_noise(pixels: AnyImage, compression: Compression, scale: float = 1.0) -> float:
+def recompression_noise(
+    pixels: AnyImage,
+    compression: Compression,
+    scale: float = 1.0,
+    *,
+    chroma_known: bool = False,
+) -> float:
     """The error that JPEG left in the pixels [h, w, 3] in [0, 1] that were read of it.
 
     They are moved by half a block, so that other blocks are rounded, and compressed once more as
@@ -103,21 +113,30 @@ def recompression_noise(pixels: AnyImage, compression: Compression, scale: float
         pixels: of the photo; of a large one its middle counts.
         compression: how it was compressed.
         scale: by which its sides are brought smaller afterwards, by area average; at most 1.
+        chroma_known: whether what is measured has lost the colours already (4:2:0 as part of an
+            operator), so that what rounding changes is all.
     """
     middle = _middle(np.asarray(pixels, np.float32))
     moved = np.pad(middle, ((HALF, 2 * HALF), (HALF, 2 * HALF), (0, 0)), "reflect")
-    file = io.BytesIO()
-    Image.fromarray(np.rint(np.clip(moved, 0, 1) * 255).astype(np.uint8)).save(
-        file, "JPEG", qtables=compression.tables, subsampling=compression.sampling
-    )
-    again = np.asarray(Image.open(file), np.float32) / 255
+    again = _compressed(moved, compression.tables, compression.sampling)
+    fine = dict.fromkeys(compression.tables, [1] * 64)
+    unrounded = _compressed(moved, fine, compression.sampling) if chroma_known else moved
     height, width = middle.shape[:2]
-    error = (again - moved)[HALF : HALF + height, HALF : HALF + width]
+    error = (again - unrounded)[HALF : HALF + height, HALF : HALF + width]
     if scale < 1:
         shorter = min(height, width)
         error = resize_area(error[:shorter, :shorter], max(1, round(shorter * scale)))
-    lost = LOST_COLOURS if compression.sampling else 1.0
+    lost = LOST_COLOURS if compression.sampling and not chroma_known else 1.0
     return float(lost * np.sqrt(np.mean(error**2)))
+
+
+def _compressed(pixels: np.ndarray, tables: dict[int, list[int]], sampling: int) -> np.ndarray:
+    """Pixels in [0, 1] through a JPEG of these tables."""
+    file = io.BytesIO()
+    Image.fromarray(np.rint(np.clip(pixels, 0, 1) * 255).astype(np.uint8)).save(
+        file, "JPEG", qtables=tables, subsampling=sampling
+    )
+    return np.asarray(Image.open(file), np.float32) / 255
 
 
 def _middle(pixels: np.ndarray) -> np.ndarray:
