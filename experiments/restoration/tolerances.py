@@ -13,6 +13,7 @@ from restoration.options import AUTO_EPS, Settings
 
 # Of what noise and compression leave of the truth. A residual of less explains them as well.
 FAR_BELOW = 0.5
+OVERFIT, UNEXPLAINED = "explains noise too", "residual above noise"
 
 
 def tolerance_of(job: Job, settings: Settings) -> images.Tolerance | None:
@@ -49,7 +50,7 @@ def cells(job: Job, result: Result, settings: Settings, solve: Solve) -> dict[st
     told = (
         job.photo.remark,
         _overfit(result, tolerance, settings),
-        _structured(result, eps, solve),
+        _unexplained(result, eps, solve),
     )
     return found | {"remark": "; ".join(filter(None, told))}
 
@@ -66,22 +67,32 @@ def _overfit(result: Result, tolerance: images.Tolerance | None, settings: Setti
     if left(result) >= FAR_BELOW * tolerance.expected:
         return ""
     return (
-        f"explains noise too: the search left {left(result):.2g}, noise and JPEG alone leave "
+        f"{OVERFIT}: the search left {left(result):.2g}, noise and JPEG alone leave "
         f"{tolerance.expected:.2g}"
     )
 
 
-def _structured(result: Result, eps: float, solve: Solve) -> str:
-    """Says of a residual that is above eps and no noise."""
+def _unexplained(result: Result, eps: float, solve: Solve) -> str:
+    """Says of a search that left more than eps and what its method calls feasible together, since a
+    prior and a network leave some of every photo.
+
+    Of 64 validation photos of 8 px LAREN left more than 0.002 of 6 % made by the assumed kernel, of
+    5 to 9 % by another antialiased one, of 97 % by nearest, of 95 % by bilinear without
+    antialiasing and of 27 % that lay half a pixel aside. Structure alone tells no operator: it was
+    in 39 % of the residuals of the assumed kernel.
+    """
     white = result.latent.get("whiteness")
-    if white is None or left(result) <= eps:
+    if white is None or left(result) <= eps + solve.eps:
         return ""
     limit = metrics.white_limit(solve.operator.measurement_shape)
-    if not float(white) > limit:
-        return ""
+    kind, why = (
+        ("structured", "another operator?")
+        if float(white) > limit
+        else ("as white as noise", "more noise than was reckoned with, or another operator?")
+    )
     return (
-        f"structured residual: the search left {left(result):.2g} (eps {eps:.2g}), whiteness "
-        f"{float(white):.2g} (noise below {limit:.2g}): another operator?"
+        f"{UNEXPLAINED}: the search left {left(result):.2g} (eps {eps:.2g}), {kind} "
+        f"(whiteness {float(white):.2g}, noise below {limit:.2g}): {why}"
     )
 
 
@@ -95,7 +106,7 @@ def summary(rows: Sequence[Mapping]) -> list[str]:
     (low, of_low), (high, of_high) = values[0], values[-1]
     of_low, of_high = (f" ({terms})" if terms else "" for terms in (of_low, of_high))
     lines = [f"eps {low:.2g}{of_low}" + (f" to {high:.2g}{of_high}" if high > low else "")]
-    for what in ("explains noise too", "structured residual"):
+    for what in (OVERFIT, UNEXPLAINED):
         told = [row for row in rows if what in str(row.get("remark", ""))]
         if told:
             lines.append(f"{len(told)} of {len(rows)}: {what}; see the column remark")

@@ -17,7 +17,7 @@ import jax
 import numpy as np
 
 from jaxsr.operators.blur import blur, gaussian_blur, motion_blur, motion_kernel
-from jaxsr.operators.chroma import chroma_420
+from jaxsr.operators.chroma import chroma_420, is_fancy, means, read_back
 from jaxsr.operators.linear import Operator, Spectrum, compose, identity, linear
 from jaxsr.operators.sampling import compressed_sensing, downsample, grey, mask
 from jaxsr.operators.spectra import spectrum
@@ -40,12 +40,15 @@ __all__ = [
     "grey",
     "identity",
     "image_side",
+    "is_fancy",
     "is_image",
     "linear",
     "make",
     "mask",
+    "means",
     "motion_blur",
     "motion_kernel",
+    "read_back",
     "spectrum",
 ]
 

@@ -30,7 +30,7 @@ def chroma_420(image_shape: Shape) -> Operator:
     height, width, channels = image_shape
     if channels != 3:
         raise ValueError(f"expected images of 3 channels to halve their colours, got {channels}")
-    fancy = (width + 1) // 2 >= LEAST_FANCY
+    fancy = is_fancy(width)
     blurred = separable(halved(height, fancy=fancy), halved(width, fancy=fancy))
     weights = np.asarray(LUMA, np.float32)
 
@@ -43,12 +43,27 @@ def chroma_420(image_shape: Shape) -> Operator:
 
 def halved(size: int, *, fancy: bool) -> np.ndarray:
     """The matrix [size, size] that takes means of two and reads them back, see `chroma_420`."""
+    return read_back(size, fancy=fancy) @ means(size)
+
+
+def means(size: int) -> np.ndarray:
+    """The matrix [ceil(size / 2), size] of means of two, a last odd one being repeated."""
     few = (size + 1) // 2
-    means, pixels = np.arange(few), np.arange(size)
-    down, up = np.zeros((few, size)), np.zeros((size, few))
-    for pixel in (2 * means, np.minimum(2 * means + 1, size - 1)):
-        down[means, pixel] += 0.5
-    nearest, near = pixels // 2, 0.75 if fancy else 1.0
-    up[pixels, nearest] += near
-    up[pixels, np.clip(nearest + np.where(pixels % 2, 1, -1), 0, few - 1)] += 1.0 - near
-    return up @ down
+    down = np.zeros((few, size))
+    for pixel in (2 * np.arange(few), np.minimum(2 * np.arange(few) + 1, size - 1)):
+        down[np.arange(few), pixel] += 0.5
+    return down
+
+
+def read_back(size: int, *, fancy: bool) -> np.ndarray:
+    """The matrix [size, ceil(size / 2)] of libjpeg's upsampling: fancy, or by repetition."""
+    few, pixels = (size + 1) // 2, np.arange(size)
+    up, near = np.zeros((size, few)), 0.75 if fancy else 1.0
+    up[pixels, pixels // 2] += near
+    up[pixels, np.clip(pixels // 2 + np.where(pixels % 2, 1, -1), 0, few - 1)] += 1.0 - near
+    return up
+
+
+def is_fancy(width: int) -> bool:
+    """Whether libjpeg reads colours back by its fancy upsampling in images of that width."""
+    return (width + 1) // 2 >= LEAST_FANCY
