@@ -61,7 +61,6 @@ from jaxsr import flags
 from jaxsr.methods import METHODS, trusted
 from jaxsr.operators import OPERATORS
 from jaxsr.records.files import only_here
-from jaxsr.search import EPS
 
 
 def main(settings: Settings) -> int:
@@ -107,7 +106,7 @@ def execute(plan: Plan) -> int:
                 run,
                 first,
                 method.solve,
-                method.params | {EPS: tolerances.eps_of(first, settings, method.solve)},
+                method.params | tolerances.told_alone(first, settings, method),
                 noise=trusted(settings.consistency, work.noise_of(first, settings)),
                 seed=settings.seed,
                 progress=settings.progress,

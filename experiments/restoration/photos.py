@@ -24,6 +24,7 @@ class Photo(NamedTuple):
         digest: of the pixels of the measurement and the reference.
         noise: standard deviation of the measurement's, of [0, 1].
         tolerance: how large a residual the truth itself may leave; None of what is no picture.
+        compression: how the measurement was compressed, if it is the picture of a JPEG as it is.
         remarks: what was done to the pixels, or left out, when the file was read.
         load: () -> (y [h, w, 3], reference [R, R, 3] or None where there is none).
     """
@@ -37,6 +38,7 @@ class Photo(NamedTuple):
     remarks: tuple[str, ...]
     load: Callable[[], tuple[np.ndarray, np.ndarray | None]]
     tolerance: images.Tolerance | None = None
+    compression: images.Compression | None = None
 
     @property
     def remark(self) -> str:
@@ -81,6 +83,7 @@ def load_input(file: str, fitter: Fitter) -> Photo:
         picture.remarks,
         lambda: (fitted(images.load(file, fitter.reading))[0], None),
         tolerance_of(y, operator, compression=compression, known=False),
+        None if fit else images.compression_in(file),
     )
 
 

@@ -5,11 +5,13 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from jaxsr import images, metrics
+from jaxsr import images, metrics, standins
+from jaxsr.methods import METHODS
 from jaxsr.search import EPS, Solve
 from jaxsr.types import Result
 from restoration.jobs import Job
 from restoration.options import AUTO_EPS, Settings
+from restoration.plan import Method
 
 # Of what noise and compression leave of the truth. A residual of less explains them as well.
 FAR_BELOW = 0.5
@@ -33,9 +35,28 @@ def eps_of(job: Job, settings: Settings, solve: Solve) -> float:
     return solve.eps if tolerance is None else tolerance.eps
 
 
-def told(jobs: Sequence[Job], settings: Settings, solve: Solve) -> dict[str, np.ndarray]:
-    """What searches are told of each photo: see `jaxsr.search.restore_batches`."""
-    return {EPS: np.asarray([eps_of(job, settings, solve) for job in jobs], np.float32)}
+def told(jobs: Sequence[Job], settings: Settings, method: Method) -> dict[str, np.ndarray]:
+    """What searches are told of each photo (see `jaxsr.search.restore_batches`): its eps and, where
+    the method compresses and all are JPEGs of one kind, its tables."""
+    limits = [eps_of(job, settings, method.solve) for job in jobs]
+    found = {EPS: np.asarray(limits, np.float32)}
+    if METHODS[method.name].compresses:
+        each = [jpeg_told(job) for job in jobs]
+        found |= {name: np.stack([entry[name] for entry in each]) for name in each[0]}
+    return found
+
+
+def jpeg_told(job: Job) -> dict[str, np.ndarray]:
+    """The entry of params for a photo that is a JPEG, none for others."""
+    if job.photo.compression is None:
+        return {}
+    name, tables = standins.told(job.photo.compression)
+    return {name: tables}
+
+
+def told_alone(job: Job, settings: Settings, method: Method) -> dict[str, np.ndarray]:
+    """The same for one photo, as entries of params."""
+    return {name: values[0] for name, values in told([job], settings, method).items()}
 
 
 def cells(job: Job, result: Result, settings: Settings, solve: Solve) -> dict[str, object]:

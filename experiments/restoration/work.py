@@ -63,7 +63,7 @@ def _batches(
                 method.params,
                 ys,
                 seed=[settings.seed + job.solution for job in block],
-                told=tolerances.told(block, settings, method.solve),
+                told=tolerances.told(block, settings, method),
                 batch_size=settings.batch_size,
                 progress=settings.progress,
             )

@@ -7,6 +7,7 @@ from jaxsr.images.finding import SUFFIXES, Found, find, left_out_line, walk
 from jaxsr.images.levels import Reading
 from jaxsr.images.noise import (
     Compression,
+    compression_in,
     compression_noise,
     compression_of,
     noise_of,
@@ -33,6 +34,7 @@ __all__ = [
     "Picture",
     "Reading",
     "Tolerance",
+    "compression_in",
     "compression_noise",
     "compression_of",
     "find",

@@ -23,6 +23,7 @@ MOST_PATCHES = 20_000
 HALF = 4  # px, of a JPEG's block
 MOST_PIXELS = 1024
 LOST_COLOURS = 1.5
+ORIENTATION = 0x0112  # of EXIF
 
 
 def noise_of(image: AnyImage, compression: float = 0.0) -> float:
@@ -84,6 +85,21 @@ def compression_noise(
     pixels = np.asarray(middle, np.float32) / 255
     scale = (side or shorter) / shorter
     return recompression_noise(pixels, compression, scale, chroma_known=chroma_known)
+
+
+def compression_in(file: str | os.PathLike) -> Compression | None:
+    """How the pixels of a file were compressed, in the order in which they are read; None of what
+    is no JPEG, and of one that EXIF turns.
+
+    Raises:
+        ImageError: a JPEG that cannot be read.
+    """
+    try:
+        with raster.opened_jpeg(Path(file)) as image:
+            turned = image is not None and image.getexif().get(ORIENTATION, 1) != 1
+            return None if image is None or turned else compression_of(image)
+    except (OSError, ValueError, Image.DecompressionBombError) as error:
+        raise ImageError(f"{file}: expected an image, got an error: {error}") from error
 
 
 def compression_of(image: Image.Image) -> Compression | None:
