@@ -17,6 +17,7 @@ from jaxsr.operators import is_fancy, means, read_back
 from jaxsr.types import AnyArray, AnyImage, PRNGKey, Scalar
 
 BLOCK = 8
+TABLES = (2, BLOCK, BLOCK)  # of luma and of colours
 # Of luma and the two colour differences, of RGB (JFIF).
 TO_YCBCR = np.array(
     [
@@ -39,7 +40,7 @@ def told(compression: Compression) -> tuple[str, np.ndarray]:
     tables = compression.tables
     luma, chroma = tables[min(tables)], tables[max(tables)]
     name = list(JPEG)[compression.sampling]
-    return name, np.asarray([luma, chroma], np.float32).reshape(2, BLOCK, BLOCK)
+    return name, np.asarray([luma, chroma], np.float32).reshape(TABLES)
 
 
 def jpeg(y: AnyImage, tables: AnyArray, halves: Sequence[bool] = (True, True)) -> jax.Array:

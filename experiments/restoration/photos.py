@@ -8,7 +8,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-from jaxsr import degradations, images, operators
+from jaxsr import degradations, images, operators, standins
 from restoration.fitting import REFERENCE_FACTOR, Fitter, factor_of
 
 
@@ -24,7 +24,8 @@ class Photo(NamedTuple):
         digest: of the pixels of the measurement and the reference.
         noise: standard deviation of the measurement's, of [0, 1].
         tolerance: how large a residual the truth itself may leave; None of what is no picture.
-        compression: how the measurement was compressed, if it is the picture of a JPEG as it is.
+        jpeg: of a measurement that is the picture of a JPEG as it is, the name and the numbers of
+            the entry of params that says how it was compressed (see `jaxsr.standins`).
         remarks: what was done to the pixels, or left out, when the file was read.
         load: () -> (y [h, w, 3], reference [R, R, 3] or None where there is none).
     """
@@ -38,7 +39,7 @@ class Photo(NamedTuple):
     remarks: tuple[str, ...]
     load: Callable[[], tuple[np.ndarray, np.ndarray | None]]
     tolerance: images.Tolerance | None = None
-    compression: images.Compression | None = None
+    jpeg: tuple[str, tuple[float, ...]] | None = None
 
     @property
     def remark(self) -> str:
@@ -83,8 +84,17 @@ def load_input(file: str, fitter: Fitter) -> Photo:
         picture.remarks,
         lambda: (fitted(images.load(file, fitter.reading))[0], None),
         tolerance_of(y, operator, compression=compression, known=False),
-        None if fit else images.compression_in(file),
+        None if fit else _jpeg(file),
     )
+
+
+def _jpeg(file: str) -> tuple[str, tuple[float, ...]] | None:
+    """See `Photo.jpeg`; None of other files."""
+    compression = images.compression_in(file)
+    if compression is None:
+        return None
+    name, tables = standins.told(compression)
+    return name, tuple(tables.ravel().tolist())
 
 
 def _load_whole(file: str, fitter: Fitter) -> Photo:

@@ -48,10 +48,10 @@ def told(jobs: Sequence[Job], settings: Settings, method: Method) -> dict[str, n
 
 def jpeg_told(job: Job) -> dict[str, np.ndarray]:
     """The entry of params for a photo that is a JPEG, none for others."""
-    if job.photo.compression is None:
+    if job.photo.jpeg is None:
         return {}
-    name, tables = standins.told(job.photo.compression)
-    return {name: tables}
+    name, numbers = job.photo.jpeg
+    return {name: np.asarray(numbers, np.float32).reshape(standins.TABLES)}
 
 
 def told_alone(job: Job, settings: Settings, method: Method) -> dict[str, np.ndarray]:
