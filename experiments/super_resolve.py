@@ -27,8 +27,11 @@ What the search found is then moved to explain the photo, as far as the photo's 
 trusted (--consistency). PSNR and SSIM are of the 8-bit RGB image written, all of it, against the
 reference at the prior's resolution. The residual is the mean squared difference between the
 low-resolution photo and the image written, brought to its size; residual_before that of what the
-search found; noise the standard deviation found in the photo. Seconds are a batch's wall time (the
-first includes compiling) over its photos.
+search found; noise the standard deviation found in the photo. A result is feasible where the
+residual is at most eps (--eps): by default each photo's own, of which eps_terms tells how much is
+for noise, rounding, JPEG and the kernel, which is only assumed. Whiteness is that of what the
+search left, 1 for noise; the column remark says where it left more than noise, or less. Seconds are
+a batch's wall time (the first includes compiling) over its photos.
 
 A published network that has no use for a prior (ports/convert.py writes it) enlarges photos of any
 size, whole, and is not moved to explain them; GFPGAN and GPEN, which hold a generator of their own,
