@@ -36,7 +36,8 @@ def test_help_names_every_suite():
 @pytest.mark.parametrize("operator", NAMED)
 def test_what_an_operator_does_not_read_is_refused(operator, flag, value):
     """--factor=4 beside --operator=grey would pass for something that was done."""
-    with pytest.raises(ValueError, match=f"--{flag} is for downsample, not for {operator}"):
+    readers = "downsample or downsample_420"
+    with pytest.raises(ValueError, match=f"--{flag} is for {readers}, not for {operator}"):
         disentangle.check(Settings(operator=operator, **{flag: value}))
 
 
@@ -46,7 +47,7 @@ def test_training_refuses_it_too():
     done = commands.call("train_restorer.py", *arguments)
     assert (done.status, done.stdout) == (2, "")
     assert done.stderr == (
-        "train_restorer.py: error: --factor is for downsample, not for grey: leave it out\n"
+        "train_restorer.py: error: --factor is for downsample or downsample_420, not for grey: leave it out\n"
     )
 
 

@@ -14,9 +14,10 @@ from jaxsr import images, methods, operators, search, standins
 
 
 def picture(height: int, width: int, seed: int = 0) -> np.ndarray:
-    """Blobs of colour, [h, w, 3] of whole grey levels, away from black and white."""
-    coarse = np.random.default_rng(seed).uniform(0.2, 0.8, (height // 3 + 2, width // 3 + 2, 3))
-    fine = coarse.repeat(4, 0).repeat(4, 1)[:height, :width]
+    """Spots of colour, [h, w, 3] of whole grey levels, away from black and white, that lie across
+    the pairs of 4:2:0."""
+    coarse = np.random.default_rng(seed).uniform(0.2, 0.8, (height // 2 + 2, width // 2 + 2, 3))
+    fine = coarse.repeat(2, 0).repeat(2, 1)[1 : height + 1, 1 : width + 1]
     return np.rint(255 * fine).astype(np.float32) / 255
 
 
