@@ -72,7 +72,7 @@ def jpeg(y: AnyImage, tables: AnyArray, halves: Sequence[bool] = (True, True)) -
 def noisy(key: PRNGKey, y: AnyImage, sigma: Scalar | float) -> jax.Array:
     """Adds N(0, sigma^2) to every value and clips to [0, 1], as a file does; the gradient is that
     of what was not clipped, so that pixels that noise threw out of range still count."""
-    return straight(_in_range, y + sigma * jax.random.normal(key, y.shape))
+    return straight(_in_range, jnp.asarray(y) + sigma * jax.random.normal(key, y.shape))
 
 
 def straight(function: Callable[[jax.Array], jax.Array], x: jax.Array) -> jax.Array:

@@ -47,7 +47,8 @@ def test_training_refuses_it_too():
     done = commands.call("train_restorer.py", *arguments)
     assert (done.status, done.stdout) == (2, "")
     assert done.stderr == (
-        "train_restorer.py: error: --factor is for downsample or downsample_420, not for grey: leave it out\n"
+        "train_restorer.py: error: --factor is for downsample or downsample_420, not for grey: "
+        "leave it out\n"
     )
 
 

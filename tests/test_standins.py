@@ -11,6 +11,7 @@ import toy
 from PIL import Image
 
 from jaxsr import images, methods, operators, search, standins
+from jaxsr.types import Result
 
 
 def picture(height: int, width: int, seed: int = 0) -> np.ndarray:
@@ -88,7 +89,7 @@ CONFIG = methods.Phased(w_steps=4, w_plus_steps=2, style_steps=2, network="featu
 PARAMS = toy.params(jax.random.key(0), styles=True)
 
 
-def found(told=None, **changed) -> search.Search:
+def found(told=None, **changed) -> Result:
     config = dataclasses.replace(CONFIG, **changed)
     solve = methods.phased(toy.prior(), toy.operator(2), config)
     params = PARAMS | methods.networks(config)

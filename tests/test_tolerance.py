@@ -19,6 +19,7 @@ from tiny import photo, quick, rows, write_prior
 from jaxsr import images, methods, search
 from jaxsr.images import KERNEL, Tolerance, tolerance_of
 from jaxsr.images.tolerance import ROUNDING
+from jaxsr.types import Result
 
 RNG = np.random.default_rng(0)
 
@@ -199,35 +200,31 @@ def test_an_eps_that_is_none_is_refused(eps):
         options.check(Settings(eps=eps))
 
 
-class Left:
-    """Stands for a result whose search left this residual of this whiteness."""
-
-    def __init__(self, residual: float, whiteness: float = 1.0):
-        self.residual = residual
-        self.latent = {"residual_before": residual, "whiteness": jnp.asarray(whiteness)}
+def left(residual: float, whiteness: float = 1.0) -> Result:
+    """A result whose search left this residual of this whiteness."""
+    latent = {"residual_before": residual, "whiteness": jnp.asarray(whiteness)}
+    return Result(jnp.zeros((16, 16, 3)), latent, {}, jnp.asarray(residual), jnp.asarray(True))
 
 
-def remark(left: Left, sigma: float = 0.05, **settings) -> str:
+def remark(result: Result, sigma: float = 0.05, **settings) -> str:
     tolerance = Tolerance(sigma, 0.0, 0.0, 0.0, 0.0, 48, 1.0)
-    found = images_job(tolerance)
+    y = np.zeros((4, 4, 3))
+    shot = Photo("a.png", False, 4, "", "", 0.0, (), lambda: (y, None), tolerance)
     solve = methods.pulse(toy.prior(), OPERATOR, methods.PULSE(steps=1))
-    return str(tolerances.cells(found, left, Settings(**settings), solve)["remark"])
-
-
-def images_job(tolerance: Tolerance):
-    shot = Photo("a.png", False, 4, "", "", 0.0, (), lambda: None, tolerance)
-    return Job(shot, "a.png", 0)
+    return str(
+        tolerances.cells(Job(shot, "a.png", 0), result, Settings(**settings), solve)["remark"]
+    )
 
 
 def test_what_a_search_left_is_told():
     """A result that repeats the photo's noise, or does not explain it, passes for an ordinary one;
     or ordinary ones are accused."""
     noise = 0.05**2
-    assert remark(Left(noise)) == ""
-    assert "explains noise too" in remark(Left(0.2 * noise))
-    assert remark(Left(0.2 * noise), consistency="exact") == ""
-    assert remark(Left(1e-9), sigma=0.0) == ""
+    assert remark(left(noise)) == ""
+    assert "explains noise too" in remark(left(0.2 * noise))
+    assert remark(left(0.2 * noise), consistency="exact") == ""
+    assert remark(left(1e-9), sigma=0.0) == ""
     far = 2 * noise + 2e-3
-    assert "structured (whiteness 3, " in remark(Left(far, 3.0))
-    assert "as white as noise" in remark(Left(far, 1.0))
-    assert remark(Left(1.1 * noise, 3.0)) == ""
+    assert "structured (whiteness 3, " in remark(left(far, 3.0))
+    assert "as white as noise" in remark(left(far, 1.0))
+    assert remark(left(1.1 * noise, 3.0)) == ""

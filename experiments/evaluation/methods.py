@@ -32,9 +32,7 @@ def _setup(bench: Bench, variant: Variant) -> Setup:
     options = bench.options
     model = model_of(variant, options.models)
     asked = {"model": model or None, "eps": options.eps}
-    settings = variant.settings | {
-        name: value for name, value in asked.items() if value is not None
-    }
+    asked = {name: value for name, value in asked.items() if value is not None}
     return Setup(
         method=variant.method,
         preset=options.preset,
@@ -42,7 +40,7 @@ def _setup(bench: Bench, variant: Variant) -> Setup:
         solutions=options.solutions,
         noise=options.noise,
         smoke=options.smoke,
-        settings=settings,
+        settings={**variant.settings, **asked},
     )
 
 
@@ -93,7 +91,10 @@ def chosen(
         found = choose(prior, params, operator, solutions=solutions)
         settings = {**cell.variant.settings, "preset": found.preset}
         variant = dataclasses.replace(
-            cell.variant, method=found.method, settings=settings, chosen=found.why
+            cell.variant,
+            method=found.method,
+            settings={**variant.settings, **asked},
+            chosen=found.why,
         )
         return cell._replace(variant=variant)
 

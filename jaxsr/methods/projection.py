@@ -149,9 +149,11 @@ def _shows_whiteness(operator: Operator) -> bool:
 def _compiled(operator: Operator) -> Callable:
     shows = _shows_whiteness(operator)
 
-    def step(image: jax.Array, y: jax.Array, noise: jax.Array) -> tuple[jax.Array, ...]:
+    def step(
+        image: jax.Array, y: jax.Array, noise: jax.Array
+    ) -> tuple[jax.Array, jax.Array, Scalar]:
         moved = consistent(operator, image, y, noise)
-        left = whiteness(y - operator(image)) if shows else jnp.nan
+        left = whiteness(y - operator(image)) if shows else jnp.asarray(jnp.nan)
         return moved, jnp.mean((operator(quantise(moved)) - y) ** 2), left
 
     return jax.jit(step)
