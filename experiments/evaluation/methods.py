@@ -91,10 +91,7 @@ def chosen(
         found = choose(prior, params, operator, solutions=solutions)
         settings = {**cell.variant.settings, "preset": found.preset}
         variant = dataclasses.replace(
-            cell.variant,
-            method=found.method,
-            settings={**variant.settings, **asked},
-            chosen=found.why,
+            cell.variant, method=found.method, settings=settings, chosen=found.why
         )
         return cell._replace(variant=variant)
 
