@@ -57,7 +57,6 @@ def test_a_stand_in_is_what_the_file_is(shape, quality, sampling):
     name, tables = standins.told(compression)
     found = np.asarray(standins.jpeg(jnp.asarray(y), tables, standins.JPEG[name]))
     assert rms(found - file) < 0.4 * rms(file - y)
-    assert rms(found - file) < 4.0
 
 
 def test_grey_jpegs_have_one_table():
