@@ -36,8 +36,11 @@ What the search found is then moved to explain the photo, as far as the photo's 
 trusted (--consistency). PSNR and SSIM are of the 8-bit RGB image written, all of it, against the
 reference at the prior's resolution. The residual is the mean squared difference between the
 low-resolution photo and the image written, brought to its size; residual_before that of what the
-search found; noise the standard deviation found in the photo. Seconds are a batch's wall time (the
-first includes compiling) over its photos.
+search found; noise the standard deviation found in the photo. A result is feasible where the
+residual is at most eps (--eps): by default each photo's own, of which eps_terms tells how much is
+for noise, rounding, JPEG and the kernel, which is only assumed. Whiteness is that of what the
+search left, 1 for noise; the column remark says where it left more than noise, or less. Seconds are
+a batch's wall time (the first includes compiling) over its photos.
 
 --interval=0.9 --calibration=FILE (calibrate.py writes it) adds NAME_lower.png and NAME_upper.png,
 between which the truth lies as often as the line that is printed says; NAME_width.png, how far they
@@ -72,7 +75,7 @@ result than a float's last bit. Nothing of this was measured on accelerators.
 
 import dataclasses
 
-from restoration import faced, hosts, intervals, levels, look, pictures, whole, work
+from restoration import faced, hosts, intervals, levels, look, pictures, tolerances, whole, work
 from restoration.options import Settings, out_folder
 from restoration.plan import Plan, find_sources, prepare
 from restoration.records import announce, start_run, summarise
@@ -134,7 +137,7 @@ def execute(plan: Plan, wanted: intervals.Wanted | None = None) -> int:
                 run,
                 first,
                 method.solve,
-                method.params,
+                method.params | tolerances.told_alone(first, settings, method),
                 noise=trusted(settings.consistency, work.noise_of(first, settings)),
                 seed=settings.seed,
                 progress=settings.progress,

@@ -7,7 +7,7 @@ explains, so each is named after the program that it equals.
 """
 
 from collections.abc import Callable
-from typing import Literal, TypeVar
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -18,11 +18,10 @@ from jaxsr.types import AnyImage
 
 Kernel = Literal["bicubic", "bicubic_matlab", "bicubic_pulse", "box", "bilinear"]
 Matrix = Float64[np.ndarray, "m n"]
-A = TypeVar("A", np.ndarray, jax.Array)
 Profile = Callable[[np.ndarray], np.ndarray]
 
 
-def cubic(x: A) -> A:
+def cubic(x: Any) -> Any:
     """Keys' cubic convolution kernel, a = -0.5 (Keys 1981, eq. 15), support |x| < 2; of an array of
     NumPy or JAX, in its own precision."""
     x = abs(x)
@@ -31,7 +30,7 @@ def cubic(x: A) -> A:
     return near * (x < 1.0) + far * ((x >= 1.0) & (x < 2.0))
 
 
-def triangle(x: A) -> A:
+def triangle(x: Any) -> Any:
     """The kernel of linear interpolation, support |x| < 1; as `cubic`."""
     return (1.0 - abs(x)) * (abs(x) < 1.0)
 

@@ -129,10 +129,16 @@ def test_photos_of_one_program_have_an_operator_each():
         return METHODS["pulse"].make(prior, operator, PULSE(steps=60, eps=1e-4))
 
     solve = conditioned(method, family)
-    found = jaxsr.restore(solve, params, ys[:1], thetas=_first(thetas, 1), progress=False)
+    found = jaxsr.restore(
+        solve, params, ys[:1], told={"operator": _first(thetas, 1)}, progress=False
+    )
     traced = calls["made"]
     found = jaxsr.restore(
-        solve, params, np.where(outside, 0.9, ys).astype(np.float32), thetas=thetas, progress=False
+        solve,
+        params,
+        np.where(outside, 0.9, ys).astype(np.float32),
+        told={"operator": thetas},
+        progress=False,
     )
     assert calls["made"] == traced
     for i, operator in enumerate(made):
@@ -169,7 +175,7 @@ def test_parameters_of_another_family_are_told():
         ({"shift": np.zeros(2)}, "got shift of"),
     ):
         with pytest.raises(ValueError, match=words):
-            jaxsr.restore(solve, params, ys, thetas=thetas)
+            jaxsr.restore(solve, params, ys, told={"operator": thetas})
     fixed = pulse(operators.downsample(2, image_shape=SHAPE))
     with pytest.raises(ValueError, match="which has none, got shift"):
-        jaxsr.restore(fixed, params, ys, thetas={"shift": np.zeros((1, 2))})
+        jaxsr.restore(fixed, params, ys, told={"operator": {"shift": np.zeros((1, 2))}})

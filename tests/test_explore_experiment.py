@@ -216,7 +216,10 @@ PICTURES = {
 }
 BAD = [
     ({"input": "a.png", "reference": "b.png"}, "--input and --reference are both given"),
-    ({"factor": 4, "operator": "grey"}, "--factor is for downsample, not for grey"),
+    (
+        {"factor": 4, "operator": "grey"},
+        "--factor is for downsample or downsample_420, not for grey",
+    ),
     ({"input": "nowhere.png"}, "nowhere.png: expected an image file, got no such file"),
     (
         {"operator": "compressed_sensing"},
@@ -228,7 +231,7 @@ BAD = [
     ),
     (
         {"operator": "grey", "reference": "a.png", "kernel": "box"},
-        "--kernel is for downsample, not for grey",
+        "--kernel is for downsample or downsample_420, not for grey",
     ),
     ({"start": "nowhere"}, "--start=nowhere: expected the folder of an exploration"),
     (

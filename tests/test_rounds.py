@@ -19,7 +19,7 @@ TARGETS = jnp.asarray([0.0, 0.45, 9.0])
 MADE = [ROUND, 2 * ROUND, ROUND * ROUNDS]
 
 
-def phase(enough=lambda terms: terms["far"] <= 0.06):
+def phase(enough=lambda params, terms: terms["far"] <= 0.06):
     return search.Phase(
         ROUND * ROUNDS,
         start=lambda key, params, y, previous: ({"x": jnp.zeros(())}, None),

@@ -82,11 +82,11 @@ def test_mistakes_on_the_command_line_have_status_2(argument, prior, tmp_path, m
         ({"operator": "gray", "input": ("p.png",)}, "unknown operator 'gray': did you mean 'grey'"),
         (
             {"operator": "grey", "input": ("p.png",), "factor": 4},
-            "--factor is for downsample, not for grey",
+            "--factor is for downsample or downsample_420, not for grey",
         ),
         (
             {"operator": "grey", "input": ("p.png",), "kernel": "box"},
-            "--kernel is for downsample, not for grey",
+            "--kernel is for downsample or downsample_420, not for grey",
         ),
         ({"mask": "p.png"}, "--mask is for inpainting, not for downsample: leave it out"),
         (

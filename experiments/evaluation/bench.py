@@ -28,6 +28,7 @@ class Options:
     network: str | None = None
     consistency: tuple[Consistency, ...] = ("auto",)
     noise: float | None = None
+    eps: float | None = None
     kernel: str = "bicubic"
     white: str | None = None
     models: str | None = None
@@ -74,6 +75,7 @@ def open_bench(
         network=settings.network,
         consistency=consistency_of(settings),
         noise=settings.noise,
+        eps=settings.eps,
         kernel=settings.kernel,
         white=settings.white,
         models=settings.models,

@@ -31,6 +31,8 @@ def settings_of(bench: Bench, cell: Cell) -> dict[str, Any]:
 def _setup(bench: Bench, variant: Variant) -> Setup:
     options = bench.options
     model = model_of(variant, options.models)
+    asked = {"model": model or None, "eps": options.eps}
+    asked = {name: value for name, value in asked.items() if value is not None}
     return Setup(
         method=variant.method,
         preset=options.preset,
@@ -38,7 +40,7 @@ def _setup(bench: Bench, variant: Variant) -> Setup:
         solutions=options.solutions,
         noise=options.noise,
         smoke=options.smoke,
-        settings={**variant.settings, "model": model} if model else variant.settings,
+        settings={**variant.settings, **asked},
     )
 
 

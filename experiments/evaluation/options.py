@@ -1,6 +1,7 @@
 """What `evaluate.py` is asked for: its flags, and whether they make sense by themselves."""
 
 import dataclasses
+import math
 from typing import Literal, cast, get_args
 
 from evaluation import suites
@@ -56,6 +57,8 @@ class Settings(images.Reading):
             printed), else auto.
         noise: Standard deviation of the measurements' noise, of [0, 1], that --consistency=auto
             reckons with. Default: what each shows.
+        eps: Largest residual (mean square on [0, 1]) that counts as feasible, which searches reckon
+            with. Default: the methods' own, PULSE's 0.002.
         kernel: How the photos are made small: {kernels}.
         models: Folder of trained networks, NAME/model each, as `train_restorer.py
             --out=MODELS/NAME` leaves them, for ddrm and ddnm diffusion/model. Default: those that
@@ -88,6 +91,7 @@ class Settings(images.Reading):
     network: Literal["vgg", "features"] | None = None
     consistency: tuple[str, ...] = ()
     noise: float | None = None
+    eps: float | None = None
     kernel: str = "bicubic"
     models: str | None = None
     baseline: str | None = None
@@ -125,6 +129,8 @@ def check(settings: Settings) -> None:
         ("data", "labels", "landmarks", "prior", "features", "models", "out"),
     )
     _check_noise(settings)
+    if settings.eps is not None and not 0 < settings.eps < math.inf:
+        raise ValueError(f"--eps: expected a mean square above 0, got {settings.eps:g}")
 
 
 def _check_noise(settings: Settings) -> None:

@@ -142,7 +142,7 @@ def check_used(
 def check_figure(settings: Settings) -> None:
     """Raises ValueError for a flag of photos, of which a figure of the prior alone reads none."""
     check_used(settings, (), ())
-    for name in ("judge_at", "landmarks", "noise", "pick", "reference_free"):
+    for name in ("eps", "judge_at", "landmarks", "noise", "pick", "reference_free"):
         if getattr(settings, name):
             raise ValueError(
                 f"--{name} is for photos, of which --suite={settings.suite} reads none: leave it "

@@ -30,6 +30,7 @@ COLUMNS = {
     "diversity": Column("diversity (feature distance)", "higher"),
     "residual": Column("residual (LR MSE)", "lower"),
     "residual_before": Column("residual before projection", "lower"),
+    "whiteness": Column("whiteness of the residual before projection (noise: 1)", ""),
     "noise": Column("noise of the measurement", ""),
     "feasible": Column("feasible (residual <= eps)", "higher"),
     "seconds": Column("seconds a result (median)", "lower"),

@@ -38,6 +38,7 @@ ROW_COLUMNS = (
     "seconds",
     "residual",
     "residual_before",
+    "whiteness",
     "noise",
     "feasible",
     *METRICS,

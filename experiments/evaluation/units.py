@@ -257,8 +257,9 @@ def _explained(
 def _joined(results: Sequence[Result]) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Images and columns of a method's results in several batches."""
     columns = [{"residual": r.residual, "feasible": r.feasible} for r in results]
+    told = ("residual_before", "whiteness")
     for found, result in zip(columns, results, strict=True):
-        found |= {name: value for name, value in result.latent.items() if name == "residual_before"}
+        found |= {name: value for name, value in result.latent.items() if name in told}
     joined = {name: np.concatenate([found[name] for found in columns]) for name in columns[0]}
     return np.concatenate([result.image for result in results]), joined
 

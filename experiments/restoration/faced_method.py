@@ -90,7 +90,7 @@ def _searched(
         solve,
         params,
         ys,
-        thetas=thetas,
+        told={"operator": thetas},
         seed=[settings.seed + solution for _, solution in wanted],
         batch_size=settings.batch_size,
         progress=settings.progress,

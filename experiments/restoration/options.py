@@ -1,6 +1,7 @@
 """What `super_resolve.py` is asked for: its flags, and whether they make sense."""
 
 import dataclasses
+import math
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -13,6 +14,8 @@ from restoration.fitting import OperatorChoice, check_has_photos
 from restoration.naming import Naming
 
 LONGEST_SUFFIX = 40  # bytes
+
+AUTO_EPS = "auto"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,6 +48,9 @@ class Settings(images.Reading):
         noise: Standard deviation of the photos' noise, of [0, 1]. Default: rounding, what a JPEG's
             tables tell of, and what the pixels show (above some 3.5/255). ddrm and ddnm sample with
             it.
+        eps: Largest residual (mean square on [0, 1]) that counts as feasible, which searches reckon
+            with: a number (the papers' is 0.002), or auto: what each photo's noise, its file and an
+            assumed kernel add up to.
         operator: What the photos lack. With all but the first, photos are of the prior's size; one
             that measures no picture is for --reference. {operators}
         mask: For inpainting, a picture of the photos' proportions: white where pixels are missing,
@@ -101,6 +107,7 @@ class Settings(images.Reading):
     network: Literal["vgg", "features"] | None = None
     consistency: Consistency = "auto"
     noise: float | None = None
+    eps: str = AUTO_EPS
     operator: str = "downsample"
     mask: str | None = None
     kernel: str = "bicubic"
@@ -137,6 +144,7 @@ def check(settings: Settings) -> None:
     operator_choice(settings).check()
     check_has_photos(settings.operator, given=bool(settings.input or settings.reference))
     _check_noise(settings)
+    _check_eps(settings.eps)
     _check_faces(settings)
     _check_free(settings)
     _check_interval(settings)
@@ -245,6 +253,17 @@ def _check_interval(settings: Settings) -> None:
         )
     if level is not None and not 0 < level < 1:
         raise ValueError(f"--interval: expected a level between 0 and 1, got {level:g}")
+
+
+def _check_eps(eps: str) -> None:
+    try:
+        number = 1.0 if eps == AUTO_EPS else float(eps)
+    except ValueError:
+        number = math.nan
+    if not 0 < number < math.inf:
+        raise ValueError(
+            f"--eps: expected {AUTO_EPS}, or a mean square above 0 such as 0.002, got {eps!r}"
+        )
 
 
 def operator_choice(settings: Settings) -> OperatorChoice:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-from jaxsr import degradations, images, operators
+from jaxsr import degradations, images, operators, standins
 from restoration.fitting import REFERENCE_FACTOR, Fitter, factor_of
 
 
@@ -23,6 +23,9 @@ class Photo(NamedTuple):
         fit: what was cropped, padded or scaled.
         digest: of the pixels of the measurement and the reference.
         noise: standard deviation of the measurement's, of [0, 1].
+        tolerance: how large a residual the truth itself may leave; None of what is no picture.
+        jpeg: of a measurement that is the picture of a JPEG as it is, the name and the numbers of
+            the entry of params that says how it was compressed (see `jaxsr.standins`).
         remarks: what was done to the pixels, or left out, when the file was read.
         load: () -> (y [h, w, 3], reference [R, R, 3] or None where there is none).
     """
@@ -35,6 +38,8 @@ class Photo(NamedTuple):
     noise: float
     remarks: tuple[str, ...]
     load: Callable[[], tuple[np.ndarray, np.ndarray | None]]
+    tolerance: images.Tolerance | None = None
+    jpeg: tuple[str, tuple[float, ...]] | None = None
 
     @property
     def remark(self) -> str:
@@ -67,17 +72,29 @@ def load_input(file: str, fitter: Fitter) -> Photo:
         return part.image(), fit
 
     y, fit = fitted(picture)
-    noise = images.noise_of(y, images.compression_noise(file))
+    compression = images.compression_noise(file, chroma_known=fitter.kind.halves_colours)
+    operator = fitter.operator(factor)
     return Photo(
         file,
         False,
         factor,
         fit,
         digest(y, None),
-        noise,
+        images.noise_of(y, compression),
         picture.remarks,
         lambda: (fitted(images.load(file, fitter.reading))[0], None),
+        tolerance_of(y, operator, compression=compression, known=False),
+        None if fit else _jpeg(file),
     )
+
+
+def _jpeg(file: str) -> tuple[str, tuple[float, ...]] | None:
+    """See `Photo.jpeg`; None of other files."""
+    compression = images.compression_in(file)
+    if compression is None:
+        return None
+    name, tables = standins.told(compression)
+    return name, tuple(tables.ravel().tolist())
 
 
 def _load_whole(file: str, fitter: Fitter) -> Photo:
@@ -108,9 +125,17 @@ def _load_whole(file: str, fitter: Fitter) -> Photo:
         return y, found
 
     y, (_, fit, remarks) = measured()
-    noise = images.noise_of(y, images.compression_noise(file, fitter.resolution))
+    compression = images.compression_noise(file, fitter.resolution)
     return Photo(
-        file, False, 1, fit, digest(y, None), noise, remarks, lambda: (measured()[0], None)
+        file,
+        False,
+        1,
+        fit,
+        digest(y, None),
+        images.noise_of(y, compression),
+        remarks,
+        lambda: (measured()[0], None),
+        tolerance_of(y, operator, compression=compression, known=fitter.kind.idempotent),
     )
 
 
@@ -135,7 +160,27 @@ def load_reference(file: str, fitter: Fitter) -> Photo:
         images.noise_of(y) if operators.is_image(y.shape) else 0.0,
         remarks,
         lambda: degraded(centre_square(file, fitter.resolution, reading=fitter.reading).image),
+        tolerance_of(y, fitter.operator(factor), known=True),
     )
+
+
+def tolerance_of(
+    y: np.ndarray, operator: operators.Operator, *, compression: float = 0.0, known: bool
+) -> images.Tolerance | None:
+    """The tolerance of a measurement; None of one that is no picture, which no file rounds.
+
+    Args:
+        y: the measurement.
+        operator: which it is one of.
+        compression: standard deviation of a JPEG's error.
+        known: whether the operator is what made it, and not merely what it is taken for.
+    """
+    if not operators.is_image(y.shape):
+        return None
+    seen = operator.onto_range
+    share = 1.0 if seen is None else float(np.mean(np.asarray(seen(np.ones(y.shape, np.float32)))))
+    kernel = 0.0 if known else images.KERNEL
+    return images.tolerance_of(y, compression=compression, kernel=kernel, share=share)
 
 
 class Square(NamedTuple):

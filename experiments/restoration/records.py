@@ -14,7 +14,7 @@ import jax
 from jaxsr import flags, images, resample, weights
 from jaxsr.operators import OPERATORS
 from jaxsr.records import report
-from restoration import fitting, free, pictures, scores
+from restoration import fitting, free, pictures, scores, tolerances
 from restoration.options import Settings, named_otherwise, out_folder
 from restoration.plan import Plan
 
@@ -28,6 +28,7 @@ FIXED = (
     "network",
     "consistency",
     "noise",
+    "eps",
     "operator",
     "kernel",
     "factor",
@@ -53,6 +54,9 @@ COLUMNS = (
     "residual_before",
     *free.COLUMNS,
     "noise",
+    "eps",
+    "eps_terms",
+    "whiteness",
     "steps_made",
     "top_octave_reference",
     "fit",
@@ -158,7 +162,7 @@ def summarise(run: report.Run, plan: Plan, refused: Sequence[Mapping]) -> str:
     rows = [run.rows[job.output] for job in plan.jobs]
     done = [row for row in rows if row["status"] == "ok"]
     lost = [row for row in (*refused, *rows) if row["status"] == "error"]
-    lines = [_means(done), *_moved(done, plan.settings)]
+    lines = [_means(done), *_moved(done, plan.settings), *tolerances.summary(done)]
     if lost:
         lines.append(
             f"{len(lost)} not restored; {run.folder / 'results.csv'} says why, the first: "

@@ -17,7 +17,7 @@ from jaxsr.operators import OPERATORS
 from jaxsr.records import report
 from jaxsr.search import restore_batches
 from jaxsr.types import Result
-from restoration import free, scores
+from restoration import free, scores, tolerances
 from restoration.jobs import Job
 from restoration.options import Settings
 from restoration.plan import Method, failed
@@ -32,7 +32,7 @@ def restore_jobs(run: report.Run, jobs: Sequence[Job], method: Method, settings:
     marks = images.of_run(run.folder, method=method.name)
     for batch, results in _batches(run, jobs, method, settings):
         seconds = (time.perf_counter() - begun) / len(batch)
-        rows = _saved(run.folder, batch, results, seconds, method.name, settings, marks)
+        rows = _saved(run.folder, batch, results, seconds, method, settings, marks)
         run.add(rows)
         for row in rows:
             if "not found: " in row["remark"]:
@@ -69,13 +69,15 @@ def _batches(
                 method.params,
                 ys,
                 seed=[settings.seed + job.solution for job in block],
+                told=tolerances.told(block, settings, method),
                 batch_size=settings.batch_size,
                 progress=settings.progress,
             )
             for indices, results in batches:
                 batch = [block[i] for i in indices]
                 noises = [trusted(settings.consistency, noise_of(j, settings)) for j in batch]
-                yield batch, project(method.solve, results, ys[indices], noises)
+                eps = [tolerances.eps_of(job, settings, method.solve) for job in batch]
+                yield batch, project(method.solve, results, ys[indices], noises, eps)
 
 
 def noise_of(job: Job, settings: Settings) -> float:
@@ -104,7 +106,7 @@ def _saved(
     jobs: Sequence[Job],
     results: Result,
     seconds: float,
-    method: str,
+    method: Method,
     settings: Settings,
     marks: images.Marks,
 ) -> list[dict]:
@@ -115,13 +117,13 @@ def _saved(
             "file": job.photo.file,
             "output": job.output,
             "solution": job.solution,
-            "method": method,
+            "method": method.name,
             "factor": job.photo.factor,
             "seconds": seconds,
             "fit": job.photo.fit,
-            "remark": "; ".join(filter(None, [job.photo.remark, free.remark(result, settings)])),
             "digest": job.photo.digest,
             "noise": noise_of(job, settings),
+            **tolerances.cells(job, result, settings, method.solve),
             **save(folder, job, result, cast(images.Depth, settings.depth), marks),
         }
         for job, result in zip(jobs, each, strict=True)

@@ -9,6 +9,7 @@ from jaxsr.images.marks import Marks, of_run, taken
 from jaxsr.images.members import find
 from jaxsr.images.noise import (
     Compression,
+    compression_in,
     compression_noise,
     compression_of,
     noise_of,
@@ -18,6 +19,7 @@ from jaxsr.images.noise import (
 from jaxsr.images.picture import Picture, one_large_photo, summary
 from jaxsr.images.reading import AS_FILES_ARE, FORMATS, from_array, load, load_bytes, read
 from jaxsr.images.shapes import Mode, fit, resize_area, scaled_line, square
+from jaxsr.images.tolerance import KERNEL, Tolerance, tolerance_of
 from jaxsr.images.writing import (
     LOSSY,
     Depth,
@@ -32,6 +34,7 @@ from jaxsr.images.writing import (
 __all__ = [
     "AS_FILES_ARE",
     "FORMATS",
+    "KERNEL",
     "LOSSY",
     "SUFFIXES",
     "Archive",
@@ -44,6 +47,8 @@ __all__ = [
     "Mode",
     "Picture",
     "Reading",
+    "Tolerance",
+    "compression_in",
     "compression_noise",
     "compression_of",
     "find",
@@ -67,6 +72,7 @@ __all__ = [
     "summary",
     "taken",
     "to_uint8",
+    "tolerance_of",
     "walk",
     "write",
     "write_animation",

@@ -23,6 +23,7 @@ MOST_PATCHES = 20_000
 HALF = 4  # px, of a JPEG's block
 MOST_PIXELS = 1024
 LOST_COLOURS = 1.5
+ORIENTATION = 0x0112  # of EXIF
 
 
 def noise_of(image: AnyImage, compression: float = 0.0) -> float:
@@ -34,10 +35,14 @@ def noise_of(image: AnyImage, compression: float = 0.0) -> float:
     photo of 16 bits is seldom better than that. Of grey photos the patches tell nothing (clean ones
     of 8 px read 30 grey levels): their noise has to be known.
     """
+    return float(np.sqrt((1 / 255) ** 2 / 12 + compression**2 + seen_noise(image) ** 2))
+
+
+def seen_noise(image: AnyImage) -> float:
+    """What of `patch_noise` of a photo [h, w, 3 or 1] is above `CLEAN`; 0 of grey ones."""
     pixels = np.asarray(image, np.float64)
     is_grey = np.ptp(pixels, axis=2).max() < 1e-6
-    seen = 0.0 if is_grey else max(patch_noise(pixels) ** 2 - CLEAN**2, 0.0)
-    return float(np.sqrt((1 / 255) ** 2 / 12 + compression**2 + seen))
+    return 0.0 if is_grey else float(np.sqrt(max(patch_noise(pixels) ** 2 - CLEAN**2, 0.0)))
 
 
 class Compression(NamedTuple):
@@ -53,13 +58,16 @@ class Compression(NamedTuple):
     sampling: int
 
 
-def compression_noise(file: str | os.PathLike | io.BytesIO, side: int | None = None) -> float:
+def compression_noise(
+    file: str | os.PathLike | io.BytesIO, side: int | None = None, *, chroma_known: bool = False
+) -> float:
     """The error of a JPEG's pixels, by `recompression_noise`; 0 for other files.
 
     Args:
         file: its path, or its bytes in memory.
         side: to which the shorter side is brought by area average, which makes the error of its
             pixels smaller.
+        chroma_known: see `recompression_noise`.
 
     Raises:
         ImageError: a JPEG that cannot be read.
@@ -75,7 +83,23 @@ def compression_noise(file: str | os.PathLike | io.BytesIO, side: int | None = N
     except (OSError, ValueError, Image.DecompressionBombError) as error:
         raise ImageError(f"{file}: expected an image, got an error: {error}") from error
     pixels = np.asarray(middle, np.float32) / 255
-    return recompression_noise(pixels, compression, (side or shorter) / shorter)
+    scale = (side or shorter) / shorter
+    return recompression_noise(pixels, compression, scale, chroma_known=chroma_known)
+
+
+def compression_in(file: str | os.PathLike) -> Compression | None:
+    """How the pixels of a file were compressed, in the order in which they are read; None of what
+    is no JPEG, and of one that EXIF turns.
+
+    Raises:
+        ImageError: a JPEG that cannot be read.
+    """
+    try:
+        with raster.opened_jpeg(Path(file)) as image:
+            turned = image is not None and image.getexif().get(ORIENTATION, 1) != 1
+            return None if image is None or turned else compression_of(image)
+    except (OSError, ValueError, Image.DecompressionBombError) as error:
+        raise ImageError(f"{file}: expected an image, got an error: {error}") from error
 
 
 def _content(file: str | os.PathLike | io.BytesIO) -> Path | bytes:
@@ -91,7 +115,13 @@ def compression_of(image: Image.Image) -> Compression | None:
     return Compression(image.quantization, max(JpegImagePlugin.get_sampling(image), 0))
 
 
-def recompression_noise(pixels: AnyImage, compression: Compression, scale: float = 1.0) -> float:
+def recompression_noise(
+    pixels: AnyImage,
+    compression: Compression,
+    scale: float = 1.0,
+    *,
+    chroma_known: bool = False,
+) -> float:
     """The error that JPEG left in the pixels [h, w, 3] in [0, 1] that were read of it.
 
     They are moved by half a block, so that other blocks are rounded, and compressed once more as
@@ -105,21 +135,31 @@ def recompression_noise(pixels: AnyImage, compression: Compression, scale: float
         pixels: of the photo; of a large one its middle counts.
         compression: how it was compressed.
         scale: by which its sides are brought smaller afterwards, by area average; at most 1.
+        chroma_known: whether what is measured has lost the colours already (4:2:0 as part of an
+            operator), so that what rounding changes is all. Over 50 photos of 16 to 64 px this was
+            0.92 to 0.98 of the true error at quality 95, 0.83 to 0.89 at 75 and 50.
     """
     middle = _middle(np.asarray(pixels, np.float32))
     moved = np.pad(middle, ((HALF, 2 * HALF), (HALF, 2 * HALF), (0, 0)), "reflect")
-    file = io.BytesIO()
-    Image.fromarray(np.rint(np.clip(moved, 0, 1) * 255).astype(np.uint8)).save(
-        file, "JPEG", qtables=compression.tables, subsampling=compression.sampling
-    )
-    again = np.asarray(Image.open(file), np.float32) / 255
+    again = _compressed(moved, compression.tables, compression.sampling)
+    fine = dict.fromkeys(compression.tables, [1] * 64)
+    unrounded = _compressed(moved, fine, compression.sampling) if chroma_known else moved
     height, width = middle.shape[:2]
-    error = (again - moved)[HALF : HALF + height, HALF : HALF + width]
+    error = (again - unrounded)[HALF : HALF + height, HALF : HALF + width]
     if scale < 1:
         shorter = min(height, width)
         error = resize_area(error[:shorter, :shorter], max(1, round(shorter * scale)))
-    lost = LOST_COLOURS if compression.sampling else 1.0
+    lost = LOST_COLOURS if compression.sampling and not chroma_known else 1.0
     return float(lost * np.sqrt(np.mean(error**2)))
+
+
+def _compressed(pixels: np.ndarray, tables: dict[int, list[int]], sampling: int) -> np.ndarray:
+    """Pixels in [0, 1] through a JPEG of these tables."""
+    file = io.BytesIO()
+    Image.fromarray(np.rint(np.clip(pixels, 0, 1) * 255).astype(np.uint8)).save(
+        file, "JPEG", qtables=tables, subsampling=sampling
+    )
+    return np.asarray(Image.open(file), np.float32) / 255
 
 
 def _middle(pixels: np.ndarray) -> np.ndarray:

@@ -67,6 +67,8 @@ class Method(NamedTuple):
         kind: "search" iterates on each photo; "learned" takes one pass of a trained network;
             "diffusion" samples with a diffusion model in place of the generator; "interpolation"
             has no prior, and one result.
+        compresses: whether it compresses what it compares with the photo, where params have the
+            tables of the photo's JPEG (`jaxsr.standins`).
     """
 
     make: Callable[..., Solve]
@@ -75,6 +77,7 @@ class Method(NamedTuple):
     paper: str
     any_prior: bool = False
     kind: Literal["search", "learned", "diffusion", "interpolation"] = "search"
+    compresses: bool = False
 
 
 METHODS: dict[str, Method] = {
@@ -140,6 +143,7 @@ METHODS: dict[str, Method] = {
         Phased,
         "w, then w+, then every style",
         "Poirier-Ginter and Lalonde, arXiv:2302.06733",
+        compresses=True,
     ),
     "rlse": Method(
         rlse, RLSE, "the discriminator guides, the generator is tuned", "Shi et al., ICASSP 2024"

@@ -10,16 +10,17 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxsr import operators
+from jaxsr import operators, standins
 from jaxsr.methods import _common
 from jaxsr.metrics.perceptual import check_side, perceptual
 from jaxsr.operators import Operator
 from jaxsr.priors import MODULATIONS, Prior, check_prior, start_in_w, tile, with_layers
 from jaxsr.search import Phase, Solve, objectives, transforms
 from jaxsr.settings import Presets, count, iterates, resolve
-from jaxsr.types import Drawn, Image, Params
+from jaxsr.types import Drawn, Image, Measurement, Params, PRNGKey
 
 SMALLEST = 16  # px
+KEY, TAG = "noise_key", 0x7068  # of the noise that is drawn in each step
 PAPER = {
     "w_steps": 150,
     "w_plus_steps": 150,
@@ -33,6 +34,7 @@ PAPER = {
     "network": lambda config, operator: (
         "vgg" if operators.image_side(operator) > config.smallest else "features"
     ),
+    "noise": 0.0,
     "eps": 2e-3,
 }
 
@@ -57,6 +59,9 @@ class Phased:
         network: "vgg", LPIPS with VGG-16, or "features", the feature distance of the network that
             comes with the package, which also stands in for measurements whose side is not above
             `smallest`, where no network is asked.
+        noise: standard deviation of white noise, on [0, 1], that is added to the measurement of the
+            image in each step, anew, as the photo's was; the latest iterate counts then, as no two
+            losses compare. 0: none.
         eps: largest feasible residual (mean square on [0, 1]); PULSE's, as the method has none.
     """
 
@@ -71,6 +76,7 @@ class Phased:
     smallest: int | None = count()
     init_spread: float | None = None
     network: Literal["vgg", "features"] | None = None
+    noise: float | None = None
     eps: float | None = None
 
     PRESETS: ClassVar[Presets] = {"paper": PAPER}
@@ -84,8 +90,10 @@ def phased(prior: Prior, operator: Operator, config: Phased = Phased()) -> Solve
     Each phase is gradient descent with steps of a fixed length, each code's gradient divided by its
     norm. All that matters of one channel's code is how far it moved along that channel's row of the
     layer's kernel, so the third phase searches that one number for each. The noise is the
-    checkpoint's. Departures: each phase starts at the best iterate of the one before instead of its
-    last, and what a mask hides is black in both images, where the original fills it with noise.
+    checkpoint's. Where params have the tables of the photo's JPEG (`jaxsr.standins`), the image's
+    measurement goes through them before it is compared. Departures: each phase starts at the best
+    iterate of the one before instead of its last, and what a mask hides is black in both images,
+    where the original fills it with noise.
 
     Raises:
         ValueError: the prior has no w space, or its images are not the operator's; at solve time
@@ -96,33 +104,59 @@ def phased(prior: Prior, operator: Operator, config: Phased = Phased()) -> Solve
     settings = resolve(config, operator, Phased)
     compare = perceptual(settings.network).distance
     _check_scales(settings, operators.image_side(operator))
+    noisy = settings.noise > 0
 
     def loss(params, y, context, variables):
-        measured = operator(_decode(prior, params, {**context, **variables}))
+        latent = {name: leaf for name, leaf in context.items() if name != KEY} | variables
+        measured = operator(_decode(prior, params, latent))
+        measured = _recorded(params, measured, context.get(KEY), settings.noise)
         return _multiscale(
             settings, compare, params, *(operators.as_image(operator, m) for m in (measured, y))
         )
 
     def first(key, params, y, previous):
         _common.check_inputs("phased", settings, operator, params, y)
-        return {"w_plus": start_in_w(prior, settings.init_spread, key, params)[None]}, {}
+        return {"w_plus": start_in_w(prior, settings.init_spread, key, params)[None]}, own(key, 0)
 
     def second(key, params, y, previous):
-        return {"w_plus": tile(prior, previous[0]["w_plus"])}, {}
+        return {"w_plus": tile(prior, previous[0]["w_plus"])}, own(key, 1)
 
     def third(key, params, y, previous):
-        return {"styles": _offsets(params)}, dict(previous[0])
+        return {"styles": _offsets(params)}, dict(previous[0]) | own(key, 2)
+
+    def own(key, phase):
+        return {KEY: jax.random.fold_in(jax.random.fold_in(key, TAG), phase)} if noisy else {}
+
+    def redraw(context, step):
+        return context | {KEY: jax.random.fold_in(context[KEY], step)}
 
     def finish(params, y, variables, context):
-        latent = {**context, **variables}
+        latent = {name: leaf for name, leaf in context.items() if name != KEY} | variables
         return _decode(prior, params, latent), latent
 
-    phases = (
-        Phase(settings.w_steps, first, loss, _descent(settings.w_learning_rate)),
-        Phase(settings.w_plus_steps, second, loss, _descent(settings.w_plus_learning_rate)),
-        Phase(settings.style_steps, third, loss, _descent(settings.style_learning_rate)),
+    stages = (
+        (settings.w_steps, first, settings.w_learning_rate),
+        (settings.w_plus_steps, second, settings.w_plus_learning_rate),
+        (settings.style_steps, third, settings.style_learning_rate),
+    )
+    phases = tuple(
+        Phase(steps, start, loss, _descent(length), redraw=redraw if noisy else None)
+        for steps, start, length in stages
     )
     return Solve(phases, finish, operator, settings.eps)
+
+
+def _recorded(
+    params: Params, measured: Measurement, key: PRNGKey | None, noise: float
+) -> Measurement:
+    """A measurement as the photo was kept: with the noise of this step, and compressed with the
+    tables that params have."""
+    if key is not None:
+        measured = standins.noisy(key, measured, noise)
+    for name, halves in standins.JPEG.items():
+        if name in params:
+            measured = standins.jpeg(measured, params[name], halves)
+    return measured
 
 
 def _descent(length: float) -> optax.GradientTransformation:

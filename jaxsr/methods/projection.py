@@ -10,7 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxsr.degradations import quantise
-from jaxsr.operators import Operator
+from jaxsr.metrics.whiteness import LEAST_PIXELS, whiteness
+from jaxsr.operators import Operator, is_image
 from jaxsr.search import Conditioned, Solve
 from jaxsr.types import AnyArray, Drawn, Image, Measurement, Result, Scalar
 
@@ -88,32 +89,33 @@ def _measured(operator: Operator) -> tuple[Scalar, Scalar]:
 
 
 def project(
-    solve: Solve, results: Result, ys: np.ndarray, noises: float | Sequence[float] | np.ndarray
+    solve: Solve,
+    results: Result,
+    ys: np.ndarray,
+    noises: float | Sequence[float] | np.ndarray,
+    eps: float | Sequence[float] | np.ndarray | None = None,
 ) -> Result:
     """Results of `jaxsr.restore` made `consistent` with their measurements; residual and
     feasibility are then those of the images as they are written, clipped and rounded to 8 bits.
 
     Their latents tell "residual_before" it, unless the method projects by itself (IAGAN) and has
-    told already, or nothing was to move. One photo after the other: what is done to one does not
-    depend on the others. Compiled once for an operator, or for a family of them: each photo is
-    then explained by its own, as found.
+    told already, or nothing was to move, and the "whiteness" of what the method left of a picture
+    of which nothing is hidden (what is left after the move shows nothing). One photo after the
+    other: what is done to one does not depend on the others. Compiled once for an operator, or for
+    a family of them: each photo is then explained by its own, as found.
 
     Args:
         solve: the method.
         results: of `jaxsr.restore`, with a leading axis n.
         ys: [n, ...], the measurements.
         noises: n standard deviations, or one for all (see `trusted` and `jaxsr.images.noise_of`).
+        eps: n largest feasible residuals, or one for all; None: the method's.
 
     Raises:
-        ValueError: numbers of results, measurements and noises that differ, or a noise below 0.
+        ValueError: numbers of results, measurements, noises and eps that differ, or one below 0.
     """
-    levels = np.asarray(noises, np.float32)
-    levels = np.full(len(ys), levels) if levels.ndim == 0 else levels
-    if not len(results.image) == len(ys) == len(levels) or not (levels >= 0).all():
-        raise ValueError(
-            f"expected a measurement and a noise of at least 0 for each of {len(results.image)} "
-            f"results, got {len(ys)} and {levels.tolist()}"
-        )
+    levels = _each(noises, "a noise", results, ys)
+    limits = _each(solve.eps if eps is None else eps, "an eps", results, ys)
     if isinstance(solve, Conditioned):
         step, theta = _compiled_for_all(solve), results.latent["operator"]
         thetas = [jax.tree.map(lambda leaf, i=i: leaf[i], theta) for i in range(len(ys))]
@@ -121,16 +123,36 @@ def project(
     else:
         step = _compiled(solve.operator)
         found = [step(*each) for each in zip(results.image, ys, levels, strict=True)]
-    images, residuals = (np.stack(list(map(np.asarray, each))) for each in zip(*found, strict=True))
+    images, residuals, left = (
+        np.stack(list(map(np.asarray, each))) for each in zip(*found, strict=True)
+    )
     # Without a finite loss in the last phase the image is no solution, whatever it explains.
     searched = np.isfinite(results.trace["loss"][:, -solve.phases[-1].steps :]).any(1)
     before = {} if np.isinf(levels).all() else {"residual_before": results.residual}
+    before |= {"whiteness": left} if _shows_whiteness(solve.operator) else {}
     return results._replace(
         image=images,
         latent=before | results.latent,
         residual=residuals,
-        feasible=searched & (residuals <= solve.eps),
+        feasible=searched & (residuals <= limits),
     )
+
+
+def _each(values: AnyArray | Sequence[float] | float, what: str, results: Result, ys: np.ndarray):
+    """[n], one value for each result. Raises ValueError, see `project`."""
+    found = np.asarray(values, np.float32)
+    found = np.full(len(ys), found) if found.ndim == 0 else found
+    if not len(results.image) == len(ys) == len(found) or not (found >= 0).all():
+        raise ValueError(
+            f"expected a measurement and {what} of at least 0 for each of {len(results.image)} "
+            f"results, got {len(ys)} and {found.tolist()}"
+        )
+    return found
+
+
+def _shows_whiteness(operator: Operator) -> bool:
+    shape = operator.measurement_shape
+    return operator.onto_range is None and is_image(shape) and shape[0] * shape[1] >= LEAST_PIXELS
 
 
 @functools.lru_cache(maxsize=8)
@@ -145,8 +167,11 @@ def _compiled_for_all(solve: Conditioned) -> Callable:
 
 def _moved(
     operator: Operator, image: jax.Array, y: jax.Array, noise: jax.Array
-) -> tuple[jax.Array, jax.Array]:
-    """The image made consistent, and the residual of it as it is written."""
+) -> tuple[jax.Array, jax.Array, Scalar]:
+    """The image made consistent, the residual of it as it is written, and the whiteness of what was
+    left before."""
     y = y if operator.onto_range is None else operator.onto_range(y)
     moved = consistent(operator, image, y, noise)
-    return moved, jnp.mean((operator(quantise(moved)) - y) ** 2)
+    shows = _shows_whiteness(operator)
+    left = whiteness(y - operator(image)) if shows else jnp.asarray(jnp.nan)
+    return moved, jnp.mean((operator(quantise(moved)) - y) ** 2), left

@@ -9,9 +9,9 @@ import jax.numpy as jnp
 from jaxsr.methods import _common, _sizes, _spheres
 from jaxsr.operators import Operator
 from jaxsr.priors import Prior, check_images, check_prior
-from jaxsr.search import Phase, Solve, objectives, transforms
+from jaxsr.search import Phase, Solve, bound, objectives, transforms
 from jaxsr.settings import Needing, Presets, iterates, resolve
-from jaxsr.types import Drawn, Measurement, Scalar
+from jaxsr.types import Drawn, Measurement, Params, Scalar
 
 PAPER = {
     **_spheres.SETTINGS,
@@ -117,7 +117,7 @@ def _in_w_plus(prior: Prior, operator: Operator, settings: Settings) -> Solve:
 
     def loss(params, y, context, variables):
         image, latent = _spheres.decode(prior, params, variables, context)
-        data, fit = _misfit(settings, operator, image, y)
+        data, fit = _misfit(settings, operator, params, image, y)
         geocross = objectives.geocross(latent["w_plus"])
         own = _sizes.sizes(prior, params, settings.fitted)
         weight = settings.geocross_weight * _sizes.geocross(own)
@@ -150,7 +150,7 @@ def _in_z(prior: Prior, operator: Operator, settings: Settings) -> Solve:
 
     def loss(params, y, context, variables):
         image = prior.decode(params, variables["z"])
-        data, fit = _misfit(settings, operator, image, y)
+        data, fit = _misfit(settings, operator, params, image, y)
         return data, {settings.fit: fit}
 
     def project(context, variables):
@@ -164,9 +164,11 @@ def _in_z(prior: Prior, operator: Operator, settings: Settings) -> Solve:
 
 
 def _misfit(
-    settings: Settings, operator: Operator, image: Drawn, y: Measurement
+    settings: Settings, operator: Operator, params: Params, image: Drawn, y: Measurement
 ) -> tuple[Scalar, Scalar]:
-    """The weighted data term, flat once below eps, and the fit itself."""
+    """The weighted data term, flat once below eps, and the fit itself. A photo's own eps is a mean
+    square, so that "l1", whose fit is none, keeps the setting."""
     distance, gain = FITS[settings.fit]
     fit = distance(operator(image), y)
-    return settings.fit_weight * gain * jnp.maximum(fit, settings.eps), fit
+    eps = bound(params, settings.eps) if settings.fit == "l2" else settings.eps
+    return settings.fit_weight * gain * jnp.maximum(fit, eps), fit

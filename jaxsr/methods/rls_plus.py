@@ -12,7 +12,7 @@ from jaxsr.methods import _sizes
 from jaxsr.methods.rls import RLS, search_phase
 from jaxsr.operators import Operator
 from jaxsr.priors import Prior, check_prior, tile
-from jaxsr.search import Phase, Solve, objectives, transforms
+from jaxsr.search import Phase, Solve, bound, objectives, transforms
 from jaxsr.settings import Presets, count, iterates, resolve, unbounded
 from jaxsr.types import Measurement, Params, PRNGKey
 
@@ -130,7 +130,9 @@ def refine_phase(prior: Prior, operator: Operator, config: Refinement) -> Phase:
         refine.optimiser(),
         _project,
         pace=refine.pace if config.fitted else None,
-        enough=(lambda terms: terms["l2"] <= config.eps) if several else None,
+        enough=(lambda params, terms: terms["l2"] <= bound(params, config.eps))
+        if several
+        else None,
         round=config.refine_steps,
     )
 

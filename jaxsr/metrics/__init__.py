@@ -52,6 +52,7 @@ from jaxsr.metrics.niqe import NIQEModel, fit_niqe_model, niqe, read_niqe_model
 from jaxsr.metrics.psnr import psnr, psnr_y
 from jaxsr.metrics.spectrum import BAND_EDGES, band_powers, top_octave_power
 from jaxsr.metrics.ssim import ssim
+from jaxsr.metrics.whiteness import white_limit, whiteness
 
 __all__ = [
     "BAND_EDGES",
@@ -100,6 +101,8 @@ __all__ = [
     "same_type",
     "ssim",
     "top_octave_power",
+    "white_limit",
+    "whiteness",
 ]
 
 Better = Literal["higher", "lower", ""]

@@ -17,6 +17,7 @@ import jax
 import numpy as np
 
 from jaxsr.operators.blur import blur, gaussian_blur, motion_blur, motion_kernel
+from jaxsr.operators.chroma import chroma_420, is_fancy, means, read_back
 from jaxsr.operators.families import OPTICS, Family, Theta, cameras, similarities
 from jaxsr.operators.linear import Operator, Spectrum, compose, identity, linear
 from jaxsr.operators.optics import optics
@@ -37,6 +38,7 @@ __all__ = [
     "as_image",
     "blur",
     "cameras",
+    "chroma_420",
     "compose",
     "compressed_sensing",
     "downsample",
@@ -45,14 +47,17 @@ __all__ = [
     "grey",
     "identity",
     "image_side",
+    "is_fancy",
     "is_image",
     "linear",
     "make",
     "mask",
+    "means",
     "motion_blur",
     "motion_kernel",
     "moved",
     "optics",
+    "read_back",
     "similarities",
     "similarity",
     "spectrum",
@@ -94,6 +99,8 @@ class Kind(NamedTuple):
             that lacks the same already measures alike. Other operators take a photo that is
             the measurement, of the prior's size too, so that one that changes the size is for
             references alone.
+        halves_colours: whether it holds what a JPEG of 4:2:0 does to colours, so that the error of
+            such a file is smaller.
     """
 
     make: Callable[[Conditions], Operator]
@@ -101,6 +108,7 @@ class Kind(NamedTuple):
     takes_factor: bool = False
     takes_mask: bool = False
     idempotent: bool = False
+    halves_colours: bool = False
 
 
 def _all_but_the_centre(side: int) -> np.ndarray:
@@ -115,6 +123,11 @@ def _inpainting(c: Conditions) -> Operator:
     return mask(_all_but_the_centre(c.side) if c.seen is None else c.seen, c.shape)
 
 
+def _downsample_420(c: Conditions) -> Operator:
+    smaller = downsample(c.factor, image_shape=c.shape, kernel=c.kernel)
+    return compose(smaller, chroma_420(smaller.measurement_shape))
+
+
 def _compressed_sensing(c: Conditions) -> Operator:
     return compressed_sensing(jax.random.key(0), math.prod(c.shape) // SENSED, c.shape)
 
@@ -124,6 +137,12 @@ OPERATORS: dict[str, Kind] = {
         lambda c: downsample(c.factor, image_shape=c.shape, kernel=c.kernel),
         "made small",
         takes_factor=True,
+    ),
+    "downsample_420": Kind(
+        _downsample_420,
+        "made small and saved as a JPEG of 4:2:0",
+        takes_factor=True,
+        halves_colours=True,
     ),
     "inpainting": Kind(_inpainting, "pixels are missing", takes_mask=True, idempotent=True),
     "motion_blur": Kind(

@@ -15,6 +15,7 @@ from jaxsr.search.batches import (
 )
 from jaxsr.search.conditioned import Conditioned, Given, conditioned
 from jaxsr.search.solve import (
+    EPS,
     Phase,
     Search,
     Solve,
@@ -22,12 +23,14 @@ from jaxsr.search.solve import (
     Trace,
     advance,
     begin,
+    bound,
     chunk_length,
     join,
     minimise,
 )
 
 __all__ = [
+    "EPS",
     "Conditioned",
     "Given",
     "Phase",
@@ -37,6 +40,7 @@ __all__ = [
     "Trace",
     "advance",
     "begin",
+    "bound",
     "chunk_length",
     "conditioned",
     "join",

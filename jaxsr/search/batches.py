@@ -15,11 +15,20 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from tqdm import tqdm
 
 from jaxsr.search import solve as solver
-from jaxsr.search.checks import checked
-from jaxsr.search.solve import Phase, Solve, State, Trace, chunk_length
+from jaxsr.search._checks import checked, checked_told
+from jaxsr.search.solve import THETA, Phase, Solve, State, Trace, chunk_length
 from jaxsr.types import Params, Result
 
+Told = Mapping[str, Any]
 FRAME = 4  # steps between two images of a trajectory, at most
+
+
+class Photos(NamedTuple):
+    """Rows of a batch: what the method takes for y (see `Solve.inputs`), and entries of params that
+    differ from photo to photo, by their names; with a leading axis n."""
+
+    y: Any
+    told: dict
 
 
 def restore(
@@ -27,8 +36,8 @@ def restore(
     params: Params,
     ys: np.ndarray,
     *,
-    thetas: Mapping[str, np.ndarray] | None = None,
     seed: int | Sequence[int] = 0,
+    told: Told | None = None,
     batch_size: int = 8,
     rows: int | None = None,
     progress: bool = True,
@@ -44,8 +53,8 @@ def restore(
         solve,
         params,
         ys,
-        thetas=thetas,
         seed=seed,
+        told=told,
         batch_size=batch_size,
         rows=rows,
         progress=progress,
@@ -59,8 +68,8 @@ def restore_batches(
     params: Params,
     ys: np.ndarray,
     *,
-    thetas: Mapping[str, np.ndarray] | None = None,
     seed: int | Sequence[int] = 0,
+    told: Told | None = None,
     batch_size: int = 8,
     rows: int | None = None,
     progress: bool = True,
@@ -82,6 +91,10 @@ def restore_batches(
             may hold anything.
         seed: another seed gives other random starts; a number for all, or one for each measurement
             (several solutions of one photo).
+        told: what differs from photo to photo, name -> [n, ...]: entries of params, such as
+            "photo_eps", its largest feasible residual; and where the method is `conditioned`,
+            "operator": the parameters of each photo's operator, name -> [n, ...]; one that is
+            missing is the family's start. They are traced: one program serves all.
         batch_size: photos at once, at most; bounds the memory.
         rows: photos at once, whatever the device, to measure what that costs. Default:
             `rows_at_once(batch_size)`.
@@ -97,14 +110,11 @@ def restore_batches(
             not finite (its index is named).
     """
     ys, seeds = checked(solve, params, ys, seed, batch_size)
-    return _batches(
-        solve,
-        params,
-        solve.inputs(ys, thetas),
-        photo_keys(ys, seeds),
-        rows or rows_at_once(batch_size),
-        progress,
-    )
+    rest = {name: values for name, values in (told or {}).items() if name != THETA}
+    inputs = solve.inputs(ys, (told or {}).get(THETA))
+    photos = Photos(inputs, checked_told(rest, params, len(ys)))
+    keys = photo_keys(ys, seeds)
+    return _batches(solve, params, photos, keys, rows or rows_at_once(batch_size), progress)
 
 
 def restore_tuned(
@@ -125,7 +135,7 @@ def restore_tuned(
     inputs, keys = _one(solve, params, y, theta, seed)
     mesh = mesh_of(1)
     with _bar(solve, 1, progress) as bar:
-        found = _solve_batch(solve, programs(solve, mesh), params, keys, inputs, bar)
+        found = _solve_batch(solve, programs(solve, mesh), params, keys, Photos(inputs, {}), bar)
     result, best = jax.tree.map(lambda leaf: leaf[0], found)
     return jax.tree.map(np.asarray, result), params | solve.tuned(best)
 
@@ -149,6 +159,7 @@ def trajectory(
         ValueError: as `restore_batches`.
     """
     inputs, keys = _one(solve, params, y, theta, seed)
+    photos = Photos(inputs, {})
     compiled, frames = programs(solve, mesh_of(1), FRAME), []
     finish = jax.jit(
         jax.vmap(
@@ -157,12 +168,12 @@ def trajectory(
         )
     )
     with _bar(solve, 1, progress) as bar:
-        for number, state, trace in _chunks(solve, compiled, params, keys, inputs):
+        for number, state, trace in _chunks(solve, compiled, params, keys, photos):
             bar.update(0 if trace is None else compiled.phases[number][2])
             if trace is not None and np.isnan(trace["loss"]).all():
                 continue  # the best is what it was
             for begin, _, _ in compiled.phases[number + 1 :]:
-                state = begin(keys, params, inputs, (state.best, state.context))
+                state = begin(keys, params, photos, (state.best, state.context))
             frames.append(np.asarray(finish(params, inputs, state)[0]))
     return np.stack(frames)
 
@@ -202,7 +213,7 @@ def _fold(seed: jax.Array, digest: jax.Array) -> jax.Array:
 
 
 def _batches(
-    solve: Solve, params: Params, inputs: Any, keys: np.ndarray, batch_size: int, progress: bool
+    solve: Solve, params: Params, photos: Photos, keys: np.ndarray, batch_size: int, progress: bool
 ) -> Iterator[tuple[np.ndarray, Result]]:
     mesh = mesh_of(batch_size)
     rows, whole = NamedSharding(mesh, PartitionSpec("batch")), NamedSharding(mesh, PartitionSpec())
@@ -218,7 +229,7 @@ def _batches(
                 programs(solve, mesh),
                 params,
                 batch_keys,
-                jax.device_put(jax.tree.map(operator.itemgetter(padded), inputs), rows),
+                jax.device_put(jax.tree.map(operator.itemgetter(padded), photos), rows),
                 bar,
             )
             yield (
@@ -249,8 +260,9 @@ class Programs(NamedTuple):
 
 @functools.lru_cache(maxsize=8)
 def programs(solve: Solve, mesh: Mesh, longest: int = 25) -> Programs:
-    """Pieces whose chunks have at most `longest` steps. Compiles nothing yet; kept for the last few
-    methods, because jit finds what it compiled by the identity of these functions.
+    """Pieces of params and `Photos`, whose chunks have at most `longest` steps. Compiles nothing
+    yet; kept for the last few methods, because jit finds what it compiled by the identity of these
+    functions.
 
     Each device of the mesh runs the program of its own rows, by `shard_map`: left to itself, XLA
     turns the refinement's convolutions, whose kernels differ from row to row, into one grouped
@@ -261,7 +273,7 @@ def programs(solve: Solve, mesh: Mesh, longest: int = 25) -> Programs:
         specs = tuple(
             PartitionSpec() if axis is None else PartitionSpec("batch") for axis in in_axes
         )
-        each = jax.vmap(function, in_axes)
+        each = jax.vmap(_of_photo(function, in_axes.index(None)), in_axes)
         return jax.shard_map(
             each, mesh=mesh, in_specs=specs, out_specs=PartitionSpec("batch"), check_vma=False
         )
@@ -269,9 +281,9 @@ def programs(solve: Solve, mesh: Mesh, longest: int = 25) -> Programs:
     def pieces(phase: Phase) -> tuple[Callable, Callable, int]:
         length = chunk_length(phase.steps, limit=longest)
 
-        def begin(keys, params, ys, previous):
+        def begin(keys, params, photos, previous):
             states = mapped(functools.partial(solver.begin, phase), (0, None, 0, 0))(
-                keys, params, ys, previous
+                keys, params, photos, previous
             )
             # Fresh buffers: an output that merely is an input would be that input's buffer, which
             # `advance` then gives away.
@@ -285,26 +297,38 @@ def programs(solve: Solve, mesh: Mesh, longest: int = 25) -> Programs:
     )
 
 
+def _of_photo(function: Callable, at: int) -> Callable:
+    """A function of params and y, its arguments `at` and the next, as one of params and a photo;
+    what is told of the photo become entries of params."""
+
+    def of_photo(*args):
+        params, photo = args[at], args[at + 1]
+        params = {**params, **photo.told} if photo.told else params
+        return function(*args[:at], params, photo.y, *args[at + 2 :])
+
+    return of_photo
+
+
 def _solve_batch(
-    solve: Solve, compiled: Programs, params: Params, keys: jax.Array, ys: Any, bar: tqdm
+    solve: Solve, compiled: Programs, params: Params, keys: jax.Array, photos: Photos, bar: tqdm
 ) -> tuple[Result, Any]:
     """One batch through all phases, in chunks that show on the bar; the results and the last
     phase's best variables."""
     state: Any = None
     traces = []
-    for number, state, trace in _chunks(solve, compiled, params, keys, ys):
+    for number, state, trace in _chunks(solve, compiled, params, keys, photos):
         if trace is not None:
             traces.append(trace)
             # Waits for the chunk.
             bar.set_postfix(loss=f"{np.mean(state.best_value):.3g}", refresh=False)
             bar.update(compiled.phases[number][2])
-    result = compiled.conclude(params, ys, state, traces)
+    result = compiled.conclude(params, photos, state, traces)
     bar.set_postfix(residual=f"{np.mean(result.residual):.3g}")
     return result, state.best
 
 
 def _chunks(
-    solve: Solve, compiled: Programs, params: Params, keys: jax.Array, ys: Any
+    solve: Solve, compiled: Programs, params: Params, keys: jax.Array, photos: Photos
 ) -> Iterator[tuple[int, State, Trace | None]]:
     """(number of the phase, state, trace) where each phase begins, without a trace, and after each
     chunk; the next chunk takes over the memory of the state. Where all rows rest, nothing runs."""
@@ -312,7 +336,7 @@ def _chunks(
     for number, (phase, (begin, advance, length)) in enumerate(
         zip(solve.phases, compiled.phases, strict=True)
     ):
-        state = begin(keys, params, ys, None if state is None else (state.best, state.context))
+        state = begin(keys, params, photos, None if state is None else (state.best, state.context))
         yield number, state, None
         trace = None
         for _ in range(phase.steps // length):
@@ -320,7 +344,7 @@ def _chunks(
                 # The same shapes: `conclude` is compiled once, however many steps were made.
                 trace = jax.tree.map(lambda leaf: jnp.full_like(leaf, jnp.nan), trace)
             else:
-                state, trace = advance(params, ys, state)
+                state, trace = advance(params, photos, state)
             yield number, state, trace
 
 

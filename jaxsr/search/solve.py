@@ -26,6 +26,10 @@ from jaxsr.operators import Operator
 from jaxsr.types import Latent, Params, PRNGKey, Result, Scalar
 
 Trace = dict[str, jax.Array]
+# Where params may have the largest residual that is feasible for the photo: in place of the
+# method's eps, it compiles once for all photos.
+EPS = "photo_eps"
+THETA = "operator"  # where it is told of photos that each has an operator of its own
 
 
 class Phase(NamedTuple):
@@ -45,9 +49,9 @@ class Phase(NamedTuple):
             counts as the best.
         pace: (params) -> factors of the updates, for each of the variables a number or a tree like
             it: a step size that depends on the prior; None: all 1.
-        enough: (terms) -> whether an iterate with these terms will do. Once the best one does, the
-            search rests from the next multiple of `round` steps on: nothing changes any more, and
-            the trace is NaN. None: it makes all of its steps.
+        enough: (params, terms) -> whether an iterate with these terms will do. Once the best one
+            does, the search rests from the next multiple of `round` steps on: nothing changes any
+            more, and the trace is NaN. None: it makes all of its steps.
         round: see `enough`.
     """
 
@@ -125,7 +129,7 @@ def advance(
         )
         (value, terms), grads = loss(state.variables)
         better = jnp.isfinite(value) & ((value < state.best_value) | (phase.redraw is not None))
-        enough = state.done if phase.enough is None else phase.enough(terms)
+        enough = state.done if phase.enough is None else phase.enough(params, terms)
         best, best_value, done = jax.tree.map(
             lambda new, old: jnp.where(better, new, old),
             (state.variables, value, enough),
@@ -202,7 +206,8 @@ class Solve:
         phases: run in sequence, each from the best iterate of the one before.
         finish: (params, y, best variables, context) of the last phase -> (image, latent).
         operator: A, of which the residual is measured.
-        eps: the largest residual that counts as feasible, a mean square on the [0, 1] scale.
+        eps: the largest residual that counts as feasible, a mean square on the [0, 1] scale, unless
+            params have one for the photo (`EPS`).
         tuned: (best variables) of the last phase -> the entries of params that the method changed
             for the photo, {} if it changed none. The prior with params | tuned draws the image from
             the latent, but for a projection at the end; `finish` does not return them.
@@ -251,8 +256,13 @@ class Solve:
         residual = jnp.mean((self.operator(image) - y) ** 2)
         # If no iterate had a finite loss, the image is only the start of the search and no
         # solution, however small its residual.
-        feasible = (residual <= self.eps) & jnp.isfinite(state.best_value)
+        feasible = (residual <= bound(params, self.eps)) & jnp.isfinite(state.best_value)
         return Result(image, latent, join(traces), residual, feasible)
+
+
+def bound(params: Params, eps: float) -> Scalar | float:
+    """The largest feasible residual: the photo's own, where params have it, else `eps`."""
+    return params[EPS] if params and EPS in params else eps
 
 
 def join(traces: Sequence[Trace]) -> Trace:

@@ -1,4 +1,4 @@
-"""What `restore` refuses before any long work."""
+"""What `restore` and its kin refuse, in one clear line."""
 
 import numbers
 from collections.abc import Mapping, Sequence
@@ -102,3 +102,17 @@ def _check_values(ys: np.ndarray, operator: Operator) -> None:
             f"expected finite measurements, got NaN or infinity in number {bad[0]} "
             f"({len(bad)} of {len(ys)} hold some)"
         )
+
+
+def checked_told(told: Mapping[str, np.ndarray] | None, params: Params, n: int) -> dict:
+    """Entries of params for each of n measurements, as float32. Raises ValueError for another
+    number of them, and for one that params have already."""
+    found = {name: np.asarray(values, np.float32) for name, values in (told or {}).items()}
+    for name, values in found.items():
+        if values.ndim == 0 or len(values) != n:
+            raise ValueError(
+                f"told, {name}: expected one for each of {n} measurements, got shape {values.shape}"
+            )
+        if name in params:
+            raise ValueError(f"told, {name}: params have one for all: leave one of them out")
+    return found
