@@ -195,26 +195,7 @@ def test_sharpening_shows_more_than_none():
     assert all(b > a for a, b in zip(plain, sharp, strict=True))
 
 
-# The threshold and the proposal
-
-
-def test_white_noise_is_below_its_threshold_as_often_as_it_says():
-    """A true picture is called infeasible, or any picture feasible."""
-    image = np.random.default_rng(0).uniform(size=(8, 8, 3))
-    terms = inspect.threshold(image, noise=0.05, compression=0.0)
-    draws = np.random.default_rng(1).normal(0, 0.05, (4000, image.size))
-    assert np.mean((draws**2).mean(1) <= terms.noise) == pytest.approx(0.95, abs=0.01)
-    assert terms.eps == pytest.approx(terms.noise + 1 / 12 / 255**2 + 1.5e-4)
-
-
-def test_the_threshold_is_never_above_the_photos_variance():
-    """A photo of one colour explains a noisy one."""
-    image = np.random.default_rng(0).uniform(0.4, 0.6, (8, 8, 3))
-    terms = inspect.threshold(image, noise=0.3, compression=0.2)
-    assert terms.eps == pytest.approx(np.var(image, axis=(0, 1)).mean())
-    assert terms.jpeg / terms.noise == pytest.approx(
-        0.04 / (0.09 * (1 + 1.645 * math.sqrt(2 / 192)))
-    )
+# The proposal
 
 
 @pytest.mark.parametrize("resolution", [16, 64, 96])
@@ -266,7 +247,7 @@ def test_noise_is_told_of_photos_that_have_it():
     noise = np.random.default_rng(0).normal(0, 12 / 255, clean.shape)
     plain, noisy = (inspect.inspect(np.clip(x, 0, 1)) for x in (clean, clean + noise))
     assert (plain.noise, noisy.noise) == (0, pytest.approx(12 / 255, rel=0.15))
-    assert noisy.terms.eps > 10 * plain.terms.eps
+    assert noisy.tolerance.eps > 10 * plain.tolerance.eps
 
 
 def test_of_a_large_photo_the_middle_tells():
@@ -276,7 +257,7 @@ def test_of_a_large_photo_the_middle_tells():
     large[372:628, 172:428] = middle
     found = inspect.inspect(large)
     assert found.grid is not None and found.grid[:2] == (372 % 8, 172 % 8)
-    assert found.terms == inspect.inspect(middle).terms
+    assert found.tolerance == inspect.inspect(middle).tolerance
     assert (found.width, found.height) == (600, 1000)
 
 

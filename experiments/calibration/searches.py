@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from restoration import fitting, plan
+from restoration import fitting, plan, tolerances
 from restoration.fitting import REFERENCE_FACTOR, Fitter
 from restoration.intervals_fingerprint import Fingerprint, fingerprint
 from restoration.options import operator_choice
+from restoration.photos import tolerance_of
 from restoration.plan import Method
 from tqdm import tqdm
 
@@ -20,7 +21,7 @@ from jaxsr import flags, images, loading
 from jaxsr.methods import project, trusted
 from jaxsr.priors import Prior
 from jaxsr.records import files
-from jaxsr.search import restore
+from jaxsr.search import EPS, restore
 from jaxsr.types import Params
 
 FOLDER = "solutions"
@@ -121,6 +122,12 @@ def _search(bench: Bench, folder: Path, block: Sequence[Sample]) -> list[str]:
     return lost
 
 
+def _eps(bench: Bench, photo: Degraded) -> float:
+    operator, kind = bench.method.solve.operator, bench.fitter.kind
+    tolerance = tolerance_of(photo.y, operator, known=kind.idempotent)
+    return tolerances.eps_of(tolerance, as_restored(bench.settings), bench.method.solve)
+
+
 def solutions(
     bench: Bench, found: Sequence[Degraded]
 ) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
@@ -130,15 +137,17 @@ def solutions(
     ys = np.repeat(np.stack([photo.y for photo in found]), count, axis=0)
     seeds = [settings.seed + i for _ in found for i in range(count)]
     noises = np.repeat([noise_of(photo.noise, settings) for photo in found], count)
+    limits = np.repeat([_eps(bench, photo) for photo in found], count)
     results = restore(
         bench.method.solve,
         bench.method.params,
         ys,
         seed=seeds,
+        told={EPS: tolerances.searched_to(limits, as_restored(settings), bench.method.solve)},
         batch_size=settings.batch_size,
         progress=False,
     )
-    results = project(bench.method.solve, results, ys, noises)
+    results = project(bench.method.solve, results, ys, noises, limits)
     whole = np.asarray(
         np.isfinite(results.image).all((1, 2, 3))
     )  # a search that went to infinity has none

@@ -41,7 +41,7 @@ def plain(found: Inspection) -> dict[str, Any]:
         "sharpened": is_sharpened(found),
         "clipped": found.clipped,
         "is_clipped": is_clipped(found),
-        **{f"eps_{name}": value for name, value in found.terms._asdict().items()},
+        **{f"eps_{name}": value for name, value in found.tolerance.terms.items()},
         "remarks": list(found.remarks),
     }
 

@@ -4,7 +4,7 @@ the seed."""
 from collections.abc import Mapping
 from typing import Any
 
-from jaxsr import weights
+from jaxsr import flags, weights
 from jaxsr.operators import Operator
 from jaxsr.priors import Prior
 from jaxsr.types import Params
@@ -34,6 +34,8 @@ def fingerprint(
         **{f"{method.name} {name}": value for name, value in values.items()},
         "consistency": settings.consistency,
         "noise": "found in each photo" if settings.noise is None else settings.noise,
+        "eps": settings.eps,
+        "free": flags.names("free", settings.free),
         "prior": prior.info.name,
         "prior_sha256": weights.digest(params),
         "precision": settings.precision,

@@ -160,7 +160,7 @@ def load_reference(file: str, fitter: Fitter) -> Photo:
         images.noise_of(y) if operators.is_image(y.shape) else 0.0,
         remarks,
         lambda: degraded(centre_square(file, fitter.resolution, reading=fitter.reading).image),
-        tolerance_of(y, fitter.operator(factor), known=True),
+        tolerance_of(y, fitter.operator(factor), known=fitter.kind.idempotent),
     )
 
 
@@ -173,7 +173,9 @@ def tolerance_of(
         y: the measurement.
         operator: which it is one of.
         compression: standard deviation of a JPEG's error.
-        known: whether the operator is what made it, and not merely what it is taken for.
+        known: whether the operator is what made it, and not merely what it is taken for. A sharp
+            photo that was made small here counts as one that came small, so that results are judged
+            alike.
     """
     if not operators.is_image(y.shape):
         return None

@@ -19,28 +19,39 @@ FAR_BELOW = 0.5
 OVERFIT, UNEXPLAINED = "explains noise too", "residual above noise"
 
 
-def tolerance_of(job: Job, settings: Settings) -> images.Tolerance | None:
-    """That of a job's photo; a noise that is told (--noise) stands for all that is random."""
-    found = job.photo.tolerance
+def tolerance_of(found: images.Tolerance | None, settings: Settings) -> images.Tolerance | None:
+    """That of a photo as it is reckoned with: a noise that is told (--noise) stands for all that is
+    random."""
     if found is None or settings.noise is None:
         return found
     return found._replace(sigma=settings.noise, compression=0.0)
 
 
-def eps_of(job: Job, settings: Settings, solve: Solve) -> float:
-    """The largest residual that is feasible for a job's photo: that of --eps, else its tolerance,
-    else the method's."""
+def eps_of(found: images.Tolerance | None, settings: Settings, solve: Solve) -> float:
+    """The largest residual that is feasible for a photo of that tolerance: that of --eps, else its
+    tolerance's, else the method's."""
     if settings.eps != AUTO_EPS:
         return float(settings.eps)
-    tolerance = tolerance_of(job, settings)
+    tolerance = tolerance_of(found, settings)
     return solve.eps if tolerance is None else tolerance.eps
+
+
+def searched_to(limits: Sequence[float], settings: Settings, solve: Solve) -> np.ndarray:
+    """The eps that searches are told of photos with these limits, float32 [n].
+
+    Where the result is moved to explain its photo afterwards, the search need not come nearer than
+    its method asks for: it ends earlier where there is noise, never later.
+    """
+    found = np.asarray(limits, np.float32)
+    is_moved = settings.consistency != "none" and settings.eps == AUTO_EPS
+    return np.maximum(found, np.float32(solve.eps)) if is_moved else found
 
 
 def told(jobs: Sequence[Job], settings: Settings, method: Method) -> dict[str, np.ndarray]:
     """What searches are told of each photo (see `jaxsr.search.restore_batches`): its eps and, where
     the method compresses and all are JPEGs of one kind, its tables."""
-    limits = [eps_of(job, settings, method.solve) for job in jobs]
-    found = {EPS: np.asarray(limits, np.float32)}
+    limits = [eps_of(job.photo.tolerance, settings, method.solve) for job in jobs]
+    found = {EPS: searched_to(limits, settings, method.solve)}
     if METHODS[method.name].compresses:
         each = [jpeg_told(job) for job in jobs]
         found |= {name: np.stack([entry[name] for entry in each]) for name in each[0]}
@@ -62,8 +73,8 @@ def told_alone(job: Job, settings: Settings, method: Method) -> dict[str, np.nda
 
 def cells(job: Job, result: Result, settings: Settings, solve: Solve) -> dict[str, object]:
     """What a row tells of eps and of what the search left."""
-    tolerance = tolerance_of(job, settings)
-    eps = eps_of(job, settings, solve)
+    tolerance = tolerance_of(job.photo.tolerance, settings)
+    eps = eps_of(job.photo.tolerance, settings, solve)
     found: dict[str, object] = {"eps": eps}
     if settings.eps == AUTO_EPS and tolerance is not None:
         found["eps_terms"] = tolerance.line

@@ -76,7 +76,7 @@ def _batches(
             for indices, results in batches:
                 batch = [block[i] for i in indices]
                 noises = [trusted(settings.consistency, noise_of(j, settings)) for j in batch]
-                eps = [tolerances.eps_of(job, settings, method.solve) for job in batch]
+                eps = [tolerances.eps_of(j.photo.tolerance, settings, method.solve) for j in batch]
                 yield batch, project(method.solve, results, ys[indices], noises, eps)
 
 

@@ -15,7 +15,6 @@ from jaxsr.inspect.proposal import (
     propose,
 )
 from jaxsr.inspect.runs import Runs
-from jaxsr.inspect.threshold import Terms, threshold
 
 __all__ = [
     "Facts",
@@ -24,7 +23,6 @@ __all__ = [
     "Proposal",
     "Quality",
     "Runs",
-    "Terms",
     "factor_for",
     "findings",
     "inspect",
@@ -34,5 +32,4 @@ __all__ = [
     "is_sharpened",
     "propose",
     "quality_of",
-    "threshold",
 ]

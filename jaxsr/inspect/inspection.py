@@ -12,7 +12,6 @@ from jaxsr.inspect.edges import overshoot
 from jaxsr.inspect.facts import Facts, facts_of
 from jaxsr.inspect.runs import Runs, repeated
 from jaxsr.inspect.spectra import roughness, smooth_scale
-from jaxsr.inspect.threshold import ROUNDING, Terms, threshold
 
 MIDDLE = 256  # px of a photo that are looked at, from its middle
 LUMA = np.array([0.299, 0.587, 0.114])
@@ -41,7 +40,7 @@ class Inspection(NamedTuple):
         roughness: RMS of the finest octave over that of the next (`spectra.ROUGH`).
         overshoot: of its edges, as a share of their height (`edges.OVERSHOOT`).
         clipped: share of its numbers that are 0 or 1.
-        terms: of the residual that counts as explained.
+        tolerance: of the residual that counts as explained, the kernel not being known.
     """
 
     file: str
@@ -60,7 +59,7 @@ class Inspection(NamedTuple):
     roughness: float | None
     overshoot: float | None
     clipped: float
-    terms: Terms
+    tolerance: images.Tolerance
 
     @property
     def enlarged(self) -> int:
@@ -124,7 +123,7 @@ def _looked(
     image, grey = middle.image, 255.0 * (middle.image.astype(np.float64) @ LUMA)
     grid = None if facts.compression else grid_of(grey)
     compression = _compression(image, facts, grid)
-    noise = float(np.sqrt(max(images.noise_of(image) ** 2 - ROUNDING, 0.0)))
+    tolerance = images.tolerance_of(image, compression=compression, kernel=images.KERNEL)
     runs = repeated(image)
     return Inspection(
         file=file,
@@ -135,7 +134,7 @@ def _looked(
         remarks=remarks,
         is_grey=bool(np.ptp(image, axis=2).max() <= GREY),
         has_alpha=has_alpha,
-        noise=noise,
+        noise=tolerance.sigma,
         compression=compression,
         grid=_placed(grid, middle),
         repeated=_runs_placed(runs, middle),
@@ -143,7 +142,7 @@ def _looked(
         roughness=roughness(grey) if runs.scale == 1 else None,
         overshoot=overshoot(grey) if runs.scale == 1 else None,
         clipped=float(np.mean((image <= 0) | (image >= 1))),
-        terms=threshold(image, noise=noise, compression=compression),
+        tolerance=tolerance,
     )
 
 

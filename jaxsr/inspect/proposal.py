@@ -43,7 +43,7 @@ def propose(found: Inspection, resolution: int) -> Proposal:
     side = -(-min(found.width - left, found.height - top) // found.enlarged)
     factor = factor_for(side, resolution)
     why_not = "" if factor else _why_not(side, resolution)
-    return Proposal(factor, KERNEL, found.terms.eps, METHOD, found.enlarged, why_not)
+    return Proposal(factor, KERNEL, found.tolerance.eps, METHOD, found.enlarged, why_not)
 
 
 def factor_for(side: int, resolution: int) -> int | None:
