@@ -36,7 +36,9 @@ def eps_of(found: images.Tolerance | None, settings: Settings, solve: Solve) -> 
     return solve.eps if tolerance is None else tolerance.eps
 
 
-def searched_to(limits: Sequence[float], settings: Settings, solve: Solve) -> np.ndarray:
+def searched_to(
+    limits: Sequence[float] | np.ndarray, settings: Settings, solve: Solve
+) -> np.ndarray:
     """The eps that searches are told of photos with these limits, float32 [n].
 
     Where the result is moved to explain its photo afterwards, the search need not come nearer than

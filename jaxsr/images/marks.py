@@ -117,14 +117,16 @@ def _chunk(kind: bytes, data: bytes) -> bytes:
     return len(data).to_bytes(4, "big") + kind + data + check.to_bytes(4, "big")
 
 
-def of_run(folder: str | os.PathLike, **more: Any) -> Marks:
-    """The marks of a run's pictures: its config.json without what names files, and `more`.
+def of_run(folder: str | os.PathLike, method: str | None = None) -> Marks:
+    """The marks of a run's pictures: its config.json without what names files, and the method that
+    made them, where it is one.
 
     Raises:
         OSError: there is none.
     """
     record = json.loads((Path(folder) / "config.json").read_text(encoding="utf-8"))
-    return Marks(json.dumps(_told(record) | more))
+    made = {} if method is None else {"method": method}
+    return Marks(json.dumps(_told(record) | made))
 
 
 def _told(record: Mapping[str, Any]) -> dict[str, Any]:
