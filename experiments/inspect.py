@@ -27,6 +27,7 @@ if __name__ == "__main__":
     from jaxsr import flags
 
     read_settings = flags.define(Settings())
+    flags.short({"i": "input", "o": "out"})
     flags.run(lambda: main(read_settings()))
 else:
     # Python looks for modules in the folder of the command first, so that whatever a command here

@@ -1,28 +1,23 @@
 """The command lines that an inspection proposes, as a shell takes them."""
 
-import dataclasses
 import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from restoration.options import Settings as Restoration
+from restoration.options import AUTO_EPS
 
 from inspection.options import Settings
 from jaxsr import images
 from jaxsr.inspect import Inspection, Proposal
 
 MOST = 5  # commands that are printed; all of them are in the files
-KNOWN = {field.name for field in dataclasses.fields(Restoration)}
 
 
 def command(file: str, proposal: Proposal, asked: Settings) -> str:
-    """What restores a photo as proposed. Where it is to be made small first, the smaller one, whose
-    eps is another."""
-    if proposal.shrink > 1:
-        return _restoring([smaller(file)], proposal._asdict() | {"eps": None}, asked)
-    return _restoring([file], proposal._asdict(), asked)
+    """What restores a photo as proposed; where it is to be made small first, the smaller one."""
+    return _restoring([smaller(file) if proposal.shrink > 1 else file], proposal._asdict(), asked)
 
 
 def _restoring(inputs: Sequence[str], row: dict[str, Any], asked: Settings) -> str:
@@ -32,9 +27,9 @@ def _restoring(inputs: Sequence[str], row: dict[str, Any], asked: Settings) -> s
         "method": row["method"],
         "factor": row["factor"],
         "kernel": row["kernel"],
-        "eps": row["eps"] and f"{row['eps']:.2g}",
+        "eps": AUTO_EPS,  # each photo's own, as it was told here
     }
-    told = [f"--{name}={v}" for name, v in settings.items() if v is not None and name in KNOWN]
+    told = [f"--{name}={value}" for name, value in settings.items() if value is not None]
     words = [*(f"--input={name}" for name in inputs), *told]
     return shlex.join(["python", str(Path(sys.argv[0]).with_name("super_resolve.py")), *words])
 
@@ -59,8 +54,8 @@ def shrinking(file: str, found: Inspection) -> str:
 
 
 def lines(rows: Sequence[dict[str, Any]], asked: Settings) -> list[str]:
-    """What is to be run: one command for all photos that may go together, each with its own eps;
-    else one for each factor; what is to be made small first, photo by photo."""
+    """What is to be run: one command for all photos that may go together, else one for each factor;
+    what is to be made small first, photo by photo."""
     told = [row for row in rows if "error" not in row]
     lost = {row["file"]: [f"no factor ({row['why_not']})"] for row in told if row["why_not"]}
     fine = [row for row in told if not row["why_not"]]
@@ -81,9 +76,9 @@ def lines(rows: Sequence[dict[str, Any]], asked: Settings) -> list[str]:
 
 
 def _together(inputs: Sequence[str], rows: Sequence[dict[str, Any]], asked: Settings) -> str:
-    """A command for several photos, without the eps of one."""
+    """A command for several photos."""
     if len(rows) == 1:
         return rows[0]["command"]
     if len(inputs) > MOST:
         return f"factor {rows[0]['factor']}: {len(rows)} photos, whose commands --out lists"
-    return _restoring(inputs, rows[0] | {"eps": None}, asked)
+    return _restoring(inputs, rows[0], asked)
