@@ -44,8 +44,12 @@ TABLE: dict[str, tuple[Operator, float]] = {
     "grey": (operators.grey(SHAPE), 1e-5),
     "compressed_sensing": (operators.compressed_sensing(KEY, 60, SHAPE), 1e-5),
     "chroma_420": (operators.chroma_420(SHAPE), 1e-4),
-    "chroma_420, odd sides": (operators.chroma_420((7, 9, 3)), 1e-4),
-    "downsample_420": (operators.make("downsample_420", 12, factor=2), 1e-4),
+    "downsample_420": (
+        operators.compose(
+            operators.downsample(2, image_shape=SHAPE), operators.chroma_420((6, 4, 3))
+        ),
+        1e-4,
+    ),
     "compose": (
         operators.compose(operators.mask(MASK, SHAPE), HALF, operators.grey((6, 4, 3))),
         1e-4,

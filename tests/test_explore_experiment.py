@@ -103,8 +103,8 @@ def test_another_exploration_starts_from_the_same_solution(prior, tmp_path, monk
         first, out=str(tmp_path / "again"), way="vk", space="w_plus", start=str(tmp_path / "first")
     )
     explore.main(again)
-    starts = [(tmp_path / name / "start.png").read_bytes() for name in ("first", "again")]
-    assert starts[0] == starts[1]
+    starts = [images.read(tmp_path / name / "start.png") for name in ("first", "again")]
+    np.testing.assert_array_equal(*starts)
     with pytest.raises(
         ValueError,
         match="start is the first solution of another seed: choose another --out or --start",
@@ -220,7 +220,7 @@ BAD = [
         {"factor": 4, "operator": "grey"},
         "--factor is for downsample or downsample_420, not for grey",
     ),
-    ({"input": "nowhere.png"}, "nowhere.png: expected an image file, got no such file"),
+    ({"input": "nowhere.png"}, "nowhere.png: expected image files, got no such file"),
     (
         {"operator": "compressed_sensing"},
         "--operator=compressed_sensing needs --input or --reference",

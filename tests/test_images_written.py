@@ -51,7 +51,7 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
     [
         ("no folder/x.png", RGB / 255.0, OSError, "No such file or directory"),
         ("folder.png", RGB / 255.0, OSError, "cannot write"),
-        ("x.jpg", RGB / 255.0, ImageError, "ends in .png"),
+        ("x.bmp", RGB / 255.0, ImageError, "ends in .png"),
         ("x.png", GREY / 255.0, ImageError, r"\[h, w, 3\]"),
         ("x.png", RGB * np.nan, ImageError, "NaN"),
         ("x.png", RGB, ImageError, "got uint8"),

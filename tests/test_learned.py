@@ -32,6 +32,7 @@ def test_blocks_in_turn_are_the_generator(name):
 
 SEEN = {name: (operators.make(name, SIDE, factor=4), SIDE) for name in operators.OPERATORS} | {
     "downsample": (X4, 4),
+    "downsample_420": (operators.make("downsample_420", SIDE, factor=4), 4),
     "downsample 16": (operators.downsample(16, image_shape=SHAPE), SIDE),  # one pixel: too small
 }
 

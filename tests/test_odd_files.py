@@ -3,6 +3,8 @@ one line what it is and what to do."""
 
 import io
 import json
+import subprocess
+import sys
 import threading
 import zipfile
 from pathlib import Path
@@ -13,7 +15,6 @@ import ports_files as files
 import ports_wrappers as wrapped
 import pytest
 import tifffile
-import train_features
 from evaluation.options import Settings
 from PIL import Image, ImageCms
 from tiny import photo, write_prior
@@ -211,21 +212,28 @@ def test_the_labels_of_a_data_set_are_not_left_out(tmp_path):
     assert len(told) == 1
 
 
-def test_training_of_features_tells_what_it_reads(monkeypatch, tmp_path, capsys):
+READ_FEATURES = """
+import sys; sys.path.insert(0, {experiments!r})
+import train_features
+train_features.flags.FLAGS(["train_features", "--resolution=16"])
+photos, rows = train_features.read_labelled(".", "labels.csv")
+assert photos.shape == (2, 16, 16, 3) and [row["type"] for row in rows] == ["x", "y"]
+"""
+
+
+def test_training_of_features_tells_what_it_reads(tmp_path):
     """A network learns from first frames of animations, and nothing says so."""
     for i in range(2):
         frames = [Image.fromarray(images.to_uint8(photo(16, i + j))) for j in range(2)]
         frames[0].save(tmp_path / f"{i}.png", save_all=True, append_images=frames[1:])
     (tmp_path / "labels.csv").write_text("file,type\n0.png,x\n1.png,y\n")
-
-    class Flag:
-        value = 16
-
-    monkeypatch.setattr(train_features, "RESOLUTION", Flag)
-    monkeypatch.setattr(train_features, "READING", images.Reading)
-    photos, rows = train_features.read_labelled(str(tmp_path), str(tmp_path / "labels.csv"))
-    assert photos.shape == (2, 16, 16, 3) and [row["type"] for row in rows] == ["x", "y"]
-    assert "2 of 2 photos: the first frame of an animation (2 frames)" in capsys.readouterr().out
+    # In a process of its own: the command defines its flags as it is imported.
+    code = READ_FEATURES.format(experiments=str(Path(__file__).parents[1] / "experiments"))
+    ended = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert "2 of 2 photos: the first frame of an animation (2 frames)" in ended.stdout
 
 
 def test_photos_that_are_all_too_small_fail_before_the_work(tmp_path, monkeypatch):

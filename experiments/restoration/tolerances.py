@@ -75,10 +75,11 @@ def told_alone(job: Job, settings: Settings, method: Method) -> dict[str, np.nda
     return {name: values[0] for name, values in told([job], settings, method).items()}
 
 
-def cells(job: Job, result: Result, settings: Settings, solve: Solve) -> dict[str, object]:
+def cells(job: Job, result: Result, settings: Settings, method: Method) -> dict[str, object]:
     """What a row tells of eps and of what the search left."""
-    tolerance = tolerance_of(job.photo.tolerance, settings)
+    tolerance, solve = tolerance_of(job.photo.tolerance, settings), method.solve
     eps = eps_of(job.photo.tolerance, settings, solve)
+    is_search = METHODS[method.name].kind == "search"
     found: dict[str, object] = {"eps": eps}
     if settings.eps == AUTO_EPS and tolerance is not None:
         found["eps_terms"] = tolerance.line
@@ -87,7 +88,7 @@ def cells(job: Job, result: Result, settings: Settings, solve: Solve) -> dict[st
     told = (
         job.photo.remark,
         free.remark(result, settings),
-        _overfit(result, tolerance, settings),
+        _overfit(result, tolerance, settings) if is_search else "",
         _unexplained(result, eps, solve),
     )
     return found | {"remark": "; ".join(filter(None, told))}

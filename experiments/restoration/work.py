@@ -123,7 +123,7 @@ def _saved(
             "fit": job.photo.fit,
             "digest": job.photo.digest,
             "noise": noise_of(job, settings),
-            **tolerances.cells(job, result, settings, method.solve),
+            **tolerances.cells(job, result, settings, method),
             **save(folder, job, result, cast(images.Depth, settings.depth), marks),
         }
         for job, result in zip(jobs, each, strict=True)

@@ -95,7 +95,7 @@ def compression_in(file: str | os.PathLike) -> Compression | None:
         ImageError: a JPEG that cannot be read.
     """
     try:
-        with raster.opened_jpeg(Path(file)) as image:
+        with raster.opened_jpeg(_content(file)) as image:
             turned = image is not None and image.getexif().get(ORIENTATION, 1) != 1
             return None if image is None or turned else compression_of(image)
     except (OSError, ValueError, Image.DecompressionBombError) as error:
