@@ -63,3 +63,25 @@ def programs_are_let_go():
                 for kept in vars(module).values():
                     getattr(kept, "cache_clear", lambda: None)()
         gc.collect()
+
+
+@pytest.fixture(scope="session")
+def tiny_prior(tmp_path_factory):
+    """The folder of a random prior of 16 px."""
+    from tiny import write_prior  # which imports jax, that must not be before `pytest_configure`
+
+    return write_prior(tmp_path_factory.mktemp("priors") / "tiny")
+
+
+@pytest.fixture
+def restore(tiny_prior, tmp_path, monkeypatch):
+    """super_resolve.py in a folder of its own: (the flags input, out and others) -> exit status."""
+    import super_resolve
+
+    monkeypatch.chdir(tmp_path)
+
+    def run(**settings) -> int:
+        fixed = {"prior": tiny_prior, "method": "bicubic", "progress": False, "out": "out"}
+        return super_resolve.main(super_resolve.Settings(**fixed | settings))
+
+    return run

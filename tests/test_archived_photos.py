@@ -8,28 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import super_resolve
 from exploration import sources
-from tiny import photo, rows, write_prior
+from tiny import photo, rows
 
 from jaxsr import images
-
-
-@pytest.fixture(scope="module")
-def prior(tmp_path_factory):
-    return write_prior(tmp_path_factory.mktemp("priors") / "tiny")
-
-
-@pytest.fixture
-def restore(prior, tmp_path, monkeypatch):
-    """(the flags input, out and others) -> exit status."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(**settings) -> int:
-        fixed = {"prior": prior, "method": "bicubic", "progress": False, "out": "out"}
-        return super_resolve.main(super_resolve.Settings(**fixed | settings))
-
-    return run
 
 
 def packed(path: str, pictures: dict[str, int | bytes]) -> str:

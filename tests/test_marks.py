@@ -7,9 +7,8 @@ from xml.etree import ElementTree
 import commands
 import numpy as np
 import pytest
-import super_resolve
 from PIL import Image
-from tiny import photo, rows, write_prior
+from tiny import photo, rows
 
 from jaxsr import images
 from jaxsr.images import ImageError, marks
@@ -18,22 +17,6 @@ RDF = "{http://www.w3.org/1999/02/22-rdf-syntax-ns#}Description"
 FORMATS = {"png": 8, "tif": 8, "webp": 8, "jpg": 8, "png of 16": 16, "tif of 16": 16}
 SETTINGS = {"settings": {"seed": 3, "what": 'a "quoted" <text> & more \u00e9'}}
 DATE = marks.Taken("2024:05:01 10:20:30", "25", "+02:00")
-
-
-@pytest.fixture(scope="module")
-def prior(tmp_path_factory):
-    return write_prior(tmp_path_factory.mktemp("priors") / "tiny")
-
-
-@pytest.fixture
-def restore(prior, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-
-    def run(**settings) -> int:
-        fixed = {"prior": prior, "method": "bicubic", "progress": False, "out": "out"}
-        return super_resolve.main(super_resolve.Settings(**fixed | settings))
-
-    return run
 
 
 def xmp_of(image: Image.Image) -> dict[str, str]:
@@ -225,13 +208,13 @@ def test_sides_that_a_format_does_not_have(tmp_path):
         images.write(tmp_path / "x.gif", photo(4))
 
 
-def test_short_flags(prior, tmp_path, monkeypatch):
+def test_short_flags(tiny_prior, tmp_path, monkeypatch):
     """-i and -o of every other tool."""
     monkeypatch.chdir(tmp_path)
     for i in range(2):
         images.write(tmp_path / f"p{i}.png", photo(4, i))
     arguments = (
-        f"--prior={prior}",
+        f"--prior={tiny_prior}",
         "--method=bicubic",
         "-i",
         "p0.png",

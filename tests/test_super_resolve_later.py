@@ -9,28 +9,10 @@ from pathlib import Path
 import commands
 import numpy as np
 import pytest
-import super_resolve
-from tiny import photo, rows, write_prior
+from tiny import photo, rows
 
 from jaxsr import data, images
 from jaxsr.records import files
-
-
-@pytest.fixture(scope="module")
-def prior(tmp_path_factory):
-    return write_prior(tmp_path_factory.mktemp("priors") / "tiny")
-
-
-@pytest.fixture
-def restore(prior, tmp_path, monkeypatch):
-    """(the flags input, out and others) -> exit status."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(**settings) -> int:
-        fixed = {"prior": prior, "method": "bicubic", "progress": False, "out": "out"}
-        return super_resolve.main(super_resolve.Settings(**fixed | settings))
-
-    return run
 
 
 def picture(path: str, seed: int) -> None:
@@ -127,7 +109,7 @@ def test_results_beside_photos_are_no_photos(out, restore, capsys):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="names are bytes there alone")
-def test_names_of_any_bytes(restore, prior, tmp_path):
+def test_names_of_any_bytes(restore, tiny_prior, tmp_path):
     """One file from an old camera or another system ends the run, before or after hours; or its
     result is lost at the next start."""
     folder = tmp_path / "photos"
@@ -144,7 +126,11 @@ def test_names_of_any_bytes(restore, prior, tmp_path):
     assert files.shown(record["photos"]["caf_.png"]["file"]) == "photos/caf\\xe8.png"
     (folder / os.fsdecode(b"caf\xe9.png")).write_bytes(b"")
     ended = commands.call(
-        "super_resolve.py", f"--prior={prior}", "--method=bicubic", "--input=photos", "--out=new"
+        "super_resolve.py",
+        f"--prior={tiny_prior}",
+        "--method=bicubic",
+        "--input=photos",
+        "--out=new",
     )
     assert ended.status == 3, ended.stderr
     data.prepare("photos", 4, "cache", warn=print)
@@ -153,14 +139,14 @@ def test_names_of_any_bytes(restore, prior, tmp_path):
 @pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="names are bytes there alone")
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
-def test_such_names_are_printed(encoding, prior, tmp_path):
+def test_such_names_are_printed(encoding, tiny_prior, tmp_path):
     """A terminal or a log that lacks a letter ends the run at the line that has it."""
     for name in (b"caf\xe9.png", "\xe9\u4e2d.png".encode()):
         Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + name)).write_bytes(b"no picture")
     picture(str(tmp_path / "a.png"), 0)
     ended = commands.run(
         "super_resolve.py",
-        *(f"--prior={prior}", "--method=bicubic", f"--input={tmp_path}", "--out=out"),
+        *(f"--prior={tiny_prior}", "--method=bicubic", f"--input={tmp_path}", "--out=out"),
         cwd=tmp_path,
         PYTHONIOENCODING=encoding,
     )
