@@ -44,7 +44,8 @@ def main(settings: Settings) -> int:
     bench = searches.open_bench(settings, source)
     folder = out_folder(settings)
     with only_here(folder):
-        report.begin_record(folder, {"settings": {**bench.fingerprint, "seed": settings.seed}})
+        given = {"seed": settings.seed, "white": settings.white}
+        report.begin_record(folder, {"settings": bench.fingerprint | given})
         lost = searches.search_all(bench, folder, samples)
         found = searches.load_all(folder, samples)
         searches.check_apart(found)

@@ -36,11 +36,11 @@ What the search found is then moved to explain the photo, as far as the photo's 
 trusted (--consistency). PSNR and SSIM are of the 8-bit RGB image written, all of it, against the
 reference at the prior's resolution. The residual is the mean squared difference between the
 low-resolution photo and the image written, brought to its size; residual_before that of what the
-search found; noise the standard deviation found in the photo. A result is feasible where the
-residual is at most eps (--eps): by default each photo's own, of which eps_terms tells how much is
-for noise, rounding, JPEG and the kernel, which is only assumed. Whiteness is that of what the
-search left, 1 for noise; the column remark says where it left more than noise, or less. Seconds are
-a batch's wall time (the first includes compiling) over its photos.
+search found; noise the standard deviation that the photo shows, or --noise. A result is feasible
+where the residual is at most eps (--eps): by default each photo's own, of which eps_terms tells how
+much is for noise, rounding, JPEG and the kernel, which is only assumed. Whiteness is that of what
+the search left, 1 for noise; the column remark says where it left more than noise, or less. Seconds
+are a batch's wall time (the first includes compiling) over its photos.
 
 --interval=0.9 --calibration=FILE (calibrate.py writes it) adds NAME_lower.png and NAME_upper.png,
 between which the truth lies as often as the line that is printed says; NAME_width.png, how far they
@@ -111,9 +111,9 @@ def execute(plan: Plan, wanted: intervals.Wanted | None = None) -> int:
     have no result."""
     settings = plan.settings
     with only_here(out_folder(settings)):
-        if settings.overwrite:
-            intervals.remove(out_folder(settings))
         run = start_run(plan)
+        if settings.overwrite:
+            intervals.remove(run.folder, kept=[job.photo.file for job in plan.jobs])
         refused = [row for row in plan.unusable if not run.is_there(row["output"])]
         run.add(refused)
         missing = [job for job in plan.jobs if not run.is_done(job.output, job.photo.digest)]

@@ -15,7 +15,7 @@ import numpy as np
 from jaxsr import images
 from jaxsr.records import report
 
-TABLE = "results.csv"
+TABLE, INTERVALS = "results.csv", "intervals.csv"
 BESIDE = ("lower", "upper", "width")  # endings of the pictures of an interval
 
 # An array, how napari shows it, and what it is shown as.
@@ -64,16 +64,12 @@ def _layers(folder: Path, rows: list[Row]) -> list[LayerData]:
     """Of results of one size and factor."""
     restored = np.stack([images.read(folder / row["output"]) for row in rows])
     found = [*_photos(rows, len(restored[0])), _layer("restored", restored, rows)]
-    for ending in BESIDE:
-        files = [_beside(folder, row["output"], ending) for row in rows]
+    names = {row["file"]: row["name"] for row in report.read_csv(folder / INTERVALS)}
+    for ending in BESIDE if names else ():
+        files = [folder / f"{names.get(row['file'])}_{ending}.png" for row in rows]
         if all(file.is_file() for file in files):
             found.append(_layer(ending, np.stack([images.read(file) for file in files]), rows))
     return found
-
-
-def _beside(folder: Path, output: str, ending: str) -> Path:
-    file = folder / output
-    return file.with_name(f"{file.stem}_{ending}{file.suffix}")
 
 
 def _photos(rows: list[Row], side: int) -> list[LayerData]:
@@ -86,7 +82,7 @@ def _photos(rows: list[Row], side: int) -> list[LayerData]:
         ]
     except (ValueError, OSError):
         return []
-    if any(row.get("psnr") for row in rows):
+    if any(row.get("psnr") or row.get("face") for row in rows):
         return []
     # Centres of pixels are at whole numbers: the first of the photo lies amid its own result.
     place = {

@@ -15,9 +15,11 @@ import pytest
 import super_resolve
 from calibration import photos, searches
 from calibration.options import Settings
+from restoration import intervals
 from tiny import photo, write_prior
 
 from jaxsr import calibration, images
+from jaxsr.records import report
 
 COUNT, TESTED = 12, 10  # photos that calibrate, 3 of them for the floor, and that test
 
@@ -131,6 +133,15 @@ def test_a_result_gets_its_interval(calibrated, results, prior, sharp, tmp_path,
     assert not list(tmp_path.glob("*_lower.png")) and not (tmp_path / "intervals.csv").exists()
 
 
+def test_pictures_that_are_photos_of_this_run_stay(tmp_path):
+    """--overwrite removes a photo that it has just read."""
+    report.write_csv(tmp_path / "intervals.csv", [{"name": "a"}], ("name",))
+    for kind in ("lower", "upper"):
+        images.write(tmp_path / f"a_{kind}.png", np.zeros((4, 4, 3), np.float32))
+    intervals.remove(tmp_path, kept=[str(tmp_path / "a_lower.png")])
+    assert [file.name for file in tmp_path.iterdir()] == ["a_lower.png"]
+
+
 @pytest.mark.parametrize(
     "changed, told",
     [
@@ -145,6 +156,12 @@ def test_a_result_gets_its_interval(calibrated, results, prior, sharp, tmp_path,
         ({"interval": 0.95}, "needs a calibration with at least 19 photos, got 9"),
         ({"interval": 1.5}, "expected a level between 0 and 1, got 1.5"),
         ({"interval": None}, "--interval and --calibration go together"),
+        (
+            {"format": "jpg"},
+            "--interval is for results as calibrate.py makes them, not for --forma",
+        ),
+        ({"eps": "0.01"}, "not for --eps=0.01: leave one out"),
+        ({"free": ("shift",)}, "not for --free=shift: leave one out"),
         ({"calibration": "none.json"}, "none.json: cannot read the calibration"),
     ],
     ids=lambda each: "" if isinstance(each, str) else next(iter(each)),

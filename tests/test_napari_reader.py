@@ -45,12 +45,17 @@ def test_photo_and_result_lie_on_one_another(folder):
 
 def test_pictures_of_an_interval_are_layers_too(folder):
     """They are what the folder was made for; one photo without them has none of any."""
+    named = [{"file": str(folder / f"{name}_photo.png"), "name": name} for name in ("a", "b")]
+    report.write_csv(folder / "intervals.csv", named, ("file", "name"))
     for name in ("a", "b"):
         images.write(folder / f"{name}_lower.png", np.zeros((16, 16, 3), np.float32))
     images.write(folder / "a_upper.png", np.ones((16, 16, 3), np.float32))
     reader = get_reader(str(folder / "results.csv"))
     assert reader is not None
     assert [shown["name"] for _, shown, _ in reader(str(folder))] == ["photo", "restored", "lower"]
+    # Names are those of the table: results of several solutions are numbered, intervals are not.
+    (folder / "intervals.csv").unlink()
+    assert [shown["name"] for _, shown, _ in reader(str(folder))] == ["photo", "restored"]
 
 
 def test_a_photo_that_is_gone_costs_its_layer_only(folder):

@@ -87,6 +87,7 @@ def test_photos_without_a_usable_face_have_their_row(prior, tmp_path):
 MISTAKES = {
     "table of none": ({"landmarks": "nowhere.csv"}, "No such file"),
     "several by hand": ({"landmarks": "1,2,9,2,5,5,2,9,8,9"}, "points by hand are for one photo"),
+    "eps": ({"eps": "0.01"}, "--eps is not for faces"),
     "without align": ({"align": "none"}, "--landmarks is for --align=ffhq"),
     "other operator": ({"operator": "grey"}, "--operator is not for faces"),
     "kernel": ({"kernel": "bicubic_pulse"}, "--kernel: with --align expected one of"),

@@ -197,6 +197,7 @@ def test_a_sharp_face_is_made_small_and_scored(face, tmp_path):
 
 REFUSED = {
     "another factor": ({"factor": 2}, "--factor=2: the network of .* enlarges 4x"),
+    "aligned": ({"align": "ffhq"}, "--align=ffhq is for results of a prior"),
     "several solutions": ({"num_solutions": 2}, "--num_solutions=2 is for results of a prior"),
     "consistency": ({"consistency": "exact"}, "--consistency=exact is for results of a prior"),
     "another kind": ({"method": "vdsr"}, "expected a model with architecture 'vdsr', got 'rrdb'"),

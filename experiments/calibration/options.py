@@ -7,7 +7,7 @@ from typing import Literal
 from restoration import options as restoration_options
 
 from jaxsr import flags, images
-from jaxsr.methods import Consistency
+from jaxsr.methods import METHODS, Consistency
 from jaxsr.methods.auto import AUTO
 
 SMOKE_PHOTOS = 10  # of each of both sets, at most
@@ -109,6 +109,12 @@ def check(settings: Settings) -> None:
     if not 0 < settings.share < 1:
         raise ValueError(f"--share: expected a share between 0 and 1, got {settings.share:g}")
     restoration_options.check(as_restored(settings))
+    kind = METHODS.get(settings.method)
+    if kind and kind.kind == "diffusion" and settings.noise is None:
+        raise ValueError(
+            f"--method={settings.method} samples with the noise of each photo, and a calibration "
+            "is for one: expected --noise, such as 0.0012 for photos that are only rounded"
+        )
 
 
 def as_restored(settings: Settings) -> restoration_options.Settings:

@@ -96,7 +96,7 @@ def refuse_drawn(source: str, prior_source: str) -> None:
     folders = (loading.prior_folder(prior_source).resolve(), files.ASSETS.resolve())
     if any(path.resolve().is_relative_to(folder) for folder in folders):
         raise ValueError(f"{source}: expected real photos, got a prior's own pictures")
-    walked = [path] if path.is_file() else sorted(path.rglob("*.png")) if path.is_dir() else []
+    walked = [path] if path.is_file() else sorted(path.rglob("*")) if path.is_dir() else []
     marked = next((file for file in walked if file.is_file() and MARK in file.read_bytes()), None)
     if marked is not None:
         raise ValueError(

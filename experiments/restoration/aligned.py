@@ -2,6 +2,7 @@
 
 import functools
 import hashlib
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -20,6 +21,7 @@ Finder = Callable[[str, np.ndarray], list[faces.Face]]
 # Flags that aligned faces have no use for, at what they are left out.
 UNREAD = {"reference": (), "operator": Settings.operator, "mask": None, "factor": None}
 UNREAD |= {"fit": Settings.fit, "trajectory": False, "model": None, "free": ()}
+UNREAD |= {"eps": Settings.eps, "interval": None, "calibration": None}
 
 
 class Portrait(NamedTuple):
@@ -115,8 +117,8 @@ def landmarks_digest(given: str | None) -> str | None:
     """Of the points that were given: under the same name a table may hold others later."""
     if given is None:
         return None
-    path = Path(given)
-    content = path.read_bytes() if path.is_file() else given.encode()
+    # Of points that are many, pathlib says that such a name is too long.
+    content = Path(given).read_bytes() if os.path.isfile(given) else given.encode()
     return hashlib.sha256(content).hexdigest()[:16]
 
 

@@ -2,6 +2,7 @@
 photo, which is enlarged for it. One photo after the other, so that memory does not grow with their
 number; faces that are about as large share their programs."""
 
+import dataclasses
 import hashlib
 import time
 from collections.abc import Sequence
@@ -118,6 +119,7 @@ def _mark(bench: Bench, source: Source, snapshot: Snapshot) -> None:
 
 def _search(bench: Bench, source: Source, snapshot: Snapshot, missing: Sequence[Task]) -> None:
     """Restores faces, those of one canvas together, and writes each."""
+    marks = _marks(bench, source)
     sides = sorted({len(task.portrait.cut.pixels) for task in missing if task.portrait.cut})
     for side in sides:
         group = [t for t in missing if t.portrait.cut and len(t.portrait.cut.pixels) == side]
@@ -127,7 +129,8 @@ def _search(bench: Bench, source: Source, snapshot: Snapshot, missing: Sequence[
         for task, result in zip(group, found, strict=True):
             row = _row(bench, source, task)
             if np.isfinite(result.image).all():
-                images.write(bench.run.folder / task.output, result.image, depth=snapshot.depth)
+                file = bench.run.folder / task.output
+                images.write(file, result.image, depth=snapshot.depth, marks=marks)
                 row |= {"status": "ok"}
             else:
                 row |= {"status": "error", "error": "the search went to infinity"}
@@ -136,6 +139,12 @@ def _search(bench: Bench, source: Source, snapshot: Snapshot, missing: Sequence[
             f"{source.file.name}: {len(group)} results for {side} px, {seconds:.2g} s each, "
             f"residual {np.mean([result.told['residual'] for result in found]):.2g}"
         )
+
+
+def _marks(bench: Bench, source: Source) -> images.Marks:
+    """What the pictures of a photo say of themselves."""
+    marks = images.of_run(bench.run.folder, method=bench.searcher.method.name)
+    return dataclasses.replace(marks, taken=images.taken(source.file.name))
 
 
 def _row(bench: Bench, source: Source, task: Task) -> dict:
@@ -155,7 +164,9 @@ def _paste_all(bench: Bench, source: Source, snapshot: Snapshot, tasks: Sequence
             run.add([faced_records.failed(source.file.name, output, problem)])
         elif not run.is_done(output, digest):
             scale, pasted = _pasted(run, snapshot, mine, bench.searcher.resolution)
-            images.write(run.folder / output, pasted, depth=snapshot.depth)
+            # Of a photo of 16 bits JPEG and WebP keep 8.
+            depth = snapshot.depth if bench.settings.format in ("png", "tif") else 8
+            images.write(run.folder / output, pasted, depth=depth, marks=_marks(bench, source))
             row = faced_records.photo_row(source.file.name, output, snapshot, scale)
             run.add([row | {"solution": i, "digest": digest, "method": bench.searcher.method.name}])
 

@@ -16,7 +16,7 @@ from jaxsr.records import report
 from restoration.aligned import Portrait, Snapshot, landmarks_digest
 from restoration.faced_method import Searcher, noise_of
 from restoration.jobs import Source
-from restoration.options import Settings, out_folder
+from restoration.options import Settings, named_otherwise, out_folder
 from restoration.pictures import GRID, GRID_ROWS
 
 COLUMNS = ("file", "output", "face", "solution", "method", "factor", "seconds", "residual")
@@ -70,6 +70,7 @@ def start_run(settings: Settings, sources: Sequence[Source], searcher: Searcher)
     """The folder's table and record, those of an earlier run with the same settings gone on
     with."""
     fixed = {name: getattr(settings, name) for name in FIXED}
+    fixed |= named_otherwise(settings)
     fixed |= {"method": searcher.method.name, "landmarks": landmarks_digest(settings.landmarks)}
     fixed |= {
         "prior": searcher.prior.info.name,
@@ -180,5 +181,5 @@ def draw_grid(run: report.Run, rows: Sequence[Shown]) -> str:
         captions=[row.caption for row in rows[:GRID_ROWS]],
         cell=SHOWN,
     )
-    images.write(run.folder / GRID, picture)
+    images.write(run.folder / GRID, picture, marks=images.of_run(run.folder))
     return str(run.folder / GRID)

@@ -101,8 +101,14 @@ def groups(plan: Plan) -> list[list[Job]]:
 
 
 def name_of(jobs: Sequence[Job]) -> str:
-    """What the pictures of a photo are named after."""
-    return Path(jobs[0].output).stem.removesuffix("_s0")
+    """What the pictures of a photo are named after: the names of its results without their
+    numbers, in which alone the first two differ."""
+    first, *others = [Path(job.output).stem for job in jobs[:2]]
+    if not others:
+        return first
+    letters = zip(first, others[0], strict=True)
+    number = next(i for i, (one, other) in enumerate(letters) if one != other)
+    return first[: number - len("_s")] + first[number + 1 :]
 
 
 def _paths(folder: Path, jobs: Sequence[Job]) -> list[Path]:
@@ -135,7 +141,7 @@ def _write(run: report.Run, plan: Plan, wanted: Wanted, jobs: Sequence[Job]) -> 
     bounds = intervals_made.rounded_outwards(found.interval)
     pictures = (bounds.lower, bounds.upper, intervals_made.width_map(found.interval))
     for path, picture in zip(_paths(run.folder, jobs), pictures, strict=True):
-        images.write(path, picture)
+        images.write(path, picture, marks=images.of_run(run.folder))
     return {
         **about,
         "mean_width": float(found.interval.width.mean()),
@@ -203,13 +209,17 @@ def _summary(rows: Sequence[dict], folder: Path, wanted: Wanted) -> str:
     return "\n".join(lines)
 
 
-def remove(folder: Path) -> None:
-    """Removes the pictures that the table of an earlier run names, and the table."""
+def remove(folder: Path, kept: Sequence[str]) -> None:
+    """Removes the pictures that the table of an earlier run names, but not those `kept`, and the
+    table."""
+    stay = {Path(file).resolve() for file in kept}
     if not (folder / TABLE).is_file():
         return
     for row in report.read_csv(folder / TABLE):
         name = row.get("name", "")
         if name and Path(name).name == name:
-            for kind in KINDS:
-                (folder / f"{name}_{kind}.png").unlink(missing_ok=True)
+            pictures = [folder / f"{name}_{kind}.png" for kind in KINDS]
+            for picture in pictures:
+                if picture.resolve() not in stay:
+                    picture.unlink(missing_ok=True)
     (folder / TABLE).unlink(missing_ok=True)

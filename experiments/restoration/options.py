@@ -50,7 +50,7 @@ class Settings(images.Reading):
             it.
         eps: Largest residual (mean square on [0, 1]) that counts as feasible, which searches reckon
             with: a number (the papers' is 0.002), or auto: what each photo's noise, its file and an
-            assumed kernel add up to.
+            assumed kernel add up to (of aligned faces, the method's).
         operator: What the photos lack. With all but the first, photos are of the prior's size; one
             that measures no picture is for --reference. {operators}
         mask: For inpainting, a picture of the photos' proportions: white where pixels are missing,
@@ -253,6 +253,18 @@ def _check_interval(settings: Settings) -> None:
         )
     if level is not None and not 0 < level < 1:
         raise ValueError(f"--interval: expected a level between 0 and 1, got {level:g}")
+    unlike = {
+        f"--format={settings.format}": f".{settings.format}" in images.LOSSY,
+        f"--eps={settings.eps}": settings.eps != AUTO_EPS,
+        f"--free={','.join(settings.free)}": bool(settings.free),
+        f"--fit={settings.fit}": settings.fit != Settings.fit,
+    }
+    for clash, is_there in unlike.items():
+        if level is not None and is_there:
+            raise ValueError(
+                f"--interval is for results as calibrate.py makes them, not for {clash}: leave one "
+                "out"
+            )
 
 
 def _check_eps(eps: str) -> None:

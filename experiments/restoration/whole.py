@@ -29,7 +29,7 @@ COLUMNS = ("file", "output", "method", "factor", "seconds", *scores.SCORES)
 COLUMNS += ("top_octave", "top_octave_reference", "fit", "remark", "status", "error", "digest")
 # Flags that only a prior's results have a use for, at what they are left out.
 UNREAD = {"operator": Settings.operator, "consistency": "auto", "noise": None, "mask": None}
-UNREAD |= {"free": ()}
+UNREAD |= {"free": (), "align": Settings.align, "eps": Settings.eps}
 UNREAD |= {"interval": None, "calibration": None}
 UNREAD |= {"num_solutions": 1, "trajectory": False, "fit": "crop"}
 # Pixels of the largest result that is scored: its spectrum takes more memory than the network.

@@ -2,6 +2,7 @@
 solutions, in what they differ, and files to take home."""
 
 import functools
+import json
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -155,10 +156,11 @@ def as_map(spread: np.ndarray) -> np.ndarray:
 def _written(found: Restored, stem: str) -> list[str]:
     """The results as files, named after the photo."""
     folder = Path(tempfile.mkdtemp(prefix="jaxsr_"))
+    marks = images.Marks(json.dumps({"method": found.method}))
     many = len(found.images) > 1
     names = [f"{stem}_s{i}.png" if many else f"{stem}.png" for i in range(len(found.images))]
     for name, image in zip(names, found.images, strict=True):
-        images.write(folder / name, image)
+        images.write(folder / name, image, marks=marks)
     spread = found.spread()
     if spread is not None:
         names.append(f"{stem}_spread.tif")

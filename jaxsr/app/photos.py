@@ -21,6 +21,7 @@ class Prepared(NamedTuple):
         reference: [side, side, 3], what it was made small from; None for a photo that is small
             itself.
         noise: standard deviation of its noise, of [0, 1].
+        eps: the largest residual that counts as explained, a mean square.
         told: what was done to it, and what a restoration can be judged by.
     """
 
@@ -28,6 +29,7 @@ class Prepared(NamedTuple):
     factor: int
     reference: np.ndarray | None
     noise: float
+    eps: float
     told: tuple[str, ...]
 
 
@@ -58,9 +60,11 @@ def prepare(file: str | os.PathLike, side: int, factor: int | None = None) -> Pr
     size = _size(picture, side, factor)
     fitted, done = picture.fit(size=size, mode="crop")
     y = fitted.image()
-    noise = images.noise_of(y, images.compression_noise(file))
+    compression = images.compression_noise(file)
+    noise = images.noise_of(y, compression)
+    eps = images.tolerance_of(y, compression=compression, kernel=images.KERNEL).eps
     told = (f"{size} x {size} px, to be enlarged {side // size} times", done, *picture.remarks)
-    return Prepared(y, side // size, None, noise, tuple(filter(None, told)))
+    return Prepared(y, side // size, None, noise, eps, tuple(filter(None, told)))
 
 
 def look(file: str | os.PathLike) -> list[str]:
@@ -103,4 +107,5 @@ def _made_small(picture: images.Picture, side: int, factor: int) -> Prepared:
         done,
         *picture.remarks,
     )
-    return Prepared(y, factor, reference, images.noise_of(y), tuple(filter(None, told)))
+    eps = images.tolerance_of(y, kernel=images.KERNEL).eps
+    return Prepared(y, factor, reference, images.noise_of(y), eps, tuple(filter(None, told)))

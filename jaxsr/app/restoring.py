@@ -15,7 +15,7 @@ from jaxsr.methods import METHODS, project, setups
 from jaxsr.methods.auto import AUTO, Choice, choose
 from jaxsr.methods.setups import Setup
 from jaxsr.metrics import psnr
-from jaxsr.search import Solve, restore
+from jaxsr.search import EPS, Solve, restore
 from jaxsr.types import Params, Result
 
 KEPT = 4  # compiled methods
@@ -88,8 +88,10 @@ class Restorer:
         choice, solve, params = self._bound(method, photo.factor, solutions)
         ys = np.stack([photo.y] * solutions)
         seeds = range(seed, seed + solutions)
-        results = restore(solve, params, ys, seed=list(seeds), batch_size=min(solutions, 8))
-        results = project(solve, results, ys, photo.noise)
+        # It is moved afterwards: the search need not come nearer than its method asks for.
+        told = {EPS: np.full(solutions, max(photo.eps, solve.eps), np.float32)}
+        results = restore(solve, params, ys, seed=list(seeds), told=told, batch_size=solutions)
+        results = project(solve, results, ys, photo.noise, photo.eps)
         pictures = np.clip(results.image, 0, 1)
         bicubic = jax.image.resize(photo.y, pictures.shape[1:], "bicubic")
         return Restored(
