@@ -250,7 +250,7 @@ for batch_size, used in ((8, 2), (2, 2), (1, 1)):
     apart = 0 if used == 2 else 1e-6
     np.testing.assert_allclose(images[-1], images[0], atol=apart, rtol=0)
 (begin, _, _), (refine, advance, _) = t.batches.programs(t.SOLVE, t.mesh_of(2)).phases
-keys, ys = jax.random.split(jax.random.key(0), 2), t.photos(2)
+keys, ys = jax.random.split(jax.random.key(0), 2), t.batches.Photos(t.photos(2), {{}})
 state = begin(keys, t.PARAMS, ys, None)
 state = refine(keys, t.PARAMS, ys, (state.best, state.context))
 assert "all-gather" not in advance.lower(t.PARAMS, ys, state).compile().as_text()
